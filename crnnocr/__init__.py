@@ -1,0 +1,35 @@
+"""crnnocr: train and run your own text-line recogniser. Importing it loads no torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crnnocr.charset import Charset as Charset
+    from crnnocr.config import DecodeConfig as DecodeConfig
+    from crnnocr.errors import CrnnocrError as CrnnocrError
+    from crnnocr.recognizer import Prediction as Prediction
+    from crnnocr.recognizer import Recognizer as Recognizer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Charset": "crnnocr.charset",
+    "CrnnocrError": "crnnocr.errors",
+    "DecodeConfig": "crnnocr.config",
+    "Prediction": "crnnocr.recognizer",
+    "Recognizer": "crnnocr.recognizer",
+}
+
+__all__ = ["Charset", "CrnnocrError", "DecodeConfig", "Prediction", "Recognizer", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'crnnocr' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

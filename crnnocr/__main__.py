@@ -1,0 +1,6 @@
+"""`python -m crnnocr`."""
+
+from crnnocr.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The command line: one small file a command, each parsing its options and making one call into the library.
+
+Nothing heavy is imported before a command runs, so that `crnnocr --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from crnnocr import __version__
+from crnnocr.cli.eval import eval_cli
+from crnnocr.cli.export import export_cli
+from crnnocr.cli.predict import predict_cli
+from crnnocr.cli.synth import synth_cli
+from crnnocr.cli.train import train_cli
+
+app = typer.Typer(
+    name="crnnocr",
+    help="Train and run your own text-line recogniser: synth, train, eval, predict, export.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("synth")(synth_cli)
+app.command("train")(train_cli)
+app.command("eval")(eval_cli)
+app.command("predict")(predict_cli)
+app.command("export")(export_cli)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"crnnocr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `crnnocr` command."""
+    app(prog_name="crnnocr")

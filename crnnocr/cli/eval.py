@@ -1,0 +1,88 @@
+"""`crnnocr eval`: measure how well a model reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crnnocr.cli import ui
+from crnnocr.config import DecodeConfig
+from crnnocr.errors import DataError, PartialError
+
+if TYPE_CHECKING:
+    from crnnocr.datasets import Sample
+    from crnnocr.recognizer import Prediction
+
+
+@ui.boundary
+def eval_cli(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled pictures, or a label file.")],
+    model: ui.Model = None,
+    beam: ui.Beam = DecodeConfig().beam,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Score the pictures that the model was trained on, too.")
+    ] = False,
+    device: ui.Device = "auto",
+    json_output: ui.Json = False,
+    quiet: ui.Quiet = False,
+    verbose: ui.Verbose = False,
+    debug: ui.Debug = False,
+) -> None:
+    """Read the pictures of DATA and compare with their labels.
+
+    Pictures that the model was trained on are left out, for they would flatter it.
+    """
+    from crnnocr import report
+    from crnnocr.datasets.detect import load_dataset
+    from crnnocr.evaluation import read_samples, score, unseen
+    from crnnocr.model import store
+    from crnnocr.recognizer import Recognizer
+
+    decode = DecodeConfig(beam=beam)
+    dataset = load_dataset(data)
+    ui.say(f"{data}: {len(dataset.samples):,} labelled pictures ({dataset.format})")
+    ui.say_faults(dataset.faults)
+    found = store.find(model)
+    ui.say_model(found)
+    recognizer = Recognizer.load(str(found.path), device)
+    samples = list(dataset.samples) if everything else unseen(dataset.samples, recognizer)
+    seen = len(dataset.samples) - len(samples)
+    if not samples:
+        raise DataError(f"{found.name} was trained on all {seen:,} pictures of {data}: give others, or score them with --all")
+    if seen:
+        ui.say(f"scored: the {len(samples):,} held-out pictures; {seen:,} that {found.name} was trained on are left out (--all)")
+    result = score(_tracked(read_samples(recognizer, samples, decode), len(samples)))
+    for reason in result.unreadable:
+        ui.warn(reason)
+    if json_output:
+        typer.echo(json.dumps(report.to_json(result, found.name)))
+    else:
+        _show(report.rows(result.scores))
+    if result.unreadable:
+        raise PartialError(f"{len(result.unreadable)} of {len(samples)} pictures could not be read, and are not scored")
+
+
+def _tracked(
+    readings: Iterable[tuple[Sample, Prediction]], total: int
+) -> Iterable[tuple[Sample, Prediction]]:
+    from rich.progress import track
+
+    return track(
+        readings, "reading", total, console=ui.console(), disable=not ui.shows_progress(), transient=True
+    )
+
+
+def _show(rows: list[tuple[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,156 @@
+"""What all commands share: the console on stderr, the boundary where errors end, and the options that mean one thing."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec
+
+import typer
+
+from crnnocr.errors import CrnnocrError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crnnocr.datasets import Fault
+    from crnnocr.model.store import FoundModel
+
+P = ParamSpec("P")
+
+INTERRUPTED = 130
+
+_settings = {"quiet": False, "verbose": False, "debug": False}
+
+
+def _remember(name: str) -> Callable[[bool], bool]:
+    def callback(value: bool) -> bool:
+        _settings[name] = value
+        return value
+
+    return callback
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_remember("quiet"), help="Say nothing on stderr but warnings and errors.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_remember("verbose"), help="Say more on stderr.")
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_remember("debug"), help="Show the traceback of an error.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cuda|mps|cpu", help="Where the network runs.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="NAME|PATH", help="Name of a trained model, model folder or file; else the current one."
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Start of all chance.")]
+Beam = Annotated[
+    int, typer.Option("--beam", metavar="N", help="Prefixes of the beam search; 0 takes the best path (greedy).")
+]
+
+
+@functools.cache
+def console() -> Console:
+    """The console on stderr, for people."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """A line on stderr, unless --quiet."""
+    if not _settings["quiet"]:
+        console().print(message, markup=False)
+
+
+def detail(message: str) -> None:
+    """A line on stderr with --verbose only."""
+    if _settings["verbose"]:
+        say(message)
+
+
+def warn(message: str) -> None:
+    """A warning on stderr, also with --quiet."""
+    console().print(f"warning: {message}", style="yellow", markup=False)
+
+
+def shows_progress() -> bool:
+    """Whether progress bars have somebody to look at them."""
+    return console().is_terminal and not _settings["quiet"]
+
+
+def say_faults(faults: Sequence[Fault]) -> None:
+    """What was left out of a data set: a warning a kind, and with --verbose a line each."""
+    from crnnocr.datasets import summarise
+
+    for line in summarise(faults):
+        warn(line)
+    for fault in faults:
+        detail(f"  {fault.where}: {fault.kind}")
+
+
+def say_model(found: FoundModel) -> None:
+    """Which model is used."""
+    say(f"model: {found.name}{' (the current one)' if found.is_current else ''}")
+    detail(f"  {found.path}")
+
+
+def boundary(command: Callable[P, None]) -> Callable[P, None]:
+    """A command whose errors end in one sentence on stderr and the exit code that is theirs."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        warnings.showwarning = _show_warning
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except CrnnocrError as error:
+            _complain(str(error))
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            console().print("interrupted", markup=False)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader has gone. What Python would still flush at its end has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except OSError as error:
+            _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+            raise typer.Exit(CrnnocrError.exit_code) from None
+
+    return run
+
+
+def _complain(message: str) -> None:
+    if _settings["debug"]:
+        traceback.print_exc()
+    console().print(f"error: {message}", style="red", markup=False)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: object = None
+) -> None:
+    if category.__module__.startswith("crnnocr") or _settings["debug"]:
+        warn(str(message))
+
+
+def escaped(text: str) -> str:
+    """`text` on one line and in one column: backslash, tab and line ends as escapes."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def name_from(path: Path) -> str:
+    """A model's name from the folder or label file of its data."""
+    path = path.resolve()
+    stem = path.parent.name if path.is_file() and path.stem in ("metadata", "labels") else path.stem
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).strip(".-_") or "model"

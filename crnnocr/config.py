@@ -1,0 +1,291 @@
+"""Every option of the library as a frozen dataclass. Defaults live here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from crnnocr.errors import ModelError, UsageError
+
+MAX_PIXELS = 50_000_000
+"""Pictures of more pixels are refused, unread."""
+
+MAX_WIDTH = 32_768
+"""Lines that would be wider than this at the model's height are squeezed to it, in pixels."""
+
+Size = TypeVar("Size")
+"""An `int`, or an integer array or tensor of sizes."""
+
+Pair: TypeAlias = tuple[int, int]
+
+
+def _output_size(size: Any, kernel: int, stride: int, padding: int) -> Any:
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution over the picture, its normalisation and a ReLU."""
+
+    channels: int
+    """Output channels."""
+    kernel: Pair = (3, 3)
+    """Height and width of the kernel."""
+    padding: Pair = (1, 1)
+    """Zero padding above and below, and left and right, in pixels of its input."""
+    norm: bool = True
+    """Batch normalisation before the ReLU."""
+
+    stride: ClassVar[Pair] = (1, 1)
+
+    def output_size(self, size: Size, axis: Literal[0, 1]) -> Size:
+        """Rows (axis 0) or columns (axis 1) that this layer makes of `size`."""
+        return _output_size(size, self.kernel[axis], self.stride[axis], self.padding[axis])
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Maximum pooling."""
+
+    kernel: Pair
+    """Height and width of the window."""
+    stride: Pair
+    """Steps down and along, in pixels of its input."""
+    padding: Pair = (0, 0)
+    """Padding above and below, and left and right; padding never wins the maximum."""
+
+    def output_size(self, size: Size, axis: Literal[0, 1]) -> Size:
+        """Rows (axis 0) or columns (axis 1) that this layer makes of `size`."""
+        return _output_size(size, self.kernel[axis], self.stride[axis], self.padding[axis])
+
+
+Layer: TypeAlias = Conv | Pool
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a CRNN: everything that is needed to build it again, but for its charset."""
+
+    preset: str
+    """The name this shape goes by."""
+    height: int
+    """Height in pixels that every line is brought to."""
+    backbone: tuple[Layer, ...]
+    """The layers over the picture, from first to last."""
+    hidden: int
+    """Units of each direction of each LSTM layer."""
+    projection: int = 0
+    """Width of a linear layer between the two LSTM layers; 0 for none."""
+    dropout: float = 0.0
+    """Share of the sequence features dropped in training, before each LSTM layer and the head."""
+
+    def frames(self, width: Size) -> Size:
+        """Number of output frames T for a line of `width` pixels; below 1 where it is too narrow."""
+        for layer in self.backbone:
+            width = layer.output_size(width, axis=1)
+        return width
+
+    @property
+    def min_width(self) -> int:
+        """The narrowest line in pixels that gives a frame."""
+        return next(width for width in range(1, 1000) if self.frames(width) >= 1)
+
+    @property
+    def features(self) -> int:
+        """Features of a frame that the backbone hands to the first LSTM layer: channels × remaining height."""
+        height, channels = self.height, 1
+        for layer in self.backbone:
+            height = layer.output_size(height, axis=0)
+            channels = layer.channels if isinstance(layer, Conv) else channels
+        return channels * height
+
+    def to_json(self) -> dict[str, Any]:
+        """This shape as plain JSON values; `from_json` reads it back."""
+        layers = [{"layer": type(layer).__name__.lower(), **asdict(layer)} for layer in self.backbone]
+        return {**asdict(self), "backbone": layers}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ModelConfig:
+        """The shape that `to_json` wrote. Raises `ModelError` where it is none."""
+        kinds: dict[str, type[Layer]] = {"conv": Conv, "pool": Pool}
+        try:
+            layers = tuple(
+                kinds[layer["layer"]](
+                    **{k: tuple(v) if isinstance(v, list) else v for k, v in layer.items() if k != "layer"}
+                )
+                for layer in data["backbone"]
+            )
+            return cls(**{**data, "backbone": layers})
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"the model's shape cannot be read: {error}") from error
+
+
+
+
+_HALVE = Pool((2, 2), (2, 2))
+_HALVE_HEIGHT = Pool((2, 1), (2, 1))
+_PADDED_POOL = Pool((2, 2), (2, 1), (0, 1))
+
+PRESETS: dict[str, ModelConfig] = {
+    "small": ModelConfig(
+        preset="small",
+        height=32,
+        backbone=(
+            Conv(32),
+            _HALVE,
+            Conv(64),
+            _HALVE,
+            Conv(128),
+            Conv(128),
+            _HALVE_HEIGHT,
+            Conv(192),
+            Conv(192),
+            _HALVE_HEIGHT,
+        ),
+        hidden=128,
+        dropout=0.1,
+    ),
+    # Shi, Bai, Yao 2015 (arXiv 1507.05717), table 1; the linear layer between the LSTM layers is that of the authors' own
+    # code, and brings the parameters to the 8.3 million of their table 3.
+    "classic": ModelConfig(
+        preset="classic",
+        height=32,
+        backbone=(
+            Conv(64, norm=False),
+            _HALVE,
+            Conv(128, norm=False),
+            _HALVE,
+            Conv(256, norm=False),
+            Conv(256, norm=False),
+            _PADDED_POOL,
+            Conv(512),
+            Conv(512),
+            _PADDED_POOL,
+            Conv(512, kernel=(2, 2), padding=(0, 0), norm=False),
+        ),
+        hidden=256,
+        projection=256,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """What `synth` draws. The picture of an index depends on these and the environment alone."""
+
+    lang: str = "en"
+    """Language of the dictionary and the fonts."""
+    seed: int = 0
+    """Start of all chance."""
+    words: Pair = (1, 3)
+    """Fewest and most words of a text."""
+    text: str | None = None
+    """A UTF-8 text file whose lines are the texts, in place of the dictionary."""
+    height: int = 32
+    """Height of the pictures in pixels."""
+    style: Literal["trdg"] = "trdg"
+    """Looks of the pictures."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UsageError("--seed must not be negative")
+        if not 1 <= self.words[0] <= self.words[1] <= 50:
+            raise UsageError("--words takes a number or a range such as 1-3, of 1 to 50 words")
+        if not 16 <= self.height <= 512:
+            raise UsageError("--height must lie between 16 and 512 pixels")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How strongly training pictures are changed. Each reach is the largest change either way, drawn for each line."""
+
+    stretch: float = 0.12
+    """Width, as a share of it."""
+    scale: float = 0.08
+    """Height of the text, as a share of it."""
+    shear: float = 0.15
+    """Slant: pixels along for each pixel down."""
+    tilt: float = 0.08
+    """Rotation: rise over the line (over its height, if it is shorter than high), as a share of the height."""
+    shift: float = 0.06
+    """Shift up or down, as a share of the height."""
+    blur: float = 1.0
+    """Largest share of a 3 × 3 blur that is mixed in."""
+    contrast: float = 0.25
+    """Contrast, as a share of it."""
+    brightness: float = 0.15
+    """Brightness, where black to white is 2."""
+    noise: float = 0.08
+    """Largest standard deviation of the noise, where black to white is 2."""
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """How texts are found in log-probabilities."""
+
+    beam: int = 0
+    """Prefixes that the beam search keeps; 0 takes the best path (greedy)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.beam <= 10_000:
+            raise UsageError("--beam takes 0 (greedy) to 10000 prefixes")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained."""
+
+    preset: str = "small"
+    """The model's shape: a name in `PRESETS`."""
+    start: str = "scratch"
+    """Where the weights come from: `scratch`, or a model's name or path."""
+    epochs: int | None = None
+    """Times every picture is seen; by default as many as make about `presentations` pictures, within `epoch_limits`."""
+    minutes: float | None = None
+    """Wall time of the training, in place of epochs."""
+    batch_size: int = 16
+    """Pictures a step."""
+    seed: int = 0
+    """Start of all chance."""
+    held_out: float = 0.1
+    """Share of the pictures that are kept for validation."""
+    learning_rate: float = 2e-3
+    """Highest learning rate."""
+    presentations: int = 40_000
+    """Pictures shown in all, each as often as it is seen, when the budget is left to itself."""
+    epoch_limits: Pair = (10, 400)
+    """Fewest and most epochs when the budget is left to itself."""
+    warmup_steps: int = 200
+    """Steps over which the learning rate rises."""
+    decay_share: float = 0.5
+    """Share of the whole training, at its end, over which the learning rate falls to zero."""
+    patience: int = 6
+    """Validations without a better CER after which the decay starts early."""
+    validations: int = 24
+    """Validations over the whole training."""
+    validation_limit: int = 2000
+    """Most held-out pictures that are read at each validation; at the end all are."""
+    weight_decay: float = 0.02
+    """Of AdamW, on matrices and kernels."""
+    clip_norm: float = 2.0
+    """Longest gradient that is taken as it is."""
+    auxiliary_weight: float = 0.5
+    """Weight of the auxiliary CTC loss on the convolutional features."""
+    ema: float = 0.998
+    """Share of the averaged weights that a step keeps."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """How strongly pictures are changed."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise UsageError(f"--preset {self.preset}: choose one of {', '.join(PRESETS)}")
+        if self.epochs is not None and self.minutes is not None:
+            raise UsageError("give --epochs or --minutes, not both")
+        if self.epochs is not None and self.epochs < 1:
+            raise UsageError("--epochs must be at least 1")
+        if self.minutes is not None and not 0 < self.minutes < 100_000:
+            raise UsageError("--minutes must be more than 0")
+        if self.batch_size < 1:
+            raise UsageError("--batch-size must be at least 1")
+        if self.seed < 0:
+            raise UsageError("--seed must not be negative")

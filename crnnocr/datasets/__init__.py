@@ -1,0 +1,49 @@
+"""Labelled pictures on disk: one file a format, one detection for all, and the split into training and validation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture and what it says."""
+
+    path: Path
+    """The picture's file."""
+    text: str
+    """The label, in NFC, without white space at its ends."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something in a data set that cannot be used."""
+
+    kind: str
+    """What is wrong, the same words for the same fault."""
+    where: str
+    """The file, and the line in it."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The usable samples of a folder or label file, and what was wrong with the rest."""
+
+    source: Path
+    """The folder or label file."""
+    format: str
+    """The format that was found, in words."""
+    samples: tuple[Sample, ...]
+    """The usable samples, in the order of the label file, else of the names."""
+    faults: tuple[Fault, ...] = ()
+    """What was left out."""
+
+
+def summarise(faults: Sequence[Fault]) -> list[str]:
+    """One line for each kind of fault: how many, and the first one's place."""
+    counts = Counter(fault.kind for fault in faults)
+    first = {fault.kind: fault.where for fault in reversed(faults)}
+    return [f"{count} left out: {kind} (first: {first[kind]})" for kind, count in counts.items()]

@@ -1,0 +1,54 @@
+"""From the rows of a label file to samples: what every format that names its pictures has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from crnnocr.charset import normalise
+from crnnocr.datasets import Dataset, Fault, Sample
+from crnnocr.errors import DataError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a label file."""
+
+    line: int
+    """Its line in the file, from 1."""
+    name: str
+    """The picture's path, relative to the label file's folder."""
+    text: str
+    """The label as it stands there."""
+
+
+def read_label_file(path: Path) -> str:
+    """The text of a label file, without a byte order mark. Raises `DataError` where it is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def dataset_of(label_file: Path, format: str, rows: Iterable[Row]) -> Dataset:
+    """The samples of a label file's rows. A row is left out where its label is empty, or its picture is not in the folder."""
+    folder = label_file.parent
+    inside = folder.resolve()
+    samples: list[Sample] = []
+    faults: list[Fault] = []
+    for row in rows:
+        where = f"{label_file.name} line {row.line}: {row.name}"
+        picture = folder / row.name
+        text = normalise(row.text).strip()
+        if not picture.resolve().is_relative_to(inside):
+            faults.append(Fault("row that names a file outside the label file's folder", where))
+        elif not picture.is_file():
+            faults.append(Fault("row whose picture is not there", where))
+        elif not text:
+            faults.append(Fault("empty label", where))
+        else:
+            samples.append(Sample(picture, text))
+    return Dataset(label_file, format, tuple(samples), tuple(faults))

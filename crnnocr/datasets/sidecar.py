@@ -1,0 +1,41 @@
+"""`x.gt.txt` beside `x.png`: the convention of ocropus, Tesseract's training and their descendants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from natsort import natsorted
+
+from crnnocr import images
+from crnnocr.charset import normalise
+from crnnocr.datasets import Dataset, Fault, Sample
+from crnnocr.datasets.rows import read_label_file
+
+ENDING = ".gt.txt"
+
+
+def read(folder: Path) -> Dataset | None:
+    """The samples of a folder and the folders in it, in natural order; None where it holds no such label."""
+    labels = {str(path).removesuffix(ENDING): path for path in folder.rglob(f"*{ENDING}")}
+    if not labels:
+        return None
+    samples: list[Sample] = []
+    faults: list[Fault] = []
+    for picture in natsorted(folder.rglob("*"), key=str):
+        if picture.suffix.lower() not in images.SUFFIXES or not picture.is_file():
+            continue
+        label = labels.pop(str(picture.with_suffix("")), None) or labels.pop(_stem(picture), None)
+        where = str(picture.relative_to(folder))
+        if label is None:
+            faults.append(Fault(f"picture without a label ({ENDING})", where))
+        elif text := normalise(read_label_file(label)).strip():
+            samples.append(Sample(picture, text))
+        else:
+            faults.append(Fault("empty label", str(label.relative_to(folder))))
+    faults += [Fault("label without its picture", str(label.relative_to(folder))) for label in labels.values()]
+    return Dataset(folder, f"sidecars {ENDING}", tuple(samples), tuple(faults))
+
+
+def _stem(picture: Path) -> str:
+    """The path up to the name's first dot: ocropus writes `x.bin.png` and `x.nrm.png` for `x.gt.txt`."""
+    return str(picture.with_name(picture.name.split(".", 1)[0]))

@@ -1,0 +1,1 @@
+"""A model handed to other programs, and the proof that it reads the same there."""

@@ -1,0 +1,44 @@
+"""A model as an ONNX file that says all about itself, kept only when it is proven to read the same."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from crnnocr.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine
+from crnnocr.errors import ModelError
+from crnnocr.exporting import onnx_graph
+from crnnocr.exporting.parity import Proof, built_in_pictures, prove
+from crnnocr.files import replacing
+from crnnocr.model import checkpoint
+
+SOURCE_HASH_KEY = "crnnocr.source_sha256"
+"""Metadata entry with the hash of the `.safetensors` file that the export was made from."""
+
+
+def export(model_file: Path, output: Path) -> Proof:
+    """Write the ONNX file of a model, whole and proven or not at all.
+
+    Raises:
+        ModelError: the model is not a `.safetensors` file, or cannot be read.
+        GateError: the export reads otherwise than the model.
+    """
+    if model_file.suffix != ".safetensors":
+        raise ModelError(f"{model_file} is an export already: name the model it was made from")
+    card, model = checkpoint.load(model_file)
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    ids = np.array(sorted(checkpoint.trained_on(model_file)), dtype="<i8")
+    metadata = {
+        ONNX_CARD_KEY: json.dumps(card.to_json(), ensure_ascii=False),
+        ONNX_TRAINED_ON_KEY: base64.b64encode(ids.tobytes()).decode(),
+        SOURCE_HASH_KEY: hashlib.sha256(model_file.read_bytes()).hexdigest(),
+    }
+    graph = onnx_graph.build(card.config, card.charset.classes, weights, metadata)
+    with replacing(output) as part:
+        part.write_bytes(graph.SerializeToString())
+        return prove(TorchEngine(model, torch.device("cpu")), OnnxEngine(part), built_in_pictures(card))

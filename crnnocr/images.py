@@ -1,0 +1,139 @@
+"""From a picture to the line that a model reads: the one preprocessing, the same in training, evaluation and reading.
+
+file, bytes, Pillow image or array → grey picture (`open_grey`) → line of the model's height (`to_line`) → batch of floats
+(`to_batch`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from crnnocr.config import MAX_PIXELS, MAX_WIDTH
+from crnnocr.errors import ImageError
+
+Line: TypeAlias = NDArray[np.uint8]
+"""(H, W) grey values of one line, 0 black to 255 white, at the model's height."""
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+"""What a picture can come from: a path, the bytes of a file, a Pillow image, or an array ((H, W) grey, (H, W, 3) RGB)."""
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".jp2"})
+"""File name endings, in lower case, of what is taken for a picture in a folder."""
+
+
+class ImageWarning(UserWarning):
+    """A picture was read, but not all of it."""
+
+
+def open_grey(source: Source) -> Image.Image:
+    """Read a picture as a person sees it: EXIF orientation applied, transparency over white, 16 bits scaled to 8.
+
+    Returns:
+        Pillow image of mode L.
+
+    Raises:
+        ImageError: the picture is missing, corrupt, empty, or over the pixel limit.
+    """
+    name = _name(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            image = _open(source)
+            _check_size(image, name)
+            if getattr(image, "n_frames", 1) > 1:
+                warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
+            return _to_grey(ImageOps.exif_transpose(image))
+    except (ImageError, ImageWarning):
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: there is no such file") from error
+    except Exception as error:  # Pillow's readers raise many kinds on corrupt data; this is the boundary of one picture
+        raise ImageError(f"{name}: not a readable picture ({_reason(error)})") from error
+
+
+def to_line(grey: Image.Image, height: int, min_width: int) -> Line:
+    """Bring a grey picture to a model's height, its aspect ratio kept.
+
+    A line that is narrower than `min_width` pixels after that is continued to the right with its last column; one that is
+    wider than `MAX_WIDTH` is squeezed to it.
+    """
+    width = min(MAX_WIDTH, max(1, round(grey.width * height / grey.height)))
+    line = np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR))
+    return np.pad(line, ((0, 0), (0, max(0, min_width - width))), mode="edge")
+
+
+def to_batch(lines: Sequence[Line]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Put lines of one height side by side.
+
+    Returns:
+        images: (N, 1, H, W) grey values from -1 (black) to 1 (white), each line at the left edge, zero right of it.
+        widths: (N,) width of each line in pixels.
+    """
+    widths = np.array([line.shape[1] for line in lines], dtype=np.int64)
+    images = np.zeros((len(lines), 1, lines[0].shape[0], int(widths.max())), dtype=np.float32)
+    for image, line in zip(images, lines, strict=True):
+        image[0, :, : line.shape[1]] = line / np.float32(127.5) - np.float32(1)
+    return images, widths
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, bytes):
+        return "the image bytes"
+    if isinstance(source, Image.Image | np.ndarray):
+        return "the image"
+    return os.fspath(source)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "its format is unknown"
+    return str(error) or type(error).__name__
+
+
+def _open(source: Source) -> Image.Image:
+    if isinstance(source, Image.Image):
+        return source
+    if isinstance(source, np.ndarray):
+        if source.dtype not in (np.uint8, np.uint16, np.bool_):
+            raise ImageError(f"an image array must be of uint8, uint16 or bool, not {source.dtype}")
+        return Image.fromarray(source)
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if not data:
+        raise ImageError(f"{_name(source)}: the file is empty")
+    return Image.open(io.BytesIO(data))
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height}"
+        raise ImageError(f"{name}: {size} pixels are over the limit of {MAX_PIXELS // 10**6} million: cut the line out first")
+    if not image.width * image.height:
+        raise ImageError(f"{name}: the picture has no pixels")
+
+
+def _to_grey(image: Image.Image) -> Image.Image:
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
+        return _scaled(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image)
+    if image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
+    return image.convert("L")
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """A picture of more than 8 bits a pixel, its 16-bit range (or, for fractions, 0 to 1) brought to 0…255."""
+    values = np.asarray(image).astype(np.float64)
+    top = 65535.0 if image.mode != "F" else 1.0 if values.max(initial=0) <= 1 else 255.0
+    return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))

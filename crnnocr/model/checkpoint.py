@@ -1,0 +1,150 @@
+"""`model.safetensors`: the weights and, in its header, the card that says all about the model. The truth about a model.
+
+Reading the card needs no torch. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crnnocr.charset import Charset
+from crnnocr.config import ModelConfig
+from crnnocr.errors import CrnnocrError, ModelError
+from crnnocr.files import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from crnnocr.model.crnn import CRNN
+
+FORMAT_VERSION = 1
+"""Of the card. A reader refuses a newer one."""
+
+_HEADER_KEY = "crnnocr"
+_MAX_HEADER = 100_000_000
+_SEEN_KEY = "trained_on"
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that is known of a model but its weights."""
+
+    name: str
+    """The name it was trained under."""
+    charset: Charset
+    """Its characters."""
+    config: ModelConfig
+    """Its shape, and with that the height of its lines."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """How it was trained: data, size, seed, options, versions."""
+    scores: dict[str, Any] = field(default_factory=dict)
+    """How well it reads: the scores on the pictures that were held out from training."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The card as plain JSON values."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "charset": self.charset.characters,
+            "blank": 0,
+            "preprocessing": {"channels": 1, "height": self.config.height, "black": -1, "white": 1},
+            "model": self.config.to_json(),
+            "training": self.training,
+            "scores": self.scores,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], path: Path) -> Card:
+        """The card that `to_json` wrote. Raises `ModelError`, naming the file, where it is none or too new."""
+        version = data.get("format_version")
+        if not isinstance(version, int):
+            raise ModelError(f"{path} is not a model of crnnocr: its card has no format version")
+        if version > FORMAT_VERSION:
+            raise ModelError(
+                f"{path} has model format {version}, and this crnnocr reads up to {FORMAT_VERSION}: pip install -U crnnocr"
+            )
+        try:
+            return cls(
+                name=data["name"],
+                charset=Charset(data["charset"]),
+                config=ModelConfig.from_json(data["model"]),
+                training=data["training"],
+                scores=data["scores"],
+            )
+        except (KeyError, TypeError, CrnnocrError) as error:
+            raise ModelError(f"{path}: its card cannot be read ({error})") from error
+
+
+def save(path: Path, card: Card, model: CRNN, trained_on: list[int]) -> None:
+    """Write a model, whole or not at all.
+
+    Args:
+        path: the file.
+        card: what its header says.
+        model: the weights.
+        trained_on: content ids of the pictures it was trained on, so that they are never taken for a test.
+    """
+    import torch
+    from safetensors.torch import save as to_bytes
+
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    tensors[_SEEN_KEY] = torch.tensor(sorted(set(trained_on)), dtype=torch.int64)
+    with replacing(path) as part:
+        part.write_bytes(to_bytes(tensors, metadata={_HEADER_KEY: json.dumps(card.to_json(), ensure_ascii=False)}))
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model file. Raises `ModelError` where it is not a model, or cut off."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if not 2 <= length <= _MAX_HEADER:
+                raise ValueError("no header")
+            header = json.loads(file.read(length))
+            size = 8 + length + max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
+        metadata = header["__metadata__"][_HEADER_KEY]
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is not a model of crnnocr, or is damaged") from error
+    if path.stat().st_size != size:
+        raise ModelError(f"{path} is cut off: it has {path.stat().st_size} bytes of {size}; copy or train it again")
+    return Card.from_json(json.loads(metadata), path)
+
+
+def load(path: Path) -> tuple[Card, CRNN]:
+    """The card and the network of a model file, on the CPU, ready to read."""
+    from crnnocr.model.crnn import CRNN
+
+    card = read_card(path)
+    tensors = _tensors(path)
+    tensors.pop(_SEEN_KEY, None)
+    model = CRNN(card.config, card.charset.classes)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: its weights do not fit its card") from error
+    return card, model.eval()
+
+
+def trained_on(path: Path) -> frozenset[int]:
+    """Content ids of the pictures that a model was trained on."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return frozenset(file.get_tensor(_SEEN_KEY).tolist()) if _SEEN_KEY in file.keys() else frozenset()  # noqa: SIM118
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"{path} is damaged: {error}") from error

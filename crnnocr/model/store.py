@@ -1,0 +1,109 @@
+"""Where models are kept and how they are named. Imports no torch.
+
+A model is a folder `NAME` with `model.safetensors` in it, under `models` in the platform's data directory; the file
+`current` beside the folders names the one that is taken when nobody says which.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from crnnocr.errors import ModelError, UsageError
+from crnnocr.files import replacing
+
+WEIGHTS = "model.safetensors"
+"""Name of the file that holds a model."""
+
+_NAME = re.compile(r"[\w][\w.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model file, and how it was found."""
+
+    path: Path
+    """A `.safetensors` or `.onnx` file."""
+    name: str
+    """What to call it."""
+    is_current: bool = False
+    """Whether it was taken because no model was named."""
+
+
+def data_directory() -> Path:
+    """Where crnnocr keeps what users made: `CRNNOCR_DATA_DIR`, else the platform's data directory."""
+    chosen = os.environ.get("CRNNOCR_DATA_DIR")
+    return Path(chosen) if chosen else platformdirs.user_data_path("crnnocr", appauthor=False)
+
+
+def find(model: str | None) -> FoundModel:
+    """The model of a name, a folder, a file, or (None) the current one. Raises `ModelError` where there is none."""
+    if model is None:
+        return _current()
+    path = Path(model)
+    if path.is_file():
+        if path.suffix not in (".safetensors", ".onnx"):
+            raise ModelError(f"{path} is not a model: expected a folder, a .safetensors or an .onnx file")
+        return FoundModel(path, path.parent.name if path.name == WEIGHTS else path.stem)
+    if (path / WEIGHTS).is_file():
+        return FoundModel(path / WEIGHTS, path.resolve().name)
+    if _NAME.fullmatch(model) and (_models() / model / WEIGHTS).is_file():
+        return FoundModel(_models() / model / WEIGHTS, model)
+    there = ", ".join(names()) or "none yet"
+    raise ModelError(f"no model {model}: neither a file or folder with {WEIGHTS}, nor one of the trained ones ({there})")
+
+
+def names() -> list[str]:
+    """Names of the models in the data directory, sorted."""
+    return sorted(path.parent.name for path in _models().glob(f"*/{WEIGHTS}"))
+
+
+def free_name(wanted: str) -> str:
+    """`wanted`, or if a model of this name is there, `wanted-2`, `wanted-3`, …"""
+    name, number = wanted, 2
+    while (_models() / name).exists():
+        name, number = f"{wanted}-{number}", number + 1
+    return name
+
+
+def checked_name(name: str) -> str:
+    """`name` itself. Raises `UsageError` where it cannot be a folder's name on every platform."""
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise UsageError(f"--name {name!r} must be of letters, digits, '.', '_' and '-', and begin with a letter or digit")
+    return name
+
+
+def path_of(name: str) -> Path:
+    """The file of the model of a name in the data directory, whether it is there or not."""
+    return _models() / name / WEIGHTS
+
+
+def remove(name: str) -> None:
+    """Delete the model of a name, if it is there."""
+    shutil.rmtree(_models() / name, ignore_errors=True)
+
+
+def make_current(name: str) -> None:
+    """Take the model of this name from now on when nobody names one."""
+    with replacing(_models() / "current") as part:
+        part.write_text(name + "\n", encoding="utf-8")
+
+
+def _models() -> Path:
+    return data_directory() / "models"
+
+
+def _current() -> FoundModel:
+    try:
+        name = (_models() / "current").read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ModelError("there is no model yet: make one with `crnnocr train DATA`, or name one with --model") from error
+    path = path_of(name)
+    if not path.is_file():
+        raise ModelError(f"the current model {name} is gone ({path}): train anew, or name one with --model")
+    return FoundModel(path, name, is_current=True)

@@ -1,0 +1,222 @@
+"""The training loop: a generator that yields what happens. It prints, saves and draws nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from crnnocr import images
+from crnnocr.charset import BLANK
+from crnnocr.config import DecodeConfig, TrainConfig
+from crnnocr.engines import TorchEngine
+from crnnocr.errors import CrnnocrError
+from crnnocr.metrics import Scorer, Scores
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.recognizer import Recognizer, best_hypothesis
+from crnnocr.training.augmentation import augment
+from crnnocr.training.averaging import WeightAverage
+from crnnocr.training.batching import epoch_batches
+from crnnocr.training.examples import Example
+from crnnocr.training.schedule import Budget, Schedule
+
+_REPORT_SECONDS = 0.5
+_LOSSES_AVERAGED = 50
+_READS_NOTHING = 0.8
+"""Character error rate above which a network has not begun to read."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the training stands."""
+
+    done: float
+    """Share of the budget that is used up, 0 to 1."""
+    step: int
+    """Steps made."""
+    epoch: int
+    """The running epoch, from 1."""
+    pictures: int
+    """Pictures shown so far."""
+    loss: float
+    """CTC loss in nats a character, averaged over the last steps."""
+    rate: float
+    """Pictures a second."""
+    seconds_left: float
+    """Until the end of the budget, by the pace so far."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the averaged weights read the held-out pictures."""
+
+    step: int
+    """Steps made."""
+    loss: float
+    """CTC loss in nats a character, averaged over the last steps of training."""
+    scores: Scores
+    """Greedy reading against the labels."""
+    readings: tuple[tuple[str, str], ...]
+    """Truth and reading of each picture, in the same order each time."""
+    is_best: bool
+    """Whether these are the weights to keep so far; weights from before the learning rate fell never are."""
+
+
+def train(
+    model: CRNN,
+    card: Card,
+    examples: Sequence[Example],
+    held_out: Sequence[Example],
+    config: TrainConfig,
+    device: torch.device,
+) -> Iterator[Progress | Validation]:
+    """Train `model` in place; when the generator ends, it holds the best of the annealed weights.
+
+    Args:
+        model: the network; it is moved to `device`.
+        card: its charset and shape.
+        examples: what it learns from; at least one.
+        held_out: what it is validated on; where there is none, the last weights are kept.
+        config: the recipe and the budget.
+        device: where it runs.
+
+    Raises:
+        CrnnocrError: the loss is no longer a number.
+    """
+    model.to(device=device, memory_format=torch.channels_last)
+    average = WeightAverage(model, config.ema)
+    validator = _Validator(Recognizer(card, TorchEngine(average.model, device)), held_out, config)
+    optimiser = _optimiser(model, config)
+    budget = Budget(config, len(examples))
+    schedule = Schedule(budget.total, config)
+    losses: deque[float] = deque(maxlen=_LOSSES_AVERAGED)
+    step, pictures, reported, validated = 0, 0, 0.0, 0.0
+
+    for epoch, batch in _batches(examples, config):
+        now = budget.now(step)
+        for group in optimiser.param_groups:
+            group["lr"] = config.learning_rate * schedule.factor(now, step)
+        losses.append(_learn(model, optimiser, batch, step, config, device))
+        if not math.isfinite(losses[-1]):
+            raise CrnnocrError(f"the loss is no longer a number after {step} steps: begin anew with another --seed")
+        step, pictures = step + 1, pictures + len(batch)
+        average.update(model, step)
+        now = budget.now(step)
+        finished = schedule.finished(now)
+        if budget.seconds - reported > _REPORT_SECONDS or finished:
+            reported = budget.seconds
+            done, left = min(1.0, now / schedule.end), max(0.0, budget.seconds_left(now, schedule.end))
+            yield Progress(done, step, epoch, pictures, float(np.mean(losses)), pictures / reported, left)
+        if held_out and (now - validated >= budget.total / config.validations or finished):
+            validated = now
+            annealed = schedule.decaying(now)
+            yield validator.validate(average.model, step, float(np.mean(losses)), annealed, everything=finished)
+            if validator.stale > config.patience:
+                schedule.start_decay(now)
+        if finished:
+            break
+    model.load_state_dict(validator.best_weights or average.model.state_dict())
+
+
+class _Validator:
+    """Reads the held-out pictures, keeps the best annealed weights, and counts validations without progress."""
+
+    def __init__(self, recognizer: Recognizer, held_out: Sequence[Example], config: TrainConfig) -> None:
+        self.best_weights: dict[str, Tensor] | None = None
+        self.stale = 0
+        self._recognizer = recognizer
+        self._held_out = held_out
+        self._limit = config.validation_limit
+        self._best = self._best_annealed = math.inf
+
+    def validate(
+        self, model: CRNN, step: int, loss: float, annealed: bool, everything: bool
+    ) -> Validation:
+        scores, readings = self._read(self._held_out if everything else self._held_out[: self._limit])
+        # Before the network reads anything at all, no progress is no sign of an end.
+        self.stale = 0 if scores.cer < self._best or scores.cer > _READS_NOTHING else self.stale + 1
+        self._best = min(self._best, scores.cer)
+        is_best = annealed and scores.cer <= self._best_annealed
+        if is_best:
+            self._best_annealed = scores.cer
+            self.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+        return Validation(step, loss, scores, readings, is_best)
+
+    def _read(self, examples: Sequence[Example]) -> tuple[Scores, tuple[tuple[str, str], ...]]:
+        scorer = Scorer()
+        readings = []
+        charset = self._recognizer.card.charset
+        for example, log_probs in zip(examples, self._recognizer.read([e.line for e in examples]), strict=True):
+            readings.append((example.text, charset.decode(best_hypothesis(log_probs, DecodeConfig()).ids)))
+            scorer.update(*readings[-1])
+        return scorer.summary(), tuple(readings)
+
+
+def _batches(examples: Sequence[Example], config: TrainConfig) -> Iterator[tuple[int, list[Example]]]:
+    """Batches without end, each with its epoch from 1."""
+    widths = [example.line.shape[1] for example in examples]
+    epoch = 0
+    while True:
+        for batch in epoch_batches(widths, config.batch_size, config.seed, epoch):
+            yield epoch + 1, [examples[i] for i in batch]
+        epoch += 1
+
+
+def _optimiser(model: CRNN, config: TrainConfig) -> torch.optim.AdamW:
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def _learn(
+    model: CRNN,
+    optimiser: torch.optim.AdamW,
+    batch: Sequence[Example],
+    step: int,
+    config: TrainConfig,
+    device: torch.device,
+) -> float:
+    """One step on a batch; returns the loss of the main head in nats a character."""
+    arrays, widths_array = images.to_batch([example.line for example in batch])
+    generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
+    lines, widths = augment(
+        torch.from_numpy(arrays), torch.from_numpy(widths_array), config.augment, model.config.min_width, generator
+    )
+    model.train()
+    features, frames = model.features(lines.to(device=device, memory_format=torch.channels_last), widths)
+    loss = ctc_loss(model.read(features, frames), frames, [example.ids for example in batch])
+    auxiliary = ctc_loss(model.read_without_context(features), frames, [example.ids for example in batch])
+    optimiser.zero_grad()
+    (loss + config.auxiliary_weight * auxiliary).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+    """The CTC loss of a batch in nats a character: the sum over its lines divided by the sum of their lengths.
+
+    A line that augmentation has made too narrow for its label counts nothing.
+
+    Args:
+        log_probs: (N, T, C) natural-log probabilities.
+        frames: (N,) int64 true frames, on the CPU.
+        targets: class ids of each line's text.
+    """
+    lengths = torch.tensor([len(target) for target in targets])
+    flat = torch.tensor([i for target in targets for i in target])
+    if log_probs.device.type == "mps":  # torch has no CTC loss there
+        log_probs = log_probs.cpu()
+    # Targets on the network's device select torch's own kernel: cuDNN's has limits and is not deterministic.
+    loss = functional.ctc_loss(
+        log_probs.transpose(0, 1), flat.to(log_probs.device), frames, lengths, BLANK, reduction="sum", zero_infinity=True
+    )
+    return loss / lengths.sum()

@@ -1,0 +1,162 @@
+"""One training from a data set to a stored model."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from crnnocr import __version__, devices
+from crnnocr.charset import Charset
+from crnnocr.config import PRESETS, TrainConfig
+from crnnocr.datasets import Dataset, Fault
+from crnnocr.datasets.split import held_out
+from crnnocr.errors import DataError, ModelError
+from crnnocr.metrics import Scores
+from crnnocr.model import checkpoint, store
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.training.examples import Example, check_characters, read_examples
+from crnnocr.training.loop import Progress, Validation, train
+from crnnocr.training.schedule import epochs_for
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training that is ready to begin: everything that can be wrong with the data has been looked for."""
+
+    card: Card
+    """Charset and shape of the model to be."""
+    model: CRNN
+    """The network with its first weights."""
+    examples: tuple[Example, ...]
+    """What it will learn from."""
+    held_out: tuple[Example, ...]
+    """What it will be validated on."""
+    faults: tuple[Fault, ...]
+    """Pictures that were set aside, beside those that the data set itself left out."""
+    epochs: int
+    """Epochs that the budget comes to; with a budget of minutes, an upper limit means nothing and this is 0."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that ended well."""
+
+    name: str
+    """The name it is stored under."""
+    path: Path
+    """The stored model."""
+    scores: Scores | None
+    """Scores of the kept weights on the held-out pictures, if there are any."""
+    seconds: float
+    """Wall time of the training."""
+
+
+def prepare(dataset: Dataset, config: TrainConfig, name: str) -> Prepared:
+    """Read the data and build the network.
+
+    Raises:
+        DataError: no picture is left to learn from, or the start model lacks characters of the labels.
+        ModelError: there is no such start model.
+    """
+    torch.manual_seed(config.seed)
+    start = None if config.start == "scratch" else checkpoint.load(_start_file(config.start))
+    if start is None:
+        charset, shape = Charset.from_texts(sample.text for sample in dataset.samples), PRESETS[config.preset]
+    else:
+        charset, shape = start[0].charset, start[0].config
+    check_characters(dataset.samples, charset)
+    examples, faults = read_examples(dataset.samples, charset, shape)
+    aside = held_out([example.content_id for example in examples], config.held_out)
+    learned = tuple(e for e, is_held_out in zip(examples, aside, strict=True) if not is_held_out)
+    if not learned:
+        raise DataError(f"{dataset.source}: no picture is left to learn from; {faults[0].kind} (first: {faults[0].where})")
+    return Prepared(
+        card=Card(name, charset, shape),
+        model=start[1] if start else CRNN(shape, charset.classes),
+        examples=learned,
+        held_out=tuple(e for e, is_held_out in zip(examples, aside, strict=True) if is_held_out),
+        faults=tuple(faults),
+        epochs=0 if config.minutes else epochs_for(config, len(learned)),
+    )
+
+
+def run(
+    prepared: Prepared, dataset: Dataset, config: TrainConfig, force: bool = False, device: str = "auto"
+) -> Iterator[Progress | Validation | Finished]:
+    """Train and, if it ends well, store the model under the card's name and make it the current one.
+
+    A name that is taken by then becomes `name-2`, or with `force` the model of this name is replaced.
+    Yields what the loop yields, and at last what has become of it. Closed or interrupted before that, it leaves nothing.
+    """
+    started = time.monotonic()
+    chosen = devices.select(device)
+    best: Validation | None = None
+    last: Progress | None = None
+    for event in train(prepared.model, prepared.card, prepared.examples, prepared.held_out, config, chosen):
+        if isinstance(event, Validation) and event.is_best:
+            best = event
+        elif isinstance(event, Progress):
+            last = event
+        yield event
+    seconds = time.monotonic() - started
+    scores = best.scores if best else None
+    training = _record(prepared, dataset, config, str(chosen), last, seconds)
+    name = prepared.card.name if force else store.free_name(prepared.card.name)
+    card = replace(prepared.card, name=name, training=training, scores=asdict(scores) if scores else {})
+    path = store.path_of(name)
+    checkpoint.save(path, card, prepared.model, [example.content_id for example in prepared.examples])
+    store.make_current(name)
+    yield Finished(name, path, scores, seconds)
+
+
+def _start_file(start: str) -> Path:
+    found = store.find(start)
+    if found.path.suffix != ".safetensors":
+        raise ModelError(f"--from {start}: training goes on from a .safetensors model, not from an exported one")
+    return found.path
+
+
+def _record(
+    prepared: Prepared, dataset: Dataset, config: TrainConfig, device: str, last: Progress | None, seconds: float
+) -> dict[str, Any]:
+    """How the model was trained, for its card."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": {
+            "name": dataset.source.resolve().name,
+            "format": dataset.format,
+            "learned": len(prepared.examples),
+            "held_out": len(prepared.held_out),
+            "set_aside": len(prepared.faults) + len(dataset.faults),
+            "digest": _digest(prepared.examples),
+        },
+        "config": asdict(config),
+        "steps": last.step if last else 0,
+        "pictures_shown": last.pictures if last else 0,
+        "seconds": round(seconds, 1),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "crnnocr": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    """One number for the set of pictures that were learned from."""
+    import hashlib
+
+    ids = np.array(sorted(example.content_id for example in examples), dtype="<i8")
+    return hashlib.blake2b(ids.tobytes(), digest_size=16).hexdigest()

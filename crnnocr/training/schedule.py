@@ -1,0 +1,75 @@
+"""The learning rate over a training: a short rise, a constant part, and a fall to zero that always comes to its end."""
+
+from __future__ import annotations
+
+import time
+
+from crnnocr.config import TrainConfig
+
+
+class Budget:
+    """How long training may go on, counted in steps, or in seconds if the configuration gives minutes."""
+
+    def __init__(self, config: TrainConfig, pictures: int) -> None:
+        self._started = time.monotonic()
+        self._in_seconds = config.minutes is not None
+        if config.minutes is not None:
+            self.total = config.minutes * 60
+        else:
+            self.total = float(epochs_for(config, pictures) * -(-pictures // config.batch_size))
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._started
+
+    def now(self, step: int) -> float:
+        """How much is used up after `step` steps."""
+        return self.seconds if self._in_seconds else float(step)
+
+    def seconds_left(self, now: float, end: float) -> float:
+        """Until `end`, by the pace so far."""
+        return end - now if self._in_seconds else (end - now) * self.seconds / max(now, 1.0)
+
+
+def epochs_for(config: TrainConfig, pictures: int) -> int:
+    """The epochs asked for, or as many as show `config.presentations` pictures, within the limits."""
+    fewest, most = config.epoch_limits
+    return config.epochs or min(most, max(fewest, round(config.presentations / pictures)))
+
+
+class Schedule:
+    """Warm-up, constant, decay. Time is counted in the budget's unit, steps or seconds.
+
+    The decay takes the last `decay_share` of the whole. `start_decay` begins it early, and then it is shortened so that it
+    still takes this share: training never stops without it.
+    """
+
+    def __init__(self, budget: float, config: TrainConfig) -> None:
+        self._share = config.decay_share
+        self._warmup_steps = config.warmup_steps
+        self.end = budget
+        """When training ends."""
+        self.decay_start = budget * (1 - config.decay_share)
+        """When the learning rate begins to fall."""
+
+    def start_decay(self, now: float) -> None:
+        """Begin the decay now, unless it has begun."""
+        if now < self.decay_start:
+            self.decay_start = now
+            self.end = now / (1 - self._share)
+
+    def factor(self, now: float, step: int) -> float:
+        """What the highest learning rate is multiplied with at time `now`, in step `step` (from 0)."""
+        warm = min(1.0, (step + 1) / self._warmup_steps)
+        if not self.decaying(now):
+            return warm
+        return warm * max(0.0, (self.end - now) / (self.end - self.decay_start))
+
+    def decaying(self, now: float) -> bool:
+        """Whether the learning rate falls."""
+        return now >= self.decay_start
+
+    def finished(self, now: float) -> bool:
+        """Whether the budget is used up."""
+        return now >= self.end
