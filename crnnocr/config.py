@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, cast
 
 from crnnocr.errors import ModelError, UsageError
 
@@ -13,14 +14,19 @@ MAX_PIXELS = 50_000_000
 MAX_WIDTH = 32_768
 """Lines that would be wider than this at the model's height are squeezed to it, in pixels."""
 
+NORM_EPSILON = 1e-5
+"""What batch normalisation adds to the variance."""
+
 Size = TypeVar("Size")
 """An `int`, or an integer array or tensor of sizes."""
 
 Pair: TypeAlias = tuple[int, int]
 
 
-def _output_size(size: Any, kernel: int, stride: int, padding: int) -> Any:
-    return (size + 2 * padding - kernel) // stride + 1
+def _output_size(size: Size, kernel: int, stride: int, padding: int) -> Size:
+    result: Any = size
+    result = (result + 2 * padding - kernel) // stride + 1
+    return cast("Size", result)
 
 
 @dataclass(frozen=True)
@@ -107,19 +113,17 @@ class ModelConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ModelConfig:
         """The shape that `to_json` wrote. Raises `ModelError` where it is none."""
-        kinds: dict[str, type[Layer]] = {"conv": Conv, "pool": Pool}
         try:
-            layers = tuple(
-                kinds[layer["layer"]](
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in layer.items() if k != "layer"}
-                )
-                for layer in data["backbone"]
-            )
-            return cls(**{**data, "backbone": layers})
+            return cls(**{**data, "backbone": tuple(map(_layer, data["backbone"]))})
         except (KeyError, TypeError) as error:
             raise ModelError(f"the model's shape cannot be read: {error}") from error
 
 
+def _layer(data: dict[str, Any]) -> Layer:
+    kinds: dict[str, Any] = {"conv": Conv, "pool": Pool}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "layer"}
+    layer: Layer = kinds[data["layer"]](**values)
+    return layer
 
 
 _HALVE = Pool((2, 2), (2, 2))
@@ -131,15 +135,14 @@ PRESETS: dict[str, ModelConfig] = {
         preset="small",
         height=32,
         backbone=(
-            Conv(32),
+            Conv(16),
             _HALVE,
-            Conv(64),
-            _HALVE,
-            Conv(128),
-            Conv(128),
+            Conv(48),
             _HALVE_HEIGHT,
-            Conv(192),
-            Conv(192),
+            Conv(80),
+            _HALVE_HEIGHT,
+            Conv(128),
+            Conv(160),
             _HALVE_HEIGHT,
         ),
         hidden=128,
@@ -169,6 +172,12 @@ PRESETS: dict[str, ModelConfig] = {
 }
 
 
+class Style(StrEnum):
+    """Looks of drawn pictures."""
+
+    TRDG = "trdg"
+
+
 @dataclass(frozen=True)
 class SynthConfig:
     """What `synth` draws. The picture of an index depends on these and the environment alone."""
@@ -183,7 +192,7 @@ class SynthConfig:
     """A UTF-8 text file whose lines are the texts, in place of the dictionary."""
     height: int = 32
     """Height of the pictures in pixels."""
-    style: Literal["trdg"] = "trdg"
+    style: Style = Style.TRDG
     """Looks of the pictures."""
 
     def __post_init__(self) -> None:
@@ -251,7 +260,7 @@ class TrainConfig:
     """Share of the pictures that are kept for validation."""
     learning_rate: float = 2e-3
     """Highest learning rate."""
-    presentations: int = 40_000
+    presentations: int = 30_000
     """Pictures shown in all, each as often as it is seen, when the budget is left to itself."""
     epoch_limits: Pair = (10, 400)
     """Fewest and most epochs when the budget is left to itself."""

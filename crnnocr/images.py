@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from crnnocr.config import MAX_PIXELS, MAX_WIDTH
 from crnnocr.errors import ImageError
@@ -94,7 +94,7 @@ def _name(source: Source) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "its format is unknown"
     return str(error) or type(error).__name__
 

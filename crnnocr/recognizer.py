@@ -1,10 +1,10 @@
 """Reading pictures: a model, an engine that runs it, and a decoder.
 
-    from crnnocr import Recognizer
+from crnnocr import Recognizer
 
-    recognizer = Recognizer.load()
-    for prediction in recognizer.predict(["a.png", "b.png"]):
-        print(prediction.text, prediction.confidence)
+recognizer = Recognizer.load()
+for prediction in recognizer.predict(["a.png", "b.png"]):
+print(prediction.text, prediction.confidence)
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class Recognizer:
         return cls(*load_engine(store.find(model).path, device))
 
     def predict(
-        self, sources: Iterable[images.Source], decode: DecodeConfig = DecodeConfig()  # noqa: B008 (frozen)
+        self,
+        sources: Iterable[images.Source],
+        decode: DecodeConfig = DecodeConfig(),  # noqa: B008 (frozen)
     ) -> Iterator[Prediction]:
         """Read pictures, in their order, as they come.
 
@@ -88,9 +90,7 @@ class Recognizer:
             lines = [line for line in window if not isinstance(line, ImageError)]
             readings = iter(self.read(lines))
             for line in window:
-                yield (
-                    Prediction("", 0.0, str(line)) if isinstance(line, ImageError) else self._decode(next(readings), decode)
-                )
+                yield (Prediction("", 0.0, str(line)) if isinstance(line, ImageError) else self._decode(next(readings), decode))
 
     def read(self, lines: Sequence[images.Line]) -> list[LogProbs]:
         """The (T, C) log-probabilities of each line, which must be of the model's height."""

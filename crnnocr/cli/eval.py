@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from crnnocr.datasets import Sample
     from crnnocr.recognizer import Prediction
 
+_DEFAULTS = DecodeConfig()
+
 
 @ui.boundary
 def eval_cli(
     data: Annotated[Path, typer.Argument(help="Folder of labelled pictures, or a label file.")],
     model: ui.Model = None,
-    beam: ui.Beam = DecodeConfig().beam,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Score the pictures that the model was trained on, too.")
-    ] = False,
+    beam: ui.Beam = _DEFAULTS.beam,
+    everything: Annotated[bool, typer.Option("--all", help="Score the pictures that the model was trained on, too.")] = False,
     device: ui.Device = "auto",
     json_output: ui.Json = False,
     quiet: ui.Quiet = False,
@@ -54,7 +54,9 @@ def eval_cli(
     if not samples:
         raise DataError(f"{found.name} was trained on all {seen:,} pictures of {data}: give others, or score them with --all")
     if seen:
-        ui.say(f"scored: the {len(samples):,} held-out pictures; {seen:,} that {found.name} was trained on are left out (--all)")
+        ui.say(
+            f"scored: the {len(samples):,} held-out pictures; {seen:,} that {found.name} was trained on are left out (--all)"
+        )
     result = score(_tracked(read_samples(recognizer, samples, decode), len(samples)))
     for reason in result.unreadable:
         ui.warn(reason)
@@ -66,14 +68,10 @@ def eval_cli(
         raise PartialError(f"{len(result.unreadable)} of {len(samples)} pictures could not be read, and are not scored")
 
 
-def _tracked(
-    readings: Iterable[tuple[Sample, Prediction]], total: int
-) -> Iterable[tuple[Sample, Prediction]]:
+def _tracked(readings: Iterable[tuple[Sample, Prediction]], total: int) -> Iterable[tuple[Sample, Prediction]]:
     from rich.progress import track
 
-    return track(
-        readings, "reading", total, console=ui.console(), disable=not ui.shows_progress(), transient=True
-    )
+    return track(readings, "reading", total, console=ui.console(), disable=not ui.shows_progress(), transient=True)
 
 
 def _show(rows: list[tuple[str, str]]) -> None:

@@ -44,6 +44,4 @@ def export_cli(
         f"{', '.join(map(str, proof.batch_sizes))} (log-probabilities within {proof.difference:.1e})"
     )
     if json_output:
-        typer.echo(
-            json.dumps({"path": str(target), "model": found.name, "max_log_prob_difference": proof.difference})
-        )
+        typer.echo(json.dumps({"path": str(target), "model": found.name, "max_log_prob_difference": proof.difference}))

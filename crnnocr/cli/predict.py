@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from crnnocr.images import Source
     from crnnocr.recognizer import Prediction
 
+_DEFAULTS = DecodeConfig()
+
 
 class Format(StrEnum):
     """What is printed for each picture."""
@@ -41,7 +43,7 @@ def predict_cli(
         str | None, typer.Option("--files-from", metavar="FILE|-", help="Read paths, one a line, from a file or stdin.")
     ] = None,
     model: ui.Model = None,
-    beam: ui.Beam = DecodeConfig().beam,
+    beam: ui.Beam = _DEFAULTS.beam,
     format: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.text,
     json_output: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
     device: ui.Device = "auto",

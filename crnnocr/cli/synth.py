@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from crnnocr.cli import ui
-from crnnocr.config import SynthConfig
+from crnnocr.config import Style, SynthConfig
 from crnnocr.errors import UsageError
 
 _DEFAULTS = SynthConfig()
@@ -26,7 +26,7 @@ def synth_cli(
         Path | None, typer.Option("--text", metavar="FILE", help="Draw the lines of this UTF-8 file, in turn.")
     ] = None,
     height: Annotated[int, typer.Option("--height", metavar="PIXELS", help="Height of the pictures.")] = _DEFAULTS.height,
-    style: Annotated[str, typer.Option("--style", help="Looks of the pictures: trdg.")] = _DEFAULTS.style,
+    style: Annotated[Style, typer.Option("--style", help="Looks of the pictures.")] = _DEFAULTS.style,
     seed: ui.Seed = _DEFAULTS.seed,
     force: Annotated[bool, typer.Option("--force", help="Mix into a folder that holds something else.")] = False,
     json_output: ui.Json = False,

@@ -51,9 +51,7 @@ def train_cli(
 
     A tenth of the pictures is held out to measure it; which, is a matter of their content alone.
     """
-    config = TrainConfig(
-        preset=preset, start=start, epochs=epochs, minutes=minutes, batch_size=batch_size, seed=seed
-    )
+    config = TrainConfig(preset=preset, start=start, epochs=epochs, minutes=minutes, batch_size=batch_size, seed=seed)
     from crnnocr.datasets.detect import load_dataset
     from crnnocr.model import store
 
@@ -108,9 +106,7 @@ def _bar() -> Bar:
 
 def _status(progress: Progress) -> str:
     minutes, seconds = divmod(round(progress.seconds_left), 60)
-    return (
-        f"epoch {progress.epoch}  loss {progress.loss:.3f}  {progress.rate:.0f} images/s  {minutes}:{seconds:02d} left"
-    )
+    return f"epoch {progress.epoch}  loss {progress.loss:.3f}  {progress.rate:.0f} images/s  {minutes}:{seconds:02d} left"
 
 
 def _say_validation(validation: Validation) -> None:

@@ -39,12 +39,8 @@ def _remember(name: str) -> Callable[[bool], bool]:
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=_remember("quiet"), help="Say nothing on stderr but warnings and errors.")
 ]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=_remember("verbose"), help="Say more on stderr.")
-]
-Debug = Annotated[
-    bool, typer.Option("--debug", callback=_remember("debug"), help="Show the traceback of an error.")
-]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", callback=_remember("verbose"), help="Say more on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", callback=_remember("debug"), help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cuda|mps|cpu", help="Where the network runs.")]
 Model = Annotated[
@@ -54,9 +50,7 @@ Model = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Start of all chance.")]
-Beam = Annotated[
-    int, typer.Option("--beam", metavar="N", help="Prefixes of the beam search; 0 takes the best path (greedy).")
-]
+Beam = Annotated[int, typer.Option("--beam", metavar="N", help="Prefixes of the beam search; 0 takes the best path (greedy).")]
 
 
 @functools.cache

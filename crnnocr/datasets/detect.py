@@ -8,9 +8,7 @@ from crnnocr import images
 from crnnocr.datasets import Dataset, Fault, imagefolder, sidecar, summarise, table
 from crnnocr.errors import DataError
 
-_FORMATS = (
-    "metadata.jsonl or metadata.csv, one .csv, .tsv or .txt of paths and texts, or a .gt.txt beside each picture"
-)
+_FORMATS = "metadata.jsonl or metadata.csv, one .csv, .tsv or .txt of paths and texts, or a .gt.txt beside each picture"
 
 
 def load_dataset(source: Path) -> Dataset:

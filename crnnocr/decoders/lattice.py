@@ -6,6 +6,7 @@ Graves et al. 2006, "Connectionist Temporal Classification", sections 4.1 (forwa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from crnnocr.decoders import LogProbs
 
 def frames_needed(ids: Sequence[int]) -> int:
     """The fewest frames that the text of class `ids` fits: one a character, and a blank between equal neighbours."""
-    return len(ids) + sum(a == b for a, b in zip(ids, ids[1:], strict=False))
+    return len(ids) + sum(a == b for a, b in pairwise(ids))
 
 
 def log_prob(log_probs: LogProbs, ids: Sequence[int]) -> float:

@@ -8,12 +8,14 @@ Inputs: `images` (N, 1, H, W) float32, `widths` (N,) int64. Outputs: `log_probs`
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from crnnocr.config import Conv, Layer, ModelConfig, Pool
+from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool
 
 OPSET = 17
 IR_VERSION = 8
@@ -66,7 +68,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
-    def add(self, kind: str, inputs: list[str], output: str = "", **attributes: object) -> str:
+    def add(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
         """One node with one output."""
         output = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
@@ -129,10 +131,9 @@ class _Graph:
         name = f"backbone.stages.{index}"
         kernel = self.weights[f"{name}.0.weight"]
         if layer.norm:
-            deviation = np.sqrt(self.weights[f"{name}.1.running_var"].astype(np.float64) + 1e-5)
-            scale = self.weights[f"{name}.1.weight"] / deviation
+            scale = self.weights[f"{name}.1.weight"] / np.sqrt(self.weights[f"{name}.1.running_var"] + NORM_EPSILON)
+            kernel = kernel * scale[:, None, None, None]
             bias = self.weights[f"{name}.1.bias"] - self.weights[f"{name}.1.running_mean"] * scale
-            kernel, bias = (kernel * scale[:, None, None, None]).astype(np.float32), bias.astype(np.float32)
         else:
             bias = self.weights[f"{name}.0.bias"]
         return self.constant(kernel, f"{name}.weight"), self.constant(bias, f"{name}.bias")

@@ -38,9 +38,7 @@ def built_in_pictures(card: Card) -> dict[str, images.Line]:
     """The real pictures that come with crnnocr, as lines for a model, by their file names."""
     folder = resources.files("crnnocr.exporting") / "pictures"
     files = sorted((f for f in folder.iterdir() if f.name.endswith((".png", ".jpg"))), key=lambda f: f.name)
-    return {
-        f.name: images.to_line(images.open_grey(f.read_bytes()), card.config.height, card.config.min_width) for f in files
-    }
+    return {f.name: images.to_line(images.open_grey(f.read_bytes()), card.config.height, card.config.min_width) for f in files}
 
 
 def prove(reference: Engine, other: Engine, lines: dict[str, images.Line]) -> Proof:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from crnnocr.config import Conv, Layer, ModelConfig, Pool
+from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool
 
 
 class CRNN(nn.Module):
@@ -83,7 +83,7 @@ def _module(layer: Layer, channels: int) -> nn.Module:
         return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
     convolution = nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=not layer.norm)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    norm = [nn.BatchNorm2d(layer.channels)] if layer.norm else []
+    norm = [nn.BatchNorm2d(layer.channels, eps=NORM_EPSILON)] if layer.norm else []
     return nn.Sequential(convolution, *norm, nn.ReLU(inplace=True))
 
 

@@ -57,4 +57,6 @@ class Sampler:
     def _undrawable(self, text: str) -> str:
         missing = [c for c in dict.fromkeys(text) if not fonts.able(self.fonts, c)]
         what = ", ".join(map(describe, missing)) or "all of its characters together"
-        return f"none of the {len(self.fonts)} fonts for --lang {self.config.lang} can draw {what} in {text!r}: leave the text out"
+        return (
+            f"none of the {len(self.fonts)} fonts for --lang {self.config.lang} can draw {what} in {text!r}: leave the text out"
+        )

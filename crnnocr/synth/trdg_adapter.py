@@ -42,7 +42,7 @@ def dictionary(lang: str) -> tuple[str, ...]:
 
 @functools.cache
 def font_files(lang: str) -> tuple[Path, ...]:
-    """trdg's openly licensed font files for a language, by name. Raises `UsageError` where there are none."""
+    """Trdg's openly licensed font files for a language, by name. Raises `UsageError` where there are none."""
     folder = _package_folder() / "fonts" / _known(lang, _FONT_FOLDERS)
     found = (path for path in folder.iterdir() if path.name.startswith(_OPEN_FAMILIES))
     return tuple(sorted(found, key=lambda path: path.name))
@@ -86,7 +86,9 @@ def version() -> str:
 
 def _known(lang: str, table: dict[str, str]) -> str:
     if lang not in table:
-        raise UsageError(f"no texts for --lang {lang}: choose one of {', '.join(languages())}, or give your own with --text FILE")
+        raise UsageError(
+            f"no texts for --lang {lang}: choose one of {', '.join(languages())}, or give your own with --text FILE"
+        )
     return table[lang]
 
 
@@ -99,16 +101,17 @@ def _package_folder() -> Path:
 
 @functools.cache
 def _drawing_module() -> Any:
-    """trdg's drawing module, loaded apart from the package and given our stand-ins for Pillow's modules."""
+    """Trdg's drawing module, loaded apart from the package and given our stand-ins for Pillow's modules."""
     path = _package_folder() / "computer_text_generator.py"
     spec = importlib.util.spec_from_file_location("crnnocr.synth._trdg_drawing", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.Image = SimpleNamespace(new=_new_canvas)
     module.ImageDraw = SimpleNamespace(Draw=_Pen)
     module.ImageFont = SimpleNamespace(truetype=_font)
-    module.rnd = random.Random(0)
+    module.rnd = random.Random(0)  # noqa: S311 (it picks a colour between two equal ones)
     return module
 
 

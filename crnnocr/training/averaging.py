@@ -5,19 +5,20 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+
+from crnnocr.model.crnn import CRNN
 
 
 class WeightAverage:
     """An exponential moving average of a network's weights and normalisation statistics."""
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: CRNN, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         """The network with the averaged weights."""
         self._decay = decay
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
+    def update(self, model: CRNN, step: int) -> None:
         """Take in the weights after `step` steps. The average is shorter in the beginning, so that it forgets the start."""
         decay = min(self._decay, step / (step + 10))
         for mean, value in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):

@@ -13,11 +13,7 @@ _BATCHES_A_POOL = 12
 def epoch_batches(widths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """Every picture once, in batches of like widths, in an order that depends on `seed` and `epoch` only.
 
-    Args:
-        widths: width of each picture's line, in pixels.
-
-    Returns:
-        Batches of indices into `widths`; the last drawn may be smaller.
+    `widths` are those of the pictures' lines in pixels, and the batches hold indices into them; some may be smaller.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(widths))

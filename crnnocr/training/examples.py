@@ -30,9 +30,7 @@ class Example:
     """Stands for the content of the picture's file."""
 
 
-def read_examples(
-    samples: Sequence[Sample], charset: Charset, config: ModelConfig
-) -> tuple[list[Example], list[Fault]]:
+def read_examples(samples: Sequence[Sample], charset: Charset, config: ModelConfig) -> tuple[list[Example], list[Fault]]:
     """Read the pictures of `samples` as lines for a model of this shape.
 
     Returns:

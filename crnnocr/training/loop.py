@@ -15,7 +15,7 @@ from torch.nn import functional
 from crnnocr import images
 from crnnocr.charset import BLANK
 from crnnocr.config import DecodeConfig, TrainConfig
-from crnnocr.engines import TorchEngine
+from crnnocr.engines import TorchEngine, on_device
 from crnnocr.errors import CrnnocrError
 from crnnocr.metrics import Scorer, Scores
 from crnnocr.model.checkpoint import Card
@@ -90,7 +90,7 @@ def train(
     Raises:
         CrnnocrError: the loss is no longer a number.
     """
-    model.to(device=device, memory_format=torch.channels_last)
+    on_device(model, device)
     average = WeightAverage(model, config.ema)
     validator = _Validator(Recognizer(card, TorchEngine(average.model, device)), held_out, config)
     optimiser = _optimiser(model, config)
@@ -136,9 +136,7 @@ class _Validator:
         self._limit = config.validation_limit
         self._best = self._best_annealed = math.inf
 
-    def validate(
-        self, model: CRNN, step: int, loss: float, annealed: bool, everything: bool
-    ) -> Validation:
+    def validate(self, model: CRNN, step: int, loss: float, annealed: bool, everything: bool) -> Validation:
         scores, readings = self._read(self._held_out if everything else self._held_out[: self._limit])
         # Before the network reads anything at all, no progress is no sign of an end.
         self.stale = 0 if scores.cer < self._best or scores.cer > _READS_NOTHING else self.stale + 1
@@ -195,7 +193,7 @@ def _learn(
     loss = ctc_loss(model.read(features, frames), frames, [example.ids for example in batch])
     auxiliary = ctc_loss(model.read_without_context(features), frames, [example.ids for example in batch])
     optimiser.zero_grad()
-    (loss + config.auxiliary_weight * auxiliary).backward()
+    torch.autograd.backward(loss + config.auxiliary_weight * auxiliary)
     torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
     optimiser.step()
     return float(loss.detach())
