@@ -22,7 +22,7 @@ _DEFAULTS = DecodeConfig()
 
 @ui.boundary
 def eval_cli(
-    data: Annotated[Path, typer.Argument(help="Folder of labelled pictures, or a label file.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled pictures, or a label file.")],
     model: ui.Model = None,
     beam: ui.Beam = _DEFAULTS.beam,
     everything: Annotated[bool, typer.Option("--all", help="Score the pictures that the model was trained on, too.")] = False,

@@ -37,7 +37,7 @@ class Format(StrEnum):
 def predict_cli(
     pictures: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PICTURE]...", help="Files, folders, quoted globs; - for one picture's bytes on stdin."),
+        typer.Argument(metavar="PICTURE", help="Files, folders, quoted globs; - for one picture's bytes on stdin."),
     ] = None,
     files_from: Annotated[
         str | None, typer.Option("--files-from", metavar="FILE|-", help="Read paths, one a line, from a file or stdin.")

@@ -18,9 +18,9 @@ _DEFAULTS = SynthConfig()
 
 @ui.boundary
 def synth_cli(
-    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")] = Path("data"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the pictures go.")] = Path("data"),
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = 1000,
-    lang: Annotated[str, typer.Option("--lang", help="Language of the texts: en, de, fr or zh.")] = _DEFAULTS.lang,
+    lang: Annotated[str, typer.Option("--lang", metavar="en|de|fr|zh", help="Language of the texts.")] = _DEFAULTS.lang,
     words: Annotated[str, typer.Option("--words", metavar="N[-M]", help="Words a picture.")] = "{}-{}".format(*_DEFAULTS.words),
     text: Annotated[
         Path | None, typer.Option("--text", metavar="FILE", help="Draw the lines of this UTF-8 file, in turn.")

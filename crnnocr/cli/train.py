@@ -24,11 +24,11 @@ _SHOWN_READINGS = 3
 
 @ui.boundary
 def train_cli(
-    data: Annotated[Path, typer.Argument(help="Folder of labelled pictures, or a label file.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled pictures, or a label file.")],
     name: Annotated[
-        str | None, typer.Option("--name", help="What to call the model; by default the data folder's name.")
+        str | None, typer.Option("--name", metavar="NAME", help="What to call the model; by default the data folder's name.")
     ] = None,
-    preset: Annotated[str, typer.Option("--preset", help=f"Shape of the model: {', '.join(PRESETS)}.")] = _DEFAULTS.preset,
+    preset: Annotated[str, typer.Option("--preset", metavar="|".join(PRESETS), help="Shape of the model.")] = _DEFAULTS.preset,
     start: Annotated[
         str, typer.Option("--from", metavar="scratch|NAME|PATH", help="Begin anew, or from the weights of a model.")
     ] = _DEFAULTS.start,

@@ -1,0 +1,122 @@
+"""What tests share: a store of their own each, a tiny data set and model made once, and two ways to run the command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from crnnocr.cli import app
+from crnnocr.config import AugmentConfig, Conv, ModelConfig, Pool, SynthConfig, TrainConfig
+from crnnocr.model import store
+
+NO_AUGMENT = AugmentConfig(stretch=0, scale=0, shear=0, tilt=0, shift=0, blur=0, contrast=0, brightness=0, noise=0)
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test sees or touches the models of whoever runs it. Returns the data directory, which is not there yet."""
+    data = tmp_path / "store"
+    monkeypatch.setenv("CRNNOCR_DATA_DIR", str(data))
+    monkeypatch.setenv("CRNNOCR_CACHE_DIR", str(tmp_path / "cache"))
+    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+    return data
+
+
+@pytest.fixture(scope="session")
+def tiny_shape() -> ModelConfig:
+    """A CRNN that learns eight words by heart within three seconds."""
+    layers = (Conv(12), Pool((2, 2), (2, 2)), Conv(24), Pool((2, 1), (2, 1)), Conv(48), Pool((4, 1), (4, 1)))
+    return ModelConfig(preset="tiny", height=16, backbone=layers, hidden=48)
+
+
+@pytest.fixture(scope="session")
+def by_heart() -> TrainConfig:
+    """Options under which a tiny model learns a few unchanging pictures by heart."""
+    return TrainConfig(
+        epochs=130, batch_size=8, warmup_steps=10, learning_rate=2e-2, validations=4, ema=0.95, augment=NO_AUGMENT
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 40 drawn pictures of one English word each. Not to be written to."""
+    from crnnocr.synth.folder import draw
+
+    folder = tmp_path_factory.mktemp("tiny") / "data"
+    assert list(draw(folder, SynthConfig(words=(1, 1)), 40))[-1] == 40
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_data: Path, tiny_shape: ModelConfig, by_heart: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model that has learnt the first 8 pictures of the tiny data set by heart. Not to be written to."""
+    import torch
+
+    from crnnocr.charset import Charset
+    from crnnocr.datasets.detect import load_dataset
+    from crnnocr.model import checkpoint
+    from crnnocr.model.checkpoint import Card
+    from crnnocr.model.crnn import CRNN
+    from crnnocr.training.examples import read_examples
+    from crnnocr.training.loop import train
+
+    samples = load_dataset(tiny_data).samples
+    charset = Charset.from_texts(sample.text for sample in samples)
+    examples, _ = read_examples(samples[:8], charset, tiny_shape)
+    torch.manual_seed(0)
+    card, model = Card("tiny", charset, tiny_shape), CRNN(tiny_shape, charset.classes)
+    for _ in train(model, card, examples, [], by_heart, torch.device("cpu")):
+        pass
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    checkpoint.save(path, replace(card, training={"steps": 130}), model, [example.content_id for example in examples])
+    return path
+
+
+@pytest.fixture
+def current_model(tiny_model: Path, own_store: Path) -> str:
+    """The tiny model as the current one of the test's own store. Returns its name there."""
+    path = store.path_of("tiny")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(tiny_model.read_bytes())
+    store.make_current("tiny")
+    return "tiny"
+
+
+@pytest.fixture(scope="session")
+def run_cli() -> Callable[..., Result]:
+    """Runs `crnnocr ARGUMENTS` in this process: `run_cli("predict", path, stdin=b"")`."""
+
+    def run(*arguments: object, stdin: bytes = b"") -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_process() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python ARGUMENTS` in a fresh process on one thread: `run_process("-m", "crnnocr", "--version")`."""
+
+    def run(*arguments: object, stdin: str | int = "") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *(str(argument) for argument in arguments)]
+        source = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin}
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=120, env=one_thread(), **source
+        )
+
+    return run
+
+
+def one_thread() -> dict[str, str]:
+    """This process's environment, with one thread for each numeric library."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}

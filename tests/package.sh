@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# An installed crnnocr, in an empty folder: the lines of the README, on a small scale.
+set -euo pipefail
+folder="$(mktemp -d)"
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+export CRNNOCR_DATA_DIR="$folder/store"
+
+crnnocr synth --count 40 --lang en --words 1
+crnnocr train data/ --epochs 1
+crnnocr eval data/
+cp "$(ls data/*.png | head -n 1)" crop.png
+crnnocr predict crop.png --beam 5
+ls data/*.png | head | crnnocr predict --files-from - >readings.tsv
+test "$(wc -l <readings.tsv)" -eq 10
+crnnocr export
+crnnocr predict --model data.onnx crop.png
+echo "the installed package works"
