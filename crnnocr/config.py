@@ -130,6 +130,8 @@ _HALVE = Pool((2, 2), (2, 2))
 _HALVE_HEIGHT = Pool((2, 1), (2, 1))
 _PADDED_POOL = Pool((2, 2), (2, 1), (0, 1))
 
+DEFAULT_PRESET = "small"
+
 PRESETS: dict[str, ModelConfig] = {
     "small": ModelConfig(
         preset="small",
@@ -170,6 +172,10 @@ PRESETS: dict[str, ModelConfig] = {
         projection=256,
     ),
 }
+
+
+DEFAULT_COUNT = 1000
+"""Pictures that `synth` draws."""
 
 
 class Style(StrEnum):
@@ -244,8 +250,8 @@ class DecodeConfig:
 class TrainConfig:
     """How a model is trained."""
 
-    preset: str = "small"
-    """The model's shape: a name in `PRESETS`."""
+    preset: str | None = None
+    """The model's shape: a name in `PRESETS`; by default that of the start model, else `DEFAULT_PRESET`."""
     start: str = "scratch"
     """Where the weights come from: `scratch`, or a model's name or path."""
     epochs: int | None = None
@@ -286,7 +292,7 @@ class TrainConfig:
     """How strongly pictures are changed."""
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
+        if self.preset is not None and self.preset not in PRESETS:
             raise UsageError(f"--preset {self.preset}: choose one of {', '.join(PRESETS)}")
         if self.epochs is not None and self.minutes is not None:
             raise UsageError("give --epochs or --minutes, not both")

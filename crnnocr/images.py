@@ -26,6 +26,9 @@ Line: TypeAlias = NDArray[np.uint8]
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """What a picture can come from: a path, the bytes of a file, a Pillow image, or an array ((H, W) grey, (H, W, 3) RGB)."""
 
+SOURCE_TYPES = (str, os.PathLike, bytes, Image.Image, np.ndarray)
+"""The types of a `Source`."""
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".jp2"})
 """File name endings, in lower case, of what is taken for a picture in a folder."""
 
@@ -45,15 +48,15 @@ def open_grey(source: Source) -> Image.Image:
     """
     name = _name(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            image = _open(source)
-            _check_size(image, name)
-            if getattr(image, "n_frames", 1) > 1:
-                warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
-            return _to_grey(ImageOps.exif_transpose(image))
+        image = _open(source)
+        _check_size(image, name)
+        if getattr(image, "n_frames", 1) > 1:
+            warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
+        return _to_grey(ImageOps.exif_transpose(image))
     except (ImageError, ImageWarning):
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's limit is above ours
+        raise ImageError(_too_large(name, "its")) from error
     except FileNotFoundError as error:
         raise ImageError(f"{name}: there is no such file") from error
     except Exception as error:  # Pillow's readers raise many kinds on corrupt data; this is the boundary of one picture
@@ -114,10 +117,13 @@ def _open(source: Source) -> Image.Image:
 
 def _check_size(image: Image.Image, name: str) -> None:
     if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width} x {image.height}"
-        raise ImageError(f"{name}: {size} pixels are over the limit of {MAX_PIXELS // 10**6} million: cut the line out first")
+        raise ImageError(_too_large(name, f"{image.width} x {image.height}"))
     if not image.width * image.height:
         raise ImageError(f"{name}: the picture has no pixels")
+
+
+def _too_large(name: str, size: str) -> str:
+    return f"{name}: {size} pixels are over the limit of {MAX_PIXELS // 10**6} million: cut the line out first"
 
 
 def _to_grey(image: Image.Image) -> Image.Image:

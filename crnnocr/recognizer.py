@@ -74,7 +74,7 @@ class Recognizer:
 
     def predict(
         self,
-        sources: Iterable[images.Source],
+        sources: Iterable[images.Source] | images.Source,
         decode: DecodeConfig = DecodeConfig(),  # noqa: B008 (frozen)
     ) -> Iterator[Prediction]:
         """Read pictures, in their order, as they come.
@@ -82,10 +82,10 @@ class Recognizer:
         A picture that cannot be read gives a prediction with an error; the others are read all the same.
 
         Args:
-            sources: paths, bytes, Pillow images or arrays; a generator may go on for ever.
+            sources: paths, bytes, Pillow images or arrays, or one of these; a generator may go on for ever.
             decode: how texts are found.
         """
-        stream = iter(sources)
+        stream = iter([sources] if isinstance(sources, images.SOURCE_TYPES) else sources)
         while window := [self._open(source) for source in islice(stream, _WINDOW)]:
             lines = [line for line in window if not isinstance(line, ImageError)]
             readings = iter(self.read(lines))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from crnnocr.cli import app
-from crnnocr.config import AugmentConfig, Conv, ModelConfig, Pool, SynthConfig, TrainConfig
+from crnnocr.config import PRESETS, AugmentConfig, Conv, ModelConfig, Pool, SynthConfig, TrainConfig
 from crnnocr.model import store
 
 NO_AUGMENT = AugmentConfig(stretch=0, scale=0, shear=0, tilt=0, shift=0, blur=0, contrast=0, brightness=0, noise=0)
@@ -25,6 +25,7 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = tmp_path / "store"
     monkeypatch.setenv("CRNNOCR_DATA_DIR", str(data))
     monkeypatch.setenv("CRNNOCR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for processes that a test starts
     for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
         monkeypatch.delenv(variable, raising=False)
     return data
@@ -35,6 +36,13 @@ def tiny_shape() -> ModelConfig:
     """A CRNN that learns eight words by heart within three seconds."""
     layers = (Conv(12), Pool((2, 2), (2, 2)), Conv(24), Pool((2, 1), (2, 1)), Conv(48), Pool((4, 1), (4, 1)))
     return ModelConfig(preset="tiny", height=16, backbone=layers, hidden=48)
+
+
+@pytest.fixture
+def tiny_preset(tiny_shape: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name under which this test's process knows the tiny shape as a preset."""
+    monkeypatch.setitem(PRESETS, "tiny", tiny_shape)
+    return "tiny"
 
 
 @pytest.fixture(scope="session")
@@ -105,18 +113,11 @@ def run_cli() -> Callable[..., Result]:
 
 @pytest.fixture(scope="session")
 def run_process() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python ARGUMENTS` in a fresh process on one thread: `run_process("-m", "crnnocr", "--version")`."""
+    """Runs `python ARGUMENTS` in a fresh process: `run_process("-m", "crnnocr", "--version")`."""
 
-    def run(*arguments: object, stdin: str | int = "") -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *(str(argument) for argument in arguments)]
-        source = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin}
-        return subprocess.run(  # type: ignore[call-overload,no-any-return]
-            command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=120, env=one_thread(), **source
-        )
+        given = {"input": "", **options} if "stdin" not in options else options
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=120, **given)
 
     return run
-
-
-def one_thread() -> dict[str, str]:
-    """This process's environment, with one thread for each numeric library."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crnnocr.cli import ui
-from crnnocr.config import Style, SynthConfig
+from crnnocr.config import DEFAULT_COUNT, Style, SynthConfig
 from crnnocr.errors import UsageError
 
 _DEFAULTS = SynthConfig()
@@ -19,7 +20,7 @@ _DEFAULTS = SynthConfig()
 @ui.boundary
 def synth_cli(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the pictures go.")] = Path("data"),
-    count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = 1000,
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = DEFAULT_COUNT,
     lang: Annotated[str, typer.Option("--lang", metavar="en|de|fr|zh", help="Language of the texts.")] = _DEFAULTS.lang,
     words: Annotated[str, typer.Option("--words", metavar="N[-M]", help="Words a picture.")] = "{}-{}".format(*_DEFAULTS.words),
     text: Annotated[
@@ -59,9 +60,10 @@ def synth(folder: Path, config: SynthConfig, count: int, force: bool) -> int:
     columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=ui.console(), disable=not ui.shows_progress(), transient=True) as progress:
         task = progress.add_task("", total=count)
-        for there in draw(folder, config, count, force):
-            drawn += 1
-            progress.update(task, completed=there)
+        with closing(draw(folder, config, count, force)) as pictures:  # closed at once, so that Ctrl-C leaves the labels
+            for there in pictures:
+                drawn += 1
+                progress.update(task, completed=there)
     return drawn
 
 

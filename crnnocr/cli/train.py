@@ -28,7 +28,10 @@ def train_cli(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="What to call the model; by default the data folder's name.")
     ] = None,
-    preset: Annotated[str, typer.Option("--preset", metavar="|".join(PRESETS), help="Shape of the model.")] = _DEFAULTS.preset,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="|".join(PRESETS), help="Shape of the model; by default small, or the start model's."),
+    ] = _DEFAULTS.preset,
     start: Annotated[
         str, typer.Option("--from", metavar="scratch|NAME|PATH", help="Begin anew, or from the weights of a model.")
     ] = _DEFAULTS.start,
@@ -73,11 +76,12 @@ def train(dataset: Dataset, config: TrainConfig, wanted: str, force: bool, devic
     ui.say_faults(prepared.faults)
     _say_plan(prepared, config)
     with _bar() as bar:
-        task = bar.add_task("training", total=1.0, status="")
+        task, cer = bar.add_task("training", total=1.0, status=""), "–"
         for event in run(prepared, dataset, config, force, device):
             if isinstance(event, Progress):
-                bar.update(task, completed=event.done, status=_status(event))
+                bar.update(task, completed=event.done, status=_status(event, cer))
             elif isinstance(event, Validation):
+                cer = f"{event.scores.cer:.1%}"
                 _say_validation(event)
             else:
                 finished = event
@@ -104,9 +108,10 @@ def _bar() -> Bar:
     return Progress(*columns, console=ui.console(), disable=not ui.shows_progress(), transient=True)
 
 
-def _status(progress: Progress) -> str:
+def _status(progress: Progress, cer: str) -> str:
     minutes, seconds = divmod(round(progress.seconds_left), 60)
-    return f"epoch {progress.epoch}  loss {progress.loss:.3f}  {progress.rate:.0f} images/s  {minutes}:{seconds:02d} left"
+    left = f"{minutes}:{seconds:02d} left"
+    return f"epoch {progress.epoch}  loss {progress.loss:.3f}  CER {cer}  {progress.rate:.0f} images/s  {left}"
 
 
 def _say_validation(validation: Validation) -> None:

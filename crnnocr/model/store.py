@@ -66,7 +66,7 @@ def names() -> list[str]:
 def free_name(wanted: str) -> str:
     """`wanted`, or if a model of this name is there, `wanted-2`, `wanted-3`, …"""
     name, number = wanted, 2
-    while (_models() / name).exists():
+    while path_of(name).exists():
         name, number = f"{wanted}-{number}", number + 1
     return name
 

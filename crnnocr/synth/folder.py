@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from crnnocr.synth.sampler import Sampler
 MANIFEST = "synth.json"
 
 
-def draw(folder: Path, config: SynthConfig, count: int, force: bool = False) -> Iterator[int]:
+def draw(folder: Path, config: SynthConfig, count: int, force: bool = False) -> Generator[int]:
     """Draw until `folder` holds samples 0 to `count` - 1, and write their labels.
 
     However it ends, the labels of the pictures that are there are written.

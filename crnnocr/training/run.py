@@ -15,10 +15,10 @@ import torch
 
 from crnnocr import __version__, devices
 from crnnocr.charset import Charset
-from crnnocr.config import PRESETS, TrainConfig
+from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from crnnocr.datasets import Dataset, Fault
 from crnnocr.datasets.split import held_out
-from crnnocr.errors import DataError, ModelError
+from crnnocr.errors import DataError, ModelError, UsageError
 from crnnocr.metrics import Scores
 from crnnocr.model import checkpoint, store
 from crnnocr.model.checkpoint import Card
@@ -70,9 +70,12 @@ def prepare(dataset: Dataset, config: TrainConfig, name: str) -> Prepared:
     torch.manual_seed(config.seed)
     start = None if config.start == "scratch" else checkpoint.load(_start_file(config.start))
     if start is None:
-        charset, shape = Charset.from_texts(sample.text for sample in dataset.samples), PRESETS[config.preset]
+        charset = Charset.from_texts(sample.text for sample in dataset.samples)
+        shape = PRESETS[config.preset or DEFAULT_PRESET]
     else:
         charset, shape = start[0].charset, start[0].config
+        if config.preset not in (None, shape.preset):
+            raise UsageError(f"--from {config.start} is of the preset {shape.preset}: leave --preset {config.preset} out")
     check_characters(dataset.samples, charset)
     examples, faults = read_examples(dataset.samples, charset, shape)
     aside = held_out([example.content_id for example in examples], config.held_out)

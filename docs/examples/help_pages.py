@@ -1,0 +1,25 @@
+"""Write the help of every command into docs/commands.md, below its marker. A test holds that it is up to date."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from crnnocr.cli import app
+
+PAGE = Path(__file__).parents[1] / "commands.md"
+MARKER = "<!-- What follows is made by `make help-pages`. -->\n"
+COMMANDS = ("synth", "train", "eval", "predict", "export")
+
+
+def page(text: str) -> str:
+    """The page `text` with the help as it is now below its marker."""
+    runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
+    sections = [
+        f"## crnnocr {command}\n\n```\n{runner.invoke(app, [command, '--help'], prog_name='crnnocr').stdout.strip()}\n```\n"
+        for command in COMMANDS
+    ]
+    return text.partition(MARKER)[0] + MARKER + "\n" + "\n".join(sections)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

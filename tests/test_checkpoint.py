@@ -1,0 +1,187 @@
+"""A model's file: what is saved comes back, and what is not a model is refused, unread."""
+
+from __future__ import annotations
+
+import errno
+import io
+import pickle
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save as safetensors
+
+from crnnocr.charset import Charset
+from crnnocr.config import ModelConfig
+from crnnocr.errors import CrnnocrError, ModelError
+from crnnocr.model import checkpoint
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+
+CHARSET = Charset(" aß漢")
+
+
+@pytest.fixture
+def model(tiny_shape: ModelConfig) -> CRNN:
+    """A tiny network with chance weights, ready to read."""
+    torch.manual_seed(0)
+    return CRNN(tiny_shape, CHARSET.classes).eval()
+
+
+@pytest.fixture
+def card(tiny_shape: ModelConfig) -> Card:
+    """What is said of it."""
+    return Card("plates", CHARSET, tiny_shape, training={"seed": 7, "data": {"name": "Straße"}}, scores={"cer": 0.25, "n": 4})
+
+
+@pytest.fixture
+def saved(tmp_path: Path, card: Card, model: CRNN) -> Path:
+    """Its file."""
+    path = tmp_path / "plates" / "model.safetensors"
+    checkpoint.save(path, card, model, [3, 1, 2**62, 3])
+    return path
+
+
+def test_a_loaded_model_gives_the_same_log_probabilities(saved: Path, model: CRNN) -> None:
+    lines, widths = torch.rand(2, 1, 16, 40) * 2 - 1, torch.tensor([40, 40])
+    _, loaded = checkpoint.load(saved)
+    assert not loaded.training
+    assert torch.equal(loaded(lines, widths)[0], model(lines, widths)[0])
+
+
+def test_the_card_comes_back_as_it_was(saved: Path, card: Card) -> None:
+    assert checkpoint.read_card(saved) == card
+    assert checkpoint.load(saved)[0] == card
+
+
+def test_the_pictures_it_was_trained_on_come_back(saved: Path) -> None:
+    assert checkpoint.trained_on(saved) == {1, 3, 2**62}
+
+
+def test_saving_again_replaces_the_file(saved: Path, card: Card, model: CRNN) -> None:
+    checkpoint.save(saved, card, model, [5])
+    assert checkpoint.trained_on(saved) == {5}
+    assert [path.name for path in saved.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    saved: Path, card: Card, model: CRNN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, write = saved.read_bytes(), Path.write_bytes
+
+    def disk_full(path: Path, data: bytes) -> int:
+        write(path, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    with pytest.raises(CrnnocrError, match=r"cannot write .*model\.safetensors: No space left on device"):
+        checkpoint.save(saved, card, model, [])
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_folder_that_cannot_be_made_is_named_and_not_the_temporary_file(tmp_path: Path, card: Card, model: CRNN) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CrnnocrError, match=r"cannot write .*/file/model\.safetensors"):
+        checkpoint.save(tmp_path / "file" / "model.safetensors", card, model, [])
+
+
+def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.safetensors cannot be read: No such file"):
+        checkpoint.load(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"short",
+        random.Random(0).randbytes(5000),
+        b"\xff" * 100,
+        b"\x02\0\0\0\0\0\0\0{}",
+        b"\x02\0\0\0\0\0\0\0[]",
+        safetensors({"w": np.zeros(3, np.float32)}),
+        safetensors({"w": np.zeros(3, np.float32)}, metadata={"format": "pt"}),
+        safetensors({"w": np.zeros(3, np.float32)}, metadata={"crnnocr": "{}"}),
+        safetensors({"w": np.zeros(3, np.float32)}, metadata={"crnnocr": "not JSON"}),
+        safetensors({"w": np.zeros(3, np.float32)}, metadata={"crnnocr": "[1]"}),
+    ],
+    ids=["empty", "short", "random", "ones", "object", "list", "foreign", "torch", "no version", "no JSON", "no object"],
+)
+def test_what_is_not_a_model_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"foreign\.safetensors is not a model of crnnocr"):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 8, 9, 500, 0.5, -1])
+def test_a_file_that_is_cut_off_is_refused(kept: float, saved: Path) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    with pytest.raises(ModelError, match=r"model\.safetensors is (cut off|not a model of crnnocr, or is damaged)"):
+        checkpoint.load(saved)
+
+
+def test_a_file_that_is_cut_off_within_its_weights_says_what_to_do(saved: Path) -> None:
+    size = saved.stat().st_size
+    saved.write_bytes(saved.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=f"is cut off: it has {size - 1} bytes of {size}; copy or train it again"):
+        checkpoint.load(saved)
+
+
+def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path, card: Card, model: CRNN, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as future:
+        future.setattr(checkpoint, "FORMAT_VERSION", 2)
+        checkpoint.save(tmp_path / "new.safetensors", card, model, [])
+    with pytest.raises(ModelError, match=r"has model format 2, and this crnnocr reads up to 1: pip install -U crnnocr"):
+        checkpoint.load(tmp_path / "new.safetensors")
+
+
+@pytest.mark.parametrize("lost", ["name", "charset", "model", "training", "scores"])
+def test_a_card_that_lacks_something_is_refused(lost: str, card: Card, tmp_path: Path) -> None:
+    data = {key: value for key, value in card.to_json().items() if key != lost}
+    with pytest.raises(ModelError, match=f"its card cannot be read .*{lost}"):
+        Card.from_json(data, tmp_path / "model.safetensors")
+
+
+def test_weights_that_do_not_fit_the_card_are_refused(tmp_path: Path, model: CRNN, tiny_shape: ModelConfig) -> None:
+    path = tmp_path / "odd.safetensors"
+    checkpoint.save(path, Card("odd", Charset("abcdefgh"), tiny_shape), model, [])
+    with pytest.raises(ModelError, match=r"odd\.safetensors: its weights do not fit its card"):
+        checkpoint.load(path)
+
+
+class Bomb:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def by_pickle(value: object) -> bytes:
+    return pickle.dumps(value)
+
+
+def by_torch(value: object) -> bytes:
+    """As torch saves it, a zip with a pickle inside."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("packed", [by_pickle, by_torch])
+def test_a_pickle_is_refused_and_never_unpacked(packed: Callable[[object], bytes], tmp_path: Path) -> None:
+    path, trace = tmp_path / "evil.safetensors", tmp_path / "trace"
+    path.write_bytes(packed(Bomb(trace)))
+    with pytest.raises(ModelError, match=r"evil\.safetensors is not a model of crnnocr"):
+        checkpoint.load(path)
+    assert not trace.exists()
+    pickle.loads(by_pickle(Bomb(trace)))
+    assert trace.exists(), "the bomb is no bomb"

@@ -1,0 +1,292 @@
+"""Every kind of picture becomes the same grey line, or one error that names it."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from crnnocr import images
+from crnnocr.config import MAX_WIDTH
+from crnnocr.errors import ImageError
+from crnnocr.images import ImageWarning, Source, open_grey, to_batch, to_line
+
+JPEG_ERROR = 3
+"""Grey values that a JPEG of flat areas at quality 95 may be off by."""
+
+
+def encoded(image: Image.Image, format: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def grey_values(source: Source) -> NDArray[np.uint8]:
+    grey = open_grey(source)
+    assert grey.mode == "L"
+    return np.asarray(grey)
+
+
+def noise(height: int, width: int, channels: int = 0) -> NDArray[np.uint8]:
+    size = (height, width, channels) if channels else (height, width)
+    return np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of 8-bit grey pixels that claims a size and holds no pixel."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+PNG = encoded(Image.fromarray(noise(31, 77)), "PNG")
+JPEG = encoded(Image.fromarray(noise(31, 77)), "JPEG")
+
+BROKEN = {
+    "empty.png": b"",
+    "one-byte.png": b"\x89",
+    "half.png": PNG[: len(PNG) // 2],
+    "half.jpg": JPEG[: len(JPEG) // 2],
+    "header-only.png": PNG[:40],
+    "header-only.jpg": JPEG[:40],
+    "overwritten.png": PNG[:200] + bytes(500) + PNG[700:],
+    "prose.png": b"This is a text, whatever its name says.\n" * 20,
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_an_error_that_names_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(BROKEN[name])
+    with pytest.raises(ImageError, match=name):
+        open_grey(path)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_bytes_are_an_error(name: str) -> None:
+    with pytest.raises(ImageError, match="the image bytes"):
+        open_grey(BROKEN[name])
+
+
+def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.png: there is no such file"):
+        open_grey(tmp_path / "gone.png")
+
+
+def test_a_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ImageError, match=r"folder\.png"):
+        open_grey(tmp_path / "folder.png")
+
+
+def test_a_huge_picture_is_refused_by_its_header_alone(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(png_header(10_000, 10_000))  # twice our limit of 50 million, below Pillow's own of 179 million
+    with pytest.raises(ImageError, match=r"huge\.png: 10000 x 10000 pixels are over the limit of 50 million"):
+        open_grey(path)  # decoding it would say that it is truncated
+
+
+def test_a_picture_over_pillows_own_limit_is_refused_too(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_header(100_000, 100_000))  # 10 000 million pixels
+    with pytest.raises(ImageError, match=r"bomb\.png"):
+        open_grey(path)
+
+
+def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_PIXELS", 16)
+    assert open_grey(np.zeros((4, 4), np.uint8)).size == (4, 4)
+    with pytest.raises(ImageError, match="17 x 1 pixels"):
+        open_grey(np.zeros((1, 17), np.uint8))
+
+
+def test_path_string_bytes_pillow_image_and_array_give_the_same_line(tmp_path: Path) -> None:
+    colours = noise(20, 30, 3)
+    picture = Image.fromarray(colours)
+    path = tmp_path / "line.png"
+    picture.save(path)
+    expected = to_line(open_grey(path), 32, 8)
+    for source in (str(path), path.read_bytes(), picture, colours):
+        assert np.array_equal(to_line(open_grey(source), 32, 8), expected)
+
+
+def test_a_pillow_image_is_left_as_it_was() -> None:
+    picture = Image.new("RGBA", (3, 2), (0, 0, 0, 0))
+    open_grey(picture)
+    assert picture.mode == "RGBA"
+    assert picture.getpixel((0, 0)) == (0, 0, 0, 0)
+
+
+def test_colour_is_weighted_as_the_eye_does() -> None:
+    red_green_blue = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
+    assert grey_values(red_green_blue).tolist() == [[76, 150, 29]]  # ITU-R 601-2: 0.299, 0.587 and 0.114 of 255
+
+
+def test_a_grey_array_is_taken_as_it_is() -> None:
+    values = noise(5, 8)
+    assert np.array_equal(grey_values(values), values)
+    assert np.array_equal(grey_values(values[:, ::2]), values[:, ::2])
+
+
+def test_a_16_bit_array_is_scaled() -> None:
+    values = np.array([[0, 257, 32768, 65535]], np.uint16)
+    assert grey_values(values).tolist() == [[0, 1, 128, 255]]  # 65535 = 257 × 255; 32768 / 257 = 127.5
+
+
+def test_a_bool_array_is_black_and_white() -> None:
+    assert grey_values(np.array([[True, False, True]])).tolist() == [[255, 0, 255]]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_an_array_of_another_kind_is_refused(kind: type[np.generic]) -> None:
+    with pytest.raises(ImageError, match=f"uint8, uint16 or bool, not {np.dtype(kind)}"):
+        open_grey(np.zeros((4, 4), kind))
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (4, 4, 5)])
+def test_an_array_that_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ImageError, match="the image: "):
+        open_grey(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_black_is_white_paper(mode: str) -> None:
+    transparent = Image.new(mode, (4, 3), (0,) * len(mode))
+    assert (grey_values(encoded(transparent, "PNG")) == 255).all()
+
+
+def test_half_transparent_black_is_mid_grey() -> None:
+    half = Image.new("RGBA", (1, 1), (0, 0, 0, 128))
+    assert grey_values(encoded(half, "PNG")).tolist() == [[127]]  # 255 × (1 - 128 / 255)
+
+
+def test_the_transparent_colour_of_a_palette_is_white_paper() -> None:
+    picture = Image.new("P", (2, 1), 0)
+    picture.putpalette([0, 0, 0, 40, 40, 40])
+    picture.putpixel((1, 0), 1)
+    assert grey_values(encoded(picture, "PNG", transparency=0)).tolist() == [[255, 40]]
+
+
+def test_a_palette_without_transparency_gives_its_colours() -> None:
+    picture = Image.new("P", (2, 1), 0)
+    picture.putpalette([0, 0, 0, 40, 40, 40])
+    picture.putpixel((1, 0), 1)
+    assert grey_values(encoded(picture, "PNG")).tolist() == [[0, 40]]
+
+
+def test_a_16_bit_grey_png_is_scaled_and_not_clipped() -> None:
+    picture = Image.fromarray(np.array([[0, 257, 32768, 65535]], np.uint16))
+    data = encoded(picture, "PNG")
+    assert data[24] == 16  # the bit depth, in byte 24 of a PNG
+    assert grey_values(data).tolist() == [[0, 1, 128, 255]]
+
+
+def test_a_1_bit_png_is_black_and_white() -> None:
+    data = encoded(Image.fromarray(np.array([[True, False, True]])), "PNG")
+    assert data[24] == 1  # the bit depth, in byte 24 of a PNG
+    assert grey_values(data).tolist() == [[255, 0, 255]]
+
+
+@pytest.mark.parametrize(("values", "expected"), [([0.0, 0.2, 1.0], [0, 51, 255]), ([0.0, 51.0, 255.0], [0, 51, 255])])
+def test_a_float_tiff_runs_to_1_or_to_255(values: list[float], expected: list[int]) -> None:
+    picture = Image.fromarray(np.array([values], np.float32))
+    assert grey_values(encoded(picture, "TIFF")).tolist() == [expected]
+
+
+@pytest.mark.parametrize("format", ["GIF", "TIFF", "PNG", "WEBP"])
+def test_of_several_frames_the_first_is_read_and_that_is_said(format: str, tmp_path: Path) -> None:
+    frames = [Image.new("L", (16, 16), value) for value in (10, 200)]
+    path = tmp_path / "frames"
+    path.write_bytes(encoded(frames[0], format, save_all=True, append_images=frames[1:]))
+    with pytest.warns(ImageWarning, match="frames: animated or of several pages, only the first is read"):
+        values = grey_values(path)
+    assert abs(values.astype(int) - 10).max() <= JPEG_ERROR  # WebP loses a little as well
+
+
+def test_exif_orientation_is_applied() -> None:
+    stored = Image.new("L", (32, 16), 255)
+    stored.paste(0, (0, 0, 16, 16))  # the left half is black
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90° clockwise: what is stored at the left is at the top
+    values = grey_values(encoded(stored, "JPEG", quality=95, exif=exif))
+    assert values.shape == (32, 16)
+    assert values[:16].max() <= JPEG_ERROR
+    assert values[16:].min() >= 255 - JPEG_ERROR
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_cmyk_is_read_the_right_way_up(format: str) -> None:
+    picture = Image.new("CMYK", (16, 16), (0, 0, 0, 0))  # no ink: white
+    picture.paste((0, 0, 0, 255), (0, 0, 8, 16))  # full black ink
+    options = {"quality": 95} if format == "JPEG" else {}
+    data = encoded(picture, format, **options)
+    with Image.open(io.BytesIO(data)) as stored:
+        assert stored.mode == "CMYK"
+    values = grey_values(data)
+    assert values[:, :8].max() <= JPEG_ERROR
+    assert values[:, 8:].min() >= 255 - JPEG_ERROR
+
+
+def test_a_single_pixel_is_a_line_of_the_least_width() -> None:
+    line = to_line(open_grey(np.full((1, 1), 90, np.uint8)), height=32, min_width=50)
+    assert line.shape == (32, 50)  # 32 × 32 by its aspect ratio, continued to the right
+    assert (line == 90).all()
+
+
+def test_a_narrow_line_goes_on_with_its_last_column() -> None:
+    values = noise(32, 4)
+    line = to_line(Image.fromarray(values), height=32, min_width=9)
+    assert np.array_equal(line[:, :4], values)
+    assert np.array_equal(line[:, 4:], np.repeat(values[:, 3:], 5, axis=1))
+
+
+def test_a_line_of_the_right_height_is_not_touched_however_wide() -> None:
+    values = noise(32, 30_000)
+    assert np.array_equal(to_line(open_grey(values), height=32, min_width=8), values)
+
+
+def test_a_very_wide_line_keeps_its_aspect_ratio() -> None:
+    assert to_line(open_grey(np.zeros((48, 30_000), np.uint8)), height=32, min_width=8).shape == (32, 20_000)
+
+
+def test_an_absurdly_wide_line_is_squeezed() -> None:
+    line = to_line(open_grey(np.zeros((1, 40_000), np.uint8)), height=32, min_width=8)
+    assert line.shape == (32, MAX_WIDTH)  # 1 280 000 pixels by its aspect ratio
+    assert MAX_WIDTH == 32_768
+
+
+def test_an_absurdly_high_line_keeps_a_column() -> None:
+    assert to_line(open_grey(np.zeros((9_000, 1), np.uint8)), height=32, min_width=1).shape == (32, 1)
+
+
+@pytest.mark.parametrize("height", [31, 32, 48])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 97), (7, 13), (33, 101), (97, 101), (1001, 3)])
+def test_a_line_has_exactly_the_models_height(rows: int, columns: int, height: int) -> None:
+    line = to_line(open_grey(noise(rows, columns)), height, min_width=1)
+    assert line.shape == (height, max(1, round(columns * height / rows)))
+    assert line.dtype == np.uint8
+
+
+def test_a_batch_holds_each_line_at_the_left_and_zero_beside_it() -> None:
+    black, white = np.zeros((4, 3), np.uint8), np.full((4, 5), 255, np.uint8)
+    batch, widths = to_batch([black, white])
+    assert batch.shape == (2, 1, 4, 5)
+    assert batch.dtype == np.float32
+    assert widths.tolist() == [3, 5]
+    assert (batch[0, 0, :, :3] == -1).all()
+    assert (batch[0, 0, :, 3:] == 0).all()
+    assert (batch[1] == 1).all()
+
+
+def test_a_line_is_the_same_alone_and_in_a_batch() -> None:
+    short, long = noise(6, 4), noise(6, 9)
+    together, _ = to_batch([short, long])
+    alone, _ = to_batch([short])
+    assert np.array_equal(together[:1, :, :, :4], alone)

@@ -1,0 +1,265 @@
+"""The network: its size, its frames, and that a line reads the same in any company."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from crnnocr.config import PRESETS, Conv, ModelConfig
+from crnnocr.errors import ModelError
+from crnnocr.model.crnn import CRNN, _BidirectionalLSTM, _reversal
+
+CLASSES = 37
+"""The blank, 26 letters and 10 digits: the classes of Shi, Bai, Yao 2015."""
+
+both_presets = pytest.mark.parametrize("preset", ["small", "classic"])
+
+
+def random_model(config: ModelConfig, classes: int = CLASSES) -> CRNN:
+    """A network with random weights, and random batch norm statistics, whose shift turns padding zeros into something else."""
+    torch.manual_seed(0)
+    model = CRNN(config, classes)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+    return model
+
+
+def slimmed(config: ModelConfig) -> ModelConfig:
+    """The same kernels, strides and paddings with two channels each: the same frames in a hundredth of the time."""
+    slim = tuple(replace(layer, channels=2) if isinstance(layer, Conv) else layer for layer in config.backbone)
+    return replace(config, backbone=slim, hidden=2, projection=min(config.projection, 2))
+
+
+def batch(config: ModelConfig, *widths: int) -> tuple[Tensor, Tensor]:
+    """Noise lines from -1 to 1, zero right of each one's width, and the widths."""
+    images = torch.rand((len(widths), 1, config.height, max(widths)), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    for image, width in zip(images, widths, strict=True):
+        image[:, :, width:] = 0
+    return images, torch.tensor(widths)
+
+
+def parameters(model: CRNN) -> int:
+    """How many numbers the network has learnt, without the auxiliary head, which reading does not need."""
+    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith("auxiliary."))
+
+
+def bidirectional(features: int, hidden: int) -> int:
+    """Parameters of an LSTM layer: each way four gates, each with both its matrices and torch's two biases."""
+    return 2 * 4 * hidden * (features + hidden + 2)
+
+
+def test_the_classic_preset_has_the_8_3_million_parameters_of_the_paper() -> None:
+    # Shi, Bai, Yao 2015, table 1 (from its bottom up); 8.3 million is in table 3. A convolution that is followed by a
+    # batch norm needs no bias of its own: the norm has a scale and a shift for each channel.
+    convolutions = (
+        (1 * 64 * 3 * 3 + 64)
+        + (64 * 128 * 3 * 3 + 128)
+        + (128 * 256 * 3 * 3 + 256)
+        + (256 * 256 * 3 * 3 + 256)
+        + (256 * 512 * 3 * 3 + 2 * 512)  # batch norm
+        + (512 * 512 * 3 * 3 + 2 * 512)  # batch norm
+        + (512 * 512 * 2 * 2 + 512)
+    )
+    between = 2 * 256 * 256 + 256
+    head = 2 * 256 * CLASSES + CLASSES
+    expected = convolutions + bidirectional(512, 256) + between + bidirectional(256, 256) + head
+    assert parameters(CRNN(PRESETS["classic"], CLASSES)) == expected
+    assert round(expected / 1e6, 1) == 8.3
+
+
+def test_the_small_preset_has_between_one_and_two_million_parameters() -> None:
+    shapes = [(1, 16), (16, 48), (48, 80), (80, 128), (128, 160)]  # channels in and out, each with a batch norm
+    convolutions = sum(before * after * 3 * 3 + 2 * after for before, after in shapes)
+    features = 160 * 2  # of the 32 rows, halved four times, two are left
+    head = 2 * 128 * CLASSES + CLASSES
+    expected = convolutions + bidirectional(features, 128) + bidirectional(2 * 128, 128) + head
+    assert parameters(CRNN(PRESETS["small"], CLASSES)) == expected
+    assert 1e6 < expected < 2e6
+
+
+@pytest.mark.parametrize(("preset", "features"), [("small", 160 * 2), ("classic", 512 * 1)])
+def test_the_features_of_a_frame_are_the_channels_of_every_remaining_row(preset: str, features: int) -> None:
+    config = PRESETS[preset]
+    assert config.features == features
+    maps, frames = random_model(config).eval().features(*batch(config, 40))
+    assert maps.shape == (1, int(frames), features)
+
+
+@both_presets
+def test_a_line_gives_the_frames_that_the_shape_foretells(preset: str) -> None:
+    config = PRESETS[preset]
+    model = random_model(slimmed(config), classes=3).eval()
+    for width in [*range(config.min_width, 301), 511, 1000, 1999, 2000]:
+        with torch.inference_mode():
+            log_probs, frames = model(*batch(config, width))
+        assert log_probs.shape == (1, config.frames(width), 3), f"at {width} pixels"
+        assert frames.tolist() == [config.frames(width)], f"at {width} pixels"
+
+
+@both_presets
+def test_frames_are_foretold_for_arrays_and_tensors_alike(preset: str) -> None:
+    config = PRESETS[preset]
+    widths = list(range(config.min_width, 301))
+    one_by_one = [config.frames(width) for width in widths]
+    of_array, of_tensor = config.frames(np.array(widths)), config.frames(torch.tensor(widths))
+    assert of_array.tolist() == of_tensor.tolist() == one_by_one
+    assert (of_array.dtype, of_tensor.dtype) == (np.int64, torch.int64)
+
+
+def test_frames_are_what_is_known_of_the_presets() -> None:
+    # Small halves the width once. Classic halves it twice, then two padded poolings add a column each and the last
+    # kernel, two wide, takes one away: for the 100 pixels of the paper's pictures 25 + 2 - 1, the 26 of the authors' code.
+    assert PRESETS["small"].frames(100) == 50
+    assert PRESETS["classic"].frames(100) == 26
+
+
+@both_presets
+def test_the_least_width_is_the_narrowest_that_the_network_can_read(preset: str) -> None:
+    config = PRESETS[preset]
+    model = random_model(slimmed(config), classes=3).eval()
+    log_probs, frames = model(*batch(config, config.min_width))
+    assert frames.tolist() == [log_probs.shape[1]]
+    assert log_probs.shape[1] >= 1
+    with pytest.raises(RuntimeError, match="Output size is too small"):
+        model(*batch(config, config.min_width - 1))
+
+
+@both_presets
+def test_a_shape_survives_json(preset: str) -> None:
+    config = PRESETS[preset]
+    assert ModelConfig.from_json(config.to_json()) == config
+    assert ModelConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"backbone": None},
+        {"backbone": 3},
+        {"backbone": ["conv"]},
+        {"backbone": [{}]},
+        {"backbone": [{"layer": "dense", "channels": 3}]},
+        {"backbone": [{"layer": ["conv"], "channels": 3}]},
+        {"backbone": [{"layer": "conv"}]},
+        {"backbone": [{"layer": "pool", "kernel": [2, 2], "stride": [2, 2], "dilation": [1, 1]}]},
+        {"attention": True},
+    ],
+)
+def test_a_broken_shape_is_refused(broken: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="shape cannot be read"):
+        ModelConfig.from_json({**PRESETS["small"].to_json(), **broken})
+
+
+@pytest.mark.parametrize("missing", ["preset", "height", "backbone", "hidden"])
+def test_a_shape_that_lacks_a_value_is_refused(missing: str) -> None:
+    data = PRESETS["small"].to_json()
+    del data[missing]
+    with pytest.raises(ModelError, match=missing):
+        ModelConfig.from_json(data)
+
+
+@both_presets
+def test_a_line_reads_the_same_alone_and_in_a_padded_batch(preset: str) -> None:
+    config = PRESETS[preset]
+    model = random_model(config).eval()
+    images, widths = batch(config, 8, 9, 31, 100, 333, 2000)
+    with torch.inference_mode():
+        together, frames = model(images, widths)
+        for line, width, true_frames, in_batch in zip(images, widths.tolist(), frames.tolist(), together, strict=True):
+            alone, alone_frames = model(line[None, :, :, :width], torch.tensor([width]))
+            assert alone_frames.tolist() == [true_frames]
+            # 1e-4 in log-probability is what DESIGN.md promises.
+            torch.testing.assert_close(in_batch[:true_frames], alone[0], rtol=0, atol=1e-4)
+
+
+@both_presets
+def test_the_convolutions_of_a_padded_batch_leave_nothing_past_the_true_frames(preset: str) -> None:
+    config = PRESETS[preset]
+    features, frames = random_model(config).eval().features(*batch(config, 8, 31, 100))
+    for line, true_frames in zip(features, frames.tolist(), strict=True):
+        assert not line[true_frames:].any()
+
+
+@both_presets
+def test_the_order_of_a_batch_does_not_matter(preset: str) -> None:
+    config = PRESETS[preset]
+    model = random_model(config).eval()
+    images, widths = batch(config, 100, 31, 64)
+    with torch.inference_mode():
+        forwards, frames = model(images, widths)
+        backwards, _ = model(images.flip(0), widths.flip(0))
+    for line, turned, true_frames in zip(forwards, backwards.flip(0), frames.tolist(), strict=True):
+        torch.testing.assert_close(line[:true_frames], turned[:true_frames], rtol=0, atol=1e-4)
+
+
+@both_presets
+def test_the_classes_of_a_frame_share_a_probability_of_1(preset: str) -> None:
+    config = PRESETS[preset]
+    model = random_model(config).eval()
+    images, widths = batch(config, 60, 33)
+    with torch.inference_mode():
+        log_probs, _ = model(images, widths)
+        auxiliary = model.read_without_context(model.features(images, widths)[0])
+    assert log_probs.shape == auxiliary.shape == (2, config.frames(60), CLASSES)
+    for each in (log_probs, auxiliary):
+        # 37 roundings of 32-bit numbers, each of 6e-8 at most.
+        torch.testing.assert_close(each.exp().sum(dim=2), torch.ones(each.shape[:2]), rtol=0, atol=1e-5)
+
+
+@both_presets
+def test_a_training_step_gives_every_weight_a_finite_gradient(preset: str) -> None:
+    config = PRESETS[preset]
+    model = random_model(config).train()
+    images, widths = batch(config, 40, 64, 17)
+    features, frames = model.features(images, widths)
+    labels, lengths = torch.tensor([1, 1, 2, 3, 36, 5]), torch.tensor([2, 3, 1])
+    for log_probs in (model.read(features, frames), model.read_without_context(features)):
+        loss = nn.functional.ctc_loss(log_probs.transpose(0, 1), labels, frames, lengths)  # (T, N, C)
+        assert torch.isfinite(loss)
+        torch.autograd.backward(loss, retain_graph=True)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.any(), name
+
+
+def test_dropout_acts_in_training_only() -> None:
+    config = replace(slimmed(PRESETS["small"]), dropout=0.5)
+    model = random_model(config, classes=3)
+    features, frames = torch.ones((1, 40, config.features)), torch.tensor([40])
+    assert not torch.equal(model.train().read(features, frames), model.read(features, frames))
+    assert torch.equal(model.eval().read(features, frames), model.read(features, frames))
+
+
+def test_the_two_lstms_are_torch_s_bidirectional_lstm_on_packed_lines() -> None:
+    torch.manual_seed(2)
+    ours = _BidirectionalLSTM(features=6, hidden=5)
+    torchs = nn.LSTM(6, 5, batch_first=True, bidirectional=True)
+    along = {f"{name}": value for name, value in ours.along.state_dict().items()}
+    against = {f"{name}_reverse": value for name, value in ours.against.state_dict().items()}
+    torchs.load_state_dict({**along, **against})
+
+    frames = torch.tensor([9, 1, 4, 12, 9])
+    features = torch.randn(5, 12, 6)
+    packed = nn.utils.rnn.pack_padded_sequence(features, frames, batch_first=True, enforce_sorted=False)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(torchs(packed)[0], batch_first=True)
+    found = ours(features, _reversal(frames, 12))
+    for line, expected_line, true_frames in zip(found, expected, frames.tolist(), strict=True):
+        # Sums of some ten 32-bit products below 1, rounded by 6e-8 each.
+        torch.testing.assert_close(line[:true_frames], expected_line[:true_frames], rtol=0, atol=1e-6)
+
+
+def test_a_reversal_turns_the_true_frames_and_leaves_the_padding() -> None:
+    assert _reversal(torch.tensor([3, 5, 1]), 5).tolist() == [[2, 1, 0, 3, 4], [4, 3, 2, 1, 0], [0, 1, 2, 3, 4]]
