@@ -276,7 +276,7 @@ class TrainConfig:
     """Share of the whole training, at its end, over which the learning rate falls to zero."""
     patience: int = 6
     """Validations without a better CER after which the decay starts early."""
-    validations: int = 24
+    validations: int = 20
     """Validations over the whole training."""
     validation_limit: int = 2000
     """Most held-out pictures that are read at each validation; at the end all are."""

@@ -39,7 +39,8 @@ def random_log_probs(rng: np.random.Generator, frames: int, classes: int, sharpn
 def log(probs: list[list[float]]) -> Floats:
     """Natural log of written-out probabilities, -inf for 0."""
     with np.errstate(divide="ignore"):
-        return np.log(np.array(probs))
+        result: Floats = np.log(np.array(probs))
+    return result
 
 
 def collapse(path: Text) -> Text:
@@ -161,8 +162,10 @@ def test_the_best_text_is_not_always_the_text_of_the_best_path() -> None:
     # 0.4 · 0.4 + 2 · 0.4 · 0.6 = 0.64.
     log_probs = log([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])
     best_path, best_text = greedy(log_probs), beam_search(log_probs, beam=25)[0]
-    assert (best_path.ids, math.exp(best_path.log_prob)) == ((), pytest.approx(0.36))
-    assert (best_text.ids, math.exp(best_text.log_prob)) == ((1,), pytest.approx(0.64))
+    assert best_path.ids == ()
+    assert math.exp(best_path.log_prob) == pytest.approx(0.36)
+    assert best_text.ids == (1,)
+    assert math.exp(best_text.log_prob) == pytest.approx(0.64)
 
 
 def test_the_n_best_come_best_first_and_no_more_than_asked() -> None:
@@ -173,7 +176,7 @@ def test_the_n_best_come_best_first_and_no_more_than_asked() -> None:
 
 def test_greedy_takes_the_best_path_of_all() -> None:
     for log_probs in small_cases(200):
-        paths, texts, owner = paths_and_texts(*log_probs.shape)
+        _, texts, owner = paths_and_texts(*log_probs.shape)
         all_paths = path_log_probs(log_probs)
         found = greedy(log_probs)
         assert found.ids == texts[owner[all_paths.argmax()]]

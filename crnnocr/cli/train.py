@@ -122,7 +122,7 @@ def _say_validation(validation: Validation) -> None:
         f"Levenshtein {scores.mean_levenshtein:.2f}{kept}"
     )
     for truth, reading in validation.readings[:_SHOWN_READINGS]:
-        ui.say(f"    {'=' if truth == reading else '≠'} {truth}" + ("" if truth == reading else f"\n      {reading}"))
+        ui.say(f"    {truth}" if truth == reading else f"    {truth} → {reading or '(nothing)'}")
 
 
 def _say_end(finished: Finished, wanted: str) -> None:
