@@ -24,9 +24,9 @@ Pair: TypeAlias = tuple[int, int]
 
 
 def _output_size(size: Size, kernel: int, stride: int, padding: int) -> Size:
-    result: Any = size
-    result = (result + 2 * padding - kernel) // stride + 1
-    return cast("Size", result)
+    given: Any = size
+    # Nothing in gives nothing out, though padding alone would fill a window.
+    return cast("Size", ((given + 2 * padding - kernel) // stride + 1) * (given > 0))
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,11 @@ class ModelConfig:
     dropout: float = 0.0
     """Share of the sequence features dropped in training, before each LSTM layer and the head."""
 
+    def __post_init__(self) -> None:
+        sizes = (self.height, self.hidden, len(self.backbone))
+        if not all(isinstance(size, int) and size > 0 for size in sizes) or not 0 <= self.dropout < 1:
+            raise ModelError(f"no network has this shape: {self}")
+
     def frames(self, width: Size) -> Size:
         """Number of output frames T for a line of `width` pixels; below 1 where it is too narrow."""
         for layer in self.backbone:
@@ -115,7 +120,7 @@ class ModelConfig:
         """The shape that `to_json` wrote. Raises `ModelError` where it is none."""
         try:
             return cls(**{**data, "backbone": tuple(map(_layer, data["backbone"]))})
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"the model's shape cannot be read: {error}") from error
 
 

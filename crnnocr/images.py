@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -63,6 +63,11 @@ def open_grey(source: Source) -> Image.Image:
         raise ImageError(f"{name}: not a readable picture ({_reason(error)})") from error
 
 
+def pictures_in(paths: Iterable[Path]) -> list[Path]:
+    """Those of `paths` that are files and named like pictures; hidden ones (`.x.png`) are not taken."""
+    return [p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
+
+
 def to_line(grey: Image.Image, height: int, min_width: int) -> Line:
     """Bring a grey picture to a model's height, its aspect ratio kept.
 
@@ -106,8 +111,8 @@ def _open(source: Source) -> Image.Image:
     if isinstance(source, Image.Image):
         return source
     if isinstance(source, np.ndarray):
-        if source.dtype not in (np.uint8, np.uint16, np.bool_):
-            raise ImageError(f"an image array must be of uint8, uint16 or bool, not {source.dtype}")
+        if source.dtype not in (np.uint8, np.uint16, np.bool_) or source.ndim not in (2, 3):
+            raise ImageError(f"the image: an array must be (H, W) or (H, W, 3) of uint8, uint16 or bool, not {source.dtype}")
         return Image.fromarray(source)
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if not data:
@@ -140,6 +145,6 @@ def _to_grey(image: Image.Image) -> Image.Image:
 
 def _scaled(image: Image.Image) -> Image.Image:
     """A picture of more than 8 bits a pixel, its 16-bit range (or, for fractions, 0 to 1) brought to 0…255."""
-    values = np.asarray(image).astype(np.float64)
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
     top = 65535.0 if image.mode != "F" else 1.0 if values.max(initial=0) <= 1 else 255.0
     return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))

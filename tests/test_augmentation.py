@@ -129,3 +129,25 @@ def test_brightness_moves_every_pixel_alike() -> None:
     shifts = image - images / 2
     assert 0 < shifts.abs().max() <= 0.5
     torch.testing.assert_close(shifts, shifts[:1, :1, :1, :1].expand_as(shifts), rtol=0, atol=1e-5)
+
+
+def test_what_comes_into_view_repeats_the_line_s_own_edge() -> None:
+    # A line all of one grey stays so to its last column, whatever is beside it in the batch: no zero comes in.
+    config = AugmentConfig(contrast=0, brightness=0, noise=0)
+    images, widths = lines(5, 40, 100)
+    for seed in range(20):
+        new_images, new_widths = changed((images != 0) * 0.5, widths, config, seed)
+        for image, width in zip(new_images, new_widths.tolist(), strict=True):
+            torch.testing.assert_close(image[:, :, :width], torch.full((1, HEIGHT, width), 0.5), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [8, 32, 400])
+def test_a_tilt_lifts_the_ends_of_a_line_by_no_more_than_its_share_of_the_height(width: int) -> None:
+    images = torch.full((50, 1, HEIGHT, width), -1.0)
+    images[:, :, HEIGHT // 2 :] = 1  # an edge in the middle row
+    config = AugmentConfig(**{**asdict(UNCHANGED), "tilt": 0.25})
+    tilted, _ = changed(images, torch.full((50,), width), config)
+    # From end to end 0.25 · 32 = 8 pixels, so 4 at each end; half a pixel more, as an edge between pixels is smoothed.
+    rows = ((tilted - images).abs() > 1e-4).any(dim=3).any(dim=0)[0].nonzero().flatten()
+    assert rows.min() >= HEIGHT // 2 - 5
+    assert rows.max() < HEIGHT // 2 + 5

@@ -115,9 +115,11 @@ def test_a_name_that_could_not_be_a_folder_everywhere_is_refused(name: str) -> N
         store.checked_name(name)
 
 
-def test_the_name_of_the_file_that_remembers_the_current_model_cannot_be_a_models() -> None:
-    with pytest.raises(UsageError, match="--name"):
-        store.checked_name("current")
+def test_a_model_may_be_called_current() -> None:
+    keep("current", "plates")
+    store.make_current("current")
+    assert store.find(None) == store.FoundModel(store.path_of("current"), "current", is_current=True)
+    assert store.names() == ["current", "plates"]
 
 
 def test_before_any_training_there_is_no_current_model() -> None:

@@ -82,8 +82,8 @@ def test_a_decay_that_has_begun_is_not_begun_again() -> None:
     schedule = Schedule(100, TrainConfig(decay_share=0.4))
     schedule.start_decay(30)
     schedule.start_decay(35)
-    schedule.start_decay(20.5 + 20)
-    assert (schedule.decay_start, schedule.end) == (30, pytest.approx(50))
+    assert schedule.decay_start == 30
+    assert schedule.end == pytest.approx(50)
 
 
 @pytest.mark.parametrize("early", [None, 1, 3.7, 25, 59, 60, 80])
@@ -151,7 +151,6 @@ def test_an_epoch_holds_every_picture_once() -> None:
 
 
 def test_an_epoch_depends_on_seed_and_number_alone() -> None:
-    np.random.default_rng(1)
     torch.manual_seed(1)
     once = epoch_batches(WIDTHS, 16, seed=3, epoch=5)
     torch.manual_seed(2)

@@ -92,11 +92,11 @@ def _expanded(argument: str) -> list[str]:
     """The pictures that one argument names: itself, those of a folder in natural order, or those a glob finds."""
     from natsort import natsorted
 
-    from crnnocr.images import SUFFIXES
+    from crnnocr.images import pictures_in
 
     path = Path(argument)
     if path.is_dir():
-        found = [str(p) for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+        found = list(map(str, pictures_in(path.iterdir())))
         if not found:
             raise UsageError(f"{argument} holds no pictures")
         return natsorted(found)

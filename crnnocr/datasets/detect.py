@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from natsort import natsorted
+
 from crnnocr import images
 from crnnocr.datasets import Dataset, Fault, imagefolder, sidecar, summarise, table
 from crnnocr.errors import DataError
@@ -37,7 +39,7 @@ def _read_folder(folder: Path) -> Dataset:
         raise DataError(f"{folder} holds several label files ({names}): name the one to read")
     if tables:
         return _with_unlabelled(folder, _read_file(tables[0]))
-    pictures = sum(path.suffix.lower() in images.SUFFIXES for path in folder.rglob("*"))
+    pictures = len(images.pictures_in(folder.rglob("*")))
     holds = f"{pictures} pictures and no labels" if pictures else "no pictures"
     raise DataError(f"{folder} holds {holds} in a known format: expected {_FORMATS}")
 
@@ -51,11 +53,19 @@ def _read_file(path: Path) -> Dataset:
 
 
 def _with_unlabelled(folder: Path, dataset: Dataset) -> Dataset:
-    """The data set, with a fault for each picture in its folder that no row names."""
-    named = {sample.path for sample in dataset.samples}
-    left = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in images.SUFFIXES and path not in named and path.is_file()
+    """The data set, with a fault for each picture in its folder, and those in it, that no row names."""
+    named = {sample.path.resolve() for sample in dataset.samples}
+    named |= {_resolved(folder / fault.where.split(": ", 1)[-1]) for fault in dataset.faults}
+    extra = tuple(
+        Fault("picture without a label", str(path.relative_to(folder)))
+        for path in natsorted(images.pictures_in(folder.rglob("*")), key=str)
+        if _resolved(path) not in named
     )
-    faulty = {fault.where.split(": ", 1)[-1] for fault in dataset.faults}
-    extra = tuple(Fault("picture without a label", path.name) for path in left if path.name not in faulty)
     return Dataset(dataset.source, dataset.format, dataset.samples, dataset.faults + extra)
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or a link that leads to itself
+        return path

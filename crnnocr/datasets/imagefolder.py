@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.rows import Row, dataset_of, read_label_file
@@ -15,29 +16,25 @@ LABEL_FILE = "metadata.jsonl"
 
 def read(label_file: Path) -> Dataset:
     """The samples of a JSON lines file. Raises `DataError`, naming the line, where a row is not as it should be."""
-    return dataset_of(label_file, "imagefolder (JSON lines)", _rows(label_file))
+    labelled = (Row(line, row["file_name"], row["text"]) for line, row in rows(label_file))
+    return dataset_of(label_file, "imagefolder (JSON lines)", labelled)
 
 
-def rows(label_file: Path) -> Iterator[tuple[str, str]]:
-    """File name and text of each row, as they stand there."""
-    return ((row.name, row.text) for row in _rows(label_file))
-
-
-def write(label_file: Path, labels: Iterable[tuple[str, str]]) -> None:
-    """Write file names and texts, one row a picture, to `label_file`."""
-    lines = (json.dumps({"file_name": name, "text": text}, ensure_ascii=False) + "\n" for name, text in labels)
+def write(label_file: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows, each with `file_name` and `text`, to `label_file`."""
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     label_file.write_text("".join(lines), encoding="utf-8")
 
 
-def _rows(label_file: Path) -> Iterator[Row]:
+def rows(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a label file with all their values, each with its line. Raises `DataError`, naming the line."""
     for number, line in enumerate(read_label_file(label_file).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             values = json.loads(line)
-            name, text = values["file_name"], values["text"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DataError(f'{label_file} line {number} is not {{"file_name": …, "text": …}}') from error
-        if not isinstance(name, str) or not isinstance(text, str):
-            raise DataError(f"{label_file} line {number}: file_name and text must be strings")
-        yield Row(number, name, text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise DataError(f"{label_file} line {number} is not JSON: {error}") from error
+        if not isinstance(values, dict) or not all(isinstance(values.get(key), str) for key in ("file_name", "text")):
+            raise DataError(f'{label_file} line {number} is not {{"file_name": …, "text": …}} with strings for both')
+        yield number, values

@@ -40,15 +40,21 @@ def dataset_of(label_file: Path, format: str, rows: Iterable[Row]) -> Dataset:
     samples: list[Sample] = []
     faults: list[Fault] = []
     for row in rows:
-        where = f"{label_file.name} line {row.line}: {row.name}"
-        picture = folder / row.name
         text = normalise(row.text).strip()
-        if not picture.resolve().is_relative_to(inside):
-            faults.append(Fault("row that names a file outside the label file's folder", where))
-        elif not picture.is_file():
-            faults.append(Fault("row whose picture is not there", where))
-        elif not text:
-            faults.append(Fault("empty label", where))
+        wrong = _wrong_with(folder / row.name, inside) or ("empty label" if not text else None)
+        if wrong:
+            faults.append(Fault(wrong, f"{label_file.name} line {row.line}: {row.name}"))
         else:
-            samples.append(Sample(picture, text))
+            samples.append(Sample(folder / row.name, text))
     return Dataset(label_file, format, tuple(samples), tuple(faults))
+
+
+def _wrong_with(picture: Path, inside: Path) -> str | None:
+    """Why a row's picture cannot be taken, or None."""
+    try:
+        if not picture.resolve().is_relative_to(inside):
+            return "row that names a file outside the label file's folder"
+        there = picture.is_file()
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or a link that leads to itself
+        there = False
+    return None if there else "row whose picture is not there"

@@ -19,19 +19,20 @@ def read(folder: Path) -> Dataset | None:
     labels = {str(path).removesuffix(ENDING): path for path in folder.rglob(f"*{ENDING}")}
     if not labels:
         return None
+    pictures = natsorted(images.pictures_in(folder.rglob("*")), key=str)
+    label_of = {picture: labels.pop(stem) for picture in pictures if (stem := str(picture.with_suffix(""))) in labels}
+    for picture in pictures:
+        if picture not in label_of and _stem(picture) in labels:
+            label_of[picture] = labels.pop(_stem(picture))
     samples: list[Sample] = []
     faults: list[Fault] = []
-    for picture in natsorted(folder.rglob("*"), key=str):
-        if picture.suffix.lower() not in images.SUFFIXES or not picture.is_file():
-            continue
-        label = labels.pop(str(picture.with_suffix("")), None) or labels.pop(_stem(picture), None)
-        where = str(picture.relative_to(folder))
-        if label is None:
-            faults.append(Fault(f"picture without a label ({ENDING})", where))
-        elif text := normalise(read_label_file(label)).strip():
+    for picture in pictures:
+        if picture not in label_of:
+            faults.append(Fault(f"picture without a label ({ENDING})", str(picture.relative_to(folder))))
+        elif text := normalise(read_label_file(label_of[picture])).strip():
             samples.append(Sample(picture, text))
         else:
-            faults.append(Fault("empty label", str(label.relative_to(folder))))
+            faults.append(Fault("empty label", str(label_of[picture].relative_to(folder))))
     faults += [Fault("label without its picture", str(label.relative_to(folder))) for label in labels.values()]
     return Dataset(folder, f"sidecars {ENDING}", tuple(samples), tuple(faults))
 

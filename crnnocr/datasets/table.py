@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from crnnocr import images
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.rows import Row, dataset_of, read_label_file
 from crnnocr.errors import DataError
@@ -20,7 +22,7 @@ _TEXT_HEADERS = ("text", "words", "word", "label", "labels", "transcription", "p
 def read(label_file: Path) -> Dataset:
     """The samples of a table. Raises `DataError` where it is no table of pictures and texts."""
     content = read_label_file(label_file)
-    first_line = content.split("\n", 1)[0]
+    first_line = next((line for line in content.split("\n") if line.strip("\r\n ")), "")
     if "\t" in first_line:
         format, rows = "tab-separated", _tab_separated(content)
     elif "," in first_line:
@@ -32,8 +34,12 @@ def read(label_file: Path) -> Dataset:
 
 def _table(label_file: Path, format: str, rows: Iterator[tuple[int, list[str]]]) -> Dataset:
     separator = "\t" if format == "tab-separated" else ","
-    number, first = next(rows)
+    number, first = next(rows, (1, []))
+    if not first:
+        raise DataError(f"{label_file} holds no rows")
     header = [cell.strip().lower() for cell in first]
+    if any(Path(cell).suffix in images.SUFFIXES for cell in header):
+        header = []  # a picture stands there: it is a row already
     names = [header.index(name) for name in _NAME_HEADERS if name in header]
     texts = [header.index(text) for text in _TEXT_HEADERS if text in header]
     if names and texts:
@@ -74,7 +80,9 @@ def _tab_separated(content: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _comma_separated(content: str, label_file: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    # ICDAR writes `word_1.png, "text"`, with a space before the quote.
+    spaced = re.match(r'[^,"\n]+, "', content) is not None
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True, skipinitialspace=spaced)
     while True:
         number = reader.line_num + 1
         try:

@@ -26,7 +26,7 @@ def beam_search(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis
     """The `top` most probable texts among those that a beam of `beam` prefixes finds, best first.
 
     Exactly the most probable ones when `beam` is at least the number of prefixes there are. What is left unexplored in a
-    frame is only what cannot enter the beam, so that the result is that of the plain algorithm.
+    frame is only what cannot enter the beam, so that the result is that of the plain algorithm (but among exact ties).
     """
     beams: dict[Prefix, Mass] = {(): (1.0, 0.0)}
     log_scale = 0.0

@@ -15,7 +15,7 @@ def greedy(log_probs: LogProbs) -> Hypothesis:
     starts = np.flatnonzero(np.diff(path, prepend=-1))
     ids: list[int] = []
     frames: list[int] = []
-    for start, end in zip(starts, [*starts[1:], len(path)], strict=True):
+    for start, end in zip(starts, np.append(starts, len(path))[1:], strict=True):
         if path[start] != BLANK:
             ids.append(int(path[start]))
             frames.append(int(start + peaks[start:end].argmax()))

@@ -42,10 +42,12 @@ def log_prob(log_probs: LogProbs, ids: Sequence[int]) -> float:
 def align(log_probs: LogProbs, ids: Sequence[int]) -> tuple[int, ...]:
     """For each character of the text of class `ids`, its most probable frame along the best (Viterbi) alignment.
 
-    Raises `ValueError` where the text needs more frames than there are.
+    Raises `ValueError` where the text needs more frames than there are, or has no probability.
     """
     if not ids:
         return ()
+    if frames_needed(ids) > len(log_probs):
+        raise ValueError(f"{len(ids)} characters do not fit {len(log_probs)} frames")
     states, skips = _states(ids)
     emissions = np.asarray(log_probs, dtype=np.float64)[:, states]  # (T, S)
     came_from = np.zeros(emissions.shape, dtype=np.int64)  # how many states back the best path was a frame ago
@@ -59,7 +61,7 @@ def align(log_probs: LogProbs, ids: Sequence[int]) -> tuple[int, ...]:
         came_from[t] = steps.argmax(axis=0)
         best = steps.max(axis=0) + emissions[t]
     if not np.isfinite(best[-2:].max()):
-        raise ValueError(f"{len(ids)} characters do not fit {len(log_probs)} frames")
+        raise ValueError("the text has no probability")
     path = _walk_back(came_from, len(states) - 2 + int(best[-2:].argmax()))
     return tuple(_peak(emissions[:, state], path == state) for state in range(1, len(states), 2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,9 @@ class FontFace:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._font = TTFont(path, lazy=True)
-        self._names: dict[int, str] = self._font.getBestCmap() or {}
-        self._glyphs = self._font.getGlyphSet()
+        font = TTFont(io.BytesIO(path.read_bytes()), lazy=True)
+        self._names: dict[int, str] = font.getBestCmap() or {}
+        self._glyphs = font.getGlyphSet()
         self._draws: dict[str, bool] = {}
 
     def draws(self, text: str) -> bool:

@@ -22,6 +22,9 @@ from crnnocr.errors import CrnnocrError, UsageError
 _DICTIONARIES = {"en": "en", "de": "de", "fr": "fr", "zh": "cn"}
 _FONT_FOLDERS = {"en": "latin", "de": "latin", "fr": "latin", "zh": "cn"}
 
+# trdg's German dictionary is in an encoding of its own; these are all of its letters that are not ASCII.
+_GERMAN = {0x80: "ä", 0x83: "é", 0x84: "ö", 0x87: "ü", 0x88: "ç", 0x89: "ñ", 0x9C: "ß"}
+
 # Families whose fonts state an open licence (Apache-2.0 or OFL) and draw lower case as lower case. trdg holds others: some
 # reserve all rights (Aller, Bebas, Capture, Caviar Dreams, Tusj, Seaside, Walkway), and Amatic draws small capitals.
 _OPEN_FAMILIES = ("DroidSans", "Lato", "OpenSans", "Pacifico", "Raleway", "Roboto", "Sansation", "SourceHanSans")
@@ -36,8 +39,11 @@ def languages() -> list[str]:
 def dictionary(lang: str) -> tuple[str, ...]:
     """The words of trdg's dictionary of a language, in its order. Raises `UsageError` where there is none."""
     path = _package_folder() / "dicts" / f"{_known(lang, _DICTIONARIES)}.txt"
-    lines = path.read_text(encoding="utf-8", errors="ignore").splitlines()
-    return tuple(line for line in lines if line.strip())
+    if lang == "de":
+        text = path.read_bytes().decode("latin-1").translate(_GERMAN)
+    else:
+        text = path.read_text(encoding="utf-8-sig")
+    return tuple(line for line in text.splitlines() if line.strip())
 
 
 @functools.cache
@@ -86,9 +92,7 @@ def version() -> str:
 
 def _known(lang: str, table: dict[str, str]) -> str:
     if lang not in table:
-        raise UsageError(
-            f"no texts for --lang {lang}: choose one of {', '.join(languages())}, or give your own with --text FILE"
-        )
+        raise UsageError(f"--lang {lang} is not there: choose one of {', '.join(languages())}")
     return table[lang]
 
 

@@ -1,0 +1,571 @@
+"""The command line as it is typed: what stands on stdout, what on stderr, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from crnnocr import __version__
+from crnnocr.datasets.detect import load_dataset
+from crnnocr.images import open_grey
+from crnnocr.model import checkpoint, store
+
+RunCli = Callable[..., Result]
+RunProcess = Callable[..., subprocess.CompletedProcess[str]]
+
+COMMANDS = ("synth", "train", "eval", "predict", "export")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def crops(folder: Path, tiny_data: Path) -> list[str]:
+    """Four pictures of several widths, and between them one that is none. Names in the working folder."""
+    names = ["a.png", "b.png", "broken.png", "c.png", "d.png"]
+    for name, picture in zip(names, sorted(tiny_data.glob("*.png")), strict=False):
+        shutil.copy(picture, folder / name)
+    (folder / "broken.png").write_bytes(b"not a picture")
+    widths = {open_grey(folder / name).width for name in names if name != "broken.png"}
+    assert len(widths) >= 3
+    return names
+
+
+@pytest.fixture
+def reads(current_model: str, run_cli: RunCli) -> Callable[[object], str]:
+    """What the current model reads in one picture."""
+    return lambda picture: run_cli("predict", picture).stdout.removesuffix("\n")
+
+
+def rows(output: str) -> list[list[str]]:
+    """The lines of an output, cut at their tabs."""
+    return [line.split("\t") for line in output.splitlines()]
+
+
+# Help and version
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=lambda command: " ".join(command) or "crnnocr")
+def test_help_loads_nothing_heavy(command: tuple[str, ...], run_process: RunProcess) -> None:
+    result = run_process("-X", "importtime", "-m", "crnnocr", *command, "--help")
+    loaded = {
+        line.split("|")[-1].strip().split(".")[0] for line in result.stderr.splitlines() if line.startswith("import time")
+    }
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"Usage: {' '.join(('crnnocr', *command))}")
+    assert "typer" in loaded
+    assert not loaded & {"torch", "trdg", "onnx", "onnxruntime", "numpy", "PIL"}
+
+
+def test_the_help_names_every_command(run_cli: RunCli) -> None:
+    assert all(f"  {name} " in run_cli("--help").stdout for name in COMMANDS)
+
+
+def test_importing_the_package_loads_no_torch(run_process: RunProcess) -> None:
+    code = "import sys, crnnocr; print(crnnocr.__version__, 'torch' in sys.modules, 'numpy' in sys.modules)"
+    assert run_process("-c", code).stdout == f"{__version__} False False\n"
+
+
+def test_its_public_names_are_there_when_asked_for(run_process: RunProcess) -> None:
+    code = "import crnnocr; print(*(getattr(crnnocr, name).__name__ for name in crnnocr.__all__ if name[0] != '_'))"
+    assert run_process("-c", code).stdout == "Charset CrnnocrError DecodeConfig Prediction Recognizer\n"
+
+
+def test_the_version(run_process: RunProcess) -> None:
+    result = run_process("-m", "crnnocr", "--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"crnnocr {__version__}\n", "")
+
+
+# The lines of the README
+
+
+def test_the_lines_of_the_readme_work_in_order(folder: Path, run_cli: RunCli) -> None:
+    synth = run_cli("synth", "--count", 40, "--lang", "en", "--words", 1)
+    assert (synth.exit_code, synth.stdout) == (0, "")
+    assert len(list((folder / "data").glob("*.png"))) == 40
+
+    train = run_cli("train", "data/", "--epochs", 1)
+    assert (train.exit_code, train.stdout) == (0, "")
+    assert "data is now the current model" in train.stderr
+
+    evaluation = run_cli("eval", "data/")
+    assert evaluation.exit_code == 0
+    assert "character error rate (CER)" in evaluation.stdout
+
+    shutil.copy(folder / "data" / "000000.png", folder / "crop.png")
+    crop = run_cli("predict", "crop.png", "--beam", 5)
+    assert (crop.exit_code, crop.stdout.count("\n")) == (0, 1)
+
+    names = [f"data/{index:06d}.png" for index in range(10)]
+    listed = run_cli("predict", "--files-from", "-", stdin="\n".join(names).encode())
+    assert [row[0] for row in rows(listed.stdout)] == names
+
+    export = run_cli("export")
+    assert (export.exit_code, export.stdout) == (0, "")
+    assert "data.onnx: reads the same as data on" in export.stderr
+    exported = run_cli("predict", "--model", "data.onnx", "--files-from", "-", stdin="\n".join(names).encode())
+    assert exported.stdout == listed.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["crop.png", "data", "data.onnx"]
+
+
+# predict: what is read, in which order, and how it is printed
+
+
+@pytest.mark.usefixtures("current_model")
+def test_a_single_file_gives_just_its_text(tiny_data: Path, run_cli: RunCli) -> None:
+    samples = load_dataset(tiny_data).samples[:8]  # which the model has learnt by heart, but for a slip or two
+    results = [run_cli("predict", sample.path) for sample in samples]
+    assert sum(result.stdout == f"{sample.text}\n" for result, sample in zip(results, samples, strict=True)) >= 6
+    assert {result.exit_code for result in results} == {0}
+    assert {result.stderr for result in results} == {"model: tiny (the current one)\n"}
+
+
+def test_a_dash_reads_one_pictures_bytes(tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli) -> None:
+    picture = tiny_data / "000000.png"
+    assert run_cli("predict", "-", stdin=picture.read_bytes()).stdout == reads(picture) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (("predict", "pictures"), b""),
+        (("predict", "pictures/*.png"), b""),
+        (("predict", "--files-from", "list.txt"), b""),
+        (("predict", "--files-from", "-"), b"pictures/one.png\n"),
+        (("predict", "--files-from", "-"), b"\r\n\npictures/one.png\r\n"),
+        (("predict",), b"pictures/one.png"),
+    ],
+    ids=["folder", "glob", "list", "list on stdin", "with empty lines", "piped"],
+)
+def test_folders_globs_and_lists_give_path_and_text_even_of_one(
+    arguments: tuple[str, ...], stdin: bytes, folder: Path, tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli
+) -> None:
+    (folder / "pictures").mkdir()
+    shutil.copy(tiny_data / "000000.png", folder / "pictures" / "one.png")
+    (folder / "list.txt").write_text("pictures/one.png\n")
+    result = run_cli(*arguments, stdin=stdin)
+    assert (result.exit_code, result.stdout) == (0, f"pictures/one.png\t{reads('pictures/one.png')}\n")
+
+
+def test_a_folder_is_read_in_natural_order(folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli) -> None:
+    for name in ("img10.png", "img2.png", "img1.PNG"):
+        shutil.copy(tiny_data / "000000.png", folder / name)
+    (folder / "notes.txt").write_text("not a picture")
+    assert [row[0] for row in rows(run_cli("predict", ".").stdout)] == ["img1.PNG", "img2.png", "img10.png"]
+
+
+def test_the_order_is_kept_whatever_the_widths_and_a_broken_one_among_them(
+    crops: list[str], reads: Callable[[object], str], run_cli: RunCli
+) -> None:
+    result = run_cli("predict", "--json", *crops)
+    predictions = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [prediction["path"] for prediction in predictions] == crops
+    assert [list(prediction) for prediction in predictions] == [["path", "text", "confidence", "error"]] * 5
+    good = [prediction for prediction in predictions if prediction["path"] != "broken.png"]
+    assert [prediction["text"] for prediction in good] == [reads(prediction["path"]) for prediction in good]
+    assert all(0 < prediction["confidence"] <= 1 and prediction["error"] is None for prediction in good)
+    assert predictions[2] == {
+        "path": "broken.png",
+        "text": "",
+        "confidence": 0.0,
+        "error": "broken.png: not a readable picture (its format is unknown)",
+    }
+    assert result.exit_code == 3
+    assert "warning: broken.png: not a readable picture" in result.stderr
+    assert "error: 1 of 5 pictures could not be read" in result.stderr
+
+
+@pytest.mark.usefixtures("current_model")
+def test_a_broken_picture_has_a_row_in_every_form(crops: list[str], run_cli: RunCli) -> None:
+    assert rows(run_cli("predict", *crops).stdout)[2] == ["broken.png", ""]
+    assert rows(run_cli("predict", *crops, "--format", "tsv").stdout)[3] == ["broken.png", "", ""]
+
+
+def test_a_long_list_is_read_in_order_to_its_end(tiny_data: Path, current_model: str, run_cli: RunCli) -> None:
+    names = [str(tiny_data / f"{index % 40:06d}.png") for index in range(150)]  # more than two windows of 64
+    result = run_cli("predict", stdin="\n".join(names).encode())
+    assert [row[0] for row in rows(result.stdout)] == names
+
+
+def test_tsv_has_a_header_and_escapes_what_would_break_its_rows(
+    folder: Path, tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli
+) -> None:
+    odd = "tab\there\nand \\ there.png"
+    shutil.copy(tiny_data / "000000.png", folder / odd)
+    result = run_cli("predict", odd, "--format", "tsv")
+    header, row = rows(result.stdout)
+    assert header == ["path", "text", "confidence"]
+    assert row[:2] == ["tab\\there\\nand \\\\ there.png", reads(odd)]
+    assert 0 < float(row[2]) <= 1
+
+
+@pytest.mark.usefixtures("current_model")
+def test_a_file_name_that_is_not_utf8_comes_out_as_it_is(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+    name = b"caf\xe9.png"
+    shutil.copy(tiny_data / "000000.png", os.fsdecode(name))
+    assert run_cli("predict", stdin=name).stdout_bytes.startswith(name + b"\t")
+
+
+@pytest.mark.usefixtures("current_model")
+@pytest.mark.parametrize("arguments", [("broken.png",), ("broken.png", "missing.png"), ("missing.png",)])
+def test_where_nothing_can_be_read_it_fails(arguments: tuple[str, ...], crops: list[str], run_cli: RunCli) -> None:
+    result = run_cli("predict", *arguments)
+    assert result.exit_code == 1
+    assert "could be read" in result.stderr or "could not be read" in result.stderr
+    assert result.stderr.count("warning: ") == len(arguments)
+
+
+@pytest.mark.usefixtures("current_model")
+def test_a_missing_file_is_said_to_be_missing(folder: Path, run_cli: RunCli) -> None:
+    result = run_cli("predict", "missing.png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "missing.png: there is no such file" in result.stderr
+
+
+@pytest.mark.usefixtures("current_model")
+def test_an_empty_list_is_no_success(folder: Path, run_cli: RunCli) -> None:
+    result = run_cli("predict", "--files-from", "-", stdin=b"\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "the list of paths is empty" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_with_nothing_named_on_a_terminal_it_says_how(run_process: RunProcess) -> None:
+    keyboard, terminal = pty.openpty()
+    result = run_process("-m", "crnnocr", "predict", stdin=terminal)
+    os.close(terminal)
+    os.close(keyboard)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "error: name pictures, folders or globs, or pipe in a list of paths; see crnnocr predict --help\n"
+
+
+# eval
+
+
+@pytest.mark.usefixtures("current_model")
+def test_eval_scores_what_the_model_was_not_trained_on(tiny_data: Path, run_cli: RunCli) -> None:
+    result = run_cli("eval", tiny_data, "--json")
+    scores = json.loads(result.stdout)
+    names = {"n", "mean_levenshtein", "cer", "wer", "exact", "one_minus_ned", "alnum_accuracy", "model"}
+    assert result.exit_code == 0
+    assert set(scores) >= names
+    assert (scores["n"], scores["model"]) == (32, "tiny")
+    assert "scored: the 32 held-out pictures; 8 that tiny was trained on are left out (--all)" in result.stderr
+
+
+@pytest.mark.usefixtures("current_model")
+def test_eval_of_all_scores_the_others_too(tiny_data: Path, run_cli: RunCli) -> None:
+    held_out, everything = (json.loads(run_cli("eval", tiny_data, "--json", *more).stdout) for more in ((), ("--all",)))
+    assert everything["n"] == 40
+    assert everything["exact"] > held_out["exact"]  # what it knows by heart flatters it
+
+
+@pytest.mark.usefixtures("current_model")
+def test_eval_knows_a_picture_by_its_content_and_not_by_its_name(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+    shutil.copy(tiny_data / "000000.png", folder / "renamed.png")
+    (folder / "labels.csv").write_text("file_name,text\nrenamed.png,tabularize\n")
+    result = run_cli("eval", ".")
+    assert result.exit_code == 1
+    assert "tiny was trained on all 1 pictures" in result.stderr
+
+
+@pytest.mark.usefixtures("current_model")
+def test_eval_of_a_set_with_a_broken_picture_is_done_in_part(crops: list[str], folder: Path, run_cli: RunCli) -> None:
+    (folder / "labels.tsv").write_text("".join(f"{name}\tword\n" for name in crops))
+    result = run_cli("eval", "labels.tsv", "--all", "--json")
+    assert result.exit_code == 3
+    assert (json.loads(result.stdout)["n"], json.loads(result.stdout)["unreadable"]) == (4, 1)
+    assert "broken.png" in result.stderr
+
+
+# Names of models
+
+
+def test_a_taken_name_becomes_the_next_one_and_that_is_said(tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
+    train = ("train", tiny_data, "--preset", tiny_preset, "--epochs", 1)
+    assert "data is now the current model" in run_cli(*train).stderr
+    again = run_cli(*train, "--json")
+    assert "the name data was taken (--force would replace it): stored as data-2" in again.stderr
+    assert json.loads(again.stdout)["model"] == "data-2"
+    assert store.find(None).name == "data-2"
+    assert json.loads(run_cli(*train, "--json", "--force", "--seed", 9).stdout)["model"] == "data"
+    assert store.names() == ["data", "data-2"]
+    assert checkpoint.read_card(store.find(None).path).training["config"]["seed"] == 9
+
+
+def test_a_model_is_called_after_the_whole_name_of_its_data_folder(
+    folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli
+) -> None:
+    shutil.copytree(tiny_data, folder / "plates-2024.05")
+    result = run_cli("train", "plates-2024.05", "--preset", tiny_preset, "--epochs", 1, "--json")
+    assert json.loads(result.stdout)["model"] == "plates-2024.05"
+
+
+def test_training_on_a_folder_called_current_ends_well(
+    folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli
+) -> None:
+    shutil.copytree(tiny_data, folder / "current")
+    result = run_cli("train", "current", "--preset", tiny_preset, "--epochs", 1)
+    assert result.exit_code == 0, result.stderr
+    assert run_cli("predict", "current/000000.png").exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [("predict", "x.png"), ("export",), ("eval", "data")])
+def test_without_a_model_it_says_how_to_make_one(
+    arguments: tuple[str, ...], folder: Path, tiny_data: Path, run_cli: RunCli
+) -> None:
+    (folder / "data").symlink_to(tiny_data)
+    result = run_cli(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "error: there is no model yet: make one with `crnnocr train DATA`, or name one with --model\n" in result.stderr
+
+
+def test_an_unknown_model_is_told_which_there_are(folder: Path, current_model: str, run_cli: RunCli) -> None:
+    result = run_cli("predict", "x.png", "--model", "plates")
+    assert result.exit_code == 1
+    assert "no model plates" in result.stderr
+    assert "(tiny)" in result.stderr
+
+
+# export
+
+
+@pytest.mark.usefixtures("current_model")
+def test_export_replaces_nothing_unless_forced(folder: Path, run_cli: RunCli) -> None:
+    (folder / "tiny.onnx").write_bytes(b"somebody's")
+    refused = run_cli("export")
+    assert refused.exit_code == 2
+    assert "tiny.onnx is there already" in refused.stderr
+    assert (folder / "tiny.onnx").read_bytes() == b"somebody's"
+    assert run_cli("export", "--force").exit_code == 0
+    assert (folder / "tiny.onnx").stat().st_size > 1000
+
+
+def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli) -> None:
+    result = run_cli("export", "--output", "handed-over.onnx", "--json")
+    assert json.loads(result.stdout)["path"] == "handed-over.onnx"
+    readings = [run_cli("predict", tiny_data, *more).stdout for more in ((), ("--model", "handed-over.onnx"))]
+    assert readings[0] == readings[1]
+    assert sum(bool(text) for _, text in rows(readings[0])) >= 8
+
+
+# Calls that cannot work
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("train", "data", "--preset", "huge"), "--preset huge: choose one of small, classic"),
+        (("train", "data", "--epochs", 1, "--minutes", 1), "--epochs or --minutes"),
+        (("train", "data", "--epochs", 0), "--epochs"),
+        (("train", "data", "--minutes", -1), "--minutes"),
+        (("train", "data", "--batch-size", 0), "--batch-size"),
+        (("train", "data", "--name", "a/b"), "--name"),
+        (("train", "data", "--device", "cuda"), "--device cuda: this machine has none"),
+        (("train",), "DATA"),
+        (("synth", "--words", "x"), "--words x"),
+        (("synth", "--words", "3-1"), "--words"),
+        (("synth", "--count", 0), "--count"),
+        (("synth", "--count", "many"), "--count"),
+        (("synth", "--lang", "klingon"), "--lang klingon"),
+        (("synth", "--seed", -1), "--seed"),
+        (("predict", "data/000000.png", "--beam", -1), "--beam"),
+        (("predict", "data/000000.png", "--device", "cuda"), "--device cuda: this machine has none"),
+        (("predict", "data/000000.png", "--device", "abacus"), "--device abacus"),
+        (("predict", "data/000000.png", "--format", "xml"), "--format"),
+        (("predict", "-", "--files-from", "-"), "stdin can be read once only"),
+        (("predict", "nothing/*.png"), "no file fits nothing/*.png"),
+        (("predict", "empty"), "empty holds no pictures"),
+        (("predict", "--files-from", "none.txt"), "none.txt"),
+        (("eval", "data", "--device", "cuda"), "--device cuda: this machine has none"),
+        (("export", "--output", "model.pt"), "ends in .onnx"),
+        (("deploy",), "deploy"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else None,
+)
+@pytest.mark.usefixtures("current_model")
+def test_a_call_that_cannot_work_ends_with_2_and_names_what_is_wrong(
+    arguments: tuple[object, ...], named: str, folder: Path, tiny_data: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (folder / "data").symlink_to(tiny_data)
+    (folder / "empty").mkdir()
+    result = run_cli(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert named in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_device_means_the_same_for_an_exported_model(
+    folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli
+) -> None:
+    run_cli("export")
+    result = run_cli("predict", tiny_data / "000000.png", "--model", "tiny.onnx", "--device", "abacus")
+    assert result.exit_code == 2
+    assert "--device abacus" in result.stderr
+
+
+def test_an_error_is_one_sentence_and_with_debug_a_traceback_too(folder: Path, run_cli: RunCli) -> None:
+    result = run_cli("eval", "nowhere")
+    assert (result.exit_code, result.stderr) == (1, "error: nowhere: there is no such file or folder\n")
+    shown = run_cli("eval", "nowhere", "--debug")
+    assert shown.exit_code == 1
+    assert shown.stderr.startswith("Traceback")
+    assert shown.stderr.endswith(result.stderr)
+
+
+def test_trouble_with_the_system_is_one_sentence_too(folder: Path, run_cli: RunCli) -> None:
+    (folder / "file").write_text("in the way")
+    result = run_cli("synth", "file/data", "--count", 1)
+    assert result.exit_code in (1, 2)
+    assert result.stderr.count("\n") == 1
+    assert "file/data" in result.stderr
+    assert ".part" not in result.stderr
+
+
+# Streams
+
+
+def test_stdout_holds_results_alone_and_stderr_neither_colours_nor_bars(
+    folder: Path, tiny_preset: str, run_cli: RunCli
+) -> None:
+    synth = run_cli("synth", "--count", 12, "--words", 1)
+    train = run_cli("train", "data", "--preset", tiny_preset, "--epochs", 2)
+    assert (synth.stdout, train.stdout) == ("", "")
+    assert synth.stderr.count("\n") == 1
+    for result in (synth, train, run_cli("eval", "data"), run_cli("predict", "none.png"), run_cli("export")):
+        assert "\x1b" not in result.output
+        assert "\r" not in result.output
+        assert "━" not in result.stderr
+
+
+def test_quiet_says_nothing_but_warnings_and_errors(folder: Path, tiny_preset: str, run_cli: RunCli) -> None:
+    calls = [
+        ("synth", "--count", 12, "--words", 1),
+        ("train", "data", "--preset", tiny_preset, "--epochs", 1),
+        ("eval", "data"),
+        ("predict", "data"),
+        ("export",),
+    ]
+    results = [run_cli(*call, "--quiet") for call in calls]
+    assert [result.exit_code for result in results] == [0] * 5
+    assert [result.stderr for result in results] == [""] * 5
+    assert "warning: none.png: there is no such file" in run_cli("predict", "none.png", "--quiet").stderr
+
+
+def test_json_is_one_line_on_stdout(folder: Path, tiny_preset: str, run_cli: RunCli) -> None:
+    for call in (
+        ("synth", "--count", 12, "--words", 1),
+        ("train", "data", "--preset", tiny_preset, "--epochs", 1),
+        ("eval", "data"),
+        ("predict", "data/000000.png"),
+        ("export",),
+    ):
+        result = run_cli(*call, "--json")
+        assert result.stdout.count("\n") == 1
+        assert isinstance(json.loads(result.stdout), dict)
+
+
+def shown_on_a_terminal(*arguments: str) -> str:
+    """What `crnnocr ARGUMENTS` writes to a stderr that is a terminal."""
+    screen, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "crnnocr", *arguments]
+    subprocess.run(command, stderr=terminal, stdout=subprocess.DEVNULL, env=environment, check=False, timeout=60)
+    os.close(terminal)
+    shown = os.read(screen, 10_000).decode()
+    os.close(screen)
+    return shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_errors_are_coloured_on_a_terminal_unless_no_color_is_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b[31merror: nowhere" in shown_on_a_terminal("eval", "nowhere")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert shown_on_a_terminal("eval", "nowhere") == "error: nowhere: there is no such file or folder\r\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes to write to")
+@pytest.mark.parametrize("arguments", [("predict",), ("eval", "--json"), ("eval",)], ids=" ".join)
+@pytest.mark.usefixtures("current_model")
+def test_a_closed_pipe_ends_quietly(arguments: tuple[str, ...], tiny_data: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "crnnocr", *arguments, str(tiny_data), "--quiet"]
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, encoding="utf-8", check=False, timeout=60)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+# Ctrl-C
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `crnnocr ARGUMENTS` in a process that Ctrl-C can reach, whoever runs the tests and how."""
+    processes: list[subprocess.Popen[str]] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child does not inherit this, but would "ignore"
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "crnnocr", *map(str, arguments)]
+        processes.append(subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8"))
+        return processes[-1]
+
+    yield start
+    signal.signal(signal.SIGINT, before)
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
+def test_an_interrupted_synth_leaves_a_valid_set_that_can_be_completed(
+    folder: Path, started: Callable[..., subprocess.Popen[str]], run_cli: RunCli
+) -> None:
+    process = started("synth", "data", "--count", 100_000)
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("data/*.png"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "interrupted\n")
+
+    dataset = load_dataset(folder / "data")
+    assert len(dataset.samples) == len(list(folder.glob("data/*.png"))) >= 5
+    assert dataset.faults == ()
+    assert not list(folder.rglob("*.part"))
+
+    again = run_cli("synth", "data", "--count", len(dataset.samples) + 2, "--json")
+    assert json.loads(again.stdout)["drawn"] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
+def test_an_interrupted_training_leaves_everything_as_it_was(
+    tiny_data: Path, current_model: str, own_store: Path, started: Callable[..., subprocess.Popen[str]]
+) -> None:
+    before = sorted(own_store.rglob("*"))
+    process = started("train", tiny_data, "--epochs", 200, "--name", "fresh")
+    assert process.stderr is not None
+    assert any(line.startswith("step ") for line in process.stderr)  # validated after a 24th of it
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.splitlines()[-1]) == (130, "interrupted")
+    assert sorted(own_store.rglob("*")) == before
+    assert store.find(None).name == current_model

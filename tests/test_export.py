@@ -1,0 +1,209 @@
+"""The exported network gives the model's numbers, says all about itself, and is not kept where it does not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from typer.testing import Result
+
+from crnnocr import images
+from crnnocr.charset import Charset
+from crnnocr.config import PRESETS, ModelConfig
+from crnnocr.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine, load_engine
+from crnnocr.errors import GateError, ModelError
+from crnnocr.exporting import onnx_graph
+from crnnocr.exporting.onnx_file import export
+from crnnocr.exporting.parity import TOLERANCE, built_in_pictures, prove
+from crnnocr.model import checkpoint
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.recognizer import Recognizer
+
+CHARSET = Charset(" 0123456789aß漢")
+
+
+def by_chance(shape: ModelConfig) -> CRNN:
+    """A network with chance weights and chance batch-norm statistics, which a new one has not."""
+    torch.manual_seed(0)
+    model = CRNN(shape, CHARSET.classes)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean, std=0.3)  # type: ignore[arg-type]
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.3)
+    torch.nn.init.normal_(model.head.weight, std=1)  # so that the frames differ
+    return model.eval()
+
+
+def onnx_engine(model: CRNN, path: Path) -> OnnxEngine:
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    metadata = {ONNX_CARD_KEY: json.dumps(Card("x", CHARSET, model.config).to_json())}
+    path.write_bytes(onnx_graph.build(model.config, model.classes, weights, metadata).SerializeToString())
+    return OnnxEngine(path)
+
+
+def chance_lines(widths: list[int], height: int) -> list[images.Line]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, size=(height, width), dtype=np.uint8) for width in widths]
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_graph_gives_the_networks_numbers_at_any_width_and_in_any_batch(preset: str, tmp_path: Path) -> None:
+    shape = PRESETS[preset]
+    model = by_chance(shape)
+    reference, other = TorchEngine(model, torch.device("cpu")), onnx_engine(model, tmp_path / "x.onnx")
+    lines = chance_lines([9, 21, 32, 47, 64, 101, 150, 333], shape.height)
+    for batch in ([line] for line in lines), (lines[:3], lines[5:]), (lines, lines[::-1]):
+        for together in batch:
+            inputs = images.to_batch(together)
+            (wanted, frames), (given, given_frames) = reference.log_probs(*inputs), other.log_probs(*inputs)
+            assert frames.tolist() == given_frames.tolist() == [shape.frames(line.shape[1]) for line in together]
+            for row, count in enumerate(frames.tolist()):
+                assert np.abs(wanted[row, :count] - given[row, :count]).max() < 1e-4
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_graph_reads_a_line_the_same_alone_and_padded(preset: str, tmp_path: Path) -> None:
+    shape = PRESETS[preset]
+    engine = onnx_engine(by_chance(shape), tmp_path / "x.onnx")
+    lines = chance_lines([40, 33, 200], shape.height)
+    together, frames = engine.log_probs(*images.to_batch(lines))
+    for row, line in enumerate(lines):
+        alone, _ = engine.log_probs(*images.to_batch([line]))
+        assert np.abs(alone[0] - together[row, : frames[row]]).max() < 1e-4
+        assert alone[0].std(axis=0).max() > 0.1, "every frame says the same, so this proves nothing"
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_narrowest_line_of_a_shape_can_be_read(preset: str, tmp_path: Path) -> None:
+    shape = PRESETS[preset]
+    model = by_chance(shape)
+    inputs = images.to_batch(chance_lines([shape.min_width], shape.height))
+    for engine in (TorchEngine(model, torch.device("cpu")), onnx_engine(model, tmp_path / "x.onnx")):
+        assert engine.log_probs(*inputs)[1].tolist() == [1]
+
+
+def test_an_export_says_all_about_itself(tiny_model: Path, tmp_path: Path) -> None:
+    export(tiny_model, tmp_path / "tiny.onnx")
+    metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "tiny.onnx").metadata_props}
+    card = json.loads(metadata["crnnocr"])
+    assert Card.from_json(card, tmp_path) == checkpoint.read_card(tiny_model)
+    assert (card["blank"], card["preprocessing"]) == (0, {"channels": 1, "height": 16, "black": -1, "white": 1})
+    assert metadata["crnnocr.source_sha256"] == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
+    ids = np.frombuffer(base64.b64decode(metadata[ONNX_TRAINED_ON_KEY]), dtype="<i8")
+    assert set(ids.tolist()) == checkpoint.trained_on(tiny_model)
+
+
+def test_an_export_is_a_model_like_any_other(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    export(tiny_model, tmp_path / "tiny.onnx")
+    card, _, trained_on = load_engine(tmp_path / "tiny.onnx")
+    assert card == checkpoint.read_card(tiny_model)
+    assert trained_on == checkpoint.trained_on(tiny_model)
+    pictures = sorted(tiny_data.glob("*.png"))
+    readings = [list(Recognizer.load(str(m), "cpu").predict(pictures)) for m in (tiny_model, tmp_path / "tiny.onnx")]
+    texts = [[prediction.text for prediction in reading] for reading in readings]
+    assert texts[0] == texts[1]
+    assert any(texts[0])
+    confidences = [[prediction.confidence for prediction in reading] for reading in readings]
+    assert confidences[0] == pytest.approx(confidences[1], abs=1e-3)
+
+
+def test_the_proof_is_over_several_real_pictures_of_several_widths(tiny_model: Path, tmp_path: Path) -> None:
+    proof = export(tiny_model, tmp_path / "tiny.onnx")
+    assert proof.pictures >= 4
+    assert proof.widths >= 4
+    assert proof.batch_sizes == (1, 3, 8)
+    assert proof.difference <= TOLERANCE
+
+
+@pytest.fixture
+def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One number of one weight is another in every graph that is built."""
+    build = onnx_graph.build
+
+    def wrong(config: ModelConfig, classes: int, weights: onnx_graph.Weights, metadata: dict[str, str]) -> onnx.ModelProto:
+        changed = weights[request.param].copy()
+        changed.flat[0] += 0.5
+        return build(config, classes, {**weights, request.param: changed}, metadata)
+
+    monkeypatch.setattr(onnx_graph, "build", wrong)
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize(
+    "planted",
+    ["backbone.stages.0.0.weight", "backbone.stages.4.1.running_mean", "lstm.first.against.bias_ih_l0", "head.bias"],
+    indirect=True,
+)
+def test_an_export_that_reads_otherwise_is_not_kept(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    with pytest.raises(GateError, match=r"the export reads otherwise than the model, so it was not kept: \S+\.(png|jpg) in a"):
+        export(tiny_model, folder / "tiny.onnx")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("planted", "current_model")
+@pytest.mark.parametrize("planted", ["head.bias"], indirect=True)
+def test_the_command_then_ends_with_4_and_keeps_the_file_that_was_there(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+    earlier = tmp_path / "tiny.onnx"
+    earlier.write_bytes(b"an earlier export")
+    result = run_cli("export", "--output", earlier, "--force")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "error: the export reads otherwise than the model" in result.stderr
+    assert earlier.read_bytes() == b"an earlier export"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_proof_over_no_pictures_is_none(tiny_model: Path) -> None:
+    _, engine, _ = load_engine(tiny_model, "cpu")
+    with pytest.raises(GateError):
+        prove(engine, engine, {})
+
+
+def test_the_built_in_pictures_are_of_the_models_height(tiny_model: Path) -> None:
+    lines = built_in_pictures(checkpoint.read_card(tiny_model))
+    assert {line.shape[0] for line in lines.values()} == {16}
+
+
+def test_an_export_cannot_be_exported(tiny_model: Path, tmp_path: Path) -> None:
+    export(tiny_model, tmp_path / "tiny.onnx")
+    with pytest.raises(ModelError, match=r"tiny\.onnx is an export already"):
+        export(tmp_path / "tiny.onnx", tmp_path / "again.onnx")
+
+
+def foreign_graph(metadata: dict[str, str]) -> bytes:
+    """A graph that hands its input on."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "foreign", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, metadata)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be run"),
+        (b"not a graph", "cannot be run"),
+        (foreign_graph({}), "was not exported by crnnocr: it holds no card"),
+        (foreign_graph({ONNX_CARD_KEY: "{}"}), "is not a model of crnnocr"),
+        (foreign_graph({ONNX_CARD_KEY: "not JSON"}), "is not a model of crnnocr"),
+        (foreign_graph({ONNX_CARD_KEY: '{"format_version": 2}'}), "pip install -U crnnocr"),
+    ],
+    ids=["empty", "no graph", "foreign", "no version", "no JSON", "newer"],
+)
+def test_a_foreign_onnx_file_is_refused_by_name(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"foreign\.onnx .*{message}"):
+        OnnxEngine(path)
