@@ -111,7 +111,7 @@ class ModelConfig:
         return channels * height
 
     def to_json(self) -> dict[str, Any]:
-        """This shape as plain JSON values; `from_json` reads it back."""
+        """This shape as values that JSON can hold; `from_json` reads it back."""
         layers = [{"layer": type(layer).__name__.lower(), **asdict(layer)} for layer in self.backbone]
         return {**asdict(self), "backbone": layers}
 

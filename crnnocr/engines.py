@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr import devices
-from crnnocr.errors import ModelError
+from crnnocr.errors import ModelError, UsageError
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
 
@@ -86,9 +85,12 @@ class OnnxEngine:
             raise ModelError(f"{path} cannot be run: {str(error).splitlines()[0]}") from error
         if ONNX_CARD_KEY not in metadata:
             raise ModelError(f"{path} was not exported by crnnocr: it holds no card")
-        self.card = Card.from_json(json.loads(metadata[ONNX_CARD_KEY]), path)
-        ids = base64.b64decode(metadata.get(ONNX_TRAINED_ON_KEY, ""))
-        self.trained_on = frozenset(np.frombuffer(ids, dtype="<i8").tolist())
+        self.card = Card.from_text(metadata[ONNX_CARD_KEY], path)
+        try:
+            ids = np.frombuffer(base64.b64decode(metadata.get(ONNX_TRAINED_ON_KEY, "")), dtype="<i8")
+        except ValueError as error:
+            raise ModelError(f"{path}: its list of training pictures is damaged") from error
+        self.trained_on = frozenset(ids.tolist())
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -105,6 +107,8 @@ def load_engine(path: Path, device: str = "auto") -> tuple[Card, Engine, frozens
         The card, an engine that runs the network, and the content ids of the pictures it was trained on.
     """
     if path.suffix == ".onnx":
+        if device not in ("auto", "cpu"):
+            raise UsageError(f"--device {device}: an exported model runs on the CPU; take auto or cpu")
         engine = OnnxEngine(path)
         return engine.card, engine, engine.trained_on
     card, model = checkpoint.load(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from crnnocr.errors import CrnnocrError
@@ -26,4 +26,5 @@ def replacing(path: Path) -> Iterator[Path]:
             raise  # another file's trouble
         raise CrnnocrError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -54,7 +54,10 @@ def test_an_imagefolder_is_read(tmp_path: Path) -> None:
 
 def test_what_write_wrote_is_read_again(tmp_path: Path) -> None:
     put(tmp_path, PICTURES, {})
-    rows = [{"file_name": "a.png", "text": 'tab\t"quoted", ü 中', "page": 7}, {"file_name": "b.png", "text": "x"}]
+    rows: list[dict[str, object]] = [
+        {"file_name": "a.png", "text": 'tab\t"quoted", ü 中', "page": 7},
+        {"file_name": "b.png", "text": "x"},
+    ]
     imagefolder.write(tmp_path / "metadata.jsonl", rows)
     assert list(imagefolder.rows(tmp_path / "metadata.jsonl")) == [(1, rows[0]), (2, rows[1])]
     assert labels(load_dataset(tmp_path)) == {"a.png": 'tab\t"quoted", ü 中', "b.png": "x"}

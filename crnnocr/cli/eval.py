@@ -83,4 +83,7 @@ def _show(rows: list[tuple[str, str]]) -> None:
     table.add_column(justify="right")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    with console.capture() as rendered:  # rich would end a closed pipe in its own way
+        console.print(table)
+    typer.echo(rendered.get(), nl=False)

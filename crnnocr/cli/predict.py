@@ -156,7 +156,8 @@ def _row(name: str, prediction: Prediction, format: Format) -> str:
     """One picture's line. One that could not be read has an empty text, and in tsv an empty confidence."""
     if format is Format.jsonl:
         values = {"path": name, "text": prediction.text, "confidence": round(prediction.confidence, 6)}
-        return json.dumps({**values, "error": prediction.error}, ensure_ascii=False)
+        readable = not any("\ud800" <= character <= "\udfff" for character in name)  # else it stands for other bytes
+        return json.dumps({**values, "error": prediction.error}, ensure_ascii=not readable)
     columns = [ui.escaped(name), ui.escaped(prediction.text)]
     if format is Format.tsv:
         columns.append("" if prediction.error else f"{prediction.confidence:.6f}")

@@ -146,5 +146,5 @@ def escaped(text: str) -> str:
 def name_from(path: Path) -> str:
     """A model's name from the folder or label file of its data."""
     path = path.resolve()
-    stem = path.parent.name if path.is_file() and path.stem in ("metadata", "labels") else path.stem
+    stem = path.name if path.is_dir() else path.parent.name if path.stem in ("metadata", "labels") else path.stem
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).strip(".-_") or "model"

@@ -47,6 +47,8 @@ def prove(reference: Engine, other: Engine, lines: dict[str, images.Line]) -> Pr
     Raises:
         GateError: a text differs, or a log-probability by more than `TOLERANCE`; it names the pictures.
     """
+    if not lines:
+        raise GateError("the export was not kept: there is no picture to prove it with")
     wrong: dict[str, str] = {}
     largest = 0.0
     for size in BATCH_SIZES:

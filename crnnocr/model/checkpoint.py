@@ -45,7 +45,7 @@ class Card:
     """How well it reads: the scores on the pictures that were held out from training."""
 
     def to_json(self) -> dict[str, Any]:
-        """The card as plain JSON values."""
+        """The card as values that JSON can hold."""
         return {
             "format_version": FORMAT_VERSION,
             "name": self.name,
@@ -58,9 +58,13 @@ class Card:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], path: Path) -> Card:
-        """The card that `to_json` wrote. Raises `ModelError`, naming the file, where it is none or too new."""
-        version = data.get("format_version")
+    def from_text(cls, text: str, path: Path) -> Card:
+        """The card that `to_json` wrote, as JSON text. Raises `ModelError`, naming the file, where it is none or too new."""
+        try:
+            data = json.loads(text)
+            version = data["format_version"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ModelError(f"{path} is not a model of crnnocr: it holds no card") from error
         if not isinstance(version, int):
             raise ModelError(f"{path} is not a model of crnnocr: its card has no format version")
         if version > FORMAT_VERSION:
@@ -75,7 +79,7 @@ class Card:
                 training=data["training"],
                 scores=data["scores"],
             )
-        except (KeyError, TypeError, CrnnocrError) as error:
+        except (KeyError, TypeError, AttributeError, CrnnocrError) as error:
             raise ModelError(f"{path}: its card cannot be read ({error})") from error
 
 
@@ -114,7 +118,7 @@ def read_card(path: Path) -> Card:
         raise ModelError(f"{path} is not a model of crnnocr, or is damaged") from error
     if path.stat().st_size != size:
         raise ModelError(f"{path} is cut off: it has {path.stat().st_size} bytes of {size}; copy or train it again")
-    return Card.from_json(json.loads(metadata), path)
+    return Card.from_text(metadata, path)
 
 
 def load(path: Path) -> tuple[Card, CRNN]:

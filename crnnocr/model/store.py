@@ -1,7 +1,7 @@
 """Where models are kept and how they are named. Imports no torch.
 
 A model is a folder `NAME` with `model.safetensors` in it, under `models` in the platform's data directory; the file
-`current` beside the folders names the one that is taken when nobody says which.
+`current-model` beside `models` names the one that is taken when nobody says which.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from crnnocr.files import replacing
 
 WEIGHTS = "model.safetensors"
 """Name of the file that holds a model."""
+
+_CURRENT = "current-model"
+
+_DEVICES_OF_WINDOWS = {"con", "prn", "aux", "nul", *(f"{kind}{n}" for kind in ("com", "lpt") for n in range(10))}
 
 _NAME = re.compile(r"[\w][\w.-]{0,99}")
 
@@ -73,8 +77,10 @@ def free_name(wanted: str) -> str:
 
 def checked_name(name: str) -> str:
     """`name` itself. Raises `UsageError` where it cannot be a folder's name on every platform."""
-    if not _NAME.fullmatch(name) or name.endswith("."):
-        raise UsageError(f"--name {name!r} must be of letters, digits, '.', '_' and '-', and begin with a letter or digit")
+    if not _NAME.fullmatch(name) or name.endswith(".") or name.split(".")[0].lower() in _DEVICES_OF_WINDOWS:
+        raise UsageError(
+            f"--name {name!r} cannot be a folder everywhere: use letters, digits, '.', '_' and '-', a letter or digit first"
+        )
     return name
 
 
@@ -90,7 +96,7 @@ def remove(name: str) -> None:
 
 def make_current(name: str) -> None:
     """Take the model of this name from now on when nobody names one."""
-    with replacing(_models() / "current") as part:
+    with replacing(data_directory() / _CURRENT) as part:
         part.write_text(name + "\n", encoding="utf-8")
 
 
@@ -100,7 +106,7 @@ def _models() -> Path:
 
 def _current() -> FoundModel:
     try:
-        name = (_models() / "current").read_text(encoding="utf-8").strip()
+        name = (data_directory() / _CURRENT).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ModelError("there is no model yet: make one with `crnnocr train DATA`, or name one with --model") from error
     path = path_of(name)
