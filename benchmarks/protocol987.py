@@ -26,8 +26,9 @@ from crnnocr.datasets.detect import load_dataset
 from crnnocr.evaluation import read_samples, score
 from crnnocr.recognizer import Recognizer
 from crnnocr.synth.folder import draw
-from crnnocr.training.loop import Progress, Validation
+from crnnocr.training.loop import Progress
 from crnnocr.training.run import Finished, prepare, run
+from crnnocr.training.validation import Validation
 
 COUNT = 987
 LEARN = SynthConfig(lang="en", seed=1, words=(1, 3), height=32, style=Style.TRDG)
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
     parser.add_argument("--folder", type=Path, default=Path(".work/protocol987"), help="where pictures and models go")
     options = parser.parse_args()
+    torch.set_num_threads(2)
     learn, measure = _draw(options.folder / "learn", LEARN), _draw(options.folder / "measure", MEASURE)
     common = {s.text for s in learn.samples} & {s.text for s in measure.samples}
     if common:
@@ -65,14 +67,14 @@ def _once(learn: Dataset, measure: Dataset, seed: int, minutes: float) -> dict[s
     shown = 0
     with tempfile.TemporaryDirectory() as store:
         os.environ["CRNNOCR_DATA_DIR"] = store
-        for event in run(prepare(learn, config, "protocol987"), learn, config):
+        for event in run(prepare(learn, config, "protocol987"), learn, config, device="cpu"):
             if isinstance(event, Progress):
                 shown = event.pictures
             elif isinstance(event, Validation):
                 print(f"  seed {seed} step {event.step}: validation CER {event.scores.cer:.2%}", flush=True)
             elif isinstance(event, Finished):
                 wall = (time.monotonic() - started) / 60
-                result = score(read_samples(Recognizer.load(str(event.path)), measure.samples, DecodeConfig()))
+                result = score(read_samples(Recognizer.load(str(event.path), device="cpu"), measure.samples, DecodeConfig()))
     scores = result.scores
     print(
         f"seed {seed}: mean Levenshtein {scores.mean_levenshtein:.3f}, CER {scores.cer:.2%}, exact {scores.exact:.1%}; "

@@ -137,6 +137,9 @@ _PADDED_POOL = Pool((2, 2), (2, 1), (0, 1))
 
 DEFAULT_PRESET = "small"
 
+SCRATCH = "scratch"
+"""What `--from` takes for a training that begins anew."""
+
 PRESETS: dict[str, ModelConfig] = {
     "small": ModelConfig(
         preset="small",
@@ -183,6 +186,11 @@ DEFAULT_COUNT = 1000
 """Pictures that `synth` draws."""
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**31:
+        raise UsageError("--seed takes 0 to 2147483647")
+
+
 class Style(StrEnum):
     """Looks of drawn pictures."""
 
@@ -207,8 +215,7 @@ class SynthConfig:
     """Looks of the pictures."""
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UsageError("--seed must not be negative")
+        _check_seed(self.seed)
         if not 1 <= self.words[0] <= self.words[1] <= 50:
             raise UsageError("--words takes a number or a range such as 1-3, of 1 to 50 words")
         if not 16 <= self.height <= 512:
@@ -257,7 +264,7 @@ class TrainConfig:
 
     preset: str | None = None
     """The model's shape: a name in `PRESETS`; by default that of the start model, else `DEFAULT_PRESET`."""
-    start: str = "scratch"
+    start: str = SCRATCH
     """Where the weights come from: `scratch`, or a model's name or path."""
     epochs: int | None = None
     """Times every picture is seen; by default as many as make about `presentations` pictures, within `epoch_limits`."""
@@ -284,7 +291,7 @@ class TrainConfig:
     validations: int = 20
     """Validations over the whole training."""
     validation_limit: int = 2000
-    """Most held-out pictures that are read at each validation; at the end all are."""
+    """Most held-out pictures that are read at each validation; the kept weights read all of them at the end."""
     weight_decay: float = 0.02
     """Of AdamW, on matrices and kernels."""
     clip_norm: float = 2.0
@@ -307,5 +314,4 @@ class TrainConfig:
             raise UsageError("--minutes must be more than 0")
         if self.batch_size < 1:
             raise UsageError("--batch-size must be at least 1")
-        if self.seed < 0:
-            raise UsageError("--seed must not be negative")
+        _check_seed(self.seed)

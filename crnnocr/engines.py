@@ -59,17 +59,23 @@ class TorchEngine:
         import torch
 
         with torch.inference_mode():
-            batch = torch.from_numpy(images).to(device=self.device, memory_format=torch.channels_last)
+            batch = torch.from_numpy(images).to(device=self.device, memory_format=memory_format(self.device))
             log_probs, frames = self.model(batch, torch.from_numpy(widths))
             return log_probs.cpu().numpy(), frames.numpy()
 
 
 def on_device(model: CRNN, device: torch.device) -> CRNN:
     """`model`, moved to `device` in the memory layout that its convolutions run fastest in."""
+    moved: CRNN = model.to(device).to(memory_format=memory_format(device))  # type: ignore[call-overload]
+    return moved
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """The layout of pictures and kernels that convolutions run fastest in on `device`."""
     import torch
 
-    moved: CRNN = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return moved
+    # On MPS batch normalisation has given wrong gradients in the other layout.
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
 class OnnxEngine:

@@ -27,7 +27,14 @@ def unseen(samples: Sequence[Sample], recognizer: Recognizer) -> list[Sample]:
     """The samples whose pictures the model was not trained on, by the content of their files."""
     if not recognizer.trained_on:
         return list(samples)
-    return [sample for sample in samples if content_id(sample.path.read_bytes()) not in recognizer.trained_on]
+    return [sample for sample in samples if _content_id(sample) not in recognizer.trained_on]
+
+
+def _content_id(sample: Sample) -> int | None:
+    try:
+        return content_id(sample.path.read_bytes())
+    except OSError:  # it will be reported when it is to be read
+        return None
 
 
 def read_samples(

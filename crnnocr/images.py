@@ -37,8 +37,12 @@ class ImageWarning(UserWarning):
     """A picture was read, but not all of it."""
 
 
-def open_grey(source: Source) -> Image.Image:
+def open_grey(source: Source, name: str | None = None) -> Image.Image:
     """Read a picture as a person sees it: EXIF orientation applied, transparency over white, 16 bits scaled to 8.
+
+    Args:
+        source: the picture.
+        name: what to call it in messages; by default its path.
 
     Returns:
         Pillow image of mode L.
@@ -46,9 +50,9 @@ def open_grey(source: Source) -> Image.Image:
     Raises:
         ImageError: the picture is missing, corrupt, empty, or over the pixel limit.
     """
-    name = _name(source)
+    name = name or _name(source)
     try:
-        image = _open(source)
+        image = _open(source, name)
         _check_size(image, name)
         if getattr(image, "n_frames", 1) > 1:
             warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
@@ -72,9 +76,12 @@ def to_line(grey: Image.Image, height: int, min_width: int) -> Line:
     """Bring a grey picture to a model's height, its aspect ratio kept.
 
     A line that is narrower than `min_width` pixels after that is continued to the right with its last column; one that is
-    wider than `MAX_WIDTH` is squeezed to it.
+    wider than `MAX_WIDTH` is squeezed to it, with a warning.
     """
-    width = min(MAX_WIDTH, max(1, round(grey.width * height / grey.height)))
+    width = max(1, round(grey.width * height / grey.height))
+    if width > MAX_WIDTH:
+        warnings.warn(f"a line of {width} pixels is squeezed to {MAX_WIDTH}: cut it into parts", ImageWarning, stacklevel=2)
+        width = MAX_WIDTH
     line = np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR))
     return np.pad(line, ((0, 0), (0, max(0, min_width - width))), mode="edge")
 
@@ -107,16 +114,16 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _open(source: Source) -> Image.Image:
+def _open(source: Source, name: str) -> Image.Image:
     if isinstance(source, Image.Image):
         return source
     if isinstance(source, np.ndarray):
         if source.dtype not in (np.uint8, np.uint16, np.bool_) or source.ndim not in (2, 3):
-            raise ImageError(f"the image: an array must be (H, W) or (H, W, 3) of uint8, uint16 or bool, not {source.dtype}")
+            raise ImageError(f"{name}: an array must be (H, W) or (H, W, 3) of uint8, uint16 or bool, not {source.dtype}")
         return Image.fromarray(source)
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if not data:
-        raise ImageError(f"{_name(source)}: the file is empty")
+        raise ImageError(f"{name}: the file is empty")
     return Image.open(io.BytesIO(data))
 
 

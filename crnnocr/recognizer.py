@@ -1,10 +1,10 @@
 """Reading pictures: a model, an engine that runs it, and a decoder.
 
-from crnnocr import Recognizer
+Example::
 
-recognizer = Recognizer.load()
-for prediction in recognizer.predict(["a.png", "b.png"]):
-print(prediction.text, prediction.confidence)
+    recognizer = Recognizer.load()
+    for prediction in recognizer.predict(["a.png", "b.png"]):
+        print(prediction.text, prediction.confidence)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WINDOW = 64
 """Pictures that are looked at together to find those of like widths."""
 _MAX_LINES = 16
 """Lines in a batch."""
-_MAX_PIXELS = 8192
+_MAX_COLUMNS = 8192
 """Columns in a batch, padding included, unless a single line has more."""
 
 
@@ -121,7 +121,7 @@ def _batches(widths: Sequence[int]) -> Iterator[list[int]]:
     """Indices of lines in batches of like widths, the narrowest first."""
     batch: list[int] = []
     for i in np.argsort(widths, kind="stable").tolist():
-        if batch and (len(batch) == _MAX_LINES or (len(batch) + 1) * widths[i] > _MAX_PIXELS):
+        if batch and (len(batch) == _MAX_LINES or (len(batch) + 1) * widths[i] > _MAX_COLUMNS):
             yield batch
             batch = []
         batch.append(i)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import runpy
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,9 @@ from crnnocr.model import checkpoint, store
 
 RunCli = Callable[..., Result]
 RunProcess = Callable[..., subprocess.CompletedProcess[str]]
+
+ROOT = Path(__file__).parents[1]
+REAL = ROOT / "tests/data/real"
 
 COMMANDS = ("synth", "train", "eval", "predict", "export")
 
@@ -536,16 +540,22 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
+@pytest.mark.parametrize(("ending", "code", "last_words"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "")])
 def test_an_interrupted_synth_leaves_a_valid_set_that_can_be_completed(
-    folder: Path, started: Callable[..., subprocess.Popen[str]], run_cli: RunCli
+    ending: signal.Signals,
+    code: int,
+    last_words: str,
+    folder: Path,
+    started: Callable[..., subprocess.Popen[str]],
+    run_cli: RunCli,
 ) -> None:
     process = started("synth", "data", "--count", 100_000)
     deadline = time.monotonic() + 60
     while len(list(folder.glob("data/*.png"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "interrupted\n")
+    assert (process.returncode, said) == (code, last_words)
 
     dataset = load_dataset(folder / "data")
     assert len(dataset.samples) == len(list(folder.glob("data/*.png"))) >= 5
@@ -554,6 +564,25 @@ def test_an_interrupted_synth_leaves_a_valid_set_that_can_be_completed(
 
     again = run_cli("synth", "data", "--count", len(dataset.samples) + 2, "--json")
     assert json.loads(again.stdout)["drawn"] == 2
+
+
+def test_a_killed_synth_leaves_no_label_for_another_picture_and_can_be_completed(
+    folder: Path, started: Callable[..., subprocess.Popen[str]], run_cli: RunCli
+) -> None:
+    run_cli("synth", "data", "--count", 8, "--seed", 1)
+    process = started("synth", "data", "--count", 100_000, "--seed", 2, "--force")
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("data/*.png"))) < 12 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait(timeout=60)
+    assert (folder / "data/metadata.jsonl").read_text() == ""
+
+    count = len(list(folder.glob("data/*.png"))) + 1
+    assert run_cli("synth", "data", "--count", count, "--seed", 2).exit_code == 0
+    run_cli("synth", "at-once", "--count", count, "--seed", 2)
+    labels = [(folder / name / "metadata.jsonl").read_text() for name in ("data", "at-once")]
+    assert labels[0] == labels[1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
@@ -569,3 +598,52 @@ def test_an_interrupted_training_leaves_everything_as_it_was(
     assert (process.returncode, said.splitlines()[-1]) == (130, "interrupted")
     assert sorted(own_store.rglob("*")) == before
     assert store.find(None).name == current_model
+
+
+def test_the_real_crops_are_read_scored_and_their_unknown_characters_named(current_model: str, run_cli: RunCli) -> None:
+    result = run_cli("eval", REAL, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["n"] == 32
+    # Each says what it is and where: the words of the tiny data set hold no digits.
+    assert f"{current_model} does not know '2' (U+0032 DIGIT TWO) in" in result.stderr
+
+
+@pytest.mark.usefixtures("folder", "current_model")
+def test_the_example_reads_an_export_like_predict(run_cli: RunCli) -> None:
+    assert run_cli("export", "-o", "x.onnx").exit_code == 0
+    read = runpy.run_path(str(ROOT / "docs/examples/read_onnx.py"))["read"]
+    for picture in sorted(REAL.glob("*.png")):
+        assert run_cli("predict", picture).stdout == read("x.onnx", str(picture)) + "\n"
+
+
+@pytest.mark.usefixtures("folder", "current_model")
+def test_a_dash_in_a_list_is_a_file_and_not_stdin(tiny_data: Path, run_cli: RunCli) -> None:
+    names = [str(tiny_data / "000000.png"), "-", str(tiny_data / "000001.png")]
+    result = run_cli("predict", "--format", "jsonl", stdin="\n".join(names).encode())
+    assert [json.loads(line)["error"] is None for line in result.stdout.splitlines()] == [True, False, True]
+
+
+@pytest.mark.usefixtures("current_model")
+def test_paths_in_text_lines_can_be_used_again(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+    shutil.copy(tiny_data / "000000.png", folder / "back\\slash.png")
+    result = run_cli("predict", "--files-from", "-", stdin=b"back\\slash.png")
+    assert result.stdout.startswith("back\\slash.png\t")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("synth", "--text", "x.txt", "--words", "2"),
+        ("synth", "--seed", 5_000_000_000),
+        ("train", "data", "--seed", 5_000_000_000),
+        ("train", "data", "--name", "scratch"),
+        ("predict", "x.png", "--json", "--format", "tsv"),
+        ("predict", "--files-from", "missing.txt", "--format", "tsv"),
+    ],
+)
+def test_what_contradicts_itself_is_a_usage_error_before_anything_is_printed(
+    arguments: tuple[object, ...], folder: Path, run_cli: RunCli
+) -> None:
+    (folder / "x.txt").write_text("a line")
+    result = run_cli(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")

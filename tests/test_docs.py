@@ -30,6 +30,19 @@ def test_links_between_the_documents_lead_somewhere() -> None:
             assert target.startswith("https://") or (document.parent / target).exists(), f"{document}: {target}"
 
 
+def test_the_example_in_the_page_on_export_is_the_one_under_test() -> None:
+    code = (ROOT / "docs/examples/read_onnx.py").read_text(encoding="utf-8")
+    function = code[code.index("def read(") : code.index("\n\nif __name__")].rstrip()
+    assert function in (ROOT / "docs/export.md").read_text(encoding="utf-8")
+
+
+def test_the_pictures_that_prove_an_export_are_of_the_real_crops() -> None:
+    pictures = [path for path in (ROOT / "crnnocr/exporting/pictures").iterdir() if path.suffix in (".png", ".jpg")]
+    assert len(pictures) == 8
+    for picture in pictures:
+        assert picture.read_bytes() == (ROOT / "tests/data/real" / picture.name).read_bytes()
+
+
 def test_every_real_crop_has_its_label_and_its_source() -> None:
     folder = ROOT / "tests/data/real"
     readme = (folder / "README.md").read_text(encoding="utf-8")

@@ -265,7 +265,8 @@ def test_a_very_wide_line_keeps_its_aspect_ratio() -> None:
 
 
 def test_an_absurdly_wide_line_is_squeezed() -> None:
-    line = to_line(open_grey(np.zeros((1, 40_000), np.uint8)), height=32, min_width=8)
+    with pytest.warns(ImageWarning, match="a line of 1280000 pixels is squeezed to 32768"):
+        line = to_line(open_grey(np.zeros((1, 40_000), np.uint8)), height=32, min_width=8)
     assert line.shape == (32, MAX_WIDTH)  # 1 280 000 pixels by its aspect ratio
     assert MAX_WIDTH == 32_768
 

@@ -137,13 +137,9 @@ def test_the_current_model_is_the_last_one_that_was_made_so() -> None:
 def test_a_current_model_that_is_gone_is_named() -> None:
     keep("plates")
     store.make_current("plates")
-    store.remove("plates")
+    store.path_of("plates").unlink()
     with pytest.raises(ModelError, match="the current model plates is gone"):
         store.find(None)
-
-
-def test_removing_what_is_not_there_does_nothing() -> None:
-    store.remove("plates")
 
 
 def test_the_store_needs_no_torch(run_process: Callable[..., subprocess.CompletedProcess[str]]) -> None:

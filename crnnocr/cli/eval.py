@@ -37,6 +37,7 @@ def eval_cli(
     Pictures that the model was trained on are left out, for they would flatter it.
     """
     from crnnocr import report
+    from crnnocr.datasets.characters import unknown_characters
     from crnnocr.datasets.detect import load_dataset
     from crnnocr.evaluation import read_samples, score, unseen
     from crnnocr.model import store
@@ -49,6 +50,8 @@ def eval_cli(
     found = store.find(model)
     ui.say_model(found)
     recognizer = Recognizer.load(str(found.path), device)
+    for unknown in unknown_characters(dataset.samples, recognizer.card.charset):
+        ui.warn(f"{found.name} does not know {unknown}: each is an error")
     samples = list(dataset.samples) if everything else unseen(dataset.samples, recognizer)
     seen = len(dataset.samples) - len(samples)
     if not samples:

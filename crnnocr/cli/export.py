@@ -26,7 +26,7 @@ def export_cli(
 ) -> None:
     """Write a model as ONNX, charset and preprocessing in its metadata, and prove that it reads the same.
 
-    Where it does not, no file is left, and the exit code is 4.
+    Where it does not, nothing new is left, and the exit code is 4.
     """
     from crnnocr.exporting.onnx_file import export
     from crnnocr.model import store

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from glob import glob
-from itertools import tee
+from itertools import chain, tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -44,7 +44,7 @@ def predict_cli(
     ] = None,
     model: ui.Model = None,
     beam: ui.Beam = _DEFAULTS.beam,
-    format: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.text,
+    format: Annotated[Format | None, typer.Option("--format", "-f", help="Form of the output; by default text.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
     device: ui.Device = "auto",
     quiet: ui.Quiet = False,
@@ -59,6 +59,8 @@ def predict_cli(
     from crnnocr.model import store
     from crnnocr.recognizer import Recognizer
 
+    if json_output and format not in (None, Format.jsonl):
+        raise UsageError(f"give --json or --format {format}, not both")
     decode = DecodeConfig(beam=beam)
     names = _names(pictures or [], files_from)
     single = files_from is None and pictures is not None and len(pictures) == 1 and _is_file(pictures[0])
@@ -67,7 +69,7 @@ def predict_cli(
     recognizer = Recognizer.load(str(found.path), device)
     names, to_open = tee(names)
     rows = zip(names, recognizer.predict(map(_source, to_open), decode), strict=False)
-    read, failed = _print(rows, Format.jsonl if json_output else format, single)
+    read, failed = _print(rows, Format.jsonl if json_output else format or Format.text, single)
     if not read and not failed:
         raise DataError("no picture was named: the list of paths is empty")
     if failed and not read:
@@ -109,20 +111,20 @@ def _expanded(argument: str) -> list[str]:
 
 
 def _chained(named: list[str], files_from: str) -> Iterator[str]:
-    yield from named
-    if files_from == "-":
-        yield from _listed(sys.stdin.buffer)
-        return
+    """The pictures of the arguments, then those of the list, which is opened at once so that its lack is seen at once."""
     try:
-        with Path(files_from).open("rb") as lines:
-            yield from _listed(lines)
+        lines = sys.stdin.buffer if files_from == "-" else Path(files_from).open("rb")  # noqa: SIM115 (_listed closes it)
     except OSError as error:
         raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from error
+    return chain(named, _listed(lines))
 
 
-def _listed(lines: Iterable[bytes]) -> Iterator[str]:
-    """The paths of a list, one a line; empty lines are passed over."""
-    return (os.fsdecode(line.rstrip(b"\r\n")) for line in lines if line.strip())
+def _listed(lines: BinaryIO) -> Iterator[str]:
+    """The paths of a list, one a line; empty lines are passed over, and a file called - is not taken for stdin."""
+    with lines:
+        for line in lines:
+            if name := os.fsdecode(line.rstrip(b"\r\n")):
+                yield os.path.join(".", name) if name == "-" else name  # noqa: PTH118 (a Path drops the dot)
 
 
 def _is_file(argument: str) -> bool:
@@ -158,10 +160,11 @@ def _row(name: str, prediction: Prediction, format: Format) -> str:
         values = {"path": name, "text": prediction.text, "confidence": round(prediction.confidence, 6)}
         readable = not any("\ud800" <= character <= "\udfff" for character in name)  # else it stands for other bytes
         return json.dumps({**values, "error": prediction.error}, ensure_ascii=not readable)
-    columns = [ui.escaped(name), ui.escaped(prediction.text)]
+    columns = [name, prediction.text]
     if format is Format.tsv:
+        columns = [column.replace("\\", "\\\\") for column in columns]
         columns.append("" if prediction.error else f"{prediction.confidence:.6f}")
-    return "\t".join(columns)
+    return "\t".join(map(ui.on_one_line, columns))
 
 
 def _line(text: str) -> None:

@@ -22,7 +22,10 @@ def synth_cli(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the pictures go.")] = Path("data"),
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = DEFAULT_COUNT,
     lang: Annotated[str, typer.Option("--lang", metavar="en|de|fr|zh", help="Language of the texts.")] = _DEFAULTS.lang,
-    words: Annotated[str, typer.Option("--words", metavar="N[-M]", help="Words a picture.")] = "{}-{}".format(*_DEFAULTS.words),
+    words: Annotated[
+        str | None,
+        typer.Option("--words", metavar="N[-M]", help="Words a picture; by default {}-{}.".format(*_DEFAULTS.words)),
+    ] = None,
     text: Annotated[
         Path | None, typer.Option("--text", metavar="FILE", help="Draw the lines of this UTF-8 file, in turn.")
     ] = None,
@@ -39,9 +42,17 @@ def synth_cli(
 
     The same call again completes an interrupted set; a larger --count extends it.
     """
+    if words and text:
+        raise UsageError("give --words or --text, not both: a line of the file is a text as it is")
     config = SynthConfig(
-        lang=lang, seed=seed, words=_words(words), text=str(text) if text else None, height=height, style=style
+        lang=lang,
+        seed=seed,
+        words=_words(words) if words else _DEFAULTS.words,
+        text=str(text) if text else None,
+        height=height,
+        style=style,
     )
+    ui.detail(f"  {config}")
     started = time.monotonic()
     drawn = synth(folder, config, count, force)
     seconds = time.monotonic() - started

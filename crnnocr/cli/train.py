@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crnnocr.cli import ui
-from crnnocr.config import PRESETS, TrainConfig
+from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from crnnocr.datasets import Dataset
-    from crnnocr.training.loop import Progress, Validation
+    from crnnocr.training.loop import Progress
     from crnnocr.training.run import Finished, Prepared
+    from crnnocr.training.validation import Validation
 
 _DEFAULTS = TrainConfig()
 _SHOWN_READINGS = 3
@@ -30,7 +31,11 @@ def train_cli(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option("--preset", metavar="|".join(PRESETS), help="Shape of the model; by default small, or the start model's."),
+        typer.Option(
+            "--preset",
+            metavar="|".join(PRESETS),
+            help=f"Shape of the model; by default {DEFAULT_PRESET}, or the start model's.",
+        ),
     ] = _DEFAULTS.preset,
     start: Annotated[
         str, typer.Option("--from", metavar="scratch|NAME|PATH", help="Begin anew, or from the weights of a model.")
@@ -52,7 +57,7 @@ def train_cli(
 ) -> None:
     """Train a model on the labelled pictures of DATA, and make it the current one.
 
-    A tenth of the pictures is held out to measure it; which, is a matter of their content alone.
+    Some of the pictures are held out to measure it; which, is a matter of their content alone.
     """
     config = TrainConfig(preset=preset, start=start, epochs=epochs, minutes=minutes, batch_size=batch_size, seed=seed)
     from crnnocr.datasets.detect import load_dataset
@@ -69,8 +74,9 @@ def train_cli(
 
 def train(dataset: Dataset, config: TrainConfig, wanted: str, force: bool, device: str) -> Finished:
     """Train, showing what happens, and say what has become of it."""
-    from crnnocr.training.loop import Progress, Validation
+    from crnnocr.training.loop import Progress
     from crnnocr.training.run import prepare, run
+    from crnnocr.training.validation import Validation
 
     prepared = prepare(dataset, config, wanted)
     ui.say_faults(prepared.faults)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 _settings = {"quiet": False, "verbose": False, "debug": False}
 
@@ -105,6 +106,7 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         warnings.showwarning = _show_warning
+        signal.signal(signal.SIGTERM, _end)
         try:
             command(*args, **kwargs)
             sys.stdout.flush()
@@ -125,6 +127,11 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
+def _end(number: int, frame: object) -> None:
+    """End as after Ctrl-C, so that nothing is left half-written."""
+    raise SystemExit(TERMINATED)
+
+
 def _complain(message: str) -> None:
     if _settings["debug"]:
         traceback.print_exc()
@@ -138,9 +145,9 @@ def _show_warning(
         warn(str(message))
 
 
-def escaped(text: str) -> str:
-    """`text` on one line and in one column: backslash, tab and line ends as escapes."""
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+def on_one_line(text: str) -> str:
+    """`text` on one line and in one column: tab and line ends as escapes."""
+    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def name_from(path: Path) -> str:

@@ -25,7 +25,9 @@ class Fault:
     kind: str
     """What is wrong, the same words for the same fault."""
     where: str
-    """The file, and the line in it."""
+    """The file, and the line in it, in words."""
+    path: Path | None = None
+    """The picture that it is about, if there is one."""
 
 
 @dataclass(frozen=True)

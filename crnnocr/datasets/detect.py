@@ -55,7 +55,7 @@ def _read_file(path: Path) -> Dataset:
 def _with_unlabelled(folder: Path, dataset: Dataset) -> Dataset:
     """The data set, with a fault for each picture in its folder, and those in it, that no row names."""
     named = {sample.path.resolve() for sample in dataset.samples}
-    named |= {_resolved(folder / fault.where.split(": ", 1)[-1]) for fault in dataset.faults}
+    named |= {_resolved(fault.path) for fault in dataset.faults if fault.path}
     extra = tuple(
         Fault("picture without a label", str(path.relative_to(folder)))
         for path in natsorted(images.pictures_in(folder.rglob("*")), key=str)

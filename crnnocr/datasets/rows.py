@@ -41,9 +41,9 @@ def dataset_of(label_file: Path, format: str, rows: Iterable[Row]) -> Dataset:
     faults: list[Fault] = []
     for row in rows:
         text = normalise(row.text).strip()
-        wrong = _wrong_with(folder / row.name, inside) or ("empty label" if not text else None)
+        wrong = _wrong_with(folder / row.name, inside) or _wrong_with_text(text)
         if wrong:
-            faults.append(Fault(wrong, f"{label_file.name} line {row.line}: {row.name}"))
+            faults.append(Fault(wrong, f"{label_file.name} line {row.line}: {row.name}", folder / row.name))
         else:
             samples.append(Sample(folder / row.name, text))
     return Dataset(label_file, format, tuple(samples), tuple(faults))
@@ -58,3 +58,11 @@ def _wrong_with(picture: Path, inside: Path) -> str | None:
     except (OSError, ValueError, RuntimeError):  # a name that no file can have, or a link that leads to itself
         there = False
     return None if there else "row whose picture is not there"
+
+
+def _wrong_with_text(text: str) -> str | None:
+    """Why a label cannot be taken, or None."""
+    if not text:
+        return "empty label"
+    # Half a surrogate pair, such as JSON can hold, is no character and could not be written to a model.
+    return None if text.encode(errors="ignore").decode() == text else "label that is not Unicode text"

@@ -1,4 +1,4 @@
-"""Which pictures are held out for validation: a matter of their content alone, so that adding files moves none."""
+"""Which pictures are held out for validation: a matter of their content alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def content_id(data: bytes) -> int:
 def held_out(ids: Sequence[int], share: float) -> list[bool]:
     """For each content id, whether it is held out: those below `share` of the range, so about that share of them.
 
-    Where that would leave nothing on one side, the lowest id alone is held out; a single picture is never.
+    Adding pictures moves none of the others. Only where this would leave nothing on one side, the lowest id alone is held
+    out, and in so small a set that may become another's part; a single picture is never held out.
     """
     flags = [identity < share * 2**63 for identity in ids]
     if any(flags) and not all(flags):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crnnocr.charset import Charset
-from crnnocr.config import ModelConfig
+from crnnocr.config import MAX_WIDTH, ModelConfig
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.files import replacing
 
@@ -51,7 +52,18 @@ class Card:
             "name": self.name,
             "charset": self.charset.characters,
             "blank": 0,
-            "preprocessing": {"channels": 1, "height": self.config.height, "black": -1, "white": 1},
+            "preprocessing": {
+                "channels": 1,
+                "height": self.config.height,
+                "width": "round(width * height / picture height)",
+                "min_width": self.config.min_width,
+                "max_width": MAX_WIDTH,
+                "resampling": "bilinear, antialiased",
+                "narrower": "repeat the last column",
+                "black": -1,
+                "white": 1,
+                "padding": 0,
+            },
             "model": self.config.to_json(),
             "training": self.training,
             "scores": self.scores,
@@ -83,14 +95,14 @@ class Card:
             raise ModelError(f"{path}: its card cannot be read ({error})") from error
 
 
-def save(path: Path, card: Card, model: CRNN, trained_on: list[int]) -> None:
+def save(path: Path, card: Card, model: CRNN, trained_on: Collection[int]) -> None:
     """Write a model, whole or not at all.
 
     Args:
         path: the file.
         card: what its header says.
         model: the weights.
-        trained_on: content ids of the pictures it was trained on, so that they are never taken for a test.
+        trained_on: content ids of the pictures it was trained on, here or before, so that they are never taken for a test.
     """
     import torch
     from safetensors.torch import save as to_bytes

@@ -44,7 +44,7 @@ class CRNN(nn.Module):
     def features(self, images: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         """What the convolutions see: (N, T, F) features, zero past each line's true frames, and (N,) frames."""
         maps, frames = self.backbone(images, widths)  # (N, K, h, T)
-        return maps.permute(0, 3, 1, 2).flatten(2), frames  # (N, T, K·h)
+        return maps.permute(0, 3, 1, 2).flatten(2).contiguous(), frames  # (N, T, K·h)
 
     def read(self, features: Tensor, frames: Tensor) -> Tensor:
         """(N, T, C) log-probabilities of (N, T, F) features with (N,) true frames."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from crnnocr.config import SCRATCH
 from crnnocr.errors import ModelError, UsageError
 from crnnocr.files import replacing
 
@@ -77,7 +77,7 @@ def free_name(wanted: str) -> str:
 
 def checked_name(name: str) -> str:
     """`name` itself. Raises `UsageError` where it cannot be a folder's name on every platform."""
-    if not _NAME.fullmatch(name) or name.endswith(".") or name.split(".")[0].lower() in _DEVICES_OF_WINDOWS:
+    if name == SCRATCH or not _NAME.fullmatch(name) or name.endswith(".") or name.split(".")[0].lower() in _DEVICES_OF_WINDOWS:
         raise UsageError(
             f"--name {name!r} cannot be a folder everywhere: use letters, digits, '.', '_' and '-', a letter or digit first"
         )
@@ -89,9 +89,12 @@ def path_of(name: str) -> Path:
     return _models() / name / WEIGHTS
 
 
-def remove(name: str) -> None:
-    """Delete the model of a name, if it is there."""
-    shutil.rmtree(_models() / name, ignore_errors=True)
+def check_writable() -> None:
+    """Raise `CrnnocrError` where a model could not be stored."""
+    probe = _models() / ".writable"
+    with replacing(probe) as part:
+        part.touch()
+    probe.unlink(missing_ok=True)
 
 
 def make_current(name: str) -> None:

@@ -100,7 +100,9 @@ def _take_over(folder: Path, manifest: Manifest, count: int, force: bool) -> lis
     for name in map(_name, range(count)):
         if name not in own and (folder / name).exists():
             raise UsageError(f"{folder / name} is not of this set and would be overwritten: name another folder")
-    if earlier != manifest:
+    if earlier is not None and earlier != manifest:
+        with replacing(folder / imagefolder.LABEL_FILE) as part:
+            imagefolder.write(part, foreign)  # before the pictures go, so that a kill leaves no label for another picture
         for name in own:
             (folder / name).unlink(missing_ok=True)
     _write_manifest(folder, manifest, count)

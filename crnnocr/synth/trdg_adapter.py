@@ -25,8 +25,8 @@ _FONT_FOLDERS = {"en": "latin", "de": "latin", "fr": "latin", "zh": "cn"}
 # trdg's German dictionary is in an encoding of its own; these are all of its letters that are not ASCII.
 _GERMAN = {0x80: "ä", 0x83: "é", 0x84: "ö", 0x87: "ü", 0x88: "ç", 0x89: "ñ", 0x9C: "ß"}
 
-# Families whose fonts state an open licence (Apache-2.0 or OFL) and draw lower case as lower case. trdg holds others: some
-# reserve all rights (Aller, Bebas, Capture, Caviar Dreams, Tusj, Seaside, Walkway), and Amatic draws small capitals.
+# Families that are published under an open licence (Apache-2.0 or OFL) and draw lower case as lower case. trdg holds
+# others: Aller, Bebas, Capture, Caviar Dreams, Tusj, Seaside and Walkway are not open, and Amatic draws small capitals.
 _OPEN_FAMILIES = ("DroidSans", "Lato", "OpenSans", "Pacifico", "Raleway", "Roboto", "Sansation", "SourceHanSans")
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from crnnocr import images
-from crnnocr.charset import Charset, describe
+from crnnocr.charset import Charset
 from crnnocr.config import ModelConfig
 from crnnocr.datasets import Fault, Sample
 from crnnocr.datasets.split import content_id
 from crnnocr.decoders.lattice import frames_needed
-from crnnocr.errors import DataError, ImageError
+from crnnocr.errors import ImageError
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ def read_examples(samples: Sequence[Sample], charset: Charset, config: ModelConf
     Raises:
         DataError: a label holds a character that the charset lacks.
     """
-    check_characters(samples, charset)
     examples: list[Example] = []
     faults: list[Fault] = []
     with ThreadPoolExecutor() as threads:
@@ -52,26 +50,14 @@ def read_examples(samples: Sequence[Sample], charset: Charset, config: ModelConf
     return examples, faults
 
 
-def check_characters(samples: Sequence[Sample], charset: Charset) -> None:
-    """Raise `DataError` where labels hold characters that `charset` lacks, naming each and the first file it stands in."""
-    found: dict[str, Path] = {}
-    for sample in samples:
-        for character in charset.unknown(sample.text):
-            found.setdefault(character, sample.path)
-    if found:
-        named = "; ".join(f"{describe(character)} in {path}" for character, path in list(found.items())[:20])
-        more = f"; and {len(found) - 20} more" if len(found) > 20 else ""
-        raise DataError(f"the model does not know {len(found)} characters of the labels: {named}{more}")
-
-
 def _read(sample: Sample, charset: Charset, config: ModelConfig) -> Example | Fault:
     try:
         data = sample.path.read_bytes()
-        line = images.to_line(images.open_grey(data), config.height, config.min_width)
+        line = images.to_line(images.open_grey(data, str(sample.path)), config.height, config.min_width)
     except (OSError, ImageError) as error:
-        return Fault("picture that cannot be read", f"{sample.path}: {error}")
+        return Fault("picture that cannot be read", str(error), sample.path)
     ids = tuple(charset.encode(sample.text))
     needed, there = frames_needed(ids), config.frames(line.shape[1])
     if needed > there:
-        return Fault("label that needs more frames than its picture has", f"{sample.path}: {needed} of {there}")
+        return Fault("label that needs more frames than its picture has", f"{sample.path}: {needed} of {there}", sample.path)
     return Example(line, sample.text, ids, content_id(data))

@@ -14,23 +14,22 @@ from torch.nn import functional
 
 from crnnocr import images
 from crnnocr.charset import BLANK
-from crnnocr.config import DecodeConfig, TrainConfig
-from crnnocr.engines import TorchEngine, on_device
+from crnnocr.config import TrainConfig
+from crnnocr.engines import TorchEngine, memory_format, on_device
 from crnnocr.errors import CrnnocrError
-from crnnocr.metrics import Scorer, Scores
+from crnnocr.metrics import Scores
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.recognizer import Recognizer, best_hypothesis
+from crnnocr.recognizer import Recognizer
 from crnnocr.training.augmentation import augment
 from crnnocr.training.averaging import WeightAverage
 from crnnocr.training.batching import epoch_batches
 from crnnocr.training.examples import Example
 from crnnocr.training.schedule import Budget, Schedule
+from crnnocr.training.validation import Validation, Validator
 
 _REPORT_SECONDS = 0.5
 _LOSSES_AVERAGED = 50
-_READS_NOTHING = 0.8
-"""Character error rate above which a network has not begun to read."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +53,15 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Validation:
-    """How the averaged weights read the held-out pictures."""
+class Trained:
+    """The last event: the training is over, and the network holds the weights that are kept."""
 
+    scores: Scores | None
+    """Their scores on all held-out pictures, if there are any."""
     step: int
     """Steps made."""
-    loss: float
-    """CTC loss in nats a character, averaged over the last steps of training."""
-    scores: Scores
-    """Greedy reading against the labels."""
-    readings: tuple[tuple[str, str], ...]
-    """Truth and reading of each picture, in the same order each time."""
-    is_best: bool
-    """Whether these are the weights to keep so far; weights from before the learning rate fell never are."""
+    pictures: int
+    """Pictures shown."""
 
 
 def train(
@@ -76,7 +71,7 @@ def train(
     held_out: Sequence[Example],
     config: TrainConfig,
     device: torch.device,
-) -> Iterator[Progress | Validation]:
+) -> Iterator[Progress | Validation | Trained]:
     """Train `model` in place; when the generator ends, it holds the best of the annealed weights.
 
     Args:
@@ -92,7 +87,7 @@ def train(
     """
     on_device(model, device)
     average = WeightAverage(model, config.ema)
-    validator = _Validator(Recognizer(card, TorchEngine(average.model, device)), held_out, config)
+    validator = Validator(Recognizer(card, TorchEngine(average.model, device)), held_out, config)
     optimiser = _optimiser(model, config)
     budget = Budget(config, len(examples))
     schedule = Schedule(budget.total, config)
@@ -116,45 +111,14 @@ def train(
             yield Progress(done, step, epoch, pictures, float(np.mean(losses)), pictures / reported, left)
         if held_out and (now - validated >= budget.total / config.validations or finished):
             validated = now
-            annealed = schedule.decaying(now)
-            yield validator.validate(average.model, step, float(np.mean(losses)), annealed, everything=finished)
-            if validator.stale > config.patience:
+            yield validator.validate(average.model, step, float(np.mean(losses)), schedule.factor(now, step))
+            if validator.is_on_plateau:
                 schedule.start_decay(now)
         if finished:
             break
-    model.load_state_dict(validator.best_weights or average.model.state_dict())
-
-
-class _Validator:
-    """Reads the held-out pictures, keeps the best annealed weights, and counts validations without progress."""
-
-    def __init__(self, recognizer: Recognizer, held_out: Sequence[Example], config: TrainConfig) -> None:
-        self.best_weights: dict[str, Tensor] | None = None
-        self.stale = 0
-        self._recognizer = recognizer
-        self._held_out = held_out
-        self._limit = config.validation_limit
-        self._best = self._best_annealed = math.inf
-
-    def validate(self, model: CRNN, step: int, loss: float, annealed: bool, everything: bool) -> Validation:
-        scores, readings = self._read(self._held_out if everything else self._held_out[: self._limit])
-        # Before the network reads anything at all, no progress is no sign of an end.
-        self.stale = 0 if scores.cer < self._best or scores.cer > _READS_NOTHING else self.stale + 1
-        self._best = min(self._best, scores.cer)
-        is_best = annealed and scores.cer <= self._best_annealed
-        if is_best:
-            self._best_annealed = scores.cer
-            self.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-        return Validation(step, loss, scores, readings, is_best)
-
-    def _read(self, examples: Sequence[Example]) -> tuple[Scores, tuple[tuple[str, str], ...]]:
-        scorer = Scorer()
-        readings = []
-        charset = self._recognizer.card.charset
-        for example, log_probs in zip(examples, self._recognizer.read([e.line for e in examples]), strict=True):
-            readings.append((example.text, charset.decode(best_hypothesis(log_probs, DecodeConfig()).ids)))
-            scorer.update(*readings[-1])
-        return scorer.summary(), tuple(readings)
+    average.model.load_state_dict(validator.best_weights or average.model.state_dict())
+    model.load_state_dict(average.model.state_dict())
+    yield Trained(validator.score_everything(), step, pictures)
 
 
 def _batches(examples: Sequence[Example], config: TrainConfig) -> Iterator[tuple[int, list[Example]]]:
@@ -189,7 +153,7 @@ def _learn(
         torch.from_numpy(arrays), torch.from_numpy(widths_array), config.augment, model.config.min_width, generator
     )
     model.train()
-    features, frames = model.features(lines.to(device=device, memory_format=torch.channels_last), widths)
+    features, frames = model.features(lines.to(device=device, memory_format=memory_format(device)), widths)
     loss = ctc_loss(model.read(features, frames), frames, [example.ids for example in batch])
     auxiliary = ctc_loss(model.read_without_context(features), frames, [example.ids for example in batch])
     optimiser.zero_grad()
@@ -213,7 +177,7 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]
     flat = torch.tensor([i for target in targets for i in target])
     if log_probs.device.type == "mps":  # torch has no CTC loss there
         log_probs = log_probs.cpu()
-    # Targets on the network's device select torch's own kernel: cuDNN's has limits and is not deterministic.
+    # Targets on the network's device select torch's own kernel: cuDNN's has limits on labels and frames.
     loss = functional.ctc_loss(
         log_probs.transpose(0, 1), flat.to(log_probs.device), frames, lengths, BLANK, reduction="sum", zero_infinity=True
     )

@@ -15,17 +15,19 @@ import torch
 
 from crnnocr import __version__, devices
 from crnnocr.charset import Charset
-from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
+from crnnocr.config import DEFAULT_PRESET, PRESETS, SCRATCH, TrainConfig
 from crnnocr.datasets import Dataset, Fault
+from crnnocr.datasets.characters import unknown_characters
 from crnnocr.datasets.split import held_out
 from crnnocr.errors import DataError, ModelError, UsageError
 from crnnocr.metrics import Scores
 from crnnocr.model import checkpoint, store
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.training.examples import Example, check_characters, read_examples
-from crnnocr.training.loop import Progress, Validation, train
+from crnnocr.training.examples import Example, read_examples
+from crnnocr.training.loop import Progress, Trained, train
 from crnnocr.training.schedule import epochs_for
+from crnnocr.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Prepared:
     """What it will learn from."""
     held_out: tuple[Example, ...]
     """What it will be validated on."""
+    seen_before: frozenset[int]
+    """Content ids of the pictures that the start model was trained on; they are never held out."""
     faults: tuple[Fault, ...]
     """Pictures that were set aside, beside those that the data set itself left out."""
     epochs: int
-    """Epochs that the budget comes to; with a budget of minutes, an upper limit means nothing and this is 0."""
+    """Epochs that the budget comes to; 0 with a budget of minutes."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ def prepare(dataset: Dataset, config: TrainConfig, name: str) -> Prepared:
         ModelError: there is no such start model.
     """
     torch.manual_seed(config.seed)
-    start = None if config.start == "scratch" else checkpoint.load(_start_file(config.start))
+    start_file = None if config.start == SCRATCH else _start_file(config.start)
+    start = checkpoint.load(start_file) if start_file else None
+    seen = checkpoint.trained_on(start_file) if start_file else frozenset()
     if start is None:
         charset = Charset.from_texts(sample.text for sample in dataset.samples)
         shape = PRESETS[config.preset or DEFAULT_PRESET]
@@ -76,9 +82,11 @@ def prepare(dataset: Dataset, config: TrainConfig, name: str) -> Prepared:
         charset, shape = start[0].charset, start[0].config
         if config.preset not in (None, shape.preset):
             raise UsageError(f"--from {config.start} is of the preset {shape.preset}: leave --preset {config.preset} out")
-    check_characters(dataset.samples, charset)
+    if unknown := unknown_characters(dataset.samples, charset):
+        raise DataError(f"{config.start} does not know all characters of {dataset.source}: {'; '.join(unknown)}")
     examples, faults = read_examples(dataset.samples, charset, shape)
-    aside = held_out([example.content_id for example in examples], config.held_out)
+    flags = held_out([example.content_id for example in examples], config.held_out)
+    aside = [flag and e.content_id not in seen for e, flag in zip(examples, flags, strict=True)]
     learned = tuple(e for e, is_held_out in zip(examples, aside, strict=True) if not is_held_out)
     if not learned:
         raise DataError(f"{dataset.source}: no picture is left to learn from; {faults[0].kind} (first: {faults[0].where})")
@@ -87,6 +95,7 @@ def prepare(dataset: Dataset, config: TrainConfig, name: str) -> Prepared:
         model=start[1] if start else CRNN(shape, charset.classes),
         examples=learned,
         held_out=tuple(e for e, is_held_out in zip(examples, aside, strict=True) if is_held_out),
+        seen_before=seen,
         faults=tuple(faults),
         epochs=0 if config.minutes else epochs_for(config, len(learned)),
     )
@@ -102,23 +111,21 @@ def run(
     """
     started = time.monotonic()
     chosen = devices.select(device)
-    best: Validation | None = None
-    last: Progress | None = None
+    store.check_writable()
     for event in train(prepared.model, prepared.card, prepared.examples, prepared.held_out, config, chosen):
-        if isinstance(event, Validation) and event.is_best:
-            best = event
-        elif isinstance(event, Progress):
-            last = event
-        yield event
+        if isinstance(event, Trained):
+            trained = event
+        else:
+            yield event
     seconds = time.monotonic() - started
-    scores = best.scores if best else None
-    training = _record(prepared, dataset, config, str(chosen), last, seconds)
+    training = _record(prepared, dataset, config, str(chosen), trained, seconds)
     name = prepared.card.name if force else store.free_name(prepared.card.name)
-    card = replace(prepared.card, name=name, training=training, scores=asdict(scores) if scores else {})
+    card = replace(prepared.card, name=name, training=training, scores=asdict(trained.scores) if trained.scores else {})
     path = store.path_of(name)
-    checkpoint.save(path, card, prepared.model, [example.content_id for example in prepared.examples])
+    learned = {example.content_id for example in prepared.examples}
+    checkpoint.save(path, card, prepared.model, prepared.seen_before | learned)
     store.make_current(name)
-    yield Finished(name, path, scores, seconds)
+    yield Finished(name, path, trained.scores, seconds)
 
 
 def _start_file(start: str) -> Path:
@@ -129,7 +136,7 @@ def _start_file(start: str) -> Path:
 
 
 def _record(
-    prepared: Prepared, dataset: Dataset, config: TrainConfig, device: str, last: Progress | None, seconds: float
+    prepared: Prepared, dataset: Dataset, config: TrainConfig, device: str, trained: Trained, seconds: float
 ) -> dict[str, Any]:
     """How the model was trained, for its card."""
     return {
@@ -143,8 +150,8 @@ def _record(
             "digest": _digest(prepared.examples),
         },
         "config": asdict(config),
-        "steps": last.step if last else 0,
-        "pictures_shown": last.pictures if last else 0,
+        "steps": trained.step,
+        "pictures_shown": trained.pictures,
         "seconds": round(seconds, 1),
         "device": device,
         "threads": torch.get_num_threads(),

@@ -1,0 +1,25 @@
+"""Which characters of the labels a model does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from crnnocr.charset import Charset, describe
+from crnnocr.datasets import Sample
+
+_FILES_NAMED = 3
+
+
+def unknown_characters(samples: Sequence[Sample], charset: Charset) -> list[str]:
+    """For each character that `charset` lacks: itself, its code point and name, in how many files, and the first of them."""
+    files: dict[str, list[Path]] = {}
+    for sample in samples:
+        for character in charset.unknown(sample.text):
+            files.setdefault(character, []).append(sample.path)
+    return [f"{describe(character)} in {_named(paths)}" for character, paths in sorted(files.items())]
+
+
+def _named(paths: Sequence[Path]) -> str:
+    names = ", ".join(path.name for path in paths[:_FILES_NAMED])
+    return names if len(paths) <= _FILES_NAMED else f"{len(paths)} files ({names}, …)"

@@ -1,0 +1,29 @@
+"""Read one picture with an exported model and onnxruntime alone: read_onnx.py MODEL.onnx PICTURE."""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+
+def read(model: str, picture: str) -> str:
+    """The text of the best path."""
+    session = onnxruntime.InferenceSession(model)
+    card = json.loads(session.get_modelmeta().custom_metadata_map["crnnocr"])
+    how = card["preprocessing"]
+    grey = Image.open(picture).convert("L")
+    width = min(how["max_width"], max(1, round(grey.width * how["height"] / grey.height)))
+    line = np.asarray(grey.resize((width, how["height"]), Image.Resampling.BILINEAR))
+    line = np.pad(line, ((0, 0), (0, max(0, how["min_width"] - width))), mode="edge")
+    images = (line / np.float32(127.5) - np.float32(1))[None, None]
+    widths = np.array([line.shape[1]], dtype=np.int64)
+    log_probs, frames = session.run(["log_probs", "frames"], {"images": images, "widths": widths})
+    path = log_probs[0, : frames[0]].argmax(axis=1)
+    kept = path[(path != np.append(-1, path[:-1])) & (path != card["blank"])]
+    return "".join(card["charset"][i - 1] for i in kept)
+
+
+if __name__ == "__main__":
+    print(read(sys.argv[1], sys.argv[2]))  # noqa: T201

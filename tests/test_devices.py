@@ -1,0 +1,31 @@
+"""Where the network runs."""
+
+import pytest
+import torch
+
+from crnnocr import devices
+from crnnocr.engines import memory_format
+from crnnocr.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "chosen"), [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")]
+)
+def test_auto_takes_cuda_then_mps_then_the_cpu(cuda: bool, mps: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert devices.select("auto").type == chosen
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="--device cuda: this machine has none"):
+        devices.select("cuda")
+    with pytest.raises(UsageError, match="--device tpu is none of auto, cuda, mps, cpu"):
+        devices.select("tpu")
+
+
+def test_only_mps_keeps_channels_first() -> None:
+    assert memory_format(torch.device("mps")) is torch.contiguous_format
+    assert memory_format(torch.device("cuda")) is torch.channels_last
+    assert memory_format(torch.device("cpu")) is torch.channels_last
