@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # An installed crnnocr, in an empty folder: the lines of the README, on a small scale.
-set -euo pipefail
+set -eu  # no pipefail: head closes the pipe of ls early, and that is right
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job from nothing to an exported model, in ./demo and in nothing else.
-set -euo pipefail
+set -eu  # no pipefail: head closes the pipe of ls early, and that is right
 root="$PWD"
 rm -rf demo && mkdir demo && cd demo
 export CRNNOCR_DATA_DIR="$PWD/store"
