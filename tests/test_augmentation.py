@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from crnnocr.config import AugmentConfig
-from crnnocr.training.augmentation import augment
+from crnnocr.training.augmentation import COLUMN_STEP, augment
 
 HEIGHT = 32
 """Of the pictures, in pixels."""
@@ -30,8 +30,11 @@ def lines(*widths: int) -> tuple[Tensor, Tensor]:
 
 
 def changed(images: Tensor, widths: Tensor, config: AugmentConfig, seed: int = 0, min_width: int = 2) -> tuple[Tensor, Tensor]:
-    """The batch, augmented with chance that starts at `seed`."""
-    return augment(images, widths, config, min_width, torch.Generator().manual_seed(seed))
+    """The batch, augmented with chance that starts at `seed`, without the columns that round its width up."""
+    images, widths = augment(images, widths, config, min_width, torch.Generator().manual_seed(seed))
+    assert images.shape[3] == -(-int(widths.max()) // COLUMN_STEP) * COLUMN_STEP
+    assert not images[:, :, :, int(widths.max()) :].any()
+    return images[:, :, :, : int(widths.max())], widths
 
 
 def test_the_same_seed_makes_the_same_change() -> None:

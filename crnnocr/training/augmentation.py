@@ -8,6 +8,10 @@ from torch.nn import functional
 
 from crnnocr.config import AugmentConfig
 
+COLUMN_STEP = 16
+"""Batches are padded to a multiple of this, in pixels: torch keeps what it has prepared for each shape it has met, and with
+every width a shape of its own that grew past 2 GB."""
+
 
 def augment(
     images: Tensor, widths: Tensor, config: AugmentConfig, min_width: int, generator: torch.Generator
@@ -22,7 +26,7 @@ def augment(
         generator: source of all chance.
 
     Returns:
-        (N, 1, H, W') lines, zero right of each one's new width, and the (N,) new widths.
+        (N, 1, H, W') lines, zero right of each one's new width, and the (N,) new widths. W' is a multiple of `COLUMN_STEP`.
     """
     images, widths = _warp(images, widths, config, min_width, generator)
     images = _blur(images, config, generator)
@@ -48,7 +52,8 @@ def _warp(
 
     stretched = (widths * (1 + draw(config.stretch)[:, 0, 0])).round().long().clamp(min=min_width)
     stretch = (stretched / widths)[:, None, None]
-    x = torch.arange(int(stretched.max()), dtype=torch.float32)[None, None, :] + 0.5
+    columns = -(-int(stretched.max()) // COLUMN_STEP) * COLUMN_STEP
+    x = torch.arange(columns, dtype=torch.float32)[None, None, :] + 0.5
     y = torch.arange(height, dtype=torch.float32)[None, :, None] + 0.5 - height / 2
     centred = x / stretch - widths[:, None, None] / 2
     # Turning by a slope shifts a line's ends by half its width times that slope: held to `config.tilt` of the height.
