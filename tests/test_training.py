@@ -28,7 +28,7 @@ from crnnocr.recognizer import Recognizer
 from crnnocr.training.batching import epoch_batches
 from crnnocr.training.loop import Progress, ctc_loss, train
 from crnnocr.training.run import Finished, Prepared, prepare, run
-from crnnocr.training.schedule import Budget, Schedule, epochs_for
+from crnnocr.training.schedule import Budget, Pace, Schedule, epochs_for
 from crnnocr.training.validation import Validation, Validator
 
 CPU = torch.device("cpu")
@@ -117,15 +117,15 @@ def test_a_budget_of_minutes_is_counted_in_seconds(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("crnnocr.training.schedule.time", clock)
     budget = Budget(TrainConfig(minutes=2), pictures=33)
     clock.monotonic = lambda: 1030.0
-    assert (budget.total, budget.now(7), budget.seconds_left(30, 120)) == (120, 30, 90)
+    assert (budget.total, budget.now(7)) == (120, 30)
 
 
-def test_the_seconds_left_of_a_budget_of_steps_follow_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(monotonic=lambda: 1000.0)
-    monkeypatch.setattr("crnnocr.training.schedule.time", clock)
-    budget = Budget(TrainConfig(epochs=10, batch_size=1), pictures=1)
-    clock.monotonic = lambda: 1006.0
-    assert budget.seconds_left(now=3, end=10) == pytest.approx(14)  # two seconds a step
+def test_a_pace_is_that_of_the_last_reports() -> None:
+    pace = Pace()
+    assert pace.update(2, 6) == 3
+    for second in range(3, 43):  # slower from here on, for longer than a pace looks back
+        lately = pace.update(second, 6 + (second - 2))
+    assert lately == 1
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from crnnocr.training.augmentation import augment
 from crnnocr.training.averaging import WeightAverage
 from crnnocr.training.batching import epoch_batches
 from crnnocr.training.examples import Example
-from crnnocr.training.schedule import Budget, Schedule
+from crnnocr.training.schedule import Budget, Pace, Schedule
 from crnnocr.training.validation import Validation, Validator
 
 _REPORT_SECONDS = 0.5
@@ -47,9 +47,9 @@ class Progress:
     loss: float
     """CTC loss in nats a character, averaged over the last steps."""
     rate: float
-    """Pictures a second."""
+    """Pictures a second, lately."""
     seconds_left: float
-    """Until the end of the budget, by the pace so far."""
+    """Until the end of the budget, by the pace lately."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def train(
     budget = Budget(config, len(examples))
     schedule = Schedule(budget.total, config)
     losses: deque[float] = deque(maxlen=_LOSSES_AVERAGED)
+    pace, picture_pace = Pace(), Pace()
     step, pictures, reported, validated = 0, 0, 0.0, 0.0
 
     for epoch, batch in _batches(examples, config):
@@ -107,8 +108,9 @@ def train(
         finished = schedule.finished(now)
         if budget.seconds - reported > _REPORT_SECONDS or finished:
             reported = budget.seconds
-            done, left = min(1.0, now / schedule.end), max(0.0, budget.seconds_left(now, schedule.end))
-            yield Progress(done, step, epoch, pictures, float(np.mean(losses)), pictures / reported, left)
+            left = max(0.0, schedule.end - now) / max(pace.update(reported, now), 1e-9)
+            rate = picture_pace.update(reported, pictures)
+            yield Progress(min(1.0, now / schedule.end), step, epoch, pictures, float(np.mean(losses)), rate, left)
         if held_out and (now - validated >= budget.total / config.validations or finished):
             validated = now
             yield validator.validate(average.model, step, float(np.mean(losses)), schedule.factor(now, step))

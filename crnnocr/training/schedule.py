@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from crnnocr.config import TrainConfig
+
+_REPORTS_A_PACE = 20
 
 
 class Budget:
@@ -27,9 +30,18 @@ class Budget:
         """How much is used up after `step` steps."""
         return self.seconds if self._in_seconds else float(step)
 
-    def seconds_left(self, now: float, end: float) -> float:
-        """Until `end`, by the pace so far."""
-        return end - now if self._in_seconds else (end - now) * self.seconds / max(now, 1.0)
+
+class Pace:
+    """How fast something grows, over the last reports."""
+
+    def __init__(self) -> None:
+        self._marks = deque([(0.0, 0.0)], maxlen=_REPORTS_A_PACE)
+
+    def update(self, seconds: float, value: float) -> float:
+        """What `value`, reached after `seconds`, has grown by a second lately."""
+        before, less = self._marks[0]
+        self._marks.append((seconds, value))
+        return (value - less) / max(seconds - before, 1e-9)
 
 
 def epochs_for(config: TrainConfig, pictures: int) -> int:
