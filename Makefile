@@ -15,13 +15,14 @@ setup: $(VENV)/.ready
 
 # torch first, in the version of the constraints, so that nothing else brings another one.
 $(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV): torch and the rest are downloaded, which can take some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+	@touch $@
 
 demo: setup
-	PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/examples/demo.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/examples/demo.sh
 
 test: lint types layers unit package
 
@@ -47,7 +48,7 @@ package: setup
 	$(PACKAGE_VENV)/bin/python -m pip install --quiet torch
 	$(PACKAGE_VENV)/bin/python -m pip install --quiet dist/*.whl
 	$(PACKAGE_VENV)/bin/python -m pip check
-	PATH="$(CURDIR)/$(PACKAGE_VENV)/bin:$$PATH" bash tests/package.sh
+	@PATH="$(CURDIR)/$(PACKAGE_VENV)/bin:$$PATH" bash tests/package.sh
 
 # docs/commands.md, from the commands' own help.
 help-pages: setup

@@ -395,8 +395,6 @@ def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny
         (("predict", "data/000000.png", "--device", "abacus"), "--device abacus"),
         (("predict", "data/000000.png", "--format", "xml"), "--format"),
         (("predict", "-", "--files-from", "-"), "stdin can be read once only"),
-        (("predict", "nothing/*.png"), "no file fits nothing/*.png"),
-        (("predict", "empty"), "empty holds no pictures"),
         (("predict", "--files-from", "none.txt"), "none.txt"),
         (("eval", "data", "--device", "cuda"), "--device cuda: this machine has none"),
         (("export", "--output", "model.pt"), "ends in .onnx"),
@@ -540,7 +538,13 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
-@pytest.mark.parametrize(("ending", "code", "last_words"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "")])
+@pytest.mark.parametrize(
+    ("ending", "code", "last_words"),
+    [
+        (signal.SIGINT, 130, "interrupted: what is drawn is kept, and the same command completes it\n"),
+        (signal.SIGTERM, 143, ""),
+    ],
+)
 def test_an_interrupted_synth_leaves_a_valid_set_that_can_be_completed(
     ending: signal.Signals,
     code: int,
@@ -595,7 +599,7 @@ def test_an_interrupted_training_leaves_everything_as_it_was(
     assert any(line.startswith("step ") for line in process.stderr)  # validated after a 24th of it
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said.splitlines()[-1]) == (130, "interrupted")
+    assert (process.returncode, said.splitlines()[-1]) == (130, "interrupted: no model was stored")
     assert sorted(own_store.rglob("*")) == before
     assert store.find(None).name == current_model
 
@@ -647,3 +651,14 @@ def test_what_contradicts_itself_is_a_usage_error_before_anything_is_printed(
     (folder / "x.txt").write_text("a line")
     result = run_cli(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"), [("nothing/*.png", "no file fits nothing/*.png"), ("empty", "empty holds no pictures")]
+)
+@pytest.mark.usefixtures("current_model")
+def test_no_picture_at_all_is_a_failure(argument: str, named: str, folder: Path, run_cli: RunCli) -> None:
+    (folder / "empty").mkdir()
+    result = run_cli("predict", argument)
+    assert result.exit_code == 1
+    assert named in result.stderr

@@ -48,7 +48,7 @@ def test_an_imagefolder_is_read(tmp_path: Path) -> None:
     rows = '{"file_name": "b.png", "text": "zwei"}\n{"file_name": "a.png", "text": "eins, \\"one\\"", "more": 1}\n'
     dataset = load_dataset(put(tmp_path, PICTURES, {"metadata.jsonl": rows}))
     assert list(labels(dataset).items()) == [("b.png", "zwei"), ("a.png", 'eins, "one"')]
-    assert dataset.format == "imagefolder (JSON lines)"
+    assert dataset.format == "imagefolder, JSON lines"
     assert not dataset.faults
 
 

@@ -24,11 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("synth")(synth_cli)
-app.command("train")(train_cli)
-app.command("eval")(eval_cli)
-app.command("predict")(predict_cli)
-app.command("export")(export_cli)
+app.command("synth", short_help="Make labelled pictures of text.")(synth_cli)
+app.command("train", short_help="Learn from labelled pictures.")(train_cli)
+app.command("eval", short_help="Measure how well a model reads.")(eval_cli)
+app.command("predict", short_help="Read pictures.")(predict_cli)
+app.command("export", short_help="Write a model as ONNX, proven to read the same.")(export_cli)
 
 
 def _show_version(wanted: bool) -> None:

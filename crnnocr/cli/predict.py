@@ -100,12 +100,12 @@ def _expanded(argument: str) -> list[str]:
     if path.is_dir():
         found = list(map(str, pictures_in(path.iterdir())))
         if not found:
-            raise UsageError(f"{argument} holds no pictures")
+            raise DataError(f"{argument} holds no pictures")
         return natsorted(found)
     if not path.exists() and any(c in argument for c in "*?["):
         found = [name for name in glob(argument, recursive=True) if Path(name).is_file()]
         if not found:
-            raise UsageError(f"no file fits {argument}")
+            raise DataError(f"no file fits {argument}")
         return natsorted(found)
     return [argument]
 

@@ -54,9 +54,13 @@ def synth_cli(
     )
     ui.detail(f"  {config}")
     started = time.monotonic()
-    drawn = synth(folder, config, count, force)
+    try:
+        drawn = synth(folder, config, count, force)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("what is drawn is kept, and the same command completes it") from None
     seconds = time.monotonic() - started
-    ui.say(f"{folder}: {count:,} pictures, {drawn:,} of them drawn now in {seconds:.1f} s; labels in metadata.jsonl")
+    now = "drawn" if drawn == count else f"{drawn:,} of them drawn now"
+    ui.say(f"{folder}: {count:,} pictures, {now} in {seconds:.1f} s; labels in metadata.jsonl")
     if json_output:
         typer.echo(json.dumps({"folder": str(folder), "count": count, "drawn": drawn, "seconds": round(seconds, 3)}))
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _DEFAULTS = TrainConfig()
 _SHOWN_READINGS = 3
+_HARDLY_READS = 0.5
+_STEPS_BEFORE_A_PACE = 20
 
 
 @ui.boundary
@@ -67,7 +69,10 @@ def train_cli(
     dataset = load_dataset(data)
     ui.say(f"{data}: {len(dataset.samples):,} labelled pictures ({dataset.format})")
     ui.say_faults(dataset.faults)
-    finished = train(dataset, config, wanted, force, device)
+    try:
+        finished = train(dataset, config, wanted, force, device)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("no model was stored") from None
     if json_output:
         typer.echo(json.dumps(_summary(finished)))
 
@@ -97,7 +102,7 @@ def train(dataset: Dataset, config: TrainConfig, wanted: str, force: bool, devic
 
 def _say_plan(prepared: Prepared, config: TrainConfig) -> None:
     card = prepared.card
-    length = f"{config.minutes:g} minutes" if config.minutes else f"{prepared.epochs} epochs"
+    length = f"{config.minutes:g} min" if config.minutes else f"{prepared.epochs} epoch{'s' * (prepared.epochs > 1)}"
     ui.say(
         f"training {card.config.preset} from {config.start} for {length}: {len(prepared.examples):,} pictures to learn from, "
         f"{len(prepared.held_out):,} held out, {len(card.charset.characters)} characters"
@@ -116,8 +121,8 @@ def _bar() -> Bar:
 
 def _status(progress: Progress, cer: str) -> str:
     minutes, seconds = divmod(round(progress.seconds_left), 60)
-    left = f"{minutes}:{seconds:02d} left"
-    return f"epoch {progress.epoch}  loss {progress.loss:.3f}  CER {cer}  {progress.rate:.0f} images/s  {left}"
+    pace = f"{progress.rate:.0f} images/s  {minutes}:{seconds:02d} left" if progress.step >= _STEPS_BEFORE_A_PACE else ""
+    return f"epoch {progress.epoch}  loss {progress.loss:.3f}  CER {cer}  {pace}"
 
 
 def _say_validation(validation: Validation) -> None:
@@ -128,7 +133,7 @@ def _say_validation(validation: Validation) -> None:
         f"Levenshtein {scores.mean_levenshtein:.2f}{kept}"
     )
     for truth, reading in validation.readings[:_SHOWN_READINGS]:
-        ui.say(f"    {truth}" if truth == reading else f"    {truth} → {reading or '(nothing)'}")
+        ui.say(f"    {truth} ✓" if truth == reading else f"    {truth} → {reading or '(nothing)'}")
 
 
 def _say_end(finished: Finished, wanted: str) -> None:
@@ -136,11 +141,13 @@ def _say_end(finished: Finished, wanted: str) -> None:
         ui.say(f"the name {wanted} was taken (--force would replace it): stored as {finished.name}")
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (
-        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on the {finished.scores.n} held-out pictures"
+        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on {finished.scores.n} held-out pictures"
         if finished.scores
         else "not measured"
     )
-    ui.say(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} minutes")
+    ui.say(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} min")
+    if finished.scores and finished.scores.cer > _HARDLY_READS:
+        ui.warn(f"{finished.name} hardly reads yet: train for longer (--minutes), or with more pictures")
     ui.detail(f"  {finished.path}")
 
 

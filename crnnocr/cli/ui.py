@@ -113,8 +113,8 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
         except CrnnocrError as error:
             _complain(str(error))
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            console().print("interrupted", markup=False)
+        except KeyboardInterrupt as interrupt:
+            console().print(": ".join(("interrupted", *map(str, interrupt.args))), markup=False)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader has gone. What Python would still flush at its end has nowhere to go.

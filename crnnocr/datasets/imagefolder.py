@@ -17,7 +17,7 @@ LABEL_FILE = "metadata.jsonl"
 def read(label_file: Path) -> Dataset:
     """The samples of a JSON lines file. Raises `DataError`, naming the line, where a row is not as it should be."""
     labelled = (Row(line, row["file_name"], row["text"]) for line, row in rows(label_file))
-    return dataset_of(label_file, "imagefolder (JSON lines)", labelled)
+    return dataset_of(label_file, "imagefolder, JSON lines", labelled)
 
 
 def write(label_file: Path, rows: Iterable[dict[str, Any]]) -> None:
