@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import runpy
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -465,3 +466,18 @@ def test_the_looks_of_style_trdg_are_frozen() -> None:
     assert trdg_style.MAX_SKEW == 2
     assert trdg_style.MAX_BLUR == 1
     assert (trdg_style.PAPER_MEAN, trdg_style.PAPER_DEVIATION) == (235, 10)
+
+
+def test_the_fonts_of_style_trdg_are_frozen() -> None:
+    files = trdg_adapter.font_files("en")
+    digests = (hashlib.sha256(path.read_bytes()).digest() for path in files)
+    assert len(files) == 73
+    # Frozen for good, as the texts are: which font draws a picture depends on the list.
+    assert hashlib.sha256(b"".join(digests)).hexdigest() == "4e135d1cc63e4b135762fd29875df7b694e57b2b13c796f05227ad9702136241"
+
+
+@pytest.mark.parametrize(("name", "seed"), [("LEARN", 1), ("MEASURE", 2)])
+def test_the_987_protocol_measures_with_the_frozen_settings(name: str, seed: int) -> None:
+    benchmark = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks/protocol987.py"))
+    assert benchmark["COUNT"] == 987
+    assert benchmark[name] == SynthConfig(lang="en", seed=seed, words=(1, 3), height=32, style=Style.TRDG)
