@@ -606,11 +606,12 @@ def test_an_interrupted_training_leaves_everything_as_it_was(
 
 
 def test_the_real_crops_are_read_scored_and_their_unknown_characters_named(current_model: str, run_cli: RunCli) -> None:
-    result = run_cli("eval", REAL, "--json")
+    result = run_cli("eval", REAL, "--json", "--verbose")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["n"] == 32
     # Each says what it is and where: the words of the tiny data set hold no digits.
-    assert f"{current_model} does not know '2' (U+0032 DIGIT TWO) in" in result.stderr
+    assert f"{current_model} cannot read characters that it does not know: " in result.stderr
+    assert "'2' (U+0032 DIGIT TWO) in 5 files (baiona-03.png, " in result.stderr
 
 
 @pytest.mark.usefixtures("folder", "current_model")

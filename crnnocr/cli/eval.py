@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from crnnocr.recognizer import Prediction
 
 _DEFAULTS = DecodeConfig()
+_NAMED = 3
+"""Unknown characters that are named without --verbose."""
 
 
 @ui.boundary
@@ -50,8 +52,11 @@ def eval_cli(
     found = store.find(model)
     ui.say_model(found)
     recognizer = Recognizer.load(str(found.path), device)
-    for unknown in unknown_characters(dataset.samples, recognizer.card.charset):
-        ui.warn(f"{found.name} does not know {unknown}: each is an error")
+    if unknown := unknown_characters(dataset.samples, recognizer.card.charset):
+        more = f"; and {len(unknown) - _NAMED} more (--verbose lists them)" if len(unknown) > _NAMED else ""
+        ui.warn(f"{found.name} cannot read characters that it does not know: {'; '.join(unknown[:_NAMED])}{more}")
+        for character in unknown[_NAMED:]:
+            ui.detail(f"  {character}")
     samples = list(dataset.samples) if everything else unseen(dataset.samples, recognizer)
     seen = len(dataset.samples) - len(samples)
     if not samples:
