@@ -25,14 +25,14 @@ from crnnocr.datasets import Dataset
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.evaluation import read_samples, score
 from crnnocr.recognizer import Recognizer
-from crnnocr.synth.folder import draw
+from crnnocr.synth.sets.folder import draw
 from crnnocr.training.loop import Progress
 from crnnocr.training.run import Finished, prepare, run
 from crnnocr.training.validation import Validation
 
 COUNT = 987
-LEARN = SynthConfig(lang="en", seed=1, words=(1, 3), height=32, style=Style.TRDG)
-MEASURE = SynthConfig(lang="en", seed=2, words=(1, 3), height=32, style=Style.TRDG)
+LEARN = SynthConfig(lang=("en",), seed=1, words=(1, 3), height=32, style=Style.TRDG)
+MEASURE = SynthConfig(lang=("en",), seed=2, words=(1, 3), height=32, style=Style.TRDG)
 
 
 def main() -> None:

@@ -1,13 +1,26 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and folders that one process at a time writes to."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crnnocr.errors import CrnnocrError
+from crnnocr.errors import CrnnocrError, UsageError
+
+_ROOM, _ELSEWHERE = "make room there, then run it again", "write somewhere else, or have it made writable"
+_MENDS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit (ulimit -f), then run it again",
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.EROFS: _ELSEWHERE,
+}
 
 
 @contextmanager
@@ -24,7 +37,52 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.filename not in (None, str(part), str(path), str(path.parent)):
             raise  # another file's trouble
-        raise CrnnocrError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot_write(path, error) from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def replaced_by(name: str) -> str | None:
+    """The name of the file that a file called `name` was to become, had its process not been killed; None if it is none."""
+    leftover = re.fullmatch(r"\.(.+)\.\d+\.part", name)
+    return leftover[1] if leftover else None
+
+
+def cannot_write(path: Path, error: OSError) -> CrnnocrError:
+    """What `error` means to whoever wanted `path`."""
+    mend = _MENDS.get(error.errno or 0)
+    return CrnnocrError(f"cannot write {path}: {error.strerror or error}{f' ({mend})' if mend else ''}")
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Keep other processes from entering such a block for the same folder, which is made if need be.
+
+    It is free again when the process ends, however it ends. Systems that cannot lock a folder let everybody in.
+
+    Raises `UsageError` where another process is in it, and `CrnnocrError` where the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY) if sys.platform != "win32" else None
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    try:
+        if descriptor is not None:
+            _lock(folder, descriptor)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _lock(folder: Path, descriptor: int) -> None:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(f"another process is writing to {folder}: wait until it has ended") from error
+    except OSError:
+        pass  # a file system that knows no locks

@@ -59,7 +59,7 @@ def by_heart() -> TrainConfig:
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 40 drawn pictures of one English word each. Not to be written to."""
-    from crnnocr.synth.folder import draw
+    from crnnocr.synth.sets.folder import draw
 
     folder = tmp_path_factory.mktemp("tiny") / "data"
     assert list(draw(folder, SynthConfig(words=(1, 1)), 40))[-1] == 40

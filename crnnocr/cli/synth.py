@@ -4,34 +4,72 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crnnocr.cli import ui
-from crnnocr.config import DEFAULT_COUNT, Style, SynthConfig
+from crnnocr.config import DEFAULT_COUNT, LabelFormat, Orientation, Pair, Style, SynthConfig
 from crnnocr.errors import UsageError
 
+if TYPE_CHECKING:
+    from crnnocr.synth.sampler import Sampler
+
 _DEFAULTS = SynthConfig()
+_LANG = list(_DEFAULTS.lang)
 
 
 @ui.boundary
 def synth_cli(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the pictures go.")] = Path("data"),
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = DEFAULT_COUNT,
-    lang: Annotated[str, typer.Option("--lang", metavar="en|de|fr|zh", help="Language of the texts.")] = _DEFAULTS.lang,
+    lang: Annotated[
+        list[str], typer.Option("--lang", metavar="CODE[,CODE]", help="Languages of the texts, such as en,de,zh,ja,ar.")
+    ] = _LANG,
+    style: Annotated[Style, typer.Option("--style", help="Looks of the pictures.")] = _DEFAULTS.style,
     words: Annotated[
+        str | None, typer.Option("--words", metavar="N[-M]", help="Words a picture; by default as the style has them.")
+    ] = None,
+    chars: Annotated[
+        str | None, typer.Option("--chars", metavar="N[-M]", help="Characters a picture; by default as the style has them.")
+    ] = None,
+    charset: Annotated[
         str | None,
-        typer.Option("--words", metavar="N[-M]", help="Words a picture; by default {}-{}.".format(*_DEFAULTS.words)),
+        typer.Option(
+            "--charset", metavar="CHARS|FILE", help="Only texts of these characters; by default all of the languages."
+        ),
     ] = None,
     text: Annotated[
-        Path | None, typer.Option("--text", metavar="FILE", help="Draw the lines of this UTF-8 file, in turn.")
+        Path | None,
+        typer.Option(
+            "--text", metavar="FILE", help="Draw the lines of this UTF-8 file; with --words or --chars, pieces of its text."
+        ),
     ] = None,
-    height: Annotated[int, typer.Option("--height", metavar="PIXELS", help="Height of the pictures.")] = _DEFAULTS.height,
-    style: Annotated[Style, typer.Option("--style", help="Looks of the pictures.")] = _DEFAULTS.style,
+    fonts: Annotated[
+        Path | None, typer.Option("--fonts", metavar="FOLDER", help="Draw with the fonts in this folder alone.")
+    ] = None,
+    system_fonts: Annotated[bool, typer.Option("--system-fonts", help="Draw with the fonts of this system too.")] = False,
+    orientation: Annotated[Orientation, typer.Option("--orientation", help="Which way the lines run.")] = _DEFAULTS.orientation,
+    height: Annotated[
+        int, typer.Option("--height", metavar="PIXELS", help="Height of the pictures; the width, of vertical ones.")
+    ] = _DEFAULTS.height,
     seed: ui.Seed = _DEFAULTS.seed,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", help="Processes that draw; by default as fits the cores and the work."),
+    ] = None,
+    format: Annotated[
+        LabelFormat,
+        typer.Option("--format", "-f", help="Labels for other tools, beside metadata.jsonl, which is always there."),
+    ] = LabelFormat.IMAGEFOLDER,
+    preview: Annotated[
+        Path | None, typer.Option("--preview", metavar="FILE.png", help="Draw a sheet of the first samples, and nothing else.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be drawn, and write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Mix into a folder that holds something else.")] = False,
     json_output: ui.Json = False,
     quiet: ui.Quiet = False,
@@ -42,48 +80,145 @@ def synth_cli(
 
     The same call again completes an interrupted set; a larger --count extends it.
     """
-    if words and text:
-        raise UsageError("give --words or --text, not both: a line of the file is a text as it is")
     config = SynthConfig(
-        lang=lang,
+        lang=_codes(lang),
         seed=seed,
-        words=_words(words) if words else _DEFAULTS.words,
-        text=str(text) if text else None,
-        height=height,
         style=style,
+        words=_pair("--words", words),
+        chars=_pair("--chars", chars),
+        text=str(text) if text else None,
+        charset=_characters(charset) if charset is not None else None,
+        fonts=str(fonts) if fonts else None,
+        system_fonts=system_fonts,
+        height=height,
+        orientation=orientation,
     )
     ui.detail(f"  {config}")
+    order = Order(folder, config, count, force, workers, format)
+    result: dict[str, Any] = {}
+    if preview:
+        result |= draw_preview(preview, order)
+    if dry_run:
+        result |= show_plan(order, plain=not json_output, whole=verbose)
+    if not (preview or dry_run):
+        result |= draw_set(order, whole=verbose)
+    if json_output:
+        typer.echo(json.dumps(result))
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for."""
+
+    folder: Path
+    config: SynthConfig
+    count: int
+    force: bool
+    workers: int | None
+    format: LabelFormat
+
+
+def draw_preview(path: Path, order: Order) -> dict[str, Any]:
+    """Draw a contact sheet. Returns what `--json` prints."""
+    from crnnocr.synth.sampler import Sampler
+    from crnnocr.synth.sets import preview
+    from crnnocr.synth.sets.folder import check
+
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--preview {path}: name a .png file")
+    check(order.folder, order.count, order.workers)
+    samples = preview.save(path, Sampler(order.config), order.count)
+    ui.say(f"{path}: the first {samples} samples")
+    return {"preview": str(path), "samples": samples}
+
+
+def show_plan(order: Order, plain: bool, whole: bool) -> dict[str, Any]:
+    """Print what would be drawn, if `plain`. Returns what `--json` prints."""
+    from crnnocr.synth.sets.plan import plan
+
+    found = plan(order.folder, order.config, order.count, order.force, order.workers, order.format)
+    if plain:
+        typer.echo("\n".join(found.lines(whole)))
+    return found.to_json()
+
+
+def draw_set(order: Order, whole: bool) -> dict[str, Any]:
+    """Draw the pictures, and say what they are. Returns what `--json` prints."""
+    from crnnocr.synth.sampler import Sampler
+    from crnnocr.synth.sets.folder import check
+    from crnnocr.synth.sets.summary import summarise
+
+    check(order.folder, order.count, order.workers)
+    sampler = Sampler(order.config)
     started = time.monotonic()
     try:
-        drawn = synth(folder, config, count, force)
+        drawn = draw_with_progress(order, sampler)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("what is drawn is kept, and the same command completes it") from None
     seconds = time.monotonic() - started
-    now = "drawn" if drawn == count else f"{drawn:,} of them drawn now"
-    ui.say(f"{folder}: {count:,} pictures, {now} in {seconds:.1f} s; labels in metadata.jsonl")
-    if json_output:
-        typer.echo(json.dumps({"folder": str(folder), "count": count, "drawn": drawn, "seconds": round(seconds, 3)}))
+    summary = summarise(order.folder, order.count, sampler)
+    ui.say(f"{order.folder}: {order.count:,} pictures{_how_drawn(drawn, order.count, seconds)}; labels in metadata.jsonl")
+    for line in summary.lines(whole):
+        ui.say(f"  {line}")
+    counts = {"folder": str(order.folder), "count": order.count, "drawn": drawn, "seconds": round(seconds, 3)}
+    return counts | summary.to_json()
 
 
-def synth(folder: Path, config: SynthConfig, count: int, force: bool) -> int:
+def _how_drawn(drawn: int, count: int, seconds: float) -> str:
+    from crnnocr.synth.sets.quantities import duration
+
+    if not drawn:
+        return ", all there already"
+    which = "" if drawn == count else f", {drawn:,} of them"
+    return f"{which} drawn in {duration(seconds)} ({drawn / seconds:,.0f}/s)"
+
+
+def draw_with_progress(order: Order, sampler: Sampler) -> int:
     """Draw with a progress bar; returns how many pictures were drawn."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from crnnocr.synth.folder import draw
+    from crnnocr.synth.sets.folder import draw
 
-    drawn = 0
-    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    drawn, began = 0, 0.0
+    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     with Progress(*columns, console=ui.console(), disable=not ui.shows_progress(), transient=True) as progress:
-        task = progress.add_task("", total=count)
-        with closing(draw(folder, config, count, force)) as pictures:  # closed at once, so that Ctrl-C leaves the labels
+        task = progress.add_task("", total=order.count, pace="")
+        drawing = draw(order.folder, order.config, order.count, order.force, order.workers, order.format, sampler)
+        with closing(drawing) as pictures:  # closed at once, so that Ctrl-C leaves the labels
             for there in pictures:
+                began = began or time.monotonic()
                 drawn += 1
-                progress.update(task, completed=there)
+                progress.update(task, completed=there, pace=_pace(drawn, order.count - there, time.monotonic() - began))
     return drawn
 
 
-def _words(text: str) -> tuple[int, int]:
-    fewest, _, most = text.partition("-")
-    if not fewest.isdecimal() or (most and not most.isdecimal()):
-        raise UsageError(f"--words {text}: give a number or a range, such as 2 or 1-3")
+def _pace(drawn: int, missing: int, seconds: float) -> str:
+    """Rate and time left, once they can be told."""
+    from crnnocr.synth.sets.quantities import duration
+
+    return f"{drawn / seconds:,.0f}/s, {duration(missing * seconds / drawn)} left" if seconds > 1 else ""
+
+
+def _codes(values: Sequence[str]) -> tuple[str, ...]:
+    codes = (code.strip() for value in values for code in value.split(","))
+    return tuple(dict.fromkeys(filter(None, codes)))
+
+
+def _pair(option: str, text: str | None) -> Pair | None:
+    if text is None:
+        return None
+    fewest, dash, most = text.partition("-")
+    if not fewest.isdecimal() or most.isdecimal() != bool(dash):
+        raise UsageError(f"{option} {text}: give a number or a range, such as 2 or 1-3")
     return int(fewest), int(most or fewest)
+
+
+def _characters(value: str) -> str:
+    """The characters that are typed, or that the file of this name holds, but for its line ends."""
+    from crnnocr.datasets.rows import label_file_lines
+
+    try:
+        typed = not Path(value).is_file()
+    except OSError:  # longer than a file name can be
+        typed = True
+    return value if typed else "".join(line.rstrip("\r") for _, line in label_file_lines(Path(value)))

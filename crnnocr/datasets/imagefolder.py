@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.rows import Row, dataset_of, read_label_file
+from crnnocr.datasets.rows import Row, dataset_of, label_file_lines
 from crnnocr.errors import DataError
 
 LABEL_FILE = "metadata.jsonl"
@@ -20,15 +20,20 @@ def read(label_file: Path) -> Dataset:
     return dataset_of(label_file, "imagefolder, JSON lines", labelled)
 
 
+def line(row: dict[str, Any]) -> str:
+    """The line of a label file for a row with `file_name`, `text` and whatever else."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
 def write(label_file: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows, each with `file_name` and `text`, to `label_file`."""
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    label_file.write_text("".join(lines), encoding="utf-8")
+    with label_file.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(map(line, rows))
 
 
 def rows(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a label file with all their values, each with its line. Raises `DataError`, naming the line."""
-    for number, line in enumerate(read_label_file(label_file).split("\n"), start=1):
+    for number, line in label_file_lines(label_file):
         if not line.strip():
             continue
         try:

@@ -10,6 +10,7 @@ from crnnocr import images
 from crnnocr.charset import normalise
 from crnnocr.datasets import Dataset, Fault, Sample
 from crnnocr.datasets.rows import read_label_file
+from crnnocr.files import replacing
 
 ENDING = ".gt.txt"
 
@@ -20,21 +21,32 @@ def read(folder: Path) -> Dataset | None:
     if not labels:
         return None
     pictures = natsorted(images.pictures_in(folder.rglob("*")), key=str)
-    label_of = {picture: labels.pop(stem) for picture in pictures if (stem := str(picture.with_suffix(""))) in labels}
+    found = {picture: labels.pop(stem) for picture in pictures if (stem := str(picture.with_suffix(""))) in labels}
     for picture in pictures:
-        if picture not in label_of and _stem(picture) in labels:
-            label_of[picture] = labels.pop(_stem(picture))
+        if picture not in found and _stem(picture) in labels:
+            found[picture] = labels.pop(_stem(picture))
     samples: list[Sample] = []
     faults: list[Fault] = []
     for picture in pictures:
-        if picture not in label_of:
+        if picture not in found:
             faults.append(Fault(f"picture without a label ({ENDING})", str(picture.relative_to(folder))))
-        elif text := normalise(read_label_file(label_of[picture])).strip():
+        elif text := normalise(read_label_file(found[picture])).strip():
             samples.append(Sample(picture, text))
         else:
-            faults.append(Fault("empty label", str(label_of[picture].relative_to(folder))))
+            faults.append(Fault("empty label", str(found[picture].relative_to(folder))))
     faults += [Fault("label without its picture", str(label.relative_to(folder))) for label in labels.values()]
     return Dataset(folder, f"sidecars {ENDING}", tuple(samples), tuple(faults))
+
+
+def label_of(picture: Path) -> Path:
+    """The label file that belongs to a picture."""
+    return picture.with_suffix(ENDING)
+
+
+def write(picture: Path, text: str) -> None:
+    """Write the label of a picture beside it."""
+    with replacing(label_of(picture)) as part:
+        part.write_text(f"{text}\n", encoding="utf-8", newline="\n")
 
 
 def _stem(picture: Path) -> str:

@@ -32,6 +32,18 @@ def read(label_file: Path) -> Dataset:
     return _table(label_file, format, rows)
 
 
+def csv_line(*cells: str) -> str:
+    """A comma-separated line of cells, quoted where they need it."""
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def tsv_line(name: str, text: str) -> str:
+    """A line `path<TAB>text`; white space in the text, which could end the line, becomes single spaces."""
+    return f"{name}\t{' '.join(text.split())}\n"
+
+
 def _table(label_file: Path, format: str, rows: Iterator[tuple[int, list[str]]]) -> Dataset:
     separator = "\t" if format == "tab-separated" else ","
     number, first = next(rows, (1, []))

@@ -49,9 +49,23 @@ def dictionary(lang: str) -> tuple[str, ...]:
 @functools.cache
 def font_files(lang: str) -> tuple[Path, ...]:
     """Trdg's openly licensed font files for a language, by name. Raises `UsageError` where there are none."""
-    folder = _package_folder() / "fonts" / _known(lang, _FONT_FOLDERS)
-    found = (path for path in folder.iterdir() if path.name.startswith(_OPEN_FAMILIES))
-    return tuple(sorted(found, key=lambda path: path.name))
+    return _open_fonts(_known(lang, _FONT_FOLDERS))
+
+
+def open_font_files() -> tuple[Path, ...]:
+    """All of trdg's openly licensed font files, by folder and name."""
+    return tuple(path for folder in sorted(set(_FONT_FOLDERS.values())) for path in _open_fonts(folder))
+
+
+def _open_fonts(folder: str) -> tuple[Path, ...]:
+    files = (_package_folder() / "fonts" / folder).iterdir()
+    return tuple(sorted((path for path in files if path.name.startswith(_OPEN_FAMILIES)), key=lambda path: path.name))
+
+
+@functools.cache
+def photographs() -> tuple[Path, ...]:
+    """Trdg's photographs of walls, water and streets, by name."""
+    return tuple(sorted((_package_folder() / "pictures").glob("*.jpg")))
 
 
 def draw_line(text: str, font: Path, size: int, colour: str) -> Image.Image:

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, islice
+from typing import TypeAlias
 
 import numpy as np
 
+from crnnocr.training.examples import Example
+
+Batch: TypeAlias = tuple[int, list[Example]]
+"""The epoch a batch belongs to, from 1, and its examples."""
+
 _BATCHES_A_POOL = 12
 """Batches whose pictures are drawn together and then sorted by width: more waste less padding, and mix less."""
+
+
+def repeated(examples: Sequence[Example], batch_size: int, seed: int) -> Iterator[Batch]:
+    """Batches of `examples` without end, epoch after epoch."""
+    widths = [example.line.shape[1] for example in examples]
+    epoch = 0
+    while True:
+        for batch in epoch_batches(widths, batch_size, seed, epoch):
+            yield epoch + 1, [examples[i] for i in batch]
+        epoch += 1
+
+
+def streamed(examples: Iterable[Example], batch_size: int, seed: int) -> Iterator[Batch]:
+    """Batches of `examples`, which have no end, in one epoch; a pool of them is held at a time."""
+    stream = iter(examples)
+    for pool in count():
+        drawn = list(islice(stream, batch_size * _BATCHES_A_POOL))
+        widths = [example.line.shape[1] for example in drawn]
+        for batch in epoch_batches(widths, batch_size, seed, pool):
+            yield 1, [drawn[i] for i in batch]
 
 
 def epoch_batches(widths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:

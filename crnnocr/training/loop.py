@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from crnnocr.model.crnn import CRNN
 from crnnocr.recognizer import Recognizer
 from crnnocr.training.augmentation import augment
 from crnnocr.training.averaging import WeightAverage
-from crnnocr.training.batching import epoch_batches
+from crnnocr.training.batching import Batch
 from crnnocr.training.examples import Example
 from crnnocr.training.schedule import Budget, Pace, Schedule
 from crnnocr.training.validation import Validation, Validator
@@ -67,9 +67,10 @@ class Trained:
 def train(
     model: CRNN,
     card: Card,
-    examples: Sequence[Example],
+    batches: Iterable[Batch],
     held_out: Sequence[Example],
     config: TrainConfig,
+    budget: Budget,
     device: torch.device,
 ) -> Iterator[Progress | Validation | Trained]:
     """Train `model` in place; when the generator ends, it holds the best of the annealed weights.
@@ -77,9 +78,10 @@ def train(
     Args:
         model: the network; it is moved to `device`.
         card: its charset and shape.
-        examples: what it learns from; at least one.
+        batches: what it learns from, without end.
         held_out: what it is validated on; where there is none, the last weights are kept.
-        config: the recipe and the budget.
+        config: the recipe.
+        budget: when it ends.
         device: where it runs.
 
     Raises:
@@ -89,13 +91,12 @@ def train(
     average = WeightAverage(model, config.ema)
     validator = Validator(Recognizer(card, TorchEngine(average.model, device)), held_out, config)
     optimiser = _optimiser(model, config)
-    budget = Budget(config, len(examples))
     schedule = Schedule(budget.total, config)
     losses: deque[float] = deque(maxlen=_LOSSES_AVERAGED)
     pace, picture_pace = Pace(), Pace()
     step, pictures, reported, validated = 0, 0, 0.0, 0.0
 
-    for epoch, batch in _batches(examples, config):
+    for epoch, batch in batches:
         now = budget.now(step)
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * schedule.factor(now, step)
@@ -121,16 +122,6 @@ def train(
     average.model.load_state_dict(validator.best_weights or average.model.state_dict())
     model.load_state_dict(average.model.state_dict())
     yield Trained(validator.score_everything(), step, pictures)
-
-
-def _batches(examples: Sequence[Example], config: TrainConfig) -> Iterator[tuple[int, list[Example]]]:
-    """Batches without end, each with its epoch from 1."""
-    widths = [example.line.shape[1] for example in examples]
-    epoch = 0
-    while True:
-        for batch in epoch_batches(widths, config.batch_size, config.seed, epoch):
-            yield epoch + 1, [examples[i] for i in batch]
-        epoch += 1
 
 
 def _optimiser(model: CRNN, config: TrainConfig) -> torch.optim.AdamW:

@@ -24,9 +24,10 @@ from crnnocr.metrics import Scores
 from crnnocr.model import checkpoint, store
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
+from crnnocr.training.batching import repeated
 from crnnocr.training.examples import Example, read_examples
 from crnnocr.training.loop import Progress, Trained, train
-from crnnocr.training.schedule import epochs_for
+from crnnocr.training.schedule import Budget, epochs_for
 from crnnocr.training.validation import Validation
 
 
@@ -112,7 +113,9 @@ def run(
     started = time.monotonic()
     chosen = devices.select(device)
     store.check_writable()
-    for event in train(prepared.model, prepared.card, prepared.examples, prepared.held_out, config, chosen):
+    batches = repeated(prepared.examples, config.batch_size, config.seed)
+    budget = Budget(config, len(prepared.examples))
+    for event in train(prepared.model, prepared.card, batches, prepared.held_out, config, budget, chosen):
         if isinstance(event, Trained):
             trained = event
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 from crnnocr.config import TrainConfig
 
@@ -11,10 +12,11 @@ _REPORTS_A_PACE = 20
 
 
 class Budget:
-    """How long training may go on, counted in steps, or in seconds if the configuration gives minutes."""
+    """How long training may go on, counted in steps, or in seconds of `clock` if the configuration gives minutes."""
 
-    def __init__(self, config: TrainConfig, pictures: int) -> None:
-        self._started = time.monotonic()
+    def __init__(self, config: TrainConfig, pictures: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._started = clock()
         self._in_seconds = config.minutes is not None
         if config.minutes is not None:
             self.total = config.minutes * 60
@@ -24,7 +26,7 @@ class Budget:
     @property
     def seconds(self) -> float:
         """Since the start."""
-        return time.monotonic() - self._started
+        return self._clock() - self._started
 
     def now(self, step: int) -> float:
         """How much is used up after `step` steps."""

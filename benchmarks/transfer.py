@@ -1,0 +1,118 @@
+"""From drawn pictures to real ones: train on a stream of `synth`'s pictures alone, and read folders of real crops.
+
+Each training gets the same CPU time of one process with one thread, drawing included, so that other work on the machine
+changes nothing. A folder of real crops holds pictures and `labels.tsv` (`file<TAB>text`).
+
+    python benchmarks/transfer.py --style mixed --minutes 60 --data scene_words printed_lines receipts
+    python benchmarks/transfer.py --style trdg --minutes 60 --data scene_words printed_lines receipts
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import torch
+
+from crnnocr import images
+from crnnocr.charset import Charset
+from crnnocr.config import PRESETS, DecodeConfig, ModelConfig, Style, SynthConfig, TrainConfig
+from crnnocr.decoders.lattice import frames_needed
+from crnnocr.engines import TorchEngine
+from crnnocr.metrics import Scorer, alphanumeric
+from crnnocr.model import checkpoint
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.recognizer import Recognizer
+from crnnocr.synth.sampler import Sampler
+from crnnocr.training.batching import streamed
+from crnnocr.training.examples import Example
+from crnnocr.training.loop import Progress, train
+from crnnocr.training.schedule import Budget
+from crnnocr.training.validation import Validation
+
+QUOTES_AND_DASHES = str.maketrans("‘’‚“”„«»‐‑–—−´`", "'''\"\"\"\"\"-----''")
+VALIDATED = 300
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--style", type=Style, default=Style.MIXED, help="what is drawn")
+    parser.add_argument("--minutes", type=float, default=60.0, help="CPU time of the training, drawing included")
+    parser.add_argument("--preset", choices=PRESETS, default="small", help="shape of the model")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of real crops")
+    parser.add_argument("--folder", type=Path, default=Path(".work/transfer"), help="where models go")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    config = TrainConfig(minutes=options.minutes, seed=options.seed, patience=10**6)  # the whole time is used
+    shape = PRESETS[options.preset]
+    learn, validate = Sampler(SynthConfig(style=options.style, seed=1)), Sampler(SynthConfig(style=options.style, seed=2))
+    charset = Charset(learn.charset)
+    held_out = [example for _, example in zip(range(VALIDATED), examples(validate, charset, shape), strict=False)]
+    torch.manual_seed(options.seed)
+    model = CRNN(shape, charset.classes)
+    card = Card(f"{options.style}", charset, shape)
+    batches = streamed(examples(learn, charset, shape), config.batch_size, config.seed)
+    budget = Budget(config, 1, clock=time.process_time)
+    shown = 0
+    for event in train(model, card, batches, held_out, config, budget, torch.device("cpu")):
+        if isinstance(event, Progress):
+            shown = event.pictures
+        elif isinstance(event, Validation):
+            scores = event.scores
+            print(
+                f"{budget.seconds / 60:5.1f} min, {shown} pictures: CER {scores.cer:.2%}, exact {scores.exact:.1%}", flush=True
+            )
+    path = options.folder / options.style / "model.safetensors"
+    checkpoint.save(path, card, model, frozenset())
+    recognizer = Recognizer(card, TorchEngine(model, torch.device("cpu")))
+    results = {folder.name: measure(recognizer, folder) for folder in options.data}
+    for name, result in results.items():
+        print(f"{options.style} {name}: " + ", ".join(f"{key} {value:.2%}" for key, value in result.items()))
+    (path.parent / "results.json").write_text(json.dumps({"pictures": shown, **results}, indent=1) + "\n", encoding="utf-8")
+
+
+def examples(sampler: Sampler, charset: Charset, shape: ModelConfig) -> Iterator[Example]:
+    """The sampler's pictures as lines to learn from, without end."""
+    for index in count():
+        picture, text = sampler[index]
+        line = images.to_line(images.open_grey(picture), shape.height, shape.min_width)
+        ids = tuple(charset.encode(text))
+        if frames_needed(ids) <= shape.frames(line.shape[1]):
+            yield Example(line, text, ids, 0)
+
+
+def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:
+    """How well the crops of a folder are read: exactly, without case and spaces (ci-ns), by letters and digits alone."""
+    rows = (line.split("\t") for line in (folder / "labels.tsv").read_text(encoding="utf-8").splitlines())
+    truths = {folder / name: text for name, text in rows}
+    scorers = {"CER": Scorer(), "CER ci-ns": Scorer(), "CER alnum": Scorer()}
+    views: dict[str, Callable[[str], str]] = {
+        "CER": str,
+        "CER ci-ns": lambda text: "".join(text.casefold().split()),
+        "CER alnum": alphanumeric,
+    }
+    for prediction, truth in zip(recognizer.predict(truths, DecodeConfig()), truths.values(), strict=True):
+        for name, view in views.items():
+            scorers[name].update(view(plain(truth)), view(plain(prediction.text)))
+    scores = {name: scorer.summary() for name, scorer in scorers.items()}
+    return {
+        **{name: score.cer for name, score in scores.items()},
+        "exact": scores["CER"].exact,
+        "alnum accuracy": scores["CER"].alnum_accuracy,
+    }
+
+
+def plain(text: str) -> str:
+    """`text` with the compatibility forms, quotes and dashes brought together."""
+    return unicodedata.normalize("NFKC", text.translate(QUOTES_AND_DASHES))
+
+
+if __name__ == "__main__":
+    main()

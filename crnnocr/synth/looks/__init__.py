@@ -1,0 +1,1 @@
+"""How a text becomes a picture: ink, shape, crop, paper, light and wear."""

@@ -1,0 +1,186 @@
+"""Text as ink: masks of how much of each pixel is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+
+from crnnocr.synth.fonts import FontFace
+from crnnocr.synth.looks.recipe import Recipe
+
+_ROOM = 0.6
+"""Around the line, in ems."""
+
+
+@dataclass(frozen=True)
+class Pen:
+    """How a line is set."""
+
+    font: ImageFont.FreeTypeFont
+    size: int
+    """Pixels an em."""
+    tag: str
+    """Language of the text, for the font's own variants of a glyph."""
+    spacing: float = 0.0
+    """Extra pixels between characters."""
+    upright: bool = False
+    """The line will be turned to the right: characters that stand upright in a column are drawn turned to the left."""
+
+    @property
+    def language(self) -> str | None:
+        """What Pillow takes as the language of a text."""
+        return self.tag if self.font.layout_engine == ImageFont.Layout.RAQM else None
+
+    def length(self, text: str) -> float:
+        """How far along `text` reaches, in pixels."""
+        if self.upright:
+            return sum(self.size * len(run) if stands else self.font.getlength(run) for stands, run in _runs(text))
+        return self.font.getlength(text) + self.spacing * len(text)
+
+    def write(self, mask: Image.Image, start: tuple[float, float], text: str, stroke: int = 0) -> None:
+        """Draw `text` into `mask` (mode L), from `start` on the baseline; `stroke` widens it to all sides, in pixels."""
+        if self.upright:
+            self._write_upright(mask, start, text, stroke)
+        elif not self.spacing:
+            self._put(mask, start, text, stroke)
+        else:
+            x, baseline = start
+            for character in text:
+                self._put(mask, (x, baseline), character, stroke)
+                x += self.font.getlength(character) + self.spacing
+
+    def _put(self, mask: Image.Image, start: tuple[float, float], text: str, stroke: int) -> None:
+        pencil = ImageDraw.Draw(mask)
+        pencil.text(start, text, 255, self.font, anchor="ls", language=self.language, stroke_width=stroke)
+
+    def _write_upright(self, mask: Image.Image, start: tuple[float, float], text: str, stroke: int) -> None:
+        x, baseline = start
+        middle = baseline - 0.36 * self.size  # of the column, which lies along the line
+        for stands, run in _runs(text):
+            if not stands:
+                self._put(mask, (x, baseline), run, stroke)
+                x += self.font.getlength(run)
+                continue
+            for character in run:
+                cell = self._cell(character, stroke).transpose(Image.Transpose.ROTATE_90)
+                at = (round(x) - self.size // 2, round(middle - cell.height / 2))
+                part = mask.crop((*at, at[0] + cell.width, at[1] + cell.height))
+                mask.paste(ImageChops.lighter(part, cell), at)
+                x += self.size
+
+    def _cell(self, character: str, stroke: int) -> Image.Image:
+        """One upright character in the middle of a square of two ems."""
+        cell = Image.new("L", (2 * self.size, 2 * self.size))
+        pencil = ImageDraw.Draw(cell)
+        direction, anchor = ("ttb", "mt") if self.language else (None, "ma")
+        at = (self.size, self.size // 2)
+        pencil.text(at, character, 255, self.font, anchor, direction=direction, language=self.language, stroke_width=stroke)
+        return cell
+
+
+def _runs(text: str) -> Iterator[tuple[bool, str]]:
+    """`text` in runs of characters that stand upright in a column and of those that are turned."""
+    for stands, run in groupby(text, _stands):
+        yield stands, "".join(run)
+
+
+def _stands(character: str) -> bool:
+    return character >= "\u1100" and not "\ufb00" <= character <= "\ufdff"
+
+
+@dataclass
+class Ink:
+    """The layers of a line, masks of mode L and one size in which 255 is all ink."""
+
+    characters: str
+    """The label."""
+    pen: Pen
+    start: tuple[int, int]
+    """Where the label began, on its baseline, before any change."""
+    text: Image.Image
+    """The label's own ink."""
+    around: Image.Image | None = None
+    """Other ink of the same colour: neighbouring lines, other words, underline, border."""
+    outline: Image.Image | None = None
+    """The text and its contour."""
+    shadow: Image.Image | None = None
+    """The text's shadow."""
+    em: float = 0.0
+    """The font's size as the layers now are, in pixels."""
+
+    def change(self, how: Callable[[Image.Image], Image.Image]) -> None:
+        """Do the same to each layer."""
+        self.text = how(self.text)
+        self.around = self.around and how(self.around)
+        self.outline = self.outline and how(self.outline)
+        self.shadow = self.shadow and how(self.shadow)
+
+    def ends(self) -> list[float]:
+        """Where the label begins and each of its characters ends, along the line in pixels, by their advances."""
+        advances = np.array([self.pen.length(character) for character in self.characters])
+        stretch = self.pen.length(self.characters) / max(float(advances.sum()), 1e-6)
+        scale = self.em / self.pen.size
+        return [scale * (self.start[0] + end * stretch) for end in (0.0, *np.cumsum(advances).tolist())]
+
+
+def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: Recipe, rng: np.random.Generator) -> Ink:
+    """Draw `text` and what is printed around it, on a canvas with room on all sides for the warp that follows."""
+    spacing = 0.0 if upright or _is_joined(text) else recipe.spacing.draw(rng) * size
+    pen = Pen(face.pillow(size), size, tag, spacing, upright)
+    ascent, descent = pen.font.getmetrics()
+    room = round(_ROOM * size)
+    start = (room, room + ascent)
+    canvas = (int(pen.length(text)) + 2 * room + 1, ascent + descent + 2 * room)
+    mask = Image.new("L", canvas)
+    pen.write(mask, start, text)
+    ink = Ink(text, pen, start, mask, em=size)
+    if thickness := recipe.outline.draw(rng):
+        ink.outline = Image.new("L", canvas)
+        pen.write(ink.outline, start, text, max(1, round(thickness * size)))
+    if distance := recipe.shadow.draw(rng) * size:
+        angle = float(rng.uniform(0, 2 * np.pi))
+        cast = ImageChops.offset(ink.outline or mask, round(distance * np.cos(angle)), round(distance * np.sin(angle)))
+        ink.shadow = cast.filter(ImageFilter.GaussianBlur(size * float(rng.uniform(0, 0.04))))
+    _print_around(ink, recipe, rng)
+    return ink
+
+
+def _is_joined(text: str) -> bool:
+    """Whether letters of `text` hang together or stack, so that nothing may come between them."""
+    return any("\u0590" <= character <= "\u109f" or "\u1780" <= character <= "\u17ff" for character in text)
+
+
+def _print_around(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> None:
+    """Print neighbouring lines, other words at the sides, or an underline; a crop will show little of them."""
+    pen, (x, baseline) = ink.pen, ink.start
+    box = ink.text.getbbox()
+    underline = recipe.underline.draw(rng) * pen.size
+    above_and_below = rng.random() < recipe.neighbours.probability
+    aside = rng.random() < recipe.side.probability
+    if box is None or not (underline or above_and_below or aside):
+        return
+    ink.around = Image.new("L", ink.text.size)
+    other = _shuffled(ink.characters, rng)
+    if above_and_below:
+        pitch = float(rng.uniform(1.08, 1.45)) * (box[3] - box[1]) + 1
+        for direction in (-1, 1):
+            if rng.random() < 0.7:
+                pen.write(ink.around, (x + float(rng.uniform(-1, 1)) * pen.size, baseline + direction * pitch), other)
+    if aside:
+        gap = float(rng.uniform(0.3, 0.7)) * pen.size
+        if rng.random() < 0.6:
+            pen.write(ink.around, (box[2] + gap, baseline), other[:1])
+        if rng.random() < 0.6:
+            pen.write(ink.around, (box[0] - gap - pen.length(other[-1:]), baseline), other[-1:])
+    if underline:
+        top = max(box[3], baseline) + round(float(rng.uniform(0.04, 0.15)) * pen.size) + 1
+        ImageDraw.Draw(ink.around).rectangle((box[0], top, box[2], top + max(1, round(underline)) - 1), 255)
+
+
+def _shuffled(text: str, rng: np.random.Generator) -> str:
+    letters = [character for character in text if not character.isspace()]
+    return "".join(letters[i] for i in rng.permutation(len(letters)))

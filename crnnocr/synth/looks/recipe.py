@@ -1,0 +1,227 @@
+"""What each style does to its pictures, and how often: data, which the other modules here carry out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from crnnocr.config import Style
+
+
+class Effect(NamedTuple):
+    """An effect that comes with a probability, and then with a strength between two limits."""
+
+    probability: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """The strength; 0 where the effect stays away."""
+        if rng.random() >= self.probability:
+            return 0.0
+        return float(rng.uniform(self.low, self.high))
+
+
+NEVER = Effect()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How likely and how strong each effect is. A share is of an em, the font's size, unless it says otherwise."""
+
+    em: tuple[float, float]
+    """Least and greatest size of the font in pixels, for pictures 32 pixels high: what the camera or the scanner saw of it."""
+
+    # Ink
+    spacing: Effect = NEVER
+    """Extra space between characters, a share."""
+    outline: Effect = NEVER
+    """A contour around the letters, a share."""
+    shadow: Effect = NEVER
+    """How far a drop shadow lies off, a share."""
+    underline: Effect = NEVER
+    """Thickness of a line under the text, a share."""
+    weight: Effect = NEVER
+    """Ink that spreads (above 0) or wears off (below 0), a share of a 3 × 3 filter's whole effect."""
+
+    # Shape
+    turn: Effect = NEVER
+    """Rise of the line from its start to its end, in line heights at most; short lines turn by this slope."""
+    shear: Effect = NEVER
+    """Slant, pixels along for each pixel up."""
+    perspective: Effect = NEVER
+    """By how much one end, or one edge, is smaller, a share of its length."""
+    curve: Effect = NEVER
+    """How far the middle of the baseline lies off its ends, a share of the line's height."""
+
+    # Crop
+    margin: float = 0.15
+    """Widest margin of the usual crop, a share of the ink's height."""
+    loose: Effect = NEVER
+    """Widest margin of a loose crop."""
+    cut: Effect = NEVER
+    """Pixels that an edge of the crop cuts off the line."""
+    neighbours: Effect = NEVER
+    """How much of the lines above and below shows, a share."""
+    side: Effect = NEVER
+    """How much of other words shows at the sides, a share."""
+    border: Effect = NEVER
+    """Thickness of a box's border near the edge, a share."""
+
+    # Paper and ink
+    colour: float = 0.0
+    """Probability of colours."""
+    dark: float = 0.0
+    """Probability of light ink on dark paper."""
+    paper: tuple[int, int] = (200, 255)
+    """Luminance of the lighter of paper and ink."""
+    contrast: tuple[int, int] = (100, 250)
+    """Luminance between paper and ink, as far as there is room."""
+    gradient: Effect = NEVER
+    """Change of the paper over the picture, in luminance."""
+    texture: Effect = NEVER
+    """Standard deviation of a soft texture of the paper, in luminance."""
+    photo: Effect = NEVER
+    """How much of one of trdg's photographs lies under the text, 0 to 1."""
+    ink_gradient: Effect = NEVER
+    """Change of the ink over the picture, in luminance."""
+
+    # Light and wear
+    light: Effect = NEVER
+    """Uneven light, a share of the brightness."""
+    shade: Effect = NEVER
+    """A shadow's edge across the picture, a share of the brightness."""
+    fade: Effect = NEVER
+    """Stripes in which print fades, a share of the contrast."""
+    dots: Effect = NEVER
+    """Print made of dots: pixels from dot to dot."""
+    dropout: Effect = NEVER
+    """Scan lines of a fax that are lost, a share of all."""
+    blur: Effect = NEVER
+    """Radius of a Gaussian blur, in pixels."""
+    motion: Effect = NEVER
+    """Length of a motion blur, in pixels."""
+    noise: Effect = NEVER
+    """Standard deviation of the noise, in luminance."""
+    shrink: Effect = NEVER
+    """Low resolution: height in pixels of the whole picture before it was scaled up."""
+    jpeg: Effect = NEVER
+    """Quality of a JPEG."""
+    threshold: Effect = NEVER
+    """A page in black and white: where between paper and ink the limit lies, 0 to 1."""
+
+
+RECIPES: dict[Style, Recipe] = {
+    Style.CLEAN: Recipe(
+        em=(18, 34),
+        turn=Effect(0.35, -0.25, 0.25),
+        blur=Effect(0.35, 0.3, 0.9),
+        margin=0.35,
+        dark=0.25,
+        colour=0.2,
+        paper=(190, 255),
+        contrast=(110, 255),
+    ),
+    Style.DOCUMENT: Recipe(
+        em=(18, 38),
+        spacing=Effect(0.06, 0.02, 0.12),
+        underline=Effect(0.03, 0.04, 0.07),
+        weight=Effect(0.35, -0.7, 1.0),
+        turn=Effect(0.4, -0.2, 0.2),
+        shear=Effect(0.1, -0.12, 0.12),
+        perspective=Effect(0.05, -0.06, 0.06),
+        curve=Effect(0.06, -0.15, 0.15),
+        margin=0.22,
+        loose=Effect(0.12, 0.2, 0.7),
+        cut=Effect(0.1, 0.5, 2.0),
+        neighbours=Effect(0.18, 0.04, 0.2),
+        side=Effect(0.04, 0.05, 0.25),
+        border=Effect(0.04, 0.03, 0.09),
+        colour=0.05,
+        dark=0.02,
+        paper=(190, 255),
+        contrast=(90, 255),
+        gradient=Effect(0.2, 5, 40),
+        texture=Effect(0.2, 2, 10),
+        light=Effect(0.15, 0.05, 0.3),
+        shade=Effect(0.04, 0.1, 0.35),
+        dropout=Effect(0.03, 0.02, 0.1),
+        blur=Effect(0.35, 0.3, 1.1),
+        motion=Effect(0.02, 2, 3),
+        noise=Effect(0.35, 1, 12),
+        shrink=Effect(0.1, 15, 24),
+        jpeg=Effect(0.2, 25, 90),
+        threshold=Effect(0.45, 0.3, 0.65),
+    ),
+    Style.SCENE: Recipe(
+        em=(16, 46),
+        spacing=Effect(0.15, -0.04, 0.3),
+        outline=Effect(0.12, 0.03, 0.09),
+        shadow=Effect(0.16, 0.04, 0.14),
+        underline=Effect(0.03, 0.04, 0.1),
+        weight=Effect(0.15, -0.6, 1.0),
+        turn=Effect(0.55, -0.4, 0.4),
+        shear=Effect(0.35, -0.35, 0.35),
+        perspective=Effect(0.35, -0.3, 0.3),
+        curve=Effect(0.14, -0.45, 0.45),
+        margin=0.25,
+        loose=Effect(0.15, 0.25, 0.8),
+        cut=Effect(0.15, 0.5, 2.0),
+        neighbours=Effect(0.15, 0.05, 0.3),
+        side=Effect(0.12, 0.05, 0.3),
+        border=Effect(0.08, 0.03, 0.12),
+        colour=0.85,
+        dark=0.48,
+        paper=(120, 255),
+        contrast=(75, 255),
+        gradient=Effect(0.4, 5, 60),
+        texture=Effect(0.35, 3, 22),
+        photo=Effect(0.2, 0.2, 0.9),
+        ink_gradient=Effect(0.15, 10, 60),
+        light=Effect(0.35, 0.1, 0.5),
+        shade=Effect(0.12, 0.15, 0.5),
+        blur=Effect(0.4, 0.3, 1.4),
+        motion=Effect(0.08, 2, 4),
+        noise=Effect(0.35, 2, 16),
+        shrink=Effect(0.22, 10, 20),
+        jpeg=Effect(0.5, 15, 85),
+    ),
+    Style.RECEIPT: Recipe(
+        em=(14, 32),
+        spacing=Effect(0.1, 0.02, 0.2),
+        underline=Effect(0.02, 0.04, 0.08),
+        weight=Effect(0.45, -1.0, 1.0),
+        turn=Effect(0.4, -0.25, 0.25),
+        shear=Effect(0.1, -0.12, 0.12),
+        perspective=Effect(0.08, -0.08, 0.08),
+        curve=Effect(0.1, -0.2, 0.2),
+        margin=0.3,
+        loose=Effect(0.2, 0.3, 1.0),
+        cut=Effect(0.12, 0.5, 2.0),
+        neighbours=Effect(0.2, 0.05, 0.25),
+        side=Effect(0.08, 0.05, 0.3),
+        border=Effect(0.03, 0.03, 0.08),
+        colour=0.08,
+        paper=(150, 255),
+        contrast=(45, 230),
+        gradient=Effect(0.25, 5, 50),
+        texture=Effect(0.3, 2, 12),
+        light=Effect(0.2, 0.05, 0.35),
+        shade=Effect(0.06, 0.1, 0.4),
+        fade=Effect(0.3, 0.2, 0.75),
+        dots=Effect(0.16, 2.0, 3.2),
+        dropout=Effect(0.05, 0.02, 0.12),
+        blur=Effect(0.35, 0.3, 1.2),
+        motion=Effect(0.03, 2, 3),
+        noise=Effect(0.4, 2, 18),
+        shrink=Effect(0.25, 12, 22),
+        jpeg=Effect(0.3, 20, 85),
+        threshold=Effect(0.2, 0.25, 0.6),
+    ),
+}
+"""The recipe of each style but trdg's own and `mixed`."""
+
+SHARES: dict[Style, float] = {Style.SCENE: 0.4, Style.DOCUMENT: 0.25, Style.RECEIPT: 0.22, Style.CLEAN: 0.13}
+"""How often `mixed` takes each style."""

@@ -1,0 +1,121 @@
+"""The shape of a line: turned, slanted, in perspective, bent; and the crop that is cut of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from crnnocr.synth.looks.ink import Ink
+from crnnocr.synth.looks.recipe import Recipe
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
+
+_RESAMPLING = Image.Resampling.BILINEAR
+_STRIP = 16
+"""Width of the upright strips that a bent line is made of, in pixels."""
+_LOST = 0.25
+"""A cut takes less of each character's ink than this."""
+_MAX_SLOPE = 0.12
+"""Steepest line of a short text, pixels up for each pixel along."""
+
+
+def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> None:
+    """Turn, slant, bend or skew all layers alike, and bring them to `em`, the font's size in pixels."""
+    width, height = ink.text.size
+    line = ink.em
+    # A line of any length rises by no more than a part of its height: its crop must not grow much.
+    slope = recipe.turn.draw(rng) * min(line / width, _MAX_SLOPE)
+    shear = recipe.shear.draw(rng)
+    perspective = recipe.perspective.draw(rng)
+    bend = recipe.curve.draw(rng) * line
+    if bend and width > 2 * line:
+        ink.change(lambda mask: mask.transform(mask.size, Image.Transform.MESH, _bent(mask.size, bend), _RESAMPLING))
+    factor = em / ink.em
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if slope or shear or perspective:
+        tilt = (perspective / width, 0.0) if rng.random() < 0.5 else (0.0, perspective / (2 * height))
+        coefficients = _coefficients((width, height), size, slope, shear, tilt)
+        ink.change(lambda mask: mask.transform(size, Image.Transform.PERSPECTIVE, coefficients, _RESAMPLING))
+    else:
+        ink.change(lambda mask: mask.resize(size, _RESAMPLING))
+    ink.em = em
+
+
+def _bent(size: tuple[int, int], bend: float) -> list[tuple[Box, tuple[float, ...]]]:
+    """Pillow's mesh for a line whose middle lies `bend` pixels lower than its ends (higher, below 0): a parabola."""
+    width, height = size
+    edges = [*range(0, width, _STRIP), width]
+    drops = [bend * (1 - (2 * x / width - 1) ** 2) - bend / 2 for x in edges]
+    return [
+        ((left, 0, right, height), (left, -a, left, height - a, right, height - b, right, -b))
+        for left, right, a, b in zip(edges, edges[1:], drops, drops[1:], strict=False)
+    ]
+
+
+def _coefficients(
+    source: tuple[int, int], size: tuple[int, int], slope: float, shear: float, tilt: tuple[float, float]
+) -> tuple[float, ...]:
+    """Pillow's eight numbers of a perspective transform of a canvas of size `source` to one of `size`, about their middles.
+
+    A point (x, y) of the result is taken from ((ax + by + c) / (gx + hy + 1), (dx + ey + f) / (gx + hy + 1)). `tilt` is by how
+    much the denominator changes with each pixel along and down.
+    """
+    width, height = source
+    factor = width / size[0]
+    to_middle = np.array([[factor, 0, -width / 2], [0, factor, -height / 2], [0, 0, 1.0]])
+    back = np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1.0]])
+    matrix = back @ np.array([[1, shear, 0], [slope, 1, 0], [*tilt, 1.0]]) @ to_middle
+    return tuple((matrix / matrix[2, 2]).ravel().tolist()[:8])
+
+
+def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
+    """The box that is cut out of the canvas, in pixels; None where the warped line has lost ink or a cut takes too much."""
+    inner = ink.text.getbbox()
+    if inner is None or _touches(inner, ink.text.size):
+        return None
+    left, top, right, bottom = inner
+    high = bottom - top
+    loose = recipe.loose.draw(rng)
+    widest = (loose or recipe.margin) * ink.em
+    margins = rng.uniform(0, widest, size=4)
+    if high < 0.75 * ink.em and rng.random() < 0.6:  # a low line is mostly cut to its line's height all the same
+        lacking = 0.75 * ink.em - high
+        share = float(rng.random())
+        margins[1] += lacking * share
+        margins[3] += lacking * (1 - share)
+    if ink.around is not None:
+        margins = np.minimum(margins, _shown(ink, recipe, rng))
+    box = [left - round(margins[0]), top - round(margins[1]), right + round(margins[2]), bottom + round(margins[3])]
+    if cut := recipe.cut.draw(rng):
+        side = int(rng.integers(4))
+        depth = max(1, round(cut))
+        box[side] = inner[side] + (depth if side < 2 else -depth)
+        if _loses(ink, (box[0], box[1], box[2], box[3])):
+            return None
+    return box[0], box[1], box[2], box[3]
+
+
+def _touches(box: Box, size: tuple[int, int]) -> bool:
+    return box[0] <= 0 or box[1] <= 0 or box[2] >= size[0] or box[3] >= size[1]
+
+
+def _shown(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Margins that let in what lies around by as much as the recipe shows, left, top, right, bottom."""
+    size = ink.em
+    across = float(rng.uniform(0.02, max(0.03, recipe.neighbours.high))) * size
+    along = float(rng.uniform(0.3, 0.3 + recipe.side.high)) * size
+    return np.array([along, across + 0.15 * size, along, across + 0.15 * size])
+
+
+def _loses(ink: Ink, box: Box) -> bool:
+    """Whether `box` cuts off as much as `_LOST` of a character's ink."""
+    mask = np.asarray(ink.text, dtype=np.float32)
+    kept = np.zeros_like(mask)
+    left, top, right, bottom = box
+    kept[top:bottom, left:right] = mask[top:bottom, left:right]
+    ends = np.clip(np.round(ink.ends()).astype(int), 0, mask.shape[1] - 1)
+    starts = np.unique(ends[:-1])
+    whole = np.add.reduceat(mask.sum(axis=0), starts)
+    there = np.add.reduceat(kept.sum(axis=0), starts)
+    return bool(np.any((whole > 0) & (there < (1 - _LOST) * whole)))

@@ -1,0 +1,70 @@
+"""The label files of a set: `metadata.jsonl`, and the table that another tool asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TypeAlias
+
+from crnnocr.config import LabelFormat
+from crnnocr.datasets import imagefolder, table
+from crnnocr.files import cannot_write, replacing
+
+Row: TypeAlias = dict[str, Any]
+
+
+class _Table(NamedTuple):
+    name: str
+    line: Callable[[Row], str]
+    header: str = ""
+
+
+def _csv(row: Row) -> str:
+    return table.csv_line(row["file_name"], row["text"])
+
+
+def _tsv(row: Row) -> str:
+    return table.tsv_line(row["file_name"], row["text"])
+
+
+_METADATA = _Table(imagefolder.LABEL_FILE, imagefolder.line)
+_TABLES = {
+    LabelFormat.CSV: _Table("labels.csv", _csv, table.csv_line("file_name", "text")),
+    LabelFormat.TSV: _Table("labels.tsv", _tsv),
+}
+
+
+def table_name(format: LabelFormat) -> str | None:
+    """The name of the label file that `format` adds to `metadata.jsonl`; None where it adds none."""
+    return _TABLES[format].name if format in _TABLES else None
+
+
+@contextmanager
+def opened(folder: Path, format: LabelFormat) -> Iterator[Callable[[Row], None]]:
+    """A function that writes a row to every label file of `folder`. When the block ends well they replace the earlier ones."""
+    tables = [_METADATA, _TABLES[format]] if format in _TABLES else [_METADATA]
+    with ExitStack() as stack:
+        files = [(stack.enter_context(_replacing_text(folder / one.name)), one) for one in tables]
+
+        def write(row: Row) -> None:
+            for file, one in files:
+                _write(file, one.line(row), folder / one.name)
+
+        for file, one in files:
+            _write(file, one.header, folder / one.name)
+        yield write
+
+
+@contextmanager
+def _replacing_text(path: Path) -> Iterator[IO[str]]:
+    # Line by line, so that a disk that is full by then has the labels of all but the last pictures already.
+    with replacing(path) as part, part.open("w", buffering=1, encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+def _write(file: IO[str], text: str, path: Path) -> None:
+    try:
+        file.write(text)
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -1,0 +1,135 @@
+"""A contact sheet: the first samples as they will be drawn, each with its label, number and style beneath."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from crnnocr.config import Orientation, SynthConfig
+from crnnocr.files import replacing
+from crnnocr.synth.fonts import FontFace
+from crnnocr.synth.sampler import DrawnLine, Sampler
+
+SAMPLES = 60
+"""Samples on a sheet, at most."""
+
+_WIDTH, _MARGIN = 1640, 32
+_ROOM = (_WIDTH - 2 * _MARGIN, 640)
+_COLUMNS, _GUTTER = 12, 20
+_COLUMN = (_WIDTH - 2 * _MARGIN + _GUTTER) // _COLUMNS
+_ROW_GAP = 26
+_ENLARGED_BELOW = 48
+"""Pictures less high than this, in pixels, are shown at twice their size."""
+_NARROWEST_LABEL = _COLUMN - _GUTTER
+"""Labels are not broken into lines shorter than this."""
+_PAPER, _INK, _QUIET = "#e9ecef", "#16191d", "#7b838c"
+_TITLE_SIZE, _LABEL_SIZE, _NOTE_SIZE = 22, 16, 12
+_LABEL_LINE, _NOTE_LINE = 21, 17
+
+
+def draw_sheet(sampler: Sampler, count: int) -> Image.Image:
+    """A sheet of samples 0 to `count` - 1, `SAMPLES` at most."""
+    faces = sorted(sampler.faces, key=_plainness)
+    factor = 2 if sampler.config.height < _ENLARGED_BELOW else 1
+    cells = [_Cell(index, sampler.draw(index), factor, faces) for index in range(min(count, SAMPLES))]
+    if sampler.config.orientation is Orientation.VERTICAL:
+        cells.sort(key=lambda cell: cell.height, reverse=True)  # a row is as high as its highest picture
+    rows = _packed(cells)
+    top = _MARGIN + 2 * _TITLE_SIZE
+    height = top + sum(_height(row) + _ROW_GAP for row in rows) + _MARGIN - _ROW_GAP
+    sheet = Image.new("RGB", (_WIDTH, height), _PAPER)
+    title = _title(sampler.config)
+    ImageDraw.Draw(sheet).text((_MARGIN, _MARGIN), title, _INK, _font(faces, title, faces[0], _TITLE_SIZE))
+    for row in rows:
+        left = _MARGIN
+        for cell in row:
+            cell.draw(sheet, left, top)
+            left += cell.columns * _COLUMN
+        top += _height(row) + _ROW_GAP
+    return sheet
+
+
+def save(path: Path, sampler: Sampler, count: int) -> int:
+    """Write such a sheet as a PNG file. Returns how many samples are on it."""
+    sheet = draw_sheet(sampler, count)
+    with replacing(path) as part:
+        sheet.save(part, format="PNG")
+    return min(count, SAMPLES)
+
+
+class _Cell:
+    """A sample on the sheet: the picture, beneath it the label in as many lines as it takes, and beneath that the note."""
+
+    def __init__(self, index: int, line: DrawnLine, factor: int, faces: Sequence[FontFace]) -> None:
+        self.picture = _shown(line.image, factor)
+        self.note = f"{index}  {line.style}"
+        self.font = _font(faces, line.text, line.font, _LABEL_SIZE)
+        self.note_font = _font(faces, self.note, line.font, _NOTE_SIZE)
+        self.lines = _wrapped(line.text, self.font, max(self.picture.width, _NARROWEST_LABEL))
+        width = max(self.picture.width, *(self.font.getlength(text) for text in self.lines))
+        self.columns = min(_COLUMNS, -(-round(width + _GUTTER) // _COLUMN))
+        self.height = self.picture.height + _LABEL_LINE * len(self.lines) + _NOTE_LINE
+
+    def draw(self, sheet: Image.Image, left: int, top: int) -> None:
+        sheet.paste(self.picture, (left, top))
+        pen = ImageDraw.Draw(sheet)
+        baseline = top + self.picture.height
+        for text in self.lines:
+            baseline += _LABEL_LINE
+            pen.text((left, baseline), text, _INK, self.font, anchor="ls")
+        pen.text((left, baseline + _NOTE_LINE), self.note, _QUIET, self.note_font, anchor="ls")
+
+
+def _shown(picture: Image.Image, factor: int) -> Image.Image:
+    """The picture enlarged by `factor`, unless there is no room for it, and never larger than there is room for."""
+    width, height = factor * picture.width, factor * picture.height
+    if width <= _ROOM[0] and height <= _ROOM[1]:
+        return picture.resize((width, height), Image.Resampling.NEAREST)
+    shown = picture.copy()
+    shown.thumbnail(_ROOM, Image.Resampling.LANCZOS)
+    return shown
+
+
+def _packed(cells: Sequence[_Cell]) -> list[list[_Cell]]:
+    """Rows of cells: each cell in the first row that has room for it."""
+    rows: list[list[_Cell]] = []
+    for cell in cells:
+        with_room = (row for row in rows if sum(other.columns for other in row) + cell.columns <= _COLUMNS)
+        row = next(with_room, None)
+        if row is None:
+            rows.append([cell])
+        else:
+            row.append(cell)
+    return rows
+
+
+def _height(row: Sequence[_Cell]) -> int:
+    return max(cell.height for cell in row)
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, room: int) -> list[str]:
+    """`text` in lines that fit `room`, broken at spaces, and between characters where there are none."""
+    lines = []
+    while text:
+        end = next(end for end in range(len(text), 0, -1) if end == 1 or font.getlength(text[:end]) <= room)
+        if end < len(text) and (space := text.rfind(" ", 1, end + 1)) > 0:
+            end = space
+        lines.append(text[:end])
+        text = text[end:].lstrip()
+    return lines
+
+
+def _font(faces: Sequence[FontFace], text: str, own: FontFace, size: int) -> ImageFont.FreeTypeFont:
+    """The first of `faces` that draws `text`, else its own."""
+    return next((face for face in faces if face.draws(text)), own).pillow(size)
+
+
+def _plainness(face: FontFace) -> tuple[bool, bool, int, str]:
+    """Sorts faces from those that labels are easily read in to the others."""
+    return ("Sans" not in face.family, not face.name.endswith("Regular"), len(face.family), face.family)
+
+
+def _title(config: SynthConfig) -> str:
+    return f"{', '.join(config.lang)}   {config.style}   seed {config.seed}   {config.height} px"

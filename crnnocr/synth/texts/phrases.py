@@ -1,0 +1,158 @@
+"""Kinds of text in a language: words, running text, names, numbers and what else the rules make."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+from crnnocr.config import Style
+from crnnocr.synth.languages import Language
+from crnnocr.synth.texts import names
+from crnnocr.synth.texts.chance import Chance, Weighted
+from crnnocr.synth.texts.grammar import Grammar, Maker
+from crnnocr.synth.texts.mixtures import MIXTURES
+from crnnocr.synth.texts.rules import PROSE, RULES
+from crnnocr.synth.texts.stock import Alphabet, Stock
+from crnnocr.synth.texts.usage import Usage
+
+_NATIVE = 0.3
+"""Share of the texts with digits and without Latin letters that have the language's own digits, where it has some."""
+
+_MARKS = {",": ",", ".": ".", "?": "?", "!": "!", ":": ":", ";": ";", "…": "…", "¿": "", "¡": ""}
+"""What is written for a mark of `PROSE` where the language has no other."""
+
+_MOST_SLOTS = 3
+"""Most places for words in a template of `PROSE`."""
+
+
+class Phrases:
+    """Texts of any kind in a language, of the words in `stock`."""
+
+    def __init__(self, language: Language, usage: Usage, stock: Stock) -> None:
+        self._stock = stock
+        self.glue = " " if language.script.spaced else ""
+        """What stands between two words."""
+        self._digits = str.maketrans("0123456789", usage.digits) if usage.digits else None
+        self._upper = str.maketrans(dict(usage.upper))
+        self._capitals = str.maketrans({**usage.upper, **usage.capitals})
+        makers = self._makers(language, usage, stock.alphabet)
+        rules = {**RULES, **usage.rules}
+        open_rules = {symbol: rule for symbol, rule in rules.items() if symbol not in makers}
+        self._grammar = Grammar(open_rules, makers, without=language.script.twins)
+        prose = _prose(usage, spaced=language.script.spaced)
+        few = [{t: weight for t, weight in prose.items() if _slots(t) <= most} for most in range(1, _MOST_SLOTS + 1)]
+        self._prose = [self._grammar.parsed(templates) for templates in few]
+        self._cases = {style: Weighted(mixture.cases) for style, mixture in MIXTURES.items()}
+
+    def _makers(self, language: Language, usage: Usage, alphabet: Alphabet) -> dict[str, Maker]:
+        word = self._stock.words.draw
+        things = names.pools(language.locale) if language.locale else {}
+        able = {
+            kind: tuple(filter(None, map(alphabet.spelt, pool))) for kind, pool in things.items() if kind not in usage.rules
+        }
+        return {
+            "words": _words_here,
+            "Words": _capital_words_here,
+            "word": word,
+            "Word": lambda chance: self.capital(word(chance)),
+            "WORD": lambda chance: self.upper(word(chance)),
+            "latin": partial(_one_of, names.latin()),
+            "LATIN": lambda chance: chance.pick(names.latin()).upper(),
+            **{kind: partial(_one_of, pool) for kind, pool in able.items() if pool},
+        }
+
+    def make(self, kind: str, style: Style, chance: Chance, count: int = 1) -> str:
+        """A text of a kind; words and running text are of `count` words."""
+        text = self._made(kind, chance, count)
+        if self._digits and chance.random() < _NATIVE and not any("A" <= c <= "z" for c in text):
+            text = text.translate(self._digits)
+        return self._cased(text, self._cases[style].draw(chance), chance)
+
+    def _made(self, kind: str, chance: Chance, count: int) -> str:
+        if kind == "words":
+            return self.words(count, chance)
+        if kind == "prose":
+            return self._running(count, chance)
+        if kind == "string":
+            alphabet = self._stock.alphabet
+            return alphabet.string(chance.between(2, 9), chance, alphabet.bases if chance.random() < 0.5 else alphabet.signs)
+        if kind == "glyph":
+            return self._stock.alphabet.string(chance.between(1, 2), chance, self._stock.alphabet.signs)
+        return self._grammar.make(kind, chance)
+
+    def words(self, count: int, chance: Chance) -> str:
+        """So many words, with no mark between them."""
+        draw = self._stock.words.draw
+        return self.glue.join([draw(chance) for _ in range(count)])
+
+    def _running(self, count: int, chance: Chance) -> str:
+        """Running text with `count` words at its templates' places for words."""
+        parts = self._prose[min(count, _MOST_SLOTS) - 1].draw(chance)
+        slots = sum(part is _words_here or part is _capital_words_here for part in parts)
+        cuts = sorted(chance.between(0, count - slots) for _ in range(slots - 1))
+        shares = [1 + end - start for start, end in pairwise([0, *cuts, count - slots])]
+        texts = []
+        for part in parts:
+            if part is _words_here:
+                texts.append(self.words(shares.pop(), chance))
+            elif part is _capital_words_here:
+                texts.append(self.capital(self.words(shares.pop(), chance)))
+            else:
+                texts.append(part if isinstance(part, str) else part(chance))
+        return "".join(texts)
+
+    def upper(self, text: str) -> str:
+        """`text` in capitals, as the language writes them."""
+        return text.translate(self._capitals).upper()
+
+    def capital(self, text: str) -> str:
+        """`text` with its first letter in upper case."""
+        return text[:1].translate(self._upper).upper() + text[1:]
+
+    def _cased(self, text: str, case: str, chance: Chance) -> str:
+        if case == "asis":
+            return text
+        if case == "upper":
+            cased = self.upper(text)
+        elif case == "lower":
+            cased = text.lower()
+        elif case == "title":
+            cased = " ".join(map(self.capital, text.split(" ")))
+        else:
+            cased = "".join([c.upper() if chance.random() < 0.5 else c.lower() for c in text])
+        return cased if self._stock.alphabet.spells(cased) else text
+
+
+def _words_here(chance: Chance) -> str:
+    raise AssertionError("a place for words, which running text fills")
+
+
+def _capital_words_here(chance: Chance) -> str:
+    raise AssertionError("a place for words, which running text fills")
+
+
+def _one_of(pool: tuple[str, ...], chance: Chance) -> str:
+    """One of the pool, with other digits in place of its own; zeros stay, for they often lead."""
+    text = chance.pick(pool)
+    if text.isalpha():
+        return text
+    return "".join([chr(ord(c) - int(c) + chance.between(1, 9)) if c.isdecimal() and int(c) else c for c in text])
+
+
+def _slots(template: str) -> int:
+    return template.count("{words}") + template.count("{Words}")
+
+
+def _prose(usage: Usage, *, spaced: bool) -> dict[str, float]:
+    """The templates of `PROSE` as a language writes them."""
+    templates: dict[str, float] = {}
+    for template, weight in PROSE.items():
+        for mark, default in _MARKS.items():
+            template = template.replace(f"{{{mark}}}", usage.marks.get(mark, default))
+        if not spaced:
+            template = template.replace(" ", usage.marks.get(" ", ""))
+        for quotes in usage.quotes if "“" in template else ("“”",):
+            half = len(quotes) // 2
+            quoted = template.replace("“", quotes[:half]).replace("”", quotes[half:])
+            templates[quoted] = templates.get(quoted, 0) + weight / len(usage.quotes if "“" in template else "1")
+    return templates

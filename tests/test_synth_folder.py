@@ -1,0 +1,839 @@
+"""A folder of drawn pictures is never left in disorder: not by workers, kills, full disks, or other pictures in it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+from crnnocr.config import LabelFormat, Orientation, Style, SynthConfig
+from crnnocr.datasets import imagefolder
+from crnnocr.datasets.detect import load_dataset
+from crnnocr.errors import CrnnocrError, DataError, UsageError
+from crnnocr.files import exclusive
+from crnnocr.synth import trdg_adapter
+from crnnocr.synth.sampler import DrawnLine, Sampler
+from crnnocr.synth.sets import manifest, workers
+from crnnocr.synth.sets.folder import draw
+from crnnocr.synth.sets.histogram import Histogram
+from crnnocr.synth.sets.preview import draw_sheet
+from crnnocr.synth.sets.workers import Job
+
+LINES = (
+    "eins",
+    "Größe 12,50",
+    'ein "Wort"',
+    "a, b",
+    "naïve (x)",
+    "#7 100 %",
+    "drei vier fünf",
+    "x\\y/z",
+    "'s ist",
+    "Zoë & Co.",
+)
+TABLES = {LabelFormat.CSV: "labels.csv", LabelFormat.TSV: "labels.tsv"}
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals, locks and limits of POSIX")
+
+RunCli = Callable[..., Result]
+RunProcess = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> SynthConfig:
+    """Clean pictures of ten lines in two fonts: quick to set up and to draw."""
+    folder = tmp_path_factory.mktemp("plain")
+    lines_of(folder / "lines.txt", *LINES)
+    (folder / "fonts").mkdir()
+    for path in trdg_adapter.font_files("en"):
+        if path.name in ("Roboto-Regular.ttf", "OpenSans-Italic.ttf"):
+            shutil.copy(path, folder / "fonts")
+    return SynthConfig(style=Style.CLEAN, text=str(folder / "lines.txt"), fonts=str(folder / "fonts"))
+
+
+@pytest.fixture
+def options(plain: SynthConfig) -> list[str]:
+    """The options of the command that stand for `plain`."""
+    return ["--style", "clean", "--text", str(plain.text), "--fonts", str(plain.fonts)]
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `crnnocr ARGUMENTS` in a process group of its own, which is ended with the test."""
+    processes: list[subprocess.Popen[str]] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child does not inherit this, but would "ignore"
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "crnnocr", *map(str, arguments)]
+        processes.append(subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True))
+        return processes[-1]
+
+    yield start
+    signal.signal(signal.SIGINT, before)
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def lines_of(path: Path, *lines: str) -> str:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return str(path)
+
+
+def drawn(folder: Path, count: int, config: SynthConfig, *, force: bool = False, workers: int | None = None) -> int:
+    """How many pictures were drawn."""
+    return len(list(draw(folder, config, count, force, workers)))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def names(numbers: Iterable[int]) -> list[str]:
+    return [f"{number:06d}.png" for number in numbers]
+
+
+def rows(folder: Path) -> list[tuple[str, str]]:
+    return [(row["file_name"], row["text"]) for _, row in imagefolder.rows(folder / "metadata.jsonl")]
+
+
+def assert_whole(folder: Path, count: int) -> None:
+    """The folder holds the first `count` pictures, a label for each, and nothing half-written."""
+    assert sorted(path.name for path in folder.iterdir()) == [*names(range(count)), "metadata.jsonl", "synth.json"]
+    dataset = load_dataset(folder)
+    assert [sample.path.name for sample in dataset.samples] == names(range(count))
+    assert not dataset.faults
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, index: int, error: BaseException) -> None:
+    whole = Sampler.draw
+
+    def failing(self: Sampler, asked: int) -> DrawnLine:
+        if asked == index:
+            raise error
+        return whole(self, asked)
+
+    monkeypatch.setattr(Sampler, "draw", failing)
+
+
+# What a set is
+
+
+def test_a_set_has_exactly_count_pictures_and_a_row_for_each(tmp_path: Path, plain: SynthConfig) -> None:
+    assert list(draw(tmp_path / "data", plain, 5)) == [1, 2, 3, 4, 5]
+    assert_whole(tmp_path / "data", 5)
+    sampler = Sampler(plain)
+    assert rows(tmp_path / "data") == [(name, sampler.text(index)) for index, name in enumerate(names(range(5)))]
+
+
+def test_a_row_says_what_the_sampler_drew(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 3, plain)
+    sampler = Sampler(plain)
+    for index, (name, text) in enumerate(rows(tmp_path / "data")):
+        line = sampler.draw(index)
+        with Image.open(tmp_path / "data" / name) as picture:
+            assert np.array_equal(np.asarray(picture), np.asarray(line.image))
+        assert line.text == text
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, plain: SynthConfig) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        drawn(tmp_path / name, 4, replace(plain, seed=seed))
+    a, b, c = (contents(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a.keys() == c.keys()
+    assert all(a[name] != c[name] for name in a if name != "metadata.jsonl")
+
+
+def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path, plain: SynthConfig) -> None:
+    for count in (1, 2, 3):
+        assert list(draw(tmp_path / str(count), plain, 30, workers=count)) == list(range(1, 31))
+    one, two, three = (contents(tmp_path / str(count)) for count in (1, 2, 3))
+    assert one == two == three
+
+
+def test_a_small_set_is_drawn_in_this_process_and_a_large_one_by_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "cores", lambda: 8)
+    assert workers.team_size(None, bytes(100)) == 1
+    assert workers.team_size(None, bytes(2000)) == 5  # 400 pictures take as long as a process to start
+    assert workers.team_size(None, bytes(100_000)) == 8
+    assert workers.team_size(None, b"\1" * 500_000 + bytes(10)) == 8  # their texts are to be made again
+    assert workers.team_size(3, bytes(2)) == 2
+    assert workers.team_size(3, b"\1" * 9) == 1
+
+
+@pytest.mark.parametrize(("count", "workers", "named"), [(0, None, "--count"), (1, 0, "--workers")])
+def test_none_of_something_is_refused(count: int, workers: int | None, named: str, tmp_path: Path, plain: SynthConfig) -> None:
+    with pytest.raises(UsageError, match=f"{named} must be at least 1"):
+        drawn(tmp_path / "data", count, plain, workers=workers)
+    assert not (tmp_path / "data").exists()
+
+
+def test_nothing_is_printed(tmp_path: Path, plain: SynthConfig, capfd: pytest.CaptureFixture[str]) -> None:
+    drawn(tmp_path / "data", 10, plain, workers=2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_drawing_needs_neither_opencv_nor_requests_nor_torch(tmp_path: Path, run_process: RunProcess) -> None:
+    script = (
+        "import sys; from pathlib import Path; from crnnocr.config import SynthConfig\n"
+        "from crnnocr.synth.sets.folder import draw\n"
+        f"assert list(draw(Path({str(tmp_path / 'data')!r}), SynthConfig(), 2)) == [1, 2]\n"
+        "assert not {'cv2', 'requests', 'tensorflow', 'torch', 'trdg'} & set(sys.modules)"
+    )
+    done = run_process("-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_memory_does_not_grow_with_the_set(tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_picture(job: Job, sampler: Sampler, index: int, there: bool) -> str:
+        return "a text of thirty characters ..."
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        assert sum(1 for _ in draw(tmp_path / str(count), plain, count, workers=1)) == count
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    monkeypatch.setattr(workers, "draw_picture", no_picture)
+    peak(10)
+    assert peak(33_000) - peak(3_000) < 500_000  # 30,000 texts alone would take 2.4 MB, their names 2.0 MB
+
+
+# The same call again, and others
+
+
+def test_the_same_call_again_draws_nothing_and_changes_nothing(tmp_path: Path, plain: SynthConfig) -> None:
+    assert drawn(tmp_path / "data", 4, plain) == 4
+    before = contents(tmp_path / "data")
+    assert drawn(tmp_path / "data", 4, plain) == 0
+    assert contents(tmp_path / "data") == before
+
+
+def test_lost_pictures_and_labels_are_made_again(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 4, plain)
+    before = contents(tmp_path / "data")
+    (tmp_path / "data" / "000001.png").unlink()
+    (tmp_path / "data" / "metadata.jsonl").unlink()
+    assert drawn(tmp_path / "data", 4, plain) == 1
+    assert contents(tmp_path / "data") == before
+
+
+def test_a_larger_count_extends_the_set_as_if_drawn_at_once(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 2, plain)
+    before = {name: (tmp_path / "data" / name).stat().st_mtime_ns for name in names(range(2))}
+    assert list(draw(tmp_path / "data", plain, 5)) == [3, 4, 5]
+    assert {name: (tmp_path / "data" / name).stat().st_mtime_ns for name in before} == before
+    drawn(tmp_path / "at once", 5, plain)
+    assert contents(tmp_path / "data") == contents(tmp_path / "at once")
+
+
+def test_a_smaller_count_is_refused(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 4, plain)
+    before = contents(tmp_path / "data")
+    with pytest.raises(UsageError, match="holds 4 pictures of this set already: ask for --count 4 or more"):
+        drawn(tmp_path / "data", 3, plain)
+    assert contents(tmp_path / "data") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"seed": 1}, "--seed 0, not 1"),
+        ({"lang": ("en", "de")}, "--lang en, not en,de"),
+        ({"height": 48}, "--height 32, not 48"),
+        ({"style": Style.TRDG}, "--style clean, not trdg"),
+        ({"orientation": Orientation.VERTICAL}, "--orientation horizontal, not vertical"),
+        ({"words": (2, 3), "seed": 5}, "--seed 0, not 5; --words unset, not 2-3"),
+        ({"charset": "ba"}, "--charset unset, not ab"),
+    ],
+)
+def test_other_options_are_refused_with_the_difference(change: dict[str, object], difference: str, plain: SynthConfig) -> None:
+    faces = Sampler(plain).faces
+    other = replace(plain, **change)  # type: ignore[arg-type]
+    assert manifest.difference(manifest.of(plain, faces), manifest.of(other, faces)) == f"it was drawn with {difference}"
+
+
+def test_a_set_with_other_options_is_left_alone(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 1, plain)
+    before = contents(tmp_path / "data")
+    with pytest.raises(UsageError, match=r"is not empty \(it was drawn with --seed 0, not 1\): name another folder.*--force"):
+        drawn(tmp_path / "data", 2, replace(plain, seed=1))
+    assert contents(tmp_path / "data") == before
+
+
+def test_other_lines_in_the_text_file_and_other_fonts_are_other_options(tmp_path: Path, plain: SynthConfig) -> None:
+    assert plain.fonts is not None
+    shutil.copytree(plain.fonts, tmp_path / "fonts")
+    config = replace(plain, text=lines_of(tmp_path / "lines.txt", *LINES), fonts=str(tmp_path / "fonts"))
+    drawn(tmp_path / "data", 1, config)
+    lines_of(tmp_path / "lines.txt", *LINES, "mehr")
+    with pytest.raises(UsageError, match="it was drawn with another --text file"):
+        drawn(tmp_path / "data", 1, config)
+    lines_of(tmp_path / "lines.txt", *LINES)
+    (tmp_path / "fonts/Roboto-Regular.ttf").unlink()
+    with pytest.raises(UsageError, match=r"it was drawn with other fonts \(2 files, not 1\)"):
+        drawn(tmp_path / "data", 1, config)
+
+
+def test_where_the_text_file_and_the_fonts_lie_does_not_matter(tmp_path: Path, plain: SynthConfig) -> None:
+    assert plain.fonts is not None
+    shutil.copytree(plain.fonts, tmp_path / "elsewhere")
+    drawn(tmp_path / "data", 2, plain)
+    moved = replace(plain, text=lines_of(tmp_path / "moved.txt", *LINES), fonts=str(tmp_path / "elsewhere"))
+    assert drawn(tmp_path / "data", 3, moved) == 1
+    assert str(plain.fonts) not in (tmp_path / "data/synth.json").read_text()
+
+
+def test_another_environment_is_refused_with_the_difference(
+    tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn(tmp_path / "data", 1, plain)
+    monkeypatch.setattr(manifest, "version", lambda package: "1.2.3" if package == "pillow" else version(package))
+    with pytest.raises(UsageError, match=rf"it was drawn with pillow {re.escape(version('pillow'))}, not 1\.2\.3\)"):
+        drawn(tmp_path / "data", 1, plain)
+
+
+def test_the_manifest_names_all_that_pictures_depend_on(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 1, plain)
+    written = json.loads((tmp_path / "data/synth.json").read_text(encoding="utf-8"))
+    assert written["count"] == 1
+    assert written["options"]["lang"] == ["en"]
+    libraries = {"crnnocr", "trdg", "pillow", "freetype", "raqm", "harfbuzz", "fribidi", "libjpeg", "zlib", "numpy", "unicode"}
+    assert libraries | {"wordfreq", "faker", "fonttools", "fonts"} == set(written["environment"])
+
+
+def test_a_damaged_manifest_is_an_error_that_names_it(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 1, plain)
+    (tmp_path / "data/synth.json").write_text("{")
+    with pytest.raises(DataError, match=r"synth\.json is damaged: name another folder"):
+        drawn(tmp_path / "data", 1, plain)
+
+
+def test_force_draws_the_set_anew_with_other_options(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 4, plain)
+    assert drawn(tmp_path / "data", 2, replace(plain, seed=1), force=True) == 2
+    drawn(tmp_path / "fresh", 2, replace(plain, seed=1))
+    assert contents(tmp_path / "data") == contents(tmp_path / "fresh")
+
+
+@posix_only
+def test_two_at_a_time_in_one_folder_are_refused(tmp_path: Path, plain: SynthConfig) -> None:
+    with exclusive(tmp_path / "data"), pytest.raises(UsageError, match=r"another process is writing to .*data: wait"):
+        drawn(tmp_path / "data", 1, plain)
+    assert drawn(tmp_path / "data", 1, plain) == 1
+
+
+# Pictures of others
+
+
+def foreign_folder(folder: Path, name: str = "mine.png") -> Path:
+    """Somebody's own labelled picture."""
+    folder.mkdir()
+    Image.new("L", (9, 9), 7).save(folder / name)
+    (folder / "metadata.jsonl").write_text(json.dumps({"file_name": name, "text": "mein", "by": "hand"}) + "\n")
+    return folder
+
+
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = foreign_folder(tmp_path / "data")
+    before = contents(folder)
+    with pytest.raises(UsageError, match=r"is not empty \(it holds metadata\.jsonl\).*--force"):
+        drawn(folder, 2, plain)
+    assert contents(folder) == before
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, plain: SynthConfig) -> None:
+    (tmp_path / "data").write_text("x")
+    with pytest.raises(UsageError, match="data is a file: name a folder"):
+        drawn(tmp_path / "data", 2, plain, force=True)
+
+
+def test_force_mixes_into_a_foreign_folder_and_keeps_its_labels(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = foreign_folder(tmp_path / "data")
+    picture, label = (folder / "mine.png").read_bytes(), (folder / "metadata.jsonl").read_text()
+    assert drawn(folder, 2, plain, force=True) == 2
+    assert [name for name, _ in rows(folder)] == ["mine.png", *names(range(2))]
+    assert (folder / "mine.png").read_bytes() == picture
+    assert (folder / "metadata.jsonl").read_text().startswith(label)
+
+
+def test_force_takes_over_foreign_labels_of_another_format(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = foreign_folder(tmp_path / "data")
+    (folder / "metadata.jsonl").unlink()
+    (folder / "mine.gt.txt").write_text("mein")
+    drawn(folder, 2, plain, force=True)
+    assert rows(folder)[0] == ("mine.png", "mein")
+    assert len(load_dataset(folder).samples) == 3
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("count", [2, 3])
+def test_foreign_labels_outlast_the_call_that_completes_or_extends(
+    count: int, force: bool, tmp_path: Path, plain: SynthConfig
+) -> None:
+    folder = foreign_folder(tmp_path / "data")
+    drawn(folder, 2, plain, force=True)
+    drawn(folder, count, plain, force=force)
+    assert [name for name, _ in rows(folder)] == ["mine.png", *names(range(count))]
+
+
+def test_foreign_labels_outlast_a_set_with_other_options(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = foreign_folder(tmp_path / "data")
+    drawn(folder, 3, plain, force=True)
+    drawn(folder, 2, replace(plain, seed=1), force=True)
+    assert [name for name, _ in rows(folder)] == ["mine.png", *names(range(2))]
+
+
+def test_a_foreign_picture_with_a_number_for_a_name_is_never_deleted(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = foreign_folder(tmp_path / "data", "123456.png")
+    picture = (folder / "123456.png").read_bytes()
+    drawn(folder, 2, plain, force=True)
+    drawn(folder, 2, replace(plain, seed=1), force=True)
+    assert contents(folder).get("123456.png") == picture
+    assert rows(folder)[0] == ("123456.png", "mein")
+    assert drawn(folder, 3, replace(plain, seed=1), force=True) == 1  # it does not count as drawn
+
+
+def test_a_foreign_file_is_never_overwritten(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = foreign_folder(tmp_path / "data", "000001.png")
+    (folder / "labels.csv").write_text("mine")
+    (folder / "000000.gt.txt").write_text("mine")
+    before = contents(folder)
+    for format, count, name in ((LabelFormat.IMAGEFOLDER, 2, "000001.png"), (LabelFormat.CSV, 1, "labels.csv")):
+        with pytest.raises(UsageError, match=f"{re.escape(name)} is not of this set"):
+            list(draw(folder, plain, count, force=True, format=format))
+    with pytest.raises(UsageError, match=r"000000\.gt\.txt is not of this set"):
+        list(draw(folder, plain, 1, force=True, format=LabelFormat.GT_TXT))
+    assert contents(folder) == before
+
+
+# Labels for other tools
+
+
+def read_back(folder: Path, format: LabelFormat) -> list[tuple[str, str]]:
+    """What a tool reads that knows this format alone."""
+    if format is not LabelFormat.IMAGEFOLDER:
+        (folder / "metadata.jsonl").unlink()
+    (folder / "synth.json").unlink()
+    dataset = load_dataset(folder)
+    assert not dataset.faults
+    return [(sample.path.name, sample.text) for sample in dataset.samples]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("format", list(LabelFormat))
+def test_every_format_is_read_back_as_it_was_drawn(
+    format: LabelFormat, workers: int, tmp_path: Path, plain: SynthConfig
+) -> None:
+    list(draw(tmp_path / "data", plain, 12, workers=workers, format=format))
+    together = [(sample.path.name, sample.text) for sample in load_dataset(tmp_path / "data").samples]
+    sampler = Sampler(plain)
+    assert together == [(name, sampler.text(index)) for index, name in enumerate(names(range(12)))]
+    assert read_back(tmp_path / "data", format) == together
+
+
+@pytest.mark.parametrize(("format", "name"), TABLES.items())
+def test_a_table_named_by_itself_is_read_too(format: LabelFormat, name: str, tmp_path: Path, plain: SynthConfig) -> None:
+    list(draw(tmp_path / "data", plain, 12, format=format))
+    assert [s.text for s in load_dataset(tmp_path / "data" / name).samples] == [text for _, text in rows(tmp_path / "data")]
+
+
+def test_the_labels_are_those_of_the_last_call(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = tmp_path / "data"
+    for format in (LabelFormat.GT_TXT, LabelFormat.CSV, LabelFormat.TSV, LabelFormat.GT_TXT, LabelFormat.IMAGEFOLDER):
+        list(draw(folder, plain, 3, format=format))
+        extra = set(contents(folder)) - {*names(range(3)), "metadata.jsonl", "synth.json"}
+        sidecars = {f"{index:06d}.gt.txt" for index in range(3)} if format is LabelFormat.GT_TXT else set()
+        assert extra == sidecars | ({TABLES[format]} if format in TABLES else set())
+
+
+def test_rows_of_others_are_in_the_table_too(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = foreign_folder(tmp_path / "data")
+    list(draw(folder, plain, 2, force=True, format=LabelFormat.CSV))
+    assert [sample.path.name for sample in load_dataset(folder / "labels.csv").samples] == ["mine.png", *names(range(2))]
+
+
+# Interruptions
+
+
+def test_a_set_that_is_not_drawn_to_its_end_is_whole_and_can_be_completed(tmp_path: Path, plain: SynthConfig) -> None:
+    drawing = draw(tmp_path / "data", plain, 5)
+    assert [next(drawing), next(drawing)] == [1, 2]
+    drawing.close()
+    assert_whole(tmp_path / "data", 2)
+    assert drawn(tmp_path / "data", 5, plain) == 3
+    drawn(tmp_path / "at once", 5, plain)
+    assert contents(tmp_path / "data") == contents(tmp_path / "at once")
+
+
+def test_workers_finish_what_they_have_begun(tmp_path: Path, plain: SynthConfig) -> None:
+    drawing = draw(tmp_path / "data", plain, 1000, workers=2)
+    next(drawing)
+    drawing.close()
+    count = len(list(tmp_path.glob("data/*.png")))
+    assert 1 <= count < 100
+    assert_whole(tmp_path / "data", count)
+
+
+def test_an_interrupted_set_is_whole_and_can_be_completed(
+    tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fail_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            drawn(tmp_path / "data", 5, plain)
+    assert_whole(tmp_path / "data", 3)
+    assert drawn(tmp_path / "data", 5, plain) == 2
+    drawn(tmp_path / "at once", 5, plain)
+    assert contents(tmp_path / "data") == contents(tmp_path / "at once")
+
+
+def test_an_interruption_while_a_lost_picture_is_redrawn_keeps_the_labels_of_the_others(
+    tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn(tmp_path / "data", 4, plain)
+    (tmp_path / "data" / "000001.png").unlink()
+    fail_at(monkeypatch, 1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        drawn(tmp_path / "data", 4, plain)
+    assert [name for name, _ in rows(tmp_path / "data")] == names([0, 2, 3])
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("send", "ending", "code", "last_words"),
+    [
+        ("killpg", signal.SIGINT, 130, "interrupted: what is drawn is kept, and the same command completes it\n"),
+        ("kill", signal.SIGINT, 130, "interrupted: what is drawn is kept, and the same command completes it\n"),
+        ("killpg", signal.SIGTERM, 143, ""),
+    ],
+)
+def test_an_interrupted_command_leaves_a_valid_set(
+    send: str,
+    ending: signal.Signals,
+    code: int,
+    last_words: str,
+    tmp_path: Path,
+    options: list[str],
+    started: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = started("synth", tmp_path / "data", "--count", 100_000, "--workers", 2, *options)
+    wait_for(lambda: len(list(tmp_path.glob("data/*.png"))) >= 20)
+    getattr(os, send)(process.pid, ending)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (code, last_words)
+    assert_whole(tmp_path / "data", len(list(tmp_path.glob("data/*.png"))))
+
+
+def processes_of(group: int) -> list[int]:
+    """The processes of a group that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(process_group) == group and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("moment", np.random.default_rng(0).integers(0, 200, size=4).tolist())
+def test_a_set_killed_at_any_moment_is_completed_to_the_same_bytes(
+    moment: int, tmp_path: Path, plain: SynthConfig, options: list[str], started: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = started("synth", tmp_path / "data", "--count", 250, "--workers", 2, *options)
+    wait_for(lambda: len(list(tmp_path.glob("data/*.png"))) >= moment)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not processes_of(process.pid), seconds=5)
+    drawn(tmp_path / "data", 250, plain)
+    drawn(tmp_path / "at once", 250, plain)
+    assert contents(tmp_path / "data") == contents(tmp_path / "at once")
+
+
+@posix_only
+def test_a_kill_leaves_no_label_for_another_picture(
+    tmp_path: Path, plain: SynthConfig, options: list[str], started: Callable[..., subprocess.Popen[str]]
+) -> None:
+    drawn(tmp_path / "data", 8, replace(plain, seed=1))
+    process = started("synth", tmp_path / "data", "--count", 100_000, "--workers", 1, "--force", *options)
+    wait_for(lambda: len(list(tmp_path.glob("data/*.png"))) >= 12)
+    process.kill()
+    process.wait()
+    assert (tmp_path / "data/metadata.jsonl").read_text() == ""
+    count = len(list(tmp_path.glob("data/*.png"))) + 1
+    drawn(tmp_path / "data", count, plain)
+    drawn(tmp_path / "at once", count, plain)
+    assert contents(tmp_path / "data") == contents(tmp_path / "at once")
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path, plain: SynthConfig) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in (".synth.json.1.part", ".000001.png.23.part", ".000001.gt.txt.23.part", ".labels.csv.1.part"):
+        (folder / name).write_bytes(b"half")
+    drawn(folder, 2, plain)
+    assert_whole(folder, 2)
+    (folder / ".mine.txt.7.part").write_bytes(b"somebody's own")
+    drawn(folder, 2, plain)
+    assert (folder / ".mine.txt.7.part").exists()
+
+
+def test_a_kill_before_any_label_is_written_loses_no_label_of_others(
+    tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = foreign_folder(tmp_path / "data")
+    (folder / "metadata.jsonl").rename(folder / "mine.jsonl")
+    (folder / "mine.csv").write_text("file_name,text\nmine.png,mein\n")
+
+    def killed(*arguments: object) -> NoReturn:
+        raise MemoryError  # stands for a kill: what follows is not done
+
+    with monkeypatch.context() as patch:
+        patch.setattr("crnnocr.synth.sets.folder.label_files.opened", killed)
+        with pytest.raises(MemoryError):
+            list(draw(folder, plain, 2, force=True, format=LabelFormat.GT_TXT))
+    list(draw(folder, plain, 2, force=True, format=LabelFormat.GT_TXT))
+    assert [name for name, _ in rows(folder)] == ["mine.png", *names(range(2))]
+
+
+@posix_only
+def test_a_killed_worker_is_one_error_and_the_set_can_be_completed(tmp_path: Path, plain: SynthConfig) -> None:
+    drawing = draw(tmp_path / "data", plain, 1000, workers=2)
+    next(drawing)
+    victim = multiprocessing.active_children()[0]
+    os.kill(victim.pid or 0, signal.SIGKILL)
+    with pytest.raises(CrnnocrError, match=r"a worker process was killed \(SIGKILL\).* take fewer --workers"):
+        list(drawing)
+    assert not multiprocessing.active_children()
+    there = sorted(path.name for path in tmp_path.glob("data/*.png"))
+    assert [name for name, _ in rows(tmp_path / "data")] == there
+    count = int(there[-1][:6]) + 5
+    drawn(tmp_path / "data", count, plain)
+    assert_whole(tmp_path / "data", count)
+
+
+def test_an_error_in_a_worker_is_raised_here(tmp_path: Path, plain: SynthConfig) -> None:
+    config = replace(plain, text=lines_of(tmp_path / "lines.txt", "snow \u2603 man"))
+    with pytest.raises(DataError, match=r"U\+2603 SNOWMAN"):
+        drawn(tmp_path / "data", 20, config, workers=2)
+
+
+def test_a_text_that_cannot_be_drawn_keeps_what_was_drawn_before(tmp_path: Path, plain: SynthConfig) -> None:
+    config = replace(plain, text=lines_of(tmp_path / "lines.txt", "eins", "snow \u2603 man"))
+    with pytest.raises(DataError, match=r"U\+2603 SNOWMAN\).* in 'snow . man'") as caught:
+        drawn(tmp_path / "data", 2, config)
+    assert "U+0073" not in str(caught.value)  # the s before it can be drawn
+    assert rows(tmp_path / "data") == [("000000.png", "eins")]
+
+
+def test_a_script_without_a_guard_ends_with_an_error_that_says_so(
+    tmp_path: Path, plain: SynthConfig, run_process: RunProcess
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\nfrom crnnocr.config import SynthConfig\nfrom crnnocr.synth.sets.folder import draw\n"
+        f"config = SynthConfig(text={plain.text!r}, fonts={plain.fonts!r}, style='clean')\n"
+        f"list(draw(Path({str(tmp_path / 'data')!r}), config, 20, workers=2))\n"
+    )
+    done = run_process(script)
+    assert done.returncode == 1
+    assert 'a script keeps its calls under `if __name__ == "__main__"`' in done.stderr
+
+
+# Disks that are full or not ours
+
+
+def test_a_full_disk_is_one_error_that_names_the_file(
+    tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Path] = []
+    whole = Image.Image.save
+
+    def until_full(self: Image.Image, path: Path, format: str) -> None:
+        if len(saved) == 2:
+            path.write_bytes(b"half a picture")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(self, path, format)
+        saved.append(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", until_full)
+        with pytest.raises(CrnnocrError, match=r"cannot write .*000002\.png: No space left on device \(make room"):
+            drawn(tmp_path / "data", 4, plain)
+    assert_whole(tmp_path / "data", 2)
+    assert drawn(tmp_path / "data", 4, plain) == 2
+
+
+def test_where_the_labels_find_no_room_either_the_first_error_is_raised(
+    tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target.name in ("000003.png", "metadata.jsonl"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(source))
+        replaced(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(CrnnocrError, match=r"cannot write .*000003\.png: No space left"):
+            drawn(tmp_path / "data", 5, plain)
+    assert drawn(tmp_path / "data", 5, plain) == 2
+    assert_whole(tmp_path / "data", 5)
+
+
+@posix_only
+@pytest.mark.parametrize("workers", [1, 2])
+def test_pictures_over_the_limit_of_the_shell_are_one_error(
+    workers: int, tmp_path: Path, plain: SynthConfig, options: list[str]
+) -> None:
+    command = f"ulimit -f 1; exec {sys.executable} -m crnnocr synth data --count 40 --height 200 --workers {workers} "
+    done = subprocess.run(
+        ["bash", "-c", command + " ".join(options)],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: cannot write data/0000\d\d\.png: File too large \(raise the limit .*\)\n", done.stderr)
+    drawn(tmp_path / "data", 40, replace(plain, height=200))
+    assert_whole(tmp_path / "data", 40)
+
+
+def test_a_folder_that_cannot_be_written_is_one_error_that_names_the_file(
+    tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(self: Path, *arguments: object, **options: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "write_text", read_only)
+    with pytest.raises(CrnnocrError, match=r"cannot write .*synth\.json: Permission denied \(write somewhere else"):
+        drawn(tmp_path / "data", 1, plain)
+    assert not list((tmp_path / "data").iterdir())
+
+
+# The command
+
+
+def test_a_preview_is_one_picture_and_nothing_else(tmp_path: Path, options: list[str], run_cli: RunCli) -> None:
+    sheet = tmp_path / "sheet.png"
+    result = run_cli("synth", tmp_path / "data", "--preview", sheet, "--json", *options)
+    assert json.loads(result.stdout) == {"preview": str(sheet), "samples": 60}
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+    with Image.open(sheet) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+    assert run_cli("synth", "--preview", tmp_path / "sheet.jpg").exit_code == 2
+
+
+@pytest.mark.parametrize("orientation", list(Orientation))
+def test_a_sheet_shows_every_picture_whole(orientation: Orientation, plain: SynthConfig) -> None:
+    sampler = Sampler(replace(plain, orientation=orientation))
+    sheet = np.asarray(draw_sheet(sampler, 7).convert("L"))
+    for index in range(7):
+        picture = sampler.draw(index).image.convert("L")
+        assert contains(sheet, np.asarray(picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)))
+
+
+def contains(
+    sheet: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], part: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> bool:
+    """Whether `part` is somewhere in `sheet`, pixel by pixel."""
+    height, width = part.shape
+    fitting = sheet[: sheet.shape[0] - height + 1, : sheet.shape[1] - width + 1] == part[0, 0]
+    fitting &= sheet[height - 1 :, width - 1 :] == part[-1, -1]
+    return any(np.array_equal(sheet[y : y + height, x : x + width], part) for y, x in np.argwhere(fitting))
+
+
+def test_a_dry_run_says_what_would_be_drawn_and_writes_nothing(tmp_path: Path, options: list[str], run_cli: RunCli) -> None:
+    result = run_cli("synth", tmp_path / "data", "--count", 500, "--dry-run", *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "500 pictures would be drawn, 0 are there" in result.stdout
+    assert "fonts: 2 files, 2 faces of 2 families: Open Sans, Roboto" in result.stdout
+    plan = json.loads(run_cli("synth", tmp_path / "data", "--count", 500, "--dry-run", "--json", *options).stdout)
+    assert (plan["count"], plan["there"], plan["fonts"], len(plan["texts"])) == (500, 0, 2, 12)
+    assert set(plan["texts"]) <= set(LINES)
+    assert plan["seconds"] > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_knows_what_is_there_and_what_would_be_refused(
+    tmp_path: Path, plain: SynthConfig, options: list[str], run_cli: RunCli
+) -> None:
+    drawn(tmp_path / "data", 3, plain)
+    before = contents(tmp_path / "data")
+    plan = json.loads(run_cli("synth", tmp_path / "data", "--count", 20, "--dry-run", "--json", *options).stdout)
+    size = sum(len(data) for name, data in before.items() if name.endswith(".png")) / 3
+    assert plan["there"] == 3
+    assert 20 * size / 3 < plan["bytes"] < 20 * size * 3
+    refused = run_cli("synth", tmp_path / "data", "--seed", 1, "--dry-run", *options)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "--seed 0, not 1" in refused.stderr
+    assert contents(tmp_path / "data") == before
+
+
+def test_the_summary_counts_the_characters_of_the_whole_set(tmp_path: Path, options: list[str], run_cli: RunCli) -> None:
+    run_cli("synth", tmp_path / "data", "--count", 10, *options)
+    result = run_cli("synth", tmp_path / "data", "--count", 30, "--json", *options)
+    summary = json.loads(result.stdout)
+    texts = [text for _, text in rows(tmp_path / "data")]
+    counted = {character: count for character, count in summary["characters"].items() if count}
+    assert counted == {character: "".join(texts).count(character) for character in set("".join(texts))}
+    assert (summary["count"], summary["drawn"], summary["fonts"]) == (30, 20, 2)
+    assert summary["mean_length"] == round(sum(map(len, texts)) / 30, 2)
+    assert summary["bytes"] == sum(path.stat().st_size for path in tmp_path.glob("data/*.png"))
+    assert "30 pictures, 20 of them drawn in" in result.stderr
+    assert "all there already" in run_cli("synth", tmp_path / "data", "--count", 30, *options).stderr
+
+
+def test_a_histogram_says_which_characters_are_rare() -> None:
+    histogram = Histogram.of(iter(["aab 1", "é!a"] * 5), charset="abcx\u0301")
+    assert histogram.mean_length == 4
+    assert histogram.counts == {"a": 15, " ": 5, "!": 5, "1": 5, "b": 5, "é": 5, "c": 0, "x": 0, "\u0301": 0}
+    assert histogram.lines(whole=False) == [
+        "9 characters in the charset: letters 62.5%, spaces 12.5%, punctuation 12.5%, digits 12.5%, marks 0.0%",
+        "rarest: ◌\u0301 0, x 0, c 0, é 5, b 5, 1 5, ! 5, space 5, a 15",
+        "8 of them occur fewer than 10 times",
+    ]
+
+
+def test_options_are_taken_as_typed(tmp_path: Path, run_cli: RunCli) -> None:
+    characters = tmp_path / "characters.txt"
+    characters.write_text("\ufeffab c\r\nß\n", encoding="utf-8")
+    typed = ("--lang", "en, de", "--lang", "fr,en", "--words", "2", "--chars", "4-12", "--charset", characters)
+    said = run_cli("synth", tmp_path / "data", "--count", 0, "--verbose", *typed).stderr
+    assert "lang=('en', 'de', 'fr')" in said
+    assert "words=(2, 2), chars=(4, 12)" in said
+    assert "charset='ab cß'" in said
+    assert "charset='xyz'" in run_cli("synth", tmp_path / "data", "--count", 0, "--verbose", "--charset", "xyz").stderr
