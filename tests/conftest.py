@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from crnnocr.cli import app
-from crnnocr.config import PRESETS, AugmentConfig, Conv, ModelConfig, Pool, SynthConfig, TrainConfig
+from crnnocr.config import PRESETS, AugmentConfig, Conv, ModelConfig, Pool, Style, SynthConfig, TrainConfig
 from crnnocr.model import store
 
 # Networks this small are faster on one thread, in this process and in those that tests start.
@@ -58,11 +58,11 @@ def by_heart() -> TrainConfig:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 40 drawn pictures of one English word each. Not to be written to."""
+    """A folder of 40 pictures in trdg's style of one English word each. Not to be written to."""
     from crnnocr.synth.sets.folder import draw
 
     folder = tmp_path_factory.mktemp("tiny") / "data"
-    assert list(draw(folder, SynthConfig(words=(1, 1)), 40))[-1] == 40
+    assert list(draw(folder, SynthConfig(style=Style.TRDG, words=(1, 1)), 40))[-1] == 40
     return folder
 
 
@@ -78,15 +78,18 @@ def tiny_model(
     from crnnocr.model import checkpoint
     from crnnocr.model.checkpoint import Card
     from crnnocr.model.crnn import CRNN
+    from crnnocr.training.batching import repeated
     from crnnocr.training.examples import read_examples
     from crnnocr.training.loop import train
+    from crnnocr.training.schedule import Budget
 
     samples = load_dataset(tiny_data).samples
     charset = Charset.from_texts(sample.text for sample in samples)
     examples, _ = read_examples(samples[:8], charset, tiny_shape)
     torch.manual_seed(0)
     card, model = Card("tiny", charset, tiny_shape), CRNN(tiny_shape, charset.classes)
-    for _ in train(model, card, examples, [], by_heart, torch.device("cpu")):
+    batches = repeated(examples, by_heart.batch_size, by_heart.seed)
+    for _ in train(model, card, batches, [], by_heart, Budget(by_heart, len(examples)), torch.device("cpu")):
         pass
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     checkpoint.save(path, replace(card, training={"steps": 130}), model, [example.content_id for example in examples])

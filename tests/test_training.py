@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,8 +25,9 @@ from crnnocr.evaluation import unseen
 from crnnocr.metrics import Scorer
 from crnnocr.model import checkpoint, store
 from crnnocr.recognizer import Recognizer
-from crnnocr.training.batching import epoch_batches
-from crnnocr.training.loop import Progress, ctc_loss, train
+from crnnocr.training.batching import Batch, epoch_batches, repeated, streamed
+from crnnocr.training.examples import Example
+from crnnocr.training.loop import Progress, Trained, ctc_loss, train
 from crnnocr.training.run import Finished, Prepared, prepare, run
 from crnnocr.training.schedule import Budget, Pace, Schedule, epochs_for
 from crnnocr.training.validation import Validation, Validator
@@ -54,9 +55,14 @@ def picture(path: Path, width: int, text: str) -> Sample:
     return Sample(path, text)
 
 
+def events_of(prepared: Prepared, config: TrainConfig) -> Iterator[Progress | Validation | Trained]:
+    batches = repeated(prepared.examples, config.batch_size, config.seed)
+    budget = Budget(config, len(prepared.examples))
+    return train(prepared.model, prepared.card, batches, prepared.held_out, config, budget, CPU)
+
+
 def losses(prepared: Prepared, config: TrainConfig) -> list[float]:
-    events = train(prepared.model, prepared.card, prepared.examples, prepared.held_out, config, CPU)
-    return [event.loss for event in events if isinstance(event, Progress)]
+    return [event.loss for event in events_of(prepared, config) if isinstance(event, Progress)]
 
 
 # The schedule
@@ -112,12 +118,31 @@ def test_a_budget_of_epochs_is_counted_in_steps() -> None:
     assert budget.now(4) == 4
 
 
-def test_a_budget_of_minutes_is_counted_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(monotonic=lambda: 1000.0)
-    monkeypatch.setattr("crnnocr.training.schedule.time", clock)
+def test_a_budget_of_minutes_is_counted_in_seconds_of_its_clock_from_its_start() -> None:
+    clock = iter([1000.0, 1000.0, 1030.0, 1130.0])
+    budget = Budget(TrainConfig(minutes=2), pictures=33, clock=lambda: next(clock))
+    assert budget.total == 120
+    assert [budget.now(step) for step in (0, 7, 8)] == [0, 30, 130]  # whatever the steps
+
+
+def test_by_default_the_clock_is_that_on_the_wall() -> None:
     budget = Budget(TrainConfig(minutes=2), pictures=33)
-    clock.monotonic = lambda: 1030.0
-    assert (budget.total, budget.now(7)) == (120, 30)
+    before = time.monotonic()
+    time.sleep(0.05)
+    assert budget.seconds >= time.monotonic() - before - 0.01 >= 0.04
+
+
+def test_a_training_of_minutes_ends_by_its_clock(tiny_data: Path, tiny_preset: str) -> None:
+    config = TrainConfig(preset=tiny_preset, minutes=1, batch_size=4)
+    prepared = prepare(first(tiny_data, 8), config, "x")
+    clock = itertools.count(0, 5)  # five seconds pass with each look at it
+    batches = repeated(prepared.examples, config.batch_size, config.seed)
+    budget = Budget(config, len(prepared.examples), clock=lambda: float(next(clock)))
+    *_, progress, trained = train(prepared.model, prepared.card, batches, [], config, budget, CPU)
+    assert isinstance(progress, Progress)
+    assert isinstance(trained, Trained)
+    assert (progress.done, progress.seconds_left) == (1, 0)
+    assert 1 <= trained.step <= 12  # a look or more a step in 60 seconds; by the wall it would be thousands
 
 
 def test_a_pace_is_that_of_the_last_reports() -> None:
@@ -172,6 +197,59 @@ def test_batches_hold_like_widths() -> None:
     as_they_come = [list(range(501))[i : i + 16] for i in range(0, 501, 16)]
     # Pools of 12 batches of uniform widths leave about a twelfth of the padding; half is far from both.
     assert padding(epoch_batches(WIDTHS, 16, seed=0, epoch=0)) < padding(as_they_come) / 2
+
+
+def lines(widths: Sequence[int]) -> list[Example]:
+    """Blank lines, each of them named with its number."""
+    return [Example(np.zeros((2, width), np.uint8), str(number), (), number) for number, width in enumerate(widths)]
+
+
+def ids_of(batches: Iterable[Batch]) -> list[list[int]]:
+    return [[example.content_id for example in batch] for _, batch in batches]
+
+
+def test_repeated_batches_are_the_epochs_one_after_the_other() -> None:
+    batches = list(itertools.islice(repeated(lines(WIDTHS[:40]), 16, seed=3), 6))
+    assert [epoch for epoch, _ in batches] == [1, 1, 1, 2, 2, 2]  # 40 pictures are batches of 16, 16 and 8
+    expected = [batch for epoch in (0, 1) for batch in epoch_batches(WIDTHS[:40], 16, 3, epoch)]
+    assert ids_of(batches) == expected
+
+
+def test_a_stream_is_taken_whole_and_in_one_epoch() -> None:
+    pool = 16 * 12  # twelve batches
+    batches = list(itertools.islice(streamed(lines(WIDTHS), 16, seed=0), 24))
+    assert {epoch for epoch, _ in batches} == {1}
+    assert {len(batch) for _, batch in batches} == {16}
+    assert sorted(itertools.chain(*ids_of(batches[:12]))) == list(range(pool))
+    assert sorted(itertools.chain(*ids_of(batches[12:]))) == list(range(pool, 2 * pool))
+
+
+def test_a_stream_is_read_no_further_than_a_pool_ahead() -> None:
+    taken = 0
+
+    def endless() -> Iterator[Example]:
+        nonlocal taken
+        for example in itertools.cycle(lines(WIDTHS)):
+            taken += 1
+            yield example
+
+    batches = streamed(endless(), 4, seed=0)
+    assert taken == 0
+    next(batches)
+    assert taken == 4 * 12
+    assert len(list(itertools.islice(batches, 12))) == 12
+    assert taken == 2 * 4 * 12
+
+
+def test_batches_of_a_stream_hold_like_widths_in_an_order_of_the_seed() -> None:
+    once, again, other = (ids_of(itertools.islice(streamed(lines(WIDTHS), 16, seed), 24)) for seed in (1, 1, 2))
+    assert once == again != other
+    # Within pools as within an epoch: sorting them leaves about a twelfth of the padding.
+    assert padding(once) < padding([list(range(i, i + 16)) for i in range(0, 24 * 16, 16)]) / 2
+
+
+def test_a_stream_that_ends_ends_its_batches() -> None:
+    assert sorted(itertools.chain(*ids_of(streamed(lines(WIDTHS[:50]), 16, seed=0)))) == list(range(50))
 
 
 # What is set aside
@@ -347,8 +425,7 @@ def test_going_on_from_a_model_begins_with_its_loss(
 def test_only_annealed_weights_are_kept(tiny_data: Path, tiny_preset: str, by_heart: TrainConfig) -> None:
     config = replace(by_heart, preset=tiny_preset, epochs=40, validations=8, held_out=0.3)
     prepared = prepare(first(tiny_data, 16), config, "x")
-    events = train(prepared.model, prepared.card, prepared.examples, prepared.held_out, config, CPU)
-    validations = [event for event in events if isinstance(event, Validation)]
+    validations = [event for event in events_of(prepared, config) if isinstance(event, Validation)]
     last_step = validations[-1].step
     # The learning rate is down to a fifth of its highest in the last fifth of the decay.
     annealed_from = last_step * (1 - config.decay_share / 5)
@@ -367,7 +444,7 @@ def test_a_plateau_starts_the_decay_and_the_training_ends_annealed_and_early(
     monkeypatch.setattr(Validator, "_read", lambda self, examples: (steady.summary(), (("abcd", "abcx"),)))
     config = replace(by_heart, preset=tiny_preset, epochs=200, validations=40, patience=3, held_out=0.3, decay_share=0.5)
     prepared = prepare(first(tiny_data, 16), config, "x")
-    events = list(train(prepared.model, prepared.card, prepared.examples, prepared.held_out, config, CPU))
+    events = list(events_of(prepared, config))
     validations = [event for event in events if isinstance(event, Validation)]
     steps = prepared.epochs * -(-len(prepared.examples) // config.batch_size)
     # The first is the best so far, three more bring nothing: the decay starts at 4 of 40 parts and takes as long again.

@@ -28,10 +28,12 @@ def repeated(examples: Sequence[Example], batch_size: int, seed: int) -> Iterato
 
 
 def streamed(examples: Iterable[Example], batch_size: int, seed: int) -> Iterator[Batch]:
-    """Batches of `examples`, which have no end, in one epoch; a pool of them is held at a time."""
+    """Batches of `examples`, as a rule without end, in one epoch; a pool of them is held at a time."""
     stream = iter(examples)
     for pool in count():
         drawn = list(islice(stream, batch_size * _BATCHES_A_POOL))
+        if not drawn:
+            return
         widths = [example.line.shape[1] for example in drawn]
         for batch in epoch_batches(widths, batch_size, seed, pool):
             yield 1, [drawn[i] for i in batch]

@@ -119,12 +119,13 @@ class Ink:
         self.outline = self.outline and how(self.outline)
         self.shadow = self.shadow and how(self.shadow)
 
-    def ends(self) -> list[float]:
-        """Where the label begins and each of its characters ends, along the line in pixels, by their advances."""
+    def shares(self) -> list[float]:
+        """Where each character begins, by the advances: 0 at the line's start, 1 would be its end; evenly where letters hang
+        together, which may also run the other way."""
+        if _is_joined(self.characters):
+            return [index / len(self.characters) for index in range(len(self.characters))]
         advances = np.array([self.pen.length(character) for character in self.characters])
-        stretch = self.pen.length(self.characters) / max(float(advances.sum()), 1e-6)
-        scale = self.em / self.pen.size
-        return [scale * (self.start[0] + end * stretch) for end in (0.0, *np.cumsum(advances).tolist())]
+        return [0.0, *(np.cumsum(advances)[:-1] / max(float(advances.sum()), 1e-6)).tolist()]
 
 
 def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: Recipe, rng: np.random.Generator) -> Ink:

@@ -10,7 +10,7 @@ from PIL import Image
 
 _LEAST_CORRELATION = 0.55
 """Between ink and picture, in each part of the line."""
-_LEAST_CONTRAST = 26.0
+_LEAST_CONTRAST = 28.0
 """Between paper and ink in each part of the line, in grey levels."""
 _LEAST_EM = 10 / 32
 """The font's size as a share of the picture's height."""

@@ -23,8 +23,9 @@ Filling: TypeAlias = Fill | Image.Image
 
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
-_DRAWN = (20, 34)
-"""Sizes that fonts are loaded at, in pixels for pictures 32 high; ink is scaled from them, for loading takes long."""
+_DRAWN = 30
+"""Size that fonts are loaded at, in pixels for pictures 32 high, about that of the text in the end: loading takes long, and
+ink can be scaled."""
 
 _LOWEST = 12 / 32
 """Height of a crop before it is brought to the picture's, as a share of that."""
@@ -48,9 +49,9 @@ def draw(
         The picture; None where ink was lost that no crop cut on purpose, or where it can hardly be read.
     """
     em = float(np.exp(rng.uniform(*np.log(recipe.em)))) * height / 32
-    drawn = round(_DRAWN[em > _DRAWN[0] * 1.2 * height / 32] * height / 32)
-    ink = inks.draw(text, face, drawn, tag, upright, recipe, rng)
-    shape.warp(ink, em, recipe, rng)
+    ink = inks.draw(text, face, round(_DRAWN * height / 32), tag, upright, recipe, rng)
+    if not shape.warp(ink, em, recipe, rng):
+        return None
     box = shape.crop(ink, recipe, rng)
     if box is None or box[3] - box[1] < _LOWEST * height:
         return None

@@ -14,14 +14,19 @@ Box = tuple[int, int, int, int]
 _RESAMPLING = Image.Resampling.BILINEAR
 _STRIP = 16
 """Width of the upright strips that a bent line is made of, in pixels."""
-_LOST = 0.25
-"""A cut takes less of each character's ink than this."""
+_LOST = 0.15
+"""A cut takes less of each character's ink than this, as far as can be told; less than a quarter in truth."""
 _MAX_SLOPE = 0.12
 """Steepest line of a short text, pixels up for each pixel along."""
 
 
-def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> None:
-    """Turn, slant, bend or skew all layers alike, and bring them to `em`, the font's size in pixels."""
+def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> bool:
+    """Turn, slant, bend or skew all layers alike, and bring them to `em`, the font's size in pixels.
+
+    Returns whether the canvas still holds all of the text.
+    """
+    if _leaves_canvas(ink):
+        return False
     width, height = ink.text.size
     line = ink.em
     # A line of any length rises by no more than a part of its height: its crop must not grow much.
@@ -31,6 +36,8 @@ def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> None:
     bend = recipe.curve.draw(rng) * line
     if bend and width > 2 * line:
         ink.change(lambda mask: mask.transform(mask.size, Image.Transform.MESH, _bent(mask.size, bend), _RESAMPLING))
+        if _leaves_canvas(ink):
+            return False
     factor = em / ink.em
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     if slope or shear or perspective:
@@ -40,6 +47,13 @@ def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> None:
     else:
         ink.change(lambda mask: mask.resize(size, _RESAMPLING))
     ink.em = em
+    return not _leaves_canvas(ink)
+
+
+def _leaves_canvas(ink: Ink) -> bool:
+    """Whether ink reaches the canvas' edge, and may go on past it, or there is none."""
+    box, size = ink.text.getbbox(), ink.text.size
+    return box is None or box[0] <= 0 or box[1] <= 0 or box[2] >= size[0] or box[3] >= size[1]
 
 
 def _bent(size: tuple[int, int], bend: float) -> list[tuple[Box, tuple[float, ...]]]:
@@ -70,10 +84,9 @@ def _coefficients(
 
 
 def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
-    """The box that is cut out of the canvas, in pixels; None where the warped line has lost ink or a cut takes too much."""
+    """The box that is cut out of the canvas, in pixels; None where a cut takes too much of a character."""
     inner = ink.text.getbbox()
-    if inner is None or _touches(inner, ink.text.size):
-        return None
+    assert inner is not None  # there is ink, or `warp` has said so
     left, top, right, bottom = inner
     high = bottom - top
     loose = recipe.loose.draw(rng)
@@ -91,13 +104,9 @@ def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
         side = int(rng.integers(4))
         depth = max(1, round(cut))
         box[side] = inner[side] + (depth if side < 2 else -depth)
-        if _loses(ink, (box[0], box[1], box[2], box[3])):
+        if _loses(ink, inner, (box[0], box[1], box[2], box[3])):
             return None
     return box[0], box[1], box[2], box[3]
-
-
-def _touches(box: Box, size: tuple[int, int]) -> bool:
-    return box[0] <= 0 or box[1] <= 0 or box[2] >= size[0] or box[3] >= size[1]
 
 
 def _shown(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -108,14 +117,16 @@ def _shown(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> np.ndarray[tup
     return np.array([along, across + 0.15 * size, along, across + 0.15 * size])
 
 
-def _loses(ink: Ink, box: Box) -> bool:
-    """Whether `box` cuts off as much as `_LOST` of a character's ink."""
+def _loses(ink: Ink, inner: Box, box: Box) -> bool:
+    """Whether `box` cuts off as much as `_LOST` of a character's ink; `inner` is the box of all ink.
+
+    Where a character begins and ends in the warped line is taken from its share of the line's advance.
+    """
     mask = np.asarray(ink.text, dtype=np.float32)
     kept = np.zeros_like(mask)
     left, top, right, bottom = box
     kept[top:bottom, left:right] = mask[top:bottom, left:right]
-    ends = np.clip(np.round(ink.ends()).astype(int), 0, mask.shape[1] - 1)
-    starts = np.unique(ends[:-1])
+    starts = np.unique(np.round(inner[0] + np.array(ink.shares()) * (inner[2] - inner[0])).astype(int))
     whole = np.add.reduceat(mask.sum(axis=0), starts)
     there = np.add.reduceat(kept.sum(axis=0), starts)
     return bool(np.any((whole > 0) & (there < (1 - _LOST) * whole)))

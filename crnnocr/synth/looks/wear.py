@@ -15,13 +15,16 @@ _FULL_WEIGHT = 28
 """Pixels an em from which on ink spreads or wears off by a whole pixel."""
 _UPSCALING = (*[Image.Resampling.BILINEAR] * 4, *[Image.Resampling.BICUBIC] * 4, Image.Resampling.NEAREST)
 """How low resolution is brought back, each as likely."""
+_HEAVY = 0.42
+"""Density from which on letters are so heavy that spreading ink would fill them."""
 _KERNEL = 5
 """Sides of the motion blur's kernel, the largest that Pillow has, in pixels."""
 
 
 def wear_ink(mask: Image.Image, em: float, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
     """Ink that has spread or worn off, that fades in stripes, or that was printed in dots; `em` is the font's size."""
-    if weight := recipe.weight.draw(rng) * min(1.0, em / _FULL_WEIGHT):
+    weight = recipe.weight.draw(rng) * min(1.0, em / _FULL_WEIGHT)
+    if weight < 0 or (weight > 0 and _density(mask) < _HEAVY):
         spread = mask.filter(ImageFilter.MaxFilter(3) if weight > 0 else ImageFilter.MinFilter(3))
         mask = Image.blend(mask, spread, min(1.0, abs(weight)))
     fade, pitch = recipe.fade.draw(rng), recipe.dots.draw(rng)
@@ -33,6 +36,11 @@ def wear_ink(mask: Image.Image, em: float, recipe: Recipe, rng: np.random.Genera
     if pitch:
         cover *= _dots(mask.size, pitch)
     return Image.fromarray((np.asarray(mask) * cover).astype(np.uint8))
+
+
+def _density(mask: Image.Image) -> float:
+    """Share of the text's box that is ink."""
+    return float(np.asarray(mask.crop(mask.getbbox())).mean()) / 255
 
 
 def _stripes(size: tuple[int, int], depth: float, rng: np.random.Generator) -> Field:
