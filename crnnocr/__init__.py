@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crnnocr.charset import Charset as Charset
     from crnnocr.config import DecodeConfig as DecodeConfig
+    from crnnocr.config import Style as Style
+    from crnnocr.config import SynthConfig as SynthConfig
     from crnnocr.errors import CrnnocrError as CrnnocrError
     from crnnocr.recognizer import Prediction as Prediction
     from crnnocr.recognizer import Recognizer as Recognizer
+    from crnnocr.synth.sampler import Sampler as Sampler
 
 __version__ = "0.1.0"
 
@@ -20,9 +23,22 @@ _HOMES = {
     "DecodeConfig": "crnnocr.config",
     "Prediction": "crnnocr.recognizer",
     "Recognizer": "crnnocr.recognizer",
+    "Sampler": "crnnocr.synth.sampler",
+    "Style": "crnnocr.config",
+    "SynthConfig": "crnnocr.config",
 }
 
-__all__ = ["Charset", "CrnnocrError", "DecodeConfig", "Prediction", "Recognizer", "__version__"]
+__all__ = [
+    "Charset",
+    "CrnnocrError",
+    "DecodeConfig",
+    "Prediction",
+    "Recognizer",
+    "Sampler",
+    "Style",
+    "SynthConfig",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

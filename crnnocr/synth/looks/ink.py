@@ -121,7 +121,8 @@ class Ink:
 
     def shares(self) -> list[float]:
         """Where each character begins, by the advances: 0 at the line's start, 1 would be its end; evenly where letters hang
-        together, which may also run the other way."""
+        together, which may also run the other way.
+        """
         if _is_joined(self.characters):
             return [index / len(self.characters) for index in range(len(self.characters))]
         advances = np.array([self.pen.length(character) for character in self.characters])

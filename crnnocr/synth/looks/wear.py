@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from crnnocr.synth.looks import paper
@@ -55,9 +57,14 @@ def _stripes(size: tuple[int, int], depth: float, rng: np.random.Generator) -> F
 
 def _dots(size: tuple[int, int], pitch: float) -> Field:
     """The pins of a dot-matrix printer: full in the middle of a dot and none between dots."""
-    x = 0.5 + 0.5 * np.cos(2 * np.pi * np.arange(size[0], dtype=np.float32) / pitch)
-    y = 0.5 + 0.5 * np.cos(2 * np.pi * np.arange(size[1], dtype=np.float32) / pitch)
+    x, y = (_smooth(np.abs(2 * (np.arange(length) / pitch % 1) - 1)) for length in size)
     return np.asarray(np.clip(1.5 * np.sqrt(x * y[:, None]), 0.1, 1), np.float32)
+
+
+def _smooth(values: NDArray[Any]) -> NDArray[Any]:
+    """A step from 0 to 1 that begins and ends gently (Hermite's), by operations that give the same bits on every processor."""
+    values = np.clip(values, 0, 1)
+    return np.asarray(values * values * (3 - 2 * values))
 
 
 def light(picture: Image.Image, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
@@ -67,8 +74,8 @@ def light(picture: Image.Image, recipe: Recipe, rng: np.random.Generator) -> Ima
         return picture
     brightness = 1 - strength * (0.5 + paper.slope(picture.size, rng))
     if depth:
-        edge = 20 * (paper.slope(picture.size, rng) - float(rng.uniform(-0.4, 0.4)))
-        brightness = brightness * (1 - depth / (1 + np.exp(-edge)))
+        edge = 5 * (paper.slope(picture.size, rng) - float(rng.uniform(-0.4, 0.4)))
+        brightness = brightness * (1 - depth * _smooth(edge + 0.5))
     values = np.asarray(picture, np.float32)
     return paper.to_image(values.reshape(*brightness.shape, -1) * brightness[:, :, None])
 

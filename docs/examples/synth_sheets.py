@@ -1,0 +1,51 @@
+"""Draw the sheets of docs/synth.md into docs/images, as `crnnocr synth --preview` draws them, in fewer colours.
+
+Word lists hold words that are rude: read every text before another seed or count is taken.
+"""
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from crnnocr.config import Orientation, Style, SynthConfig
+from crnnocr.synth.sampler import Sampler
+from crnnocr.synth.sets.preview import draw_sheet
+
+FOLDER = Path(__file__).parents[1] / "images"
+STYLE_BYTES, SCRIPT_BYTES = 200_000, 150_000
+STYLES = {
+    "trdg": (SynthConfig(style=Style.TRDG, seed=2), 18),
+    "clean": (SynthConfig(style=Style.CLEAN, seed=11), 30),
+    "document": (SynthConfig(style=Style.DOCUMENT, seed=1), 24),
+    "scene": (SynthConfig(style=Style.SCENE, seed=2), 36),
+    "receipt": (SynthConfig(style=Style.RECEIPT, seed=2), 24),
+    "mixed": (SynthConfig(seed=10), 30),
+}
+SCRIPTS = {
+    "latin": (SynthConfig(lang=("de", "fr", "es", "pt", "it", "pl", "cs", "sv", "tr", "vi"), seed=3), 24),
+    "cyrillic": (SynthConfig(lang=("ru", "uk", "bg", "mk"), seed=3), 24),
+    "greek": (SynthConfig(lang=("el",), seed=2), 24),
+    "zh": (SynthConfig(lang=("zh",), seed=2), 24),
+    "ja": (SynthConfig(lang=("ja",), seed=10), 24),
+    "ar": (SynthConfig(lang=("ar",), seed=10), 23),
+    "others": (SynthConfig(lang=("ko", "he", "hi", "th", "bn", "ta", "fa", "ur"), seed=2), 24),
+    "vertical": (SynthConfig(lang=("ja",), orientation=Orientation.VERTICAL, seed=5), 22),
+}
+
+
+def small(sheet: Image.Image, most: int) -> bytes:
+    """`sheet` as a PNG file of `most` bytes at most, in as many colours as that leaves room for."""
+    for colours in (256, 192, 128, 96, 64, 48, 32):
+        file = io.BytesIO()
+        sheet.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        if file.tell() <= most:
+            return file.getvalue()
+    raise ValueError(f"the sheet takes more than {most} bytes: draw fewer samples")
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for sheets, most in ((STYLES, STYLE_BYTES), (SCRIPTS, SCRIPT_BYTES)):
+        for name, (config, count) in sheets.items():
+            (FOLDER / f"synth-{name}.png").write_bytes(small(draw_sheet(Sampler(config), count), most))
