@@ -9,7 +9,7 @@ PACKAGE_VENV := build/package-venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup demo test lint types layers unit package help-pages clean
+.PHONY: setup demo test lint types layers unit package help-pages sheets clean
 
 setup: $(VENV)/.ready
 
@@ -53,6 +53,10 @@ package: setup
 # docs/commands.md, from the commands' own help.
 help-pages: setup
 	$(BIN)/python docs/examples/help_pages.py
+
+# docs/images, the sheets of docs/synth.md.
+sheets: setup
+	$(BIN)/python docs/examples/synth_sheets.py
 
 clean:
 	rm -rf build dist demo $(VENV)

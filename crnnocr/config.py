@@ -270,6 +270,8 @@ class SynthConfig:
             raise UsageError("--charset needs at least one character that is no space")
         if not 16 <= self.height <= 512:
             raise UsageError("--height must lie between 16 and 512 pixels")
+        if self.style is Style.TRDG and self.orientation is Orientation.VERTICAL:
+            raise UsageError("--style trdg draws horizontal lines only: choose another style for --orientation vertical")
 
 
 @dataclass(frozen=True)

@@ -643,13 +643,13 @@ def test_a_killed_worker_is_one_error_and_the_set_can_be_completed(tmp_path: Pat
 
 
 def test_an_error_in_a_worker_is_raised_here(tmp_path: Path, plain: SynthConfig) -> None:
-    config = replace(plain, text=lines_of(tmp_path / "lines.txt", "snow \u2603 man"))
+    config = replace(plain, text=lines_of(tmp_path / "lines.txt", "not \U00012345 drawn"))
     with pytest.raises(DataError, match=r"U\+2603 SNOWMAN"):
         drawn(tmp_path / "data", 20, config, workers=2)
 
 
 def test_a_text_that_cannot_be_drawn_keeps_what_was_drawn_before(tmp_path: Path, plain: SynthConfig) -> None:
-    config = replace(plain, text=lines_of(tmp_path / "lines.txt", "eins", "snow \u2603 man"))
+    config = replace(plain, text=lines_of(tmp_path / "lines.txt", "eins", "not \U00012345 drawn"))
     with pytest.raises(DataError, match=r"U\+2603 SNOWMAN\).* in 'snow . man'") as caught:
         drawn(tmp_path / "data", 2, config)
     assert "U+0073" not in str(caught.value)  # the s before it can be drawn
@@ -837,3 +837,16 @@ def test_options_are_taken_as_typed(tmp_path: Path, run_cli: RunCli) -> None:
     assert "words=(2, 2), chars=(4, 12)" in said
     assert "charset='ab cß'" in said
     assert "charset='xyz'" in run_cli("synth", tmp_path / "data", "--count", 0, "--verbose", "--charset", "xyz").stderr
+
+
+def test_a_set_of_which_no_picture_could_be_drawn_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("not \U00012345 drawn\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"U\+12345"):
+        drawn(tmp_path / "data", 2, SynthConfig(text=str(tmp_path / "lines.txt"), style=Style.CLEAN))
+    assert not list((tmp_path / "data").glob("*.png"))
+    assert drawn(tmp_path / "data", 2, SynthConfig(style=Style.TRDG)) == 2
+    (tmp_path / "data" / "000000.png").unlink()
+    (tmp_path / "data" / "000001.png").unlink()
+    (tmp_path / "data" / "notes.txt").touch()
+    with pytest.raises(UsageError, match="is not empty"):
+        drawn(tmp_path / "data", 2, SynthConfig(style=Style.CLEAN))

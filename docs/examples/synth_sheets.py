@@ -25,7 +25,7 @@ STYLES = {
 SCRIPTS = {
     "latin": (SynthConfig(lang=("de", "fr", "es", "pt", "it", "pl", "cs", "sv", "tr", "vi"), seed=3), 24),
     "cyrillic": (SynthConfig(lang=("ru", "uk", "bg", "mk"), seed=3), 24),
-    "greek": (SynthConfig(lang=("el",), seed=2), 24),
+    "greek": (SynthConfig(lang=("el",), seed=3), 20),
     "zh": (SynthConfig(lang=("zh",), seed=2), 24),
     "ja": (SynthConfig(lang=("ja",), seed=10), 24),
     "ar": (SynthConfig(lang=("ar",), seed=10), 23),

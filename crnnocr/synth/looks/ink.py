@@ -14,6 +14,13 @@ from crnnocr.synth.looks.recipe import Recipe
 
 _ROOM = 0.6
 """Around the line, in ems."""
+_LOWEST_LINE = 0.75
+"""Height in ems that a line is taken for at least, however low its ink: neighbours would else look like a part of it."""
+_WIDE = 0.45
+"""Width in ems of a letter of which a crop shows no more than a part."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
 
 
 @dataclass(frozen=True)
@@ -158,29 +165,45 @@ def _is_joined(text: str) -> bool:
 
 def _print_around(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> None:
     """Print neighbouring lines, other words at the sides, or an underline; a crop will show little of them."""
-    pen, (x, baseline) = ink.pen, ink.start
-    box = ink.text.getbbox()
-    underline = recipe.underline.draw(rng) * pen.size
+    underline = recipe.underline.draw(rng) * ink.pen.size
     above_and_below = rng.random() < recipe.neighbours.probability
     aside = rng.random() < recipe.side.probability
+    box = ink.text.getbbox()
     if box is None or not (underline or above_and_below or aside):
         return
-    ink.around = Image.new("L", ink.text.size)
+    ink.around = around = Image.new("L", ink.text.size)
     other = _shuffled(ink.characters, rng)
     if above_and_below:
-        pitch = float(rng.uniform(1.08, 1.45)) * (box[3] - box[1]) + 1
-        for direction in (-1, 1):
-            if rng.random() < 0.7:
-                pen.write(ink.around, (x + float(rng.uniform(-1, 1)) * pen.size, baseline + direction * pitch), other)
+        _print_lines(around, other, ink, box, rng)
     if aside:
-        gap = float(rng.uniform(0.3, 0.7)) * pen.size
-        if rng.random() < 0.6:
-            pen.write(ink.around, (box[2] + gap, baseline), other[:1])
-        if rng.random() < 0.6:
-            pen.write(ink.around, (box[0] - gap - pen.length(other[-1:]), baseline), other[-1:])
-    if underline:
-        top = max(box[3], baseline) + round(float(rng.uniform(0.04, 0.15)) * pen.size) + 1
-        ImageDraw.Draw(ink.around).rectangle((box[0], top, box[2], top + max(1, round(underline)) - 1), 255)
+        _print_sides(around, other, ink, box, rng)
+    if underline and any(map(str.isalnum, ink.characters)):  # under a hyphen it would make another sign
+        top = max(box[3], ink.start[1]) + round(float(rng.uniform(0.04, 0.15)) * ink.pen.size) + 1
+        ImageDraw.Draw(around).rectangle((box[0], top, box[2], top + max(1, round(underline)) - 1), 255)
+
+
+def _print_lines(around: Image.Image, other: str, ink: Ink, box: Box, rng: np.random.Generator) -> None:
+    """A line above, one below, or both."""
+    x, baseline = ink.start
+    pitch = float(rng.uniform(1.08, 1.45)) * max(box[3] - box[1], _LOWEST_LINE * ink.pen.size) + 1
+    for direction in (-1, 1):
+        if rng.random() < 0.7:
+            shift = float(rng.uniform(-1, 1)) * ink.pen.size
+            ink.pen.write(around, (x + shift, baseline + direction * pitch), other)
+
+
+def _print_sides(around: Image.Image, other: str, ink: Ink, box: Box, rng: np.random.Generator) -> None:
+    """The next letter to the left and right, one so wide that a crop cannot show all of it."""
+    pen, baseline = ink.pen, ink.start[1]
+    letter = max(other, key=pen.length)
+    left, _, right, _ = pen.font.getbbox(letter)
+    gap = float(rng.uniform(0.3, 0.7)) * pen.size
+    if right - left < _WIDE * pen.size:
+        return
+    if rng.random() < 0.6:
+        pen.write(around, (box[2] + gap, baseline), letter)
+    if rng.random() < 0.6:
+        pen.write(around, (box[0] - gap - pen.length(letter), baseline), letter)
 
 
 def _shuffled(text: str, rng: np.random.Generator) -> str:

@@ -10,10 +10,9 @@ from PIL import Image, ImageOps
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.looks import ink as inks
 from crnnocr.synth.looks import legible, paper, shape, wear
-from crnnocr.synth.looks.ink import Ink
+from crnnocr.synth.looks.ink import Box, Ink
 from crnnocr.synth.looks.paper import Colours, Field
 from crnnocr.synth.looks.recipe import Recipe
-from crnnocr.synth.looks.shape import Box
 
 Fill: TypeAlias = int | tuple[int, int, int]
 """A grey level, or red, green and blue."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from crnnocr.synth.looks.ink import Ink
+from crnnocr.synth.looks.ink import Box, Ink
 from crnnocr.synth.looks.recipe import Recipe
-
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels."""
 
 _RESAMPLING = Image.Resampling.BILINEAR
 _STRIP = 16

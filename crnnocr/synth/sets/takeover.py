@@ -16,6 +16,8 @@ from crnnocr.synth.sets.contents import Contents, index_of, is_own, look, pictur
 from crnnocr.synth.sets.label_files import Row
 from crnnocr.synth.sets.manifest import Earlier, Manifest
 
+_LABELS_AND_MANIFEST = {imagefolder.LABEL_FILE, manifest.MANIFEST, *filter(None, map(label_files.table_name, LabelFormat))}
+
 SPARE = "spare"
 """The name, in that of a half-written file, of room that is kept for labels."""
 
@@ -47,7 +49,7 @@ def examine(folder: Path, now: Manifest, count: int, force: bool, format: LabelF
     found = Found(folder, earlier, contents, same=earlier.manifest == now)
     if found.same:
         _refuse_fewer(folder, contents, count)
-    elif contents.first and not force:
+    elif contents.first and not force and not _is_begun_only(folder, contents, earlier):
         holds = manifest.difference(earlier.manifest, now) if earlier.manifest else f"it holds {contents.first}"
         raise UsageError(f"{folder} is not empty ({holds}): name another folder, or mix into it with --force")
     _refuse_to_overwrite(folder, contents, earlier, count, format)
@@ -65,6 +67,15 @@ def take_over(found: Found, now: Manifest, count: int, format: LabelFormat) -> l
     _clear(found, format)
     manifest.write(found.folder, now, count, format)
     return foreign
+
+
+def _is_begun_only(folder: Path, contents: Contents, earlier: Earlier) -> bool:
+    """Whether there is nothing but an earlier set of which no picture was drawn, for want of a font for instance."""
+    return (
+        earlier.manifest is not None
+        and not any(contents.pictures)
+        and all(path.name in _LABELS_AND_MANIFEST or replaced_by(path.name) for path in folder.iterdir())
+    )
 
 
 def _refuse_fewer(folder: Path, contents: Contents, count: int) -> None:
@@ -107,7 +118,7 @@ def _foreign_rows(folder: Path, earlier: Earlier) -> list[Row]:
 def _clear(found: Found, format: LabelFormat) -> None:
     """Remove what killed processes left, and what an earlier set has and this one has not."""
     folder, earlier, contents = found.folder, found.earlier, found.contents
-    own = {imagefolder.LABEL_FILE, manifest.MANIFEST, SPARE, *filter(None, map(label_files.table_name, LabelFormat))}
+    own = {*_LABELS_AND_MANIFEST, SPARE}
     for path in contents.leftovers:
         name = replaced_by(path.name) or ""
         if name in own or index_of(name) is not None or index_of(name, sidecar.ENDING) is not None:

@@ -1,0 +1,594 @@
+"""Labels never lie: thousands of drawn pictures, measured against what Pillow and fontTools say of their texts and fonts.
+
+Spies note what a line was before and after each stage. Where each pixel of a picture came from is known from two ramps, of x
+and of y, that are warped along with the ink.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import subprocess
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fontTools.pens.boundsPen import BoundsPen
+from fontTools.ttLib import TTFont
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from crnnocr.config import Orientation, Style, SynthConfig
+from crnnocr.errors import DataError
+from crnnocr.synth import trdg_adapter
+from crnnocr.synth.fonts import load
+from crnnocr.synth.looks import ink as inks
+from crnnocr.synth.looks import legible, paper, picture, shape
+from crnnocr.synth.looks.ink import Ink
+from crnnocr.synth.looks.recipe import RECIPES, SHARES, Effect, Recipe
+from crnnocr.synth.sampler import DrawnLine, Sampler
+
+Array = NDArray[Any]
+
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+"""ITU-R BT.601."""
+
+SETS = [
+    (SynthConfig(), 700),
+    *((SynthConfig(style=style, seed=1), 250) for style in RECIPES),
+    (SynthConfig(lang=("ru",)), 250),
+    (SynthConfig(lang=("ja",)), 200),
+    (SynthConfig(lang=("ar",)), 200),
+    (SynthConfig(lang=("ja",), orientation=Orientation.VERTICAL), 100),
+]
+"""What is measured, 2,450 samples in all."""
+
+
+class Spy:
+    """What became of the line that was drawn last."""
+
+    ink: Ink
+    recipe: Recipe
+    at_first: Array
+    """The label's ink before any change."""
+    x: Image.Image
+    """For each pixel of the warped line the column that it came from; mode F."""
+    y: Image.Image
+    box: shape.Box | None
+    cut: float
+    """Pixels that the crop was to cut off."""
+    final: Image.Image
+    mask: Image.Image
+    """The label's ink in the final picture, as far as it was cropped."""
+    em: float
+    composed: Image.Image
+    """The mask before it was brought to the height asked for."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._real: dict[str, Any] = {
+            "draw": inks.draw,
+            "change": Ink.change,
+            "effect": Effect.draw,
+            "crop": shape.crop,
+            "compose": picture._compose,
+            "legible": legible.is_legible,
+        }
+        patch.setattr(inks, "draw", self._draw)
+        patch.setattr(Ink, "change", lambda ink, how: self._change(ink, how))
+        patch.setattr(Effect, "draw", lambda effect, rng: self._strength(effect, rng))
+        patch.setattr(shape, "crop", self._crop)
+        patch.setattr(picture, "_compose", self._compose)
+        patch.setattr(legible, "is_legible", self._is_legible)
+
+    def _draw(self, *arguments: Any) -> Ink:
+        self.recipe, self.cut = arguments[-2], 0.0
+        self.ink = self._real["draw"](*arguments)
+        width, height = self.ink.text.size
+        self.at_first = np.asarray(self.ink.text)
+        x, y = np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5
+        self.x = Image.fromarray(np.tile(x, (height, 1)))
+        self.y = Image.fromarray(np.repeat(y[:, None], width, axis=1))
+        return self.ink
+
+    def _change(self, ink: Ink, how: Callable[[Image.Image], Image.Image]) -> None:
+        self.x, self.y = how(self.x), how(self.y)
+        self._real["change"](ink, how)
+
+    def _strength(self, effect: Effect, rng: np.random.Generator) -> float:
+        strength = float(self._real["effect"](effect, rng))
+        if effect is self.recipe.cut:
+            self.cut = strength
+        return strength
+
+    def _crop(self, *arguments: Any) -> Any:
+        self.box = self._real["crop"](*arguments)
+        return self.box
+
+    def _compose(self, *arguments: Any) -> Any:
+        composed = self._real["compose"](*arguments)
+        self.composed = composed[1]
+        return composed
+
+    def _is_legible(self, final: Image.Image, ink: Image.Image, *others: Any) -> bool:
+        self.final, self.mask, self.em = final, ink, others[0]
+        return bool(self._real["legible"](final, ink, *others))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of one sample."""
+
+    config: SynthConfig
+    index: int
+    line: DrawnLine
+    drawn: float
+    """Ink on its canvas as a share of what Pillow draws where there is room for everything."""
+    warped: float
+    """Ink after the warp, each pixel counted as large as it was before, as a share of that before."""
+    cut: float
+    """Pixels that the crop was to cut off."""
+    lost: float
+    """Share of its ink that the crop cut off the character that lost most."""
+    contrasts: Array
+    """Of each character, grey levels between solid ink and the paper around it, above 0 where they are as in most."""
+    x_height: float
+    """Of the smallest character, in pixels of the picture."""
+
+    def __repr__(self) -> str:
+        return f"{self.config.lang[0]} {self.config.style} {self.config.orientation} {self.index}: {self.line.text!r}"
+
+
+@pytest.fixture(scope="module")
+def measured() -> Iterator[list[Measured]]:
+    with pytest.MonkeyPatch.context() as patch:
+        spy = Spy(patch)
+        yield [measure(spy, sampler, i) for config, count in SETS for sampler in [Sampler(config)] for i in range(count)]
+
+
+def measure(spy: Spy, sampler: Sampler, index: int) -> Measured:
+    line = sampler.draw(index)
+    assert spy.box is not None
+    ink, x, y = np.asarray(spy.ink.text, np.float64), np.asarray(spy.x, np.float64), np.asarray(spy.y, np.float64)
+    (x_down, x_along), (y_down, y_along) = np.gradient(x), np.gradient(y)
+    area = np.abs(x_along * y_down - x_down * y_along)
+    owner, count = owners(spy, line.text, x)
+    kept = np.zeros_like(ink)
+    left, top, right, bottom = (max(0, edge) for edge in spy.box)
+    kept[top:bottom, left:right] = ink[top:bottom, left:right]
+    whole, there = (np.bincount(owner.ravel(), values.ravel(), count) for values in (ink, kept))
+    scale = spy.final.height / spy.composed.height
+    return Measured(
+        config=sampler.config,
+        index=index,
+        line=line,
+        drawn=1.0 if spy.ink.pen.upright else float(spy.at_first.sum() / reference(spy).sum()),
+        warped=float((ink * area).sum() / spy.at_first.sum()),
+        cut=spy.cut,
+        lost=float((1 - there[whole > 0] / whole[whole > 0]).max()),
+        contrasts=contrasts(spy, owner, count),
+        x_height=x_height(spy.ink.pen.font) * scale / float(np.max(np.abs(y_down)[ink > 64])),
+    )
+
+
+def reference(spy: Spy) -> Array:
+    """The text as Pillow draws it on a canvas with room for everything."""
+    pen, text = spy.ink.pen, spy.ink.characters
+    width = int(pen.font.getlength(text) + pen.spacing * len(text))
+    canvas = Image.new("L", (width + 6 * pen.size, 6 * pen.size))
+    pencil, x = ImageDraw.Draw(canvas), 3.0 * pen.size
+    for part in text if pen.spacing else [text]:
+        pencil.text((x, 3 * pen.size), part, 255, pen.font, anchor="ls", language=pen.language)
+        x += pen.font.getlength(part) + pen.spacing
+    return np.asarray(canvas, np.float64)
+
+
+def owners(spy: Spy, text: str, x: Array) -> tuple[Array, int]:
+    """For each pixel of the warped line the character that it belongs to, by the column it came from.
+
+    Where the line may run to the left, or stands in a column, pieces with blank columns between them stand for characters.
+    """
+    pen = spy.ink.pen
+    if pen.upright or any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text):
+        inked = spy.at_first.max(axis=0) > 0
+        starts = np.flatnonzero(inked[1:] & ~inked[:-1]) + 1.0
+    else:
+        extra = pen.spacing
+        ends = [pen.font.getlength(text[:i]) for i in range(len(text))]
+        if extra:  # and then without kerning
+            ends = np.cumsum([0, *(pen.font.getlength(character) + extra for character in text[:-1])]).tolist()
+        starts = spy.ink.start[0] + np.array([end for end, character in zip(ends, text, strict=True) if character != " "])
+    return np.maximum(np.searchsorted(starts, x, side="right") - 1, 0), len(starts)
+
+
+def in_the_picture(spy: Spy, layer: Array) -> Array:
+    """A layer of the warped line as it lies in the final picture."""
+    assert spy.box is not None
+    cropped, ink = Image.fromarray(layer.astype(np.float32)).crop(spy.box), spy.ink.text.crop(spy.box).getbbox()
+    framed, at = Image.new("F", spy.composed.size), spy.composed.getbbox()  # a border may have been added
+    assert ink is not None
+    assert at is not None
+    framed.paste(cropped, (at[0] - ink[0], at[1] - ink[1]))
+    return np.asarray(framed.resize(spy.final.size, Image.Resampling.NEAREST))
+
+
+def contrasts(spy: Spy, owner: Array, count: int) -> Array:
+    mask, grey = np.asarray(spy.mask, np.float64) / 255, np.asarray(spy.final.convert("L"), np.float64)
+    own = in_the_picture(spy, owner).astype(int)
+    peaks = np.zeros(count)
+    np.maximum.at(peaks, own.ravel(), mask.ravel())
+    solid = mask >= np.maximum(0.3, 0.8 * peaks[own])
+    near = np.asarray(spy.mask.filter(ImageFilter.MaxFilter(7))) > 80  # three pixels around
+    blank = near & (mask < 0.05)
+    if spy.ink.around is not None:
+        blank &= in_the_picture(spy, np.asarray(spy.ink.around)) < 8
+
+    def means(where: Array) -> tuple[Array, Array]:
+        pixels = np.bincount(own[where], minlength=count)
+        return np.bincount(own[where], grey[where], count) / np.maximum(pixels, 1), pixels
+
+    (of_ink, inked), (of_paper, papered) = means(solid), means(blank)
+    found = (of_ink - of_paper)[(inked > 0) & (papered > 3)]
+    return np.asarray(found * np.sign(np.median(found))) if len(found) else np.array([])
+
+
+def x_height(font: ImageFont.FreeTypeFont) -> float:
+    _, top, _, bottom = font.getbbox("x", anchor="ls")
+    return bottom - top
+
+
+@functools.cache
+def table(path: Path, number: int) -> tuple[Any, dict[int, str]]:
+    """Glyphs of a face and the glyph of each code point, read by fontTools."""
+    font = TTFont(path, fontNumber=number, lazy=True)
+    return font.getGlyphSet(), font.getBestCmap()
+
+
+@functools.cache
+def outline(path: Path, number: int, character: str) -> tuple[float, float, float, float] | None:
+    """Left, bottom, right and top of a character's outline in font units; None where it is blank."""
+    glyphs, cmap = table(path, number)
+    pen = BoundsPen(glyphs)
+    glyphs[cmap[ord(character)]].draw(pen)
+    bounds: tuple[float, float, float, float] | None = pen.bounds
+    return None if bounds is None or bounds[0] == bounds[2] or bounds[1] == bounds[3] else bounds
+
+
+# What is drawn is the label
+
+
+def test_labels_are_normal_text_with_single_spaces_inside(measured: list[Measured]) -> None:
+    assert len(measured) == sum(count for _, count in SETS)
+    for sample in measured:
+        assert sample.line.text == " ".join(unicodedata.normalize("NFC", sample.line.text).split()) != ""
+
+
+def test_every_character_has_ink_of_its_own_in_its_font(measured: list[Measured]) -> None:
+    for sample in measured:
+        path, number = sample.line.font.path, sample.line.font.number
+        _, cmap = table(path, number)
+        for character in sample.line.text.replace("\u200c", "").replace("\u200d", ""):  # joiners have none
+            assert cmap.get(ord(character), ".notdef") != ".notdef", (sample, character)
+            assert (outline(path, number, character) is None) == character.isspace(), (sample, character)
+
+
+def test_small_letters_are_drawn_as_small_letters(measured: list[Measured]) -> None:
+    lines = [sample.line for sample in measured if any(map(str.islower, filter(str.isascii, sample.line.text)))]
+    faces = {(line.font.path, line.font.number) for line in lines}
+    assert len(faces) > 100
+    for path, number in faces:
+        (_, foot, _, of_x), (_, _, _, of_capital), (_, below, _, _) = (
+            outline(path, number, each) or (0,) * 4 for each in "xXp"
+        )
+        # Where small letters are drawn as capitals, x is as high as X or p stands on the line.
+        assert of_capital > 1.05 * of_x, path
+        assert below < foot - 0.05 * of_x, path
+
+
+def test_all_of_the_text_is_drawn(measured: list[Measured]) -> None:
+    for sample in measured:
+        assert sample.drawn == pytest.approx(1, abs=1e-6), sample  # pixel for pixel, but for sums of floats
+
+
+def test_no_ink_is_lost_while_the_line_is_bent_and_turned(measured: list[Measured]) -> None:
+    shares = np.array([sample.warped for sample in measured])
+    # Thin strokes that are scaled down without a filter come out a little heavier or lighter.
+    assert shares.min() > 0.85
+    assert shares.max() < 1.15
+    assert np.quantile(np.abs(shares - 1), 0.99) < 0.06
+
+
+def test_without_a_cut_no_ink_is_lost(measured: list[Measured]) -> None:
+    whole = [sample for sample in measured if not sample.cut]
+    assert len(whole) > 0.8 * len(measured)
+    assert max(sample.lost for sample in whole) == 0
+
+
+def test_a_cut_takes_less_than_a_quarter_of_any_character(measured: list[Measured]) -> None:
+    cut = [sample for sample in measured if sample.cut]
+    assert len(cut) > 100
+    worst = max(cut, key=lambda sample: sample.lost)
+    assert 0.05 < worst.lost < 0.25, worst
+
+
+def test_every_character_stands_out_from_its_paper(measured: list[Measured]) -> None:
+    contrasts = np.concatenate([sample.contrasts for sample in measured])
+    assert len(contrasts) > 20_000
+    assert np.mean(contrasts >= 20) > 0.9995
+    assert np.mean(contrasts > 5) > 0.9999  # the others are points and dashes that wear took with it
+
+
+def test_letters_are_never_too_small_to_read(measured: list[Measured]) -> None:
+    smallest = min(measured, key=lambda sample: sample.x_height)
+    assert smallest.x_height >= 5, smallest  # an e has three bars and two gaps
+
+
+# Chance
+
+
+def test_mixed_takes_each_style_by_its_share(measured: list[Measured]) -> None:
+    drawn = Counter(sample.line.style for sample in measured if sample.config.style is Style.MIXED)
+    for style, share in SHARES.items():
+        assert drawn[style] / drawn.total() == pytest.approx(share, abs=0.06)  # over four standard deviations of 1,450 draws
+
+
+def test_few_attempts_are_needed(measured: list[Measured]) -> None:
+    attempts = [sample.line.attempts for sample in measured]
+    assert np.mean(attempts) < 1.6
+    assert max(attempts) <= 12  # so that none had to be drawn plainly
+
+
+DIGEST = """
+import hashlib, sys
+from crnnocr.config import SynthConfig
+from crnnocr.synth.sampler import Sampler
+sampler = Sampler(SynthConfig(seed=5))
+for index in map(int, sys.argv[1:]):
+    picture, text = sampler[index]
+    print(index, text.encode().hex(), hashlib.sha256(picture.mode.encode() + picture.tobytes()).hexdigest())
+"""
+
+
+def test_a_sample_is_the_same_in_any_order_and_process(run_process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    sampler, expected = Sampler(SynthConfig(seed=5)), {}
+    for index in range(12):
+        image, text = sampler[index]
+        pixels = hashlib.sha256(image.mode.encode() + image.tobytes()).hexdigest()
+        expected[index] = f"{index} {text.encode().hex()} {pixels}"
+        assert text == sampler.text(index)
+    printed = run_process("-c", DIGEST, 7, 3, 11, 0, 3).stdout.splitlines()
+    assert printed == [expected[index] for index in (7, 3, 11, 0, 3)]
+    assert len(set(expected.values())) == 12
+
+
+UNREADABLE = Recipe(em=(24, 24), contrast=(0, 0))
+
+
+def test_a_text_that_its_style_cannot_show_is_drawn_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, Style.DOCUMENT, UNREADABLE)
+    line = Sampler(SynthConfig(style=Style.DOCUMENT)).draw(0)
+    assert line.attempts > 12
+    assert line.text == Sampler(SynthConfig(style=Style.DOCUMENT)).text(0)
+
+
+def test_a_text_that_no_look_can_show_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, Style.CLEAN, UNREADABLE)
+    sampler = Sampler(SynthConfig(style=Style.CLEAN))
+    with pytest.raises(DataError, match="could not be drawn readably in 40 attempts"):
+        sampler.draw(0)
+
+
+# Colours
+
+
+@pytest.mark.parametrize("style", RECIPES)
+def test_paper_and_ink_stand_out_in_luminance(style: Style) -> None:
+    recipe, rng = RECIPES[style], np.random.default_rng(0)
+    modes, darker = Counter[bool](), 0
+    for _ in range(2000):
+        colours = paper.choose_colours(recipe, rng)
+        levels = [np.broadcast_to(colour, 3) @ LUMINANCE for colour in (colours.paper, colours.ink)]
+        assert abs(levels[0] - levels[1]) >= recipe.contrast[0] - 0.01  # float32 rounds in the fifth digit
+        assert all(colour.min() >= -0.01 and colour.max() <= 255.01 for colour in (colours.paper, colours.ink))
+        modes[colours.is_colour] += 1
+        darker += levels[0] < levels[1]
+    # Four standard deviations of a share of 2,000 draws are 0.045 at most.
+    assert modes[True] / 2000 == pytest.approx(recipe.colour, abs=0.045)
+    assert darker / 2000 == pytest.approx(recipe.dark, abs=0.045)
+
+
+# Recipes
+
+
+class Calm(np.random.Generator):
+    """No chance at all, so that pictures differ by their recipes alone."""
+
+    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        return 0.3 if size is None else np.full(size, 0.3, dtype)
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        return low + 0.4 * (high - low) if size is None else np.linspace(low, high, size)
+
+    def integers(self, low: Any, high: Any = None, *others: Any, **options: Any) -> Any:
+        return 0
+
+    def permutation(self, x: Any, axis: int = 0) -> Any:
+        return np.arange(x)[::-1]
+
+
+BARE = Recipe(em=(28, 28), margin=0.5)
+STRONG: dict[str, Any] = {
+    "em": (20, 20),
+    "margin": 0.2,
+    "colour": 1.0,
+    "dark": 1.0,
+    "paper": (160, 160),
+    "contrast": (60, 60),
+    **{
+        name: Effect(1.0, strength, strength)
+        for name, strength in {
+            "spacing": 0.2,
+            "outline": 0.06,
+            "shadow": 0.1,
+            "underline": 0.08,
+            "weight": 0.8,
+            "turn": 0.3,
+            "shear": 0.25,
+            "perspective": 0.2,
+            "curve": 0.3,
+            "loose": 0.9,
+            "cut": 1.0,
+            "neighbours": 0.3,
+            "side": 0.3,
+            "border": 0.1,
+            "gradient": 50,
+            "texture": 12,
+            "photo": 0.8,
+            "ink_gradient": 50,
+            "light": 0.4,
+            "shade": 0.4,
+            "fade": 0.5,
+            "dots": 2.5,
+            "dropout": 0.35,
+            "blur": 1.0,
+            "motion": 3.0,
+            "noise": 12,
+            "shrink": 14,
+            "jpeg": 20,
+            "threshold": 0.5,
+        }.items()
+    },
+}
+"""A strength of each field of a recipe that can be seen."""
+
+
+def drawn_by(recipe: Recipe) -> Image.Image:
+    font = next(path for path in trdg_adapter.font_files("en") if path.name == "Roboto-Regular.ttf")
+    image = picture.draw("Hamburg 17", load(font), "en", 32, False, recipe, Calm(np.random.PCG64(0)))
+    assert image is not None
+    return image
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
+def test_each_field_of_a_recipe_is_seen_and_leaves_the_text_legible(name: str) -> None:
+    bare, changed = drawn_by(BARE), drawn_by(replace(BARE, **{name: STRONG[name]}))
+    if changed.mode == bare.mode and changed.size == bare.size:
+        difference = np.abs(np.asarray(changed, np.float64) - np.asarray(bare, np.float64))
+        assert (difference > 4).mean() > 0.005  # more grey levels than an eye overlooks, in a few dozen pixels
+
+
+def alone(text: str, recipe: Recipe, seed: int, patch: pytest.MonkeyPatch) -> Spy | None:
+    spy = Spy(patch)
+    font = next(path for path in trdg_adapter.font_files("en") if path.name == "Roboto-Regular.ttf")
+    found = picture.draw(text, load(font), "en", 32, False, recipe, np.random.default_rng(seed))
+    return spy if found else None
+
+
+def seen_around(spy: Spy) -> Array:
+    """The foreign ink that the crop shows."""
+    assert spy.ink.around is not None
+    return np.asarray(spy.ink.around.crop(spy.box), np.float64)
+
+
+@pytest.mark.parametrize("text", ["1.", "li", "'x'", ",7,"])
+def test_of_words_beside_the_line_no_whole_character_is_seen(text: str) -> None:
+    recipe = Recipe(em=(28, 28), loose=Effect(1, 0.8, 0.8), side=Effect(1, 0.3, 0.3))
+    for seed in range(60):
+        with pytest.MonkeyPatch.context() as patch:
+            spy = alone(text, recipe, seed, patch)
+            if spy is None or spy.ink.around is None or spy.box is None:
+                continue
+            inner, around = spy.ink.text.getbbox(), np.asarray(spy.ink.around, np.float64)
+            assert inner is not None
+            for whole, seen in (
+                (around[:, : inner[0]], around[:, max(0, spy.box[0]) : inner[0]]),
+                (around[:, inner[2] :], around[:, inner[2] : spy.box[2]]),
+            ):
+                assert not whole.any() or seen.sum() < 0.9 * whole.sum(), (text, seed)
+
+
+
+
+@pytest.mark.parametrize("text", ["-", "—", "...", "~", "ace", "Ag"])
+def test_of_lines_above_and_below_no_whole_character_is_seen(text: str) -> None:
+    recipe = Recipe(em=(28, 28), loose=Effect(1, 0.8, 0.8), neighbours=Effect(1, 0.3, 0.3))
+    for seed in range(60):
+        with pytest.MonkeyPatch.context() as patch:
+            spy = alone(text, recipe, seed, patch)
+            if spy is None or spy.ink.around is None or spy.box is None:
+                continue
+            inner, around = spy.ink.text.getbbox(), np.asarray(spy.ink.around, np.float64)
+            assert inner is not None
+            for whole, seen in (
+                (around[: inner[1]], around[max(0, spy.box[1]) : inner[1]]),
+                (around[inner[3] :], around[inner[3] : spy.box[3]]),
+            ):
+                assert not whole.any() or seen.sum() < 0.9 * whole.sum(), (text, seed)
+
+
+# Ways to run
+
+
+def test_vertical_latin_is_the_line_turned_right() -> None:
+    across, down = (Sampler(SynthConfig(orientation=way, height=40)) for way in Orientation)
+    for index in range(20):
+        (flat, text), (tall, same) = across[index], down[index]
+        assert text == same
+        assert tall.width == flat.height == 40
+        assert np.array_equal(np.rot90(np.asarray(flat), -1), np.asarray(tall))
+
+
+def likeness(image: Image.Image, ink: Image.Image) -> float:
+    """Correlation of a picture of dark ink, cropped to it, with ink."""
+    dark = image.convert("L").point(lambda level: 255 - level)
+    dark = dark.point(lambda level: level if level > 64 else 0)
+    one, other = (each.crop(each.getbbox()).resize((24, 24), Image.Resampling.BOX) for each in (dark, ink))
+    return float(np.corrcoef(np.asarray(one).ravel(), np.asarray(other).ravel())[0, 1])
+
+
+@pytest.mark.parametrize("character", ["語", "あ", "か", "図"])
+def test_vertical_cjk_stands_upright(character: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lines.txt").write_text(character, encoding="utf-8")
+    monkeypatch.setitem(RECIPES, Style.CLEAN, Recipe(em=(24, 24), paper=(255, 255), contrast=(250, 250)))
+    config = SynthConfig(
+        lang=("ja",), style=Style.CLEAN, text=str(tmp_path / "lines.txt"), orientation=Orientation.VERTICAL, height=48
+    )
+    line = Sampler(config).draw(0)
+    ink = Image.new("L", (200, 200))
+    ImageDraw.Draw(ink).text((50, 50), character, 255, line.font.pillow(64))
+    turned = [likeness(line.image, ink.rotate(angle)) for angle in (0, 90, 180, 270)]
+    assert turned[0] > 0.8  # some grey is left of the resampling
+    assert max(turned[1:]) < turned[0] - 0.2
+
+
+def test_a_vertical_line_runs_down(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("日本語図書館", encoding="utf-8")
+    config = SynthConfig(lang=("ja",), text=str(tmp_path / "lines.txt"), orientation=Orientation.VERTICAL, height=24)
+    for index in range(10):
+        image, _ = Sampler(config)[index]
+        assert image.width == 24
+        assert image.height > 2.5 * image.width  # six squares, less the margins of a loose crop
+
+
+def test_arabic_is_joined_and_runs_to_the_left_and_its_label_is_logical(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "اسلام ......"  # alef, which is high and thin, comes first; the points come last
+    (tmp_path / "lines.txt").write_text(text, encoding="utf-8")
+    spy = Spy(monkeypatch)
+    sampler = Sampler(SynthConfig(lang=("ar",), style=Style.CLEAN, text=str(tmp_path / "lines.txt")))
+    for index in range(10):
+        line = sampler.draw(index)
+        assert line.text == text
+        ink = spy.at_first[:, spy.at_first.any(axis=0)]
+        ends = ink[:, -ink.shape[1] // 5 :], ink[:, : ink.shape[1] // 5]
+        first, last = (np.ptp(np.flatnonzero((end > 127).any(axis=1))) for end in ends)
+        assert first > 2 * last
+        pen = spy.ink.pen
+        assert pen.font.getlength(text) < 0.95 * sum(
+            pen.font.getlength(letter) for letter in text
+        )  # letters in their joined forms
