@@ -259,6 +259,8 @@ class SynthConfig:
     """Which way the lines run."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "style", Style(self.style))
+        object.__setattr__(self, "orientation", Orientation(self.orientation))
         _check_seed(self.seed)
         if not self.lang:
             raise UsageError("--lang needs at least one language")

@@ -21,7 +21,7 @@ _ATTEMPTS = 40
 _PLAIN_FROM = 12
 """Attempt from which on a line is drawn plainly: some texts are readable in few looks only."""
 
-_TEXT, _LOOKS = 0, 1
+_TEXT, _LOOKS = 1, 2
 """Streams of chance of one index."""
 
 

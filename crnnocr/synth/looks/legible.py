@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-_LEAST_CORRELATION = 0.66
+_LEAST_CORRELATION = 0.7
 """Between ink and picture, over the whole line."""
-_LEAST_IN_PIECE = 0.5
+_LEAST_IN_PIECE = 0.66
 """Between ink and picture, in and around each piece of ink."""
 _LEAST_CONTRAST = 34.0
 """Between paper and ink in and around each piece, in grey levels."""
