@@ -88,7 +88,9 @@ def test_importing_the_package_loads_no_torch(run_process: RunProcess) -> None:
 
 def test_its_public_names_are_there_when_asked_for(run_process: RunProcess) -> None:
     code = "import crnnocr; print(*(getattr(crnnocr, name).__name__ for name in crnnocr.__all__ if name[0] != '_'))"
-    assert run_process("-c", code).stdout == "Charset CrnnocrError DecodeConfig Prediction Recognizer\n"
+    assert (
+        run_process("-c", code).stdout == "Charset CrnnocrError DecodeConfig Prediction Recognizer Sampler Style SynthConfig\n"
+    )
 
 
 def test_the_version(run_process: RunProcess) -> None:

@@ -59,7 +59,7 @@ class Spy:
     x: Image.Image
     """For each pixel of the warped line the column that it came from; mode F."""
     y: Image.Image
-    box: shape.Box | None
+    box: inks.Box | None
     cut: float
     """Pixels that the crop was to cut off."""
     final: Image.Image
@@ -509,8 +509,6 @@ def test_of_words_beside_the_line_no_whole_character_is_seen(text: str) -> None:
                 (around[:, inner[2] :], around[:, inner[2] : spy.box[2]]),
             ):
                 assert not whole.any() or seen.sum() < 0.9 * whole.sum(), (text, seed)
-
-
 
 
 @pytest.mark.parametrize("text", ["-", "—", "...", "~", "ace", "Ag"])

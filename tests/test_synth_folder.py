@@ -29,7 +29,7 @@ from crnnocr.datasets import imagefolder
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.errors import CrnnocrError, DataError, UsageError
 from crnnocr.files import exclusive
-from crnnocr.synth import trdg_adapter
+from crnnocr.synth import fonts, trdg_adapter
 from crnnocr.synth.sampler import DrawnLine, Sampler
 from crnnocr.synth.sets import manifest, workers
 from crnnocr.synth.sets.folder import draw
@@ -187,9 +187,14 @@ def test_a_small_set_is_drawn_in_this_process_and_a_large_one_by_all_cores(monke
     assert workers.team_size(3, b"\1" * 9) == 1
 
 
-@pytest.mark.parametrize(("count", "workers", "named"), [(0, None, "--count"), (1, 0, "--workers")])
-def test_none_of_something_is_refused(count: int, workers: int | None, named: str, tmp_path: Path, plain: SynthConfig) -> None:
-    with pytest.raises(UsageError, match=f"{named} must be at least 1"):
+@pytest.mark.parametrize(
+    ("count", "workers", "named"),
+    [(0, None, "--count takes 1 to 100,000,000"), (10**12, None, "--count takes 1 to"), (1, 0, "--workers must be at least 1")],
+)
+def test_none_and_too_many_of_something_are_refused(
+    count: int, workers: int | None, named: str, tmp_path: Path, plain: SynthConfig
+) -> None:
+    with pytest.raises(UsageError, match=named):
         drawn(tmp_path / "data", count, plain, workers=workers)
     assert not (tmp_path / "data").exists()
 
@@ -234,6 +239,71 @@ def test_the_same_call_again_draws_nothing_and_changes_nothing(tmp_path: Path, p
     before = contents(tmp_path / "data")
     assert drawn(tmp_path / "data", 4, plain) == 0
     assert contents(tmp_path / "data") == before
+
+
+def corrected(folder: Path) -> list[dict[str, str]]:
+    """The rows of a set after its user has corrected one, added a column to another, and put them in another order."""
+    found = [row for _, row in imagefolder.rows(folder / "metadata.jsonl")]
+    found[0]["text"] = "berichtigt"
+    found[1]["by"] = "hand"
+    (folder / "metadata.jsonl").write_text("".join(map(imagefolder.line, reversed(found))), encoding="utf-8")
+    return found
+
+
+@pytest.mark.parametrize("format", list(LabelFormat))
+def test_where_all_is_there_nothing_is_written(format: LabelFormat, tmp_path: Path, plain: SynthConfig) -> None:
+    folder = tmp_path / "data"
+    list(draw(folder, plain, 4, format=format))
+    corrected(folder)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()}
+    assert list(draw(folder, plain, 4, format=format)) == []
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("lost", ["metadata.jsonl", "labels.csv", "000002.gt.txt"])
+def test_a_label_file_that_is_lost_is_written_again(lost: str, tmp_path: Path, plain: SynthConfig) -> None:
+    format = LabelFormat.GT_TXT if lost.endswith(".gt.txt") else LabelFormat.CSV
+    list(draw(tmp_path / "data", plain, 4, format=format))
+    before = contents(tmp_path / "data")
+    (tmp_path / "data" / lost).unlink()
+    assert list(draw(tmp_path / "data", plain, 4, format=format)) == []
+    assert contents(tmp_path / "data") == before
+
+
+@pytest.mark.parametrize(("count", "workers"), [(4, 1), (9, 1), (9, 2)])
+def test_corrected_labels_outlast_the_call_that_completes_or_extends(
+    count: int, workers: int, tmp_path: Path, plain: SynthConfig
+) -> None:
+    folder = tmp_path / "data"
+    drawn(folder, 4, plain)
+    rows_before = corrected(folder)
+    (folder / "000003.png").unlink()
+    list(draw(folder, plain, count, workers=workers, format=LabelFormat.CSV))
+    rows_after = [row for _, row in imagefolder.rows(folder / "metadata.jsonl")]
+    assert rows_after[:4] == rows_before
+    assert [row["file_name"] for row in rows_after] == names(range(count))
+    assert load_dataset(folder / "labels.csv").samples[0].text == "berichtigt"
+
+
+def test_corrected_labels_outlast_an_interruption(tmp_path: Path, plain: SynthConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn(tmp_path / "data", 4, plain)
+    before = corrected(tmp_path / "data")
+    (tmp_path / "data/000000.png").unlink()
+    fail_at(monkeypatch, 0, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        drawn(tmp_path / "data", 6, plain)
+    assert [row for _, row in imagefolder.rows(tmp_path / "data/metadata.jsonl")] == before[1:]
+
+
+def test_an_empty_picture_is_drawn_again(tmp_path: Path, plain: SynthConfig) -> None:
+    drawn(tmp_path / "data", 4, plain)
+    before = contents(tmp_path / "data")
+    (tmp_path / "data/000002.png").write_bytes(b"")
+    assert drawn(tmp_path / "data", 4, plain) == 1
+    assert contents(tmp_path / "data") == before
+    (tmp_path / "data/000002.png").write_bytes(b"")
+    drawn(tmp_path / "data", 2, replace(plain, seed=1), force=True)
+    assert_whole(tmp_path / "data", 2)
 
 
 def test_lost_pictures_and_labels_are_made_again(tmp_path: Path, plain: SynthConfig) -> None:
@@ -329,9 +399,10 @@ def test_the_manifest_names_all_that_pictures_depend_on(tmp_path: Path, plain: S
     assert libraries | {"wordfreq", "faker", "fonttools", "fonts"} == set(written["environment"])
 
 
-def test_a_damaged_manifest_is_an_error_that_names_it(tmp_path: Path, plain: SynthConfig) -> None:
+@pytest.mark.parametrize("damaged", ["{", '{"count": -1}', '{"count": 1e999}', '{"count": 1000000000000}', '{"count": "2"}'])
+def test_a_damaged_manifest_is_an_error_that_names_it(damaged: str, tmp_path: Path, plain: SynthConfig) -> None:
     drawn(tmp_path / "data", 1, plain)
-    (tmp_path / "data/synth.json").write_text("{")
+    (tmp_path / "data/synth.json").write_text(damaged)
     with pytest.raises(DataError, match=r"synth\.json is damaged: name another folder"):
         drawn(tmp_path / "data", 1, plain)
 
@@ -648,6 +719,14 @@ def test_an_error_in_a_worker_is_raised_here(tmp_path: Path, plain: SynthConfig)
         drawn(tmp_path / "data", 20, config, workers=2)
 
 
+def test_an_error_before_a_worker_draws_is_raised_here_too(tmp_path: Path, plain: SynthConfig) -> None:
+    sampler = Sampler(plain)
+    gone = replace(plain, text=str(tmp_path / "gone.txt"))  # since the sampler was made
+    job = Job(tmp_path, gone, sidecars=False)
+    with pytest.raises(UsageError, match=r"cannot read --text .*gone\.txt"):
+        list(workers.draw_pictures(job, sampler, bytes(8), 2))
+
+
 def test_a_text_that_cannot_be_drawn_keeps_what_was_drawn_before(tmp_path: Path, plain: SynthConfig) -> None:
     config = replace(plain, text=lines_of(tmp_path / "lines.txt", "eins", "not \U00012345 drawn"))
     with pytest.raises(DataError, match=r"U\+2603 SNOWMAN\).* in 'snow . man'") as caught:
@@ -815,6 +894,33 @@ def test_the_summary_counts_the_characters_of_the_whole_set(tmp_path: Path, opti
     assert summary["bytes"] == sum(path.stat().st_size for path in tmp_path.glob("data/*.png"))
     assert "30 pictures, 20 of them drawn in" in result.stderr
     assert "all there already" in run_cli("synth", tmp_path / "data", "--count", 30, *options).stderr
+
+
+def test_fonts_that_draw_no_text_are_not_counted(tmp_path: Path, plain: SynthConfig, run_cli: RunCli) -> None:
+    greek = lines_of(tmp_path / "greek.txt", "άλφα", "βήτα")
+    shutil.copytree(str(plain.fonts), tmp_path / "fonts")
+    latin = next(path for path in trdg_adapter.font_files("en") if not fonts.load(path).draws("άλφα"))
+    shutil.copy(latin, tmp_path / "fonts")
+    typed = (
+        "synth",
+        tmp_path / "data",
+        "--count",
+        3,
+        "--style",
+        "clean",
+        "--text",
+        greek,
+        "--fonts",
+        tmp_path / "fonts",
+        "--json",
+    )
+    plan = json.loads(run_cli(*typed, "--dry-run").stdout)
+    assert (plan["fonts"], plan["faces"], plan["families"]) == (2, 2, ["Open Sans", "Roboto"])
+    assert json.loads(run_cli(*typed).stdout)["fonts"] == 2
+
+
+def test_force_says_that_it_replaces_an_earlier_set(run_cli: RunCli) -> None:
+    assert "a set of other options in it is replaced" in " ".join(run_cli("synth", "--help").stdout.replace("│", " ").split())
 
 
 def test_a_histogram_says_which_characters_are_rare() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import itertools
 import json
@@ -23,6 +24,7 @@ from crnnocr.errors import DataError, UsageError
 from crnnocr.synth import texts, trdg_adapter
 from crnnocr.synth.languages import LANGUAGES
 from crnnocr.synth.texts.chance import Chance
+from crnnocr.synth.texts.dates import exists
 from crnnocr.synth.texts.lifting import MAX_SHARE, MIN_RATE
 from crnnocr.synth.texts.running import pieces
 from crnnocr.synth.texts.text_file import BLOCK, TextFile
@@ -254,8 +256,10 @@ LENGTHS: list[Pair | None] = [None, (1, 4), (7, 7), (30, 45)]
 @pytest.mark.parametrize("charset", CHARSETS)
 def test_lengths_and_characters_are_those_asked_for(charset: str, chars: Pair | None) -> None:
     allowed = CHARSETS[charset]
-    spelt = None if allowed is None else set(unicodedata.normalize("NFC", allowed))
+    spelt = None if allowed is None else set(unicodedata.normalize("NFC", allowed)) | set(allowed)
     for lang, words in itertools.product(("en",) if allowed else ("en", "th"), (None, (2, 3))):
+        if lang == "th" and words:
+            continue
         config = SynthConfig(lang=(lang,), style=Style.SCENE, charset=allowed, words=words, chars=chars)
         spaced = LANGUAGES[lang].script.spaced
         fits = not (spaced and words == (2, 3) and spelt and " " not in spelt)  # two words need a space
@@ -299,6 +303,98 @@ def test_made_up_texts_hold_only_what_a_font_can_draw() -> None:
     source = texts.source(SynthConfig(), able)
     assert set(source.charset) == able
     assert set("".join(of_all_styles(source, 200))) == able
+
+
+@pytest.mark.parametrize(("lang", "package"), [("ar", "fontpkg-noto-sans-arabic"), ("hi", "fontpkg-noto-sans-devanagari")])
+def test_a_language_without_a_font_is_an_error_that_names_the_mend(lang: str, package: str) -> None:
+    latin = frozenset(map(chr, range(0x20, 0x250)))
+    name = LANGUAGES[lang].name
+    said = rf"^no font here draws {name}: pip install 'crnnocr\[fonts\]' \(or {package} alone\), or name a folder of fonts"
+    with pytest.raises(DataError, match=said):
+        texts.source(SynthConfig(lang=("en", lang)), latin)
+    with pytest.raises(DataError, match=f"^no font in my/fonts draws {name}: name another folder with --fonts"):
+        texts.source(SynthConfig(lang=(lang,), fonts="my/fonts"), latin)
+    with pytest.raises(DataError, match=r"draws Chinese: pip install 'crnnocr\[fonts\]', or name"):
+        texts.source(SynthConfig(lang=("zh",)), latin)
+    assert texts.source(SynthConfig(lang=(lang,), charset="0123456789"), latin).charset == "0123456789"
+    letters = set(texts.source(SynthConfig(lang=(lang,)), ALL).charset)
+    rare = max(letters)  # a few missing letters are no reason
+    assert set(texts.source(SynthConfig(lang=(lang,)), ALL - {rare}).charset) == letters - {rare}
+
+
+def test_conjoining_jamo_are_no_letters_of_korean() -> None:
+    assert not [c for c in texts.source(SynthConfig(lang=("ko",)), ALL).charset if "\u1100" <= c <= "\u11ff"]
+
+
+def test_a_charset_names_its_characters_composed_or_not() -> None:
+    assert texts.source(SynthConfig(charset="e\u0301"), ALL).charset == "eé\u0301"
+    assert texts.source(SynthConfig(charset="e\n\u0301\n"), ALL).charset == "e\u0301"
+    assert texts.source(SynthConfig(charset="\u212b"), ALL).charset == "Å"  # NFC of ANGSTROM SIGN
+    persian = texts.source(SynthConfig(lang=("fa",), charset="ابپتیم\u200c"), ALL)
+    assert "\u200c" in persian.charset
+    assert not [text for text in drawn(persian, 300) if text.strip("\u200c") != text]
+
+
+def day_of(year: str, month: str, day: str) -> datetime.date:
+    return datetime.date(int(year), int(month), int(day))
+
+
+def test_dates_and_times_are_such_as_there_are() -> None:
+    lines = "\n".join(of_all_styles(texts.source(SynthConfig(), ALL), 4000))
+    dates = re.findall(r"\b((?:19|20)\d\d)-(\d\d)-(\d\d)$", lines, re.MULTILINE)
+    assert len(dates) > 30
+    assert all(day_of(*date) for date in dates)  # which raises where there is none
+    american = re.findall(r"^(\d\d)/(\d\d)/(\d{4})$", lines, re.MULTILINE)
+    assert len(american) > 30
+    assert all(day_of(year, month, day) for month, day, year in american)
+    hours = [int(hour) for hour in re.findall(r"(\d+):\d\d [ap]m\b", lines, re.IGNORECASE)]
+    assert set(hours) == set(range(1, 13))
+    for lang, month_sign, day_sign in (("zh", "月", "日"), ("ja", "月", "日"), ("ko", "월", "일")):
+        asian = "\n".join(drawn(texts.source(SynthConfig(lang=(lang,), style=Style.RECEIPT), ALL), 6000, Style.RECEIPT))
+        found = re.findall(rf"([0-9]+){month_sign} ?([0-9]+){day_sign}", asian)
+        assert {int(month) for month, _ in found} == set(range(1, 13))
+        assert max(int(day) for _, day in found) in (29, 30, 31)
+        assert all(day_of("2000", month, day) for month, day in found)
+
+
+@pytest.mark.parametrize(
+    ("day", "month", "year", "there"),
+    [
+        ("29", "02", "1914", False),
+        ("29", "02", "2000", True),
+        ("29", "02", "1900", False),
+        ("31", "04", "2001", False),
+        ("31", "12", "2001", True),
+        ("30", "January", "2001", False),  # whose number is not known
+        ("28", "February", "2001", True),
+    ],
+)
+def test_a_date_exists_where_the_calendar_has_it(day: str, month: str, year: str, there: bool) -> None:
+    assert exists({"day": day, "month": month, "year": year}) is there
+
+
+def test_only_english_names_have_an_apostrophe_and_s() -> None:
+    for lang, some in (("en", True), ("fr", False), ("ru", False)):
+        lines = of_all_styles(texts.source(SynthConfig(lang=(lang,)), ALL), 2000)
+        assert (sum(line.endswith("’s") and line.count("’") == 1 and " " in line for line in lines) > 0) is some
+
+
+@pytest.mark.parametrize(
+    ("text", "tidied"),
+    [
+        ("\ufeffco\u00adop\u200b \u200b x\u2060y\u200e", "coop xy"),
+        ("e\u200b\u0301", "é"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("می\u200c\u200c\u00adخواهم", "می\u200cخواهم"),
+        ("می\u200c خواهم\u200d", "می خواهم"),
+        ("क\u094d\u200dष", "क\u094d\u200dष"),
+        ("a\u200cb\u200dc", "abc"),
+        ("\u200c", ""),
+        ("\u06dd١", "\u06dd١"),  # the end of an ayah is drawn
+    ],
+)
+def test_what_is_drawn_as_nothing_is_left_out(text: str, tidied: str) -> None:
+    assert texts.tidy(text) == tidied
 
 
 def test_a_charset_that_stands_for_nothing_is_refused() -> None:
@@ -382,7 +478,7 @@ def test_trdgs_style_takes_one_to_three_words_and_keeps_to_its_limits() -> None:
 
 def file_source(path: Path, text: str | bytes, **options: Any) -> TextFile:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    source = texts.source(SynthConfig(text=str(path), **options), frozenset())
+    source = texts.source(SynthConfig(text=str(path), **options), ALL)
     assert isinstance(source, TextFile)
     return source
 
@@ -397,7 +493,7 @@ def whole(source: TextFile) -> list[str]:
 def test_lines_of_a_file_come_in_turn(tmp_path: Path) -> None:
     text = "\ufeffeins  zwei \r\n\r\n\t\nGru\u0308ße\rdrei\u2028vier\n x "
     assert whole(file_source(tmp_path / "a.txt", text)) == ["eins zwei", "Grüße", "drei", "vier", "x"]
-    assert texts.source(SynthConfig(text=str(tmp_path / "a.txt")), frozenset()).charset == "".join(
+    assert texts.source(SynthConfig(text=str(tmp_path / "a.txt")), ALL).charset == "".join(
         sorted(set("eins zweiGrüßedreivierx"))
     )
 
@@ -410,13 +506,42 @@ def test_of_a_file_only_what_the_charset_spells_is_left(tmp_path: Path) -> None:
         file_source(tmp_path / "a.txt", lines, charset="xyz")
 
 
+def test_of_a_file_only_what_a_font_can_draw_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    able = frozenset("abcdefghij ")
+    path.write_text("abc\n\nd 😀\ne\u200bf\nghé😀\n😀 xyzwv\n")
+    with pytest.warns(texts.TextWarning) as warned:
+        source = texts.source(SynthConfig(text=str(path)), able)
+    assert drawn(source, 3) == ["abc", "ef", "abc"]
+    assert source.charset == "abcef"
+    [warning] = warned
+    said = str(warning.message)
+    assert said.startswith("3 texts left out: no font here draws '😀' (U+1F600 GRINNING FACE), 'é' (U+00E9 ")
+    assert f"'z' (U+007A LATIN SMALL LETTER Z) and 2 more, first in {path}, line 3: " in said
+    with pytest.warns(texts.TextWarning, match=r"^2 texts left out: .*line 3"):
+        pieces_of = texts.source(SynthConfig(text=str(path), charset="abcd😀 ", words=(1, 1)), able)
+    assert drawn(pieces_of, 2) == ["abc", "d"]
+    path.write_text("😀\n")
+    with pytest.raises(DataError, match=r"no font here draws '😀' .*a\.txt, line 1: take them out"):
+        texts.source(SynthConfig(text=str(path)), able)
+
+
+@pytest.mark.parametrize("chars", [(4, 9), (3, 3)])
+def test_pieces_hold_nothing_that_is_drawn_as_nothing_and_begin_with_no_joiner(chars: Pair, tmp_path: Path) -> None:
+    story = "\ufeff\u200bمی\u200cخواهم co\u00adop کتاب\u200cهایم \u200b را نمی\u200c\u200cدانم " * 9
+    lines = whole(file_source(tmp_path / "fa.txt", story, lang=("fa",), chars=chars))
+    assert all(chars[0] <= len(line) <= chars[1] and line.strip("\u200c ") == line for line in lines)
+    assert "\u200c" in "".join(lines)
+    assert set("".join(lines)) == set(story) - set("\ufeff\u200b\u00ad")
+
+
 def test_a_file_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     options: dict[str, Pair]
     for options in ({}, {"words": (1, 2)}, {"chars": (3, 3)}):
         path.unlink(missing_ok=True)
         with pytest.raises(UsageError, match=r"cannot read --text .*lines\.txt: No such file"):
-            texts.source(replace(SynthConfig(text=str(path)), **options), frozenset())  # type: ignore[arg-type]
+            texts.source(replace(SynthConfig(text=str(path)), **options), ALL)  # type: ignore[arg-type]
         with pytest.raises(DataError, match=r"lines\.txt holds no text$"):
             file_source(path, " \n\n", **options)
         with pytest.raises(DataError, match=r"lines\.txt is not UTF-8 \(byte 7\)"):  # "Gut\n\nGr" is 7 bytes long
@@ -425,6 +550,9 @@ def test_a_file_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path) ->
         file_source(path, "too short", chars=(50, 60))
     with pytest.raises(UsageError, match="--chars"):
         file_source(path, "没有空格", lang=("zh",), words=(2, 2))
+    for lang in ("zh", "ja", "th"):
+        with pytest.raises(UsageError, match=f"{LANGUAGES[lang].name} sets no spaces between words: .*--chars"):
+            texts.source(SynthConfig(lang=("en", lang), words=(2, 2)), ALL)
 
 
 STORY = (

@@ -70,7 +70,10 @@ def synth_cli(
         Path | None, typer.Option("--preview", metavar="FILE.png", help="Draw a sheet of the first samples, and nothing else.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be drawn, and write nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Mix into a folder that holds something else.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Mix into a folder that holds something else; a set of other options in it is replaced."),
+    ] = False,
     json_output: ui.Json = False,
     quiet: ui.Quiet = False,
     verbose: ui.Verbose = False,

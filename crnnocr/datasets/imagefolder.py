@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,6 @@ def read(label_file: Path) -> Dataset:
 def line(row: dict[str, Any]) -> str:
     """The line of a label file for a row with `file_name`, `text` and whatever else."""
     return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def write(label_file: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows, each with `file_name` and `text`, to `label_file`."""
-    with label_file.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(map(line, rows))
 
 
 def rows(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -51,6 +51,9 @@ class Sampler:
         self._chooser = fonts.Chooser(self.faces)
         self._texts = texts.source(config, fonts.characters(self.faces))
 
+    def __reduce__(self) -> tuple[type[Sampler], tuple[SynthConfig]]:
+        return Sampler, (self.config,)  # built anew where it is unpickled, which is quicker than to send it
+
     @property
     def charset(self) -> str:
         """Every character that its texts may hold, in code point order."""
@@ -69,6 +72,8 @@ class Sampler:
         """Draw sample `index` (0 and up). Raises `DataError` where no font can draw its text."""
         if self.config.style is Style.TRDG:
             return self._draw_trdg(index)
+        if index < 0:
+            raise IndexError("samples are numbered from 0")
         (text, lang), style = self._line(index)
         turned = self.config.orientation is Orientation.VERTICAL
         upright = turned and LANGUAGES[lang].script.upright
@@ -77,8 +82,8 @@ class Sampler:
             face = self._chooser.choose(text, rng)
             if face is None:
                 raise DataError(fonts.missing(self.faces, text, self.config.lang))
-            recipe = RECIPES[style if attempt < _PLAIN_FROM else Style.CLEAN]
-            image = picture.draw(text, face, LANGUAGES[lang].tag, self.config.height, upright, recipe, rng)
+            shown = style if attempt < _PLAIN_FROM else Style.CLEAN
+            image = picture.draw(text, face, LANGUAGES[lang].tag, self.config.height, upright, RECIPES[shown], rng)
             if image is not None:
                 return DrawnLine(
                     image.transpose(Image.Transpose.ROTATE_270) if turned else image, text, face, style, attempt + 1

@@ -19,6 +19,23 @@ _LOWEST_LINE = 0.75
 _WIDE = 0.45
 """Width in ems of a letter of which a crop shows no more than a part."""
 
+_LITERAL = ["-liga", "-clig", "-calt", "-dlig"]
+"""Features off that would draw `->` as an arrow, or `3x4` with a multiplication sign; letters that hang together need them."""
+
+_UPRIGHT = (
+    ("\u1100", "\u11ff"),
+    ("\u2e80", "\ua4cf"),
+    ("\ua960", "\ua97f"),
+    ("\uac00", "\ud7ff"),
+    ("\uf900", "\ufaff"),
+    ("\ufe10", "\ufe1f"),
+    ("\ufe30", "\ufe6f"),
+    ("\uff01", "\uff60"),
+    ("\uffe0", "\uffe7"),
+    ("\U00020000", "\U0003ffff"),
+)
+"""Ranges of characters that stand upright in a column: Han, kana, Hangul, their punctuation and wide forms."""
+
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""
 
@@ -30,47 +47,49 @@ class Pen:
     font: ImageFont.FreeTypeFont
     size: int
     """Pixels an em."""
-    tag: str
-    """Language of the text, for the font's own variants of a glyph."""
+    language: str | None
+    """Of the text, for the font's own variants of a glyph; None where nothing is shaped."""
     spacing: float = 0.0
     """Extra pixels between characters."""
+    features: list[str] | None = None
+    """OpenType features that are switched off."""
     upright: bool = False
     """The line will be turned to the right: characters that stand upright in a column are drawn turned to the left."""
-
-    @property
-    def language(self) -> str | None:
-        """What Pillow takes as the language of a text."""
-        return self.tag if self.font.layout_engine == ImageFont.Layout.RAQM else None
 
     def length(self, text: str) -> float:
         """How far along `text` reaches, in pixels."""
         if self.upright:
-            return sum(self.size * len(run) if stands else self.font.getlength(run) for stands, run in _runs(text))
-        return self.font.getlength(text) + self.spacing * len(text)
+            return sum(self.size * len(run) if stands else self._advance(run) for stands, run in _runs(text))
+        return self._advance(text) + self.spacing * len(text)
+
+    def _advance(self, text: str) -> float:
+        return self.font.getlength(text, features=self.features, language=self.language)
 
     def write(self, mask: Image.Image, start: tuple[float, float], text: str, stroke: int = 0) -> None:
         """Draw `text` into `mask` (mode L), from `start` on the baseline; `stroke` widens it to all sides, in pixels."""
+        pencil = ImageDraw.Draw(mask)
         if self.upright:
-            self._write_upright(mask, start, text, stroke)
+            self._write_upright(pencil, mask, start, text, stroke)
         elif not self.spacing:
-            self._put(mask, start, text, stroke)
+            self._put(pencil, start, text, stroke)
         else:
             x, baseline = start
             for character in text:
-                self._put(mask, (x, baseline), character, stroke)
-                x += self.font.getlength(character) + self.spacing
+                self._put(pencil, (x, baseline), character, stroke)
+                x += self._advance(character) + self.spacing
 
-    def _put(self, mask: Image.Image, start: tuple[float, float], text: str, stroke: int) -> None:
-        pencil = ImageDraw.Draw(mask)
-        pencil.text(start, text, 255, self.font, anchor="ls", language=self.language, stroke_width=stroke)
+    def _put(self, pencil: ImageDraw.ImageDraw, start: tuple[float, float], text: str, stroke: int) -> None:
+        pencil.text(start, text, 255, self.font, "ls", features=self.features, language=self.language, stroke_width=stroke)
 
-    def _write_upright(self, mask: Image.Image, start: tuple[float, float], text: str, stroke: int) -> None:
+    def _write_upright(
+        self, pencil: ImageDraw.ImageDraw, mask: Image.Image, start: tuple[float, float], text: str, stroke: int
+    ) -> None:
         x, baseline = start
         middle = baseline - 0.36 * self.size  # of the column, which lies along the line
         for stands, run in _runs(text):
             if not stands:
-                self._put(mask, (x, baseline), run, stroke)
-                x += self.font.getlength(run)
+                self._put(pencil, (x, baseline), run, stroke)
+                x += self._advance(run)
                 continue
             for character in run:
                 cell = self._cell(character, stroke).transpose(Image.Transpose.ROTATE_90)
@@ -96,7 +115,8 @@ def _runs(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def _stands(character: str) -> bool:
-    return character >= "\u1100" and not "\ufb00" <= character <= "\ufdff"
+    """Whether a character stays upright in a column: U and Tu in the blocks of `_UPRIGHT`, by Unicode's UAX #50."""
+    return any(first <= character <= last for first, last in _UPRIGHT)
 
 
 @dataclass
@@ -138,8 +158,11 @@ class Ink:
 
 def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: Recipe, rng: np.random.Generator) -> Ink:
     """Draw `text` and what is printed around it, on a canvas with room on all sides for the warp that follows."""
-    spacing = 0.0 if upright or _is_joined(text) else recipe.spacing.draw(rng) * size
-    pen = Pen(face.pillow(size), size, tag, spacing, upright)
+    joined = _is_joined(text)
+    spacing = 0.0 if upright or joined else recipe.spacing.draw(rng) * size
+    font = face.pillow(size)
+    shaped = font.layout_engine == ImageFont.Layout.RAQM
+    pen = Pen(font, size, tag if shaped else None, spacing, _LITERAL if shaped and not joined else None, upright)
     ascent, descent = pen.font.getmetrics()
     room = round(_ROOM * size)
     start = (room, room + ascent)
@@ -193,9 +216,9 @@ def _print_lines(around: Image.Image, other: str, ink: Ink, box: Box, rng: np.ra
 
 
 def _print_sides(around: Image.Image, other: str, ink: Ink, box: Box, rng: np.random.Generator) -> None:
-    """The next letter to the left and right, one so wide that a crop cannot show all of it."""
+    """A letter to the left and right, unless it is so narrow that a crop could show all of it."""
     pen, baseline = ink.pen, ink.start[1]
-    letter = max(other, key=pen.length)
+    letter = other[0]
     left, _, right, _ = pen.font.getbbox(letter)
     gap = float(rng.uniform(0.3, 0.7)) * pen.size
     if right - left < _WIDE * pen.size:

@@ -8,16 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-_LEAST_CORRELATION = 0.7
+_LEAST_CORRELATION = 0.66
 """Between ink and picture, over the whole line."""
-_LEAST_IN_PIECE = 0.66
+_LEAST_IN_PIECE = 0.58
 """Between ink and picture, in and around each piece of ink."""
-_LEAST_CONTRAST = 34.0
+_LEAST_CONTRAST = 30.0
 """Between paper and ink in and around each piece, in grey levels."""
 _LEAST_EM = 10 / 32
 """The font's size as a share of the picture's height."""
 _INKED = 0.25
 """Coverage from which a pixel counts as ink."""
+_BANDS = 8
+"""Bands of rows that each piece is looked at in."""
+_LEAST_INK = 0.15
+"""Ink from which a piece's part in a band counts, as a share of a square as high as the band."""
+_LEAST_SEEN = 0.15
+"""How dark ink in a band must be, as a share of what the whole piece lets expect."""
 _NEAR = 3
 """Pixels of paper around ink that it is seen against."""
 
@@ -38,23 +44,50 @@ def is_legible(picture: Image.Image, ink: Image.Image, em: float) -> bool:
     if not len(starts):
         return False
     near = np.asarray(ink.filter(ImageFilter.BoxBlur(_NEAR))) > 0
+    ink_near, grey_near = mask * near, grey * near
+    products = (near, ink_near, grey_near, ink_near * mask, grey_near * grey, ink_near * grey)
+    sums = np.add.reduceat(np.array([values.sum(axis=0, dtype=np.float64) for values in products]), starts, axis=1)
+    paper, slope, correlation = _fit(sums)
+    _, whole_slope, whole_correlation = _fit(sums.sum(axis=1, keepdims=True))
+    sign = np.sign(whole_slope)
+    contrast = sign * slope * np.maximum.reduceat(mask.max(axis=0), starts)
+    return bool(
+        contrast.min() >= _LEAST_CONTRAST
+        and (sign * correlation).min() >= _LEAST_IN_PIECE
+        and abs(whole_correlation[0]) >= _LEAST_CORRELATION
+        and _shows_all_parts(mask, grey, starts, paper, slope)
+    )
 
-    def sums(values: NDArray[Any]) -> NDArray[np.float64]:
-        totals: NDArray[np.float64] = np.add.reduceat((values * near).sum(axis=0, dtype=np.float64), starts)
-        return totals
 
-    count = np.maximum(sums(np.ones_like(mask)), 1)
-    ink_mean, grey_mean = sums(mask) / count, sums(grey) / count
-    ink_variance = np.maximum(sums(mask * mask) / count - ink_mean**2, 1e-9)
-    grey_variance = np.maximum(sums(grey * grey) / count - grey_mean**2, 1e-9)
-    covariance = sums(mask * grey) / count - ink_mean * grey_mean
-    covariance *= np.sign(covariance.sum())
-    contrast = np.maximum.reduceat(mask.max(axis=0), starts) * covariance / ink_variance
-    if contrast.min() < _LEAST_CONTRAST or (covariance / np.sqrt(ink_variance * grey_variance)).min() < _LEAST_IN_PIECE:
-        return False
-    rows = np.flatnonzero(near.any(axis=1))
-    band = slice(rows[0], rows[-1] + 1)  # what lies above and below the text says nothing of it
-    return bool(abs(np.corrcoef(mask[band].ravel(), grey[band].ravel())[0, 1]) >= _LEAST_CORRELATION)
+def _shows_all_parts(
+    mask: NDArray[Any], grey: NDArray[Any], starts: NDArray[np.intp], paper: NDArray[np.float64], slope: NDArray[np.float64]
+) -> bool:
+    """Whether no dot or accent is missing: in each band of rows of each piece, ink is seen about as it is in the whole piece.
+
+    `paper` and `slope` are each piece's own grey without ink, and what full ink adds to it.
+    """
+    rows = max(1, mask.shape[0] // _BANDS)
+    edges = np.arange(0, mask.shape[0], rows)
+
+    def in_cells(values: NDArray[Any]) -> NDArray[np.float64]:
+        cells: NDArray[np.float64] = np.add.reduceat(np.add.reduceat(values, edges, axis=0), starts, axis=1)
+        return cells
+
+    ink = in_cells(mask)
+    seen, meant = in_cells(mask * grey) - ink * paper, in_cells(mask * mask) * slope
+    counts = ink >= _LEAST_INK * rows * rows
+    return bool((seen[counts] / meant[counts]).min(initial=1.0) >= _LEAST_SEEN)
+
+
+def _fit(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Value at 0, slope, and correlation of y over x, from (6, N) sums of 1, x, y, x², y², xy."""
+    count, x, y, xx, yy, xy = sums
+    count = np.maximum(count, 1)
+    x_variance = np.maximum(xx / count - (x / count) ** 2, 1e-9)
+    y_variance = np.maximum(yy / count - (y / count) ** 2, 1e-9)
+    covariance = xy / count - x * y / count**2
+    slope = covariance / x_variance
+    return (y - slope * x) / count, slope, covariance / np.sqrt(x_variance * y_variance)
 
 
 def _pieces(mask: NDArray[Any], step: int) -> NDArray[np.intp]:

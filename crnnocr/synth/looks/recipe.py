@@ -106,7 +106,7 @@ class Recipe:
     noise: Effect = NEVER
     """Standard deviation of the noise, in luminance."""
     shrink: Effect = NEVER
-    """Low resolution: height in pixels of the whole picture before it was scaled up."""
+    """Low resolution: the font's size in pixels before the picture was scaled up."""
     jpeg: Effect = NEVER
     """Quality of a JPEG."""
     threshold: Effect = NEVER
@@ -115,7 +115,7 @@ class Recipe:
 
 RECIPES: dict[Style, Recipe] = {
     Style.CLEAN: Recipe(
-        em=(18, 34),
+        em=(18, 32),
         turn=Effect(0.35, -0.25, 0.25),
         blur=Effect(0.35, 0.3, 0.9),
         margin=0.35,
@@ -125,10 +125,10 @@ RECIPES: dict[Style, Recipe] = {
         contrast=(110, 255),
     ),
     Style.DOCUMENT: Recipe(
-        em=(18, 38),
+        em=(17, 33),
         spacing=Effect(0.06, 0.02, 0.12),
         underline=Effect(0.03, 0.04, 0.07),
-        weight=Effect(0.35, -0.7, 1.0),
+        weight=Effect(0.3, -0.5, 1.0),
         turn=Effect(0.4, -0.2, 0.2),
         shear=Effect(0.1, -0.12, 0.12),
         perspective=Effect(0.05, -0.06, 0.06),
@@ -153,18 +153,18 @@ RECIPES: dict[Style, Recipe] = {
         noise=Effect(0.35, 1, 12),
         shrink=Effect(0.1, 15, 24),
         jpeg=Effect(0.2, 25, 90),
-        threshold=Effect(0.45, 0.3, 0.65),
+        threshold=Effect(0.45, 0.22, 0.46),
     ),
     Style.SCENE: Recipe(
-        em=(16, 46),
-        spacing=Effect(0.15, -0.04, 0.3),
+        em=(15, 33),
+        spacing=Effect(0.1, -0.04, 0.3),
         outline=Effect(0.12, 0.03, 0.09),
         shadow=Effect(0.16, 0.04, 0.14),
         underline=Effect(0.03, 0.04, 0.1),
         weight=Effect(0.15, -0.6, 1.0),
         turn=Effect(0.55, -0.4, 0.4),
         shear=Effect(0.35, -0.35, 0.35),
-        perspective=Effect(0.35, -0.3, 0.3),
+        perspective=Effect(0.3, -0.25, 0.25),
         curve=Effect(0.14, -0.45, 0.45),
         margin=0.25,
         loose=Effect(0.15, 0.25, 0.8),
@@ -175,7 +175,7 @@ RECIPES: dict[Style, Recipe] = {
         colour=0.85,
         dark=0.48,
         paper=(120, 255),
-        contrast=(75, 255),
+        contrast=(85, 255),
         gradient=Effect(0.4, 5, 60),
         texture=Effect(0.35, 3, 22),
         photo=Effect(0.2, 0.2, 0.9),
@@ -184,15 +184,15 @@ RECIPES: dict[Style, Recipe] = {
         shade=Effect(0.12, 0.15, 0.5),
         blur=Effect(0.4, 0.3, 1.4),
         motion=Effect(0.08, 2, 4),
-        noise=Effect(0.35, 2, 16),
-        shrink=Effect(0.22, 10, 20),
+        noise=Effect(0.35, 2, 14),
+        shrink=Effect(0.22, 11, 20),
         jpeg=Effect(0.5, 15, 85),
     ),
     Style.RECEIPT: Recipe(
-        em=(14, 32),
-        spacing=Effect(0.1, 0.02, 0.2),
+        em=(14, 28),
+        spacing=Effect(0.07, 0.02, 0.2),
         underline=Effect(0.02, 0.04, 0.08),
-        weight=Effect(0.45, -1.0, 1.0),
+        weight=Effect(0.35, -0.6, 1.0),
         turn=Effect(0.4, -0.25, 0.25),
         shear=Effect(0.1, -0.12, 0.12),
         perspective=Effect(0.08, -0.08, 0.08),
@@ -205,20 +205,20 @@ RECIPES: dict[Style, Recipe] = {
         border=Effect(0.03, 0.03, 0.08),
         colour=0.08,
         paper=(150, 255),
-        contrast=(45, 230),
+        contrast=(65, 235),
         gradient=Effect(0.25, 5, 50),
         texture=Effect(0.3, 2, 12),
         light=Effect(0.2, 0.05, 0.35),
         shade=Effect(0.06, 0.1, 0.4),
-        fade=Effect(0.3, 0.2, 0.75),
-        dots=Effect(0.16, 2.0, 3.2),
+        fade=Effect(0.3, 0.2, 0.6),
+        dots=Effect(0.14, 2.0, 3.0),
         dropout=Effect(0.05, 0.02, 0.12),
         blur=Effect(0.35, 0.3, 1.2),
         motion=Effect(0.03, 2, 3),
-        noise=Effect(0.4, 2, 18),
-        shrink=Effect(0.25, 12, 22),
+        noise=Effect(0.4, 2, 14),
+        shrink=Effect(0.25, 13, 22),
         jpeg=Effect(0.3, 20, 85),
-        threshold=Effect(0.2, 0.25, 0.6),
+        threshold=Effect(0.2, 0.22, 0.48),
     ),
 }
 """The recipe of each style but trdg's own and `mixed`."""

@@ -17,6 +17,8 @@ _FULL_WEIGHT = 28
 """Pixels an em from which on ink spreads or wears off by a whole pixel."""
 _UPSCALING = (*[Image.Resampling.BILINEAR] * 4, *[Image.Resampling.BICUBIC] * 4, Image.Resampling.NEAREST)
 """How low resolution is brought back, each as likely."""
+_LIGHT = 0.24
+"""Density up to which on strokes are so thin that wear would take them away."""
 _HEAVY = 0.42
 """Density from which on letters are so heavy that spreading ink would fill them."""
 _KERNEL = 5
@@ -26,7 +28,7 @@ _KERNEL = 5
 def wear_ink(mask: Image.Image, em: float, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
     """Ink that has spread or worn off, that fades in stripes, or that was printed in dots; `em` is the font's size."""
     weight = recipe.weight.draw(rng) * min(1.0, em / _FULL_WEIGHT)
-    if weight < 0 or (weight > 0 and _density(mask) < _HEAVY):
+    if weight and (_density(mask) > _LIGHT if weight < 0 else _density(mask) < _HEAVY):
         spread = mask.filter(ImageFilter.MaxFilter(3) if weight > 0 else ImageFilter.MinFilter(3))
         mask = Image.blend(mask, spread, min(1.0, abs(weight)))
     fade, pitch = recipe.fade.draw(rng), recipe.dots.draw(rng)

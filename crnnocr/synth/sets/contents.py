@@ -9,6 +9,9 @@ from pathlib import Path
 from crnnocr.datasets import sidecar
 from crnnocr.files import replaced_by
 
+MOST = 100_000_000
+"""Pictures that a set may have."""
+
 _ENDING = ".png"
 
 
@@ -45,10 +48,20 @@ class Contents:
     """For each index 1 where a picture of this name is there, else 0."""
     sidecars: bytearray
     """For each index 1 where a sidecar of this name is there, else 0."""
+    empty: list[int] = field(default_factory=list)
+    """The pictures that are empty files, such as a loss of power leaves."""
     first: str | None = None
     """The first of all names that are no leftovers; None in an empty folder."""
     leftovers: list[Path] = field(default_factory=list)
     """Half-written files of processes that were killed."""
+
+    def drawn(self, count: int) -> bytes:
+        """For each of `count` pictures 1 where it is there and no empty file, else 0."""
+        drawn = self.pictures[:count]
+        for index in self.empty:
+            if index < count:
+                drawn[index] = 0
+        return bytes(drawn)
 
 
 def look(folder: Path, count: int) -> Contents:
@@ -57,7 +70,8 @@ def look(folder: Path, count: int) -> Contents:
     if not folder.is_dir():
         return contents
     with os.scandir(folder) as entries:
-        for name in (entry.name for entry in entries):
+        for entry in entries:
+            name = entry.name
             if replaced_by(name) is not None:
                 contents.leftovers.append(folder / name)
                 continue
@@ -66,4 +80,6 @@ def look(folder: Path, count: int) -> Contents:
                 index = index_of(name, ending)
                 if index is not None and index < count:
                     flags[index] = 1
+                    if flags is contents.pictures and not entry.stat().st_size:
+                        contents.empty.append(index)
     return contents

@@ -1,7 +1,7 @@
 """A folder of drawn pictures: `000000.png`, …, their labels in `metadata.jsonl`, and how they were made in `synth.json`.
 
 Picture by picture is written whole or not at all, and each depends on its index alone: an interrupted set is completed, and
-a larger one extended, by the same call again. Of a whole set, no more than a byte a picture is kept in memory.
+a larger one extended, by the same call again. Of a whole set, no more than a few bytes a picture are kept in memory.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.files import exclusive
 from crnnocr.synth.sampler import Sampler
 from crnnocr.synth.sets import label_files, manifest
-from crnnocr.synth.sets.contents import look, picture_name
-from crnnocr.synth.sets.label_files import Row
+from crnnocr.synth.sets.contents import MOST, look, picture_name
+from crnnocr.synth.sets.label_files import OwnRows, Row
 from crnnocr.synth.sets.takeover import SPARE, examine, take_over
 from crnnocr.synth.sets.workers import Job, Stretch, draw_picture, draw_pictures, team_size
 
@@ -35,13 +35,14 @@ def draw(
 ) -> Generator[int]:
     """Draw until `folder` holds samples 0 to `count` - 1, and write their labels.
 
-    However it ends, the labels of the pictures that are there are written.
+    However it ends, the labels of the pictures that are there are written; rows that are there already stay as they are.
+    Where nothing is missing, nothing is written.
 
     Args:
         folder: where they go; it is made.
         config: what is drawn.
         count: how many pictures there are to be.
-        force: mix into a folder that holds something else.
+        force: mix into a folder that holds something else; a set of other options in it is replaced.
         workers: how many processes draw; by default as fits the cores and the work. They are started afresh and load the
             caller's main module, so a script guards its calls by `if __name__ == "__main__"` or asks for one process.
         format: the labels that are written beside `metadata.jsonl`.
@@ -60,11 +61,13 @@ def draw(
     now = manifest.of(config, sampler.faces)
     with exclusive(folder):
         found = examine(folder, now, count, force, format)
-        foreign = take_over(found, now, count, format)
+        foreign, own = take_over(found, now, count, format)
+        if found.is_finished(own, count, format):
+            return
         there = found.there(count)
         job = Job(folder, config, sidecars=format is LabelFormat.GT_TXT)
         with (
-            _labels(job, sampler, count, foreign, format) as label,
+            _labels(job, sampler, count, foreign, own, format) as label,
             closing(draw_pictures(job, sampler, there, team_size(workers, there))) as drawn,
         ):
             total = there.count(1)
@@ -77,8 +80,8 @@ def draw(
 
 def check(folder: Path, count: int, workers: int | None) -> None:
     """Raise `UsageError` where this cannot be meant."""
-    if count < 1:
-        raise UsageError("--count must be at least 1")
+    if not 1 <= count <= MOST:
+        raise UsageError(f"--count takes 1 to {MOST:,}")
     if workers is not None and workers < 1:
         raise UsageError("--workers must be at least 1")
     if folder.is_file():
@@ -87,7 +90,7 @@ def check(folder: Path, count: int, workers: int | None) -> None:
 
 @contextmanager
 def _labels(
-    job: Job, sampler: Sampler, count: int, foreign: list[Row], format: LabelFormat
+    job: Job, sampler: Sampler, count: int, foreign: list[Row], own: OwnRows, format: LabelFormat
 ) -> Iterator[Callable[[Stretch, list[str]], None]]:
     """A function that labels the pictures of one stretch after the other.
 
@@ -102,7 +105,7 @@ def _labels(
             def label(stretch: Stretch, texts: list[str]) -> None:
                 nonlocal labelled
                 for index, text in enumerate(texts, stretch.start):
-                    write(_row(index, text))
+                    write(own[index] or _row(index, text))
                     labelled = index + 1
 
             for row in foreign:
@@ -112,7 +115,7 @@ def _labels(
             except BaseException as error:  # Ctrl-C too; raised again below
                 stopped = error
                 spare.unlink(missing_ok=True)
-                for row in _rows_of_those_there(job, sampler, range(labelled, count)):
+                for row in _rows_of_those_there(job, sampler, own, range(labelled, count)):
                     write(row)
     except CrnnocrError:
         if stopped is None:
@@ -133,9 +136,12 @@ def _spare_room(folder: Path) -> Iterator[Path]:
         spare.unlink(missing_ok=True)
 
 
-def _rows_of_those_there(job: Job, sampler: Sampler, indices: range) -> Iterator[Row]:
-    there = look(job.folder, indices.stop).pictures
-    return (_row(index, draw_picture(job, sampler, index, there=True)) for index in indices if there[index])
+def _rows_of_those_there(job: Job, sampler: Sampler, own: OwnRows, indices: range) -> Iterator[Row]:
+    there = look(job.folder, indices.stop).drawn(indices.stop)
+    for index in indices:
+        if there[index]:
+            text = draw_picture(job, sampler, index, there=True)
+            yield own[index] or _row(index, text)
 
 
 def _row(index: int, text: str) -> Row:

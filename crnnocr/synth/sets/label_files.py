@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 from crnnocr.config import LabelFormat
 from crnnocr.datasets import imagefolder, table
 from crnnocr.files import cannot_write, replacing
+from crnnocr.synth.sets.contents import index_of
 
 Row: TypeAlias = dict[str, Any]
 
@@ -38,6 +41,47 @@ _TABLES = {
 def table_name(format: LabelFormat) -> str | None:
     """The name of the label file that `format` adds to `metadata.jsonl`; None where it adds none."""
     return _TABLES[format].name if format in _TABLES else None
+
+
+class OwnRows:
+    """The rows that `metadata.jsonl` has for a set's pictures already, with all that its user has made of them.
+
+    They are read when they are asked for: 8 bytes a picture are kept.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        """Those of pictures 0 to `count` - 1, from a file of which it is known that it can be read."""
+        self._path = folder / imagefolder.LABEL_FILE
+        self._places = array("q", [-1]) * count
+        self.number = 0
+        """How many rows there are."""
+        if not count or not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            start = 0
+            for line in file:
+                index = index_of(_row(line)["file_name"]) if line.strip() else None
+                if index is not None and index < count:
+                    self._places[index] = start
+                    self.number += 1
+                start += len(line)
+
+    def __getitem__(self, index: int) -> Row | None:
+        """The row of picture `index`; None where there is none."""
+        if index >= len(self._places) or self._places[index] < 0:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(self._places[index])
+            return _row(file.readline())
+
+    def is_one_each(self, count: int) -> bool:
+        """Whether there is one row for each of `count` pictures, and no other."""
+        return self.number == count == len(self._places) and -1 not in self._places
+
+
+def _row(line: bytes) -> Row:
+    row: Row = json.loads(line.decode("utf-8-sig"))
+    return row
 
 
 @contextmanager

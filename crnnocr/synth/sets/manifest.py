@@ -18,6 +18,7 @@ from crnnocr.config import LabelFormat, SynthConfig
 from crnnocr.errors import DataError, UsageError
 from crnnocr.files import replacing
 from crnnocr.synth import fonts
+from crnnocr.synth.sets.contents import MOST
 
 MANIFEST = "synth.json"
 
@@ -66,12 +67,18 @@ def read(folder: Path) -> Earlier:
     """What a folder holds. Raises `DataError` where its manifest cannot be understood."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        count, format = int(manifest.pop("count")), LabelFormat(manifest.pop("format", LabelFormat.IMAGEFOLDER))
+        count, format = _count(manifest.pop("count")), LabelFormat(manifest.pop("format", LabelFormat.IMAGEFOLDER))
     except FileNotFoundError:
         return Earlier()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / MANIFEST} is damaged: name another folder, or delete this one") from error
     return Earlier(manifest, count, format)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or not 1 <= value <= MOST:
+        raise ValueError
+    return value
 
 
 def write(folder: Path, manifest: Manifest, count: int, format: LabelFormat) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from crnnocr.config import LabelFormat, SynthConfig
 from crnnocr.synth.sampler import Sampler
 from crnnocr.synth.sets import manifest
+from crnnocr.synth.sets.faces import drawing, spread
 from crnnocr.synth.sets.folder import check
 from crnnocr.synth.sets.histogram import Histogram
 from crnnocr.synth.sets.quantities import duration, size
@@ -40,7 +41,7 @@ class Plan:
     bytes: int
     """Size of all the pictures, estimated."""
     fonts: int
-    """Font files."""
+    """Font files that draw texts of the set."""
     faces: int
     """Looks of these fonts: weights, slopes, widths."""
     families: tuple[str, ...]
@@ -92,6 +93,7 @@ def plan(
     each, weight = _measured(sampler, count)
     number = min(count, _TEXTS)
     histogram = Histogram.of(map(sampler.text, range(number)), sampler.charset)
+    faces = drawing(sampler.faces, [sampler.text(index) for index in spread(number)])
     return Plan(
         folder=str(folder),
         count=count,
@@ -99,9 +101,9 @@ def plan(
         workers=team,
         seconds=round(start * min(team, 2) + there.count(0) * each / min(team, cores()), 1),
         bytes=round(count * weight),
-        fonts=len({face.path for face in sampler.faces}),
-        faces=len(sampler.faces),
-        families=tuple(sorted({face.family for face in sampler.faces})),
+        fonts=len({face.path for face in faces}),
+        faces=len(faces),
+        families=tuple(sorted({face.family for face in faces})),
         texts=tuple(map(sampler.text, range(min(count, _SHOWN)))),
         characters=histogram.counts,
         sampled=number,

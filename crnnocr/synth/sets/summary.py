@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from crnnocr.datasets import imagefolder
 from crnnocr.synth.sampler import Sampler
 from crnnocr.synth.sets.contents import is_own
+from crnnocr.synth.sets.faces import drawing, spread
 from crnnocr.synth.sets.histogram import Histogram
 from crnnocr.synth.sets.quantities import size
 
@@ -22,7 +23,7 @@ class Summary:
     bytes: int
     """Size of its pictures' files."""
     fonts: int
-    """Font files that it may be drawn with."""
+    """Font files that draw texts of it."""
     histogram: Histogram
     """The characters of its labels."""
 
@@ -42,8 +43,18 @@ class Summary:
 
 def summarise(folder: Path, count: int, sampler: Sampler) -> Summary:
     """The summary of pictures 0 to `count` - 1 in `folder`, read from what is there."""
-    fonts = len({face.path for face in sampler.faces})
-    return Summary(sum(_sizes(folder, count)), fonts, Histogram.of(_labels(folder, count), sampler.charset))
+    sampled: list[str] = []
+    histogram = Histogram.of(_sampling(_labels(folder, count), spread(count), sampled), sampler.charset)
+    fonts = {face.path for face in drawing(sampler.faces, sampled)}
+    return Summary(sum(_sizes(folder, count)), len(fonts), histogram)
+
+
+def _sampling(texts: Iterable[str], numbers: range, sampled: list[str]) -> Iterator[str]:
+    """`texts`, of which those of these `numbers` are added to `sampled` on the way."""
+    for number, text in enumerate(texts):
+        if number in numbers:
+            sampled.append(text)
+        yield text
 
 
 def _sizes(folder: Path, count: int) -> Iterator[int]:

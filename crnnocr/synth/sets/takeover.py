@@ -13,7 +13,7 @@ from crnnocr.errors import DataError, UsageError
 from crnnocr.files import replaced_by
 from crnnocr.synth.sets import label_files, manifest
 from crnnocr.synth.sets.contents import Contents, index_of, is_own, look, picture_name, sidecar_name
-from crnnocr.synth.sets.label_files import Row
+from crnnocr.synth.sets.label_files import OwnRows, Row
 from crnnocr.synth.sets.manifest import Earlier, Manifest
 
 _LABELS_AND_MANIFEST = {imagefolder.LABEL_FILE, manifest.MANIFEST, *filter(None, map(label_files.table_name, LabelFormat))}
@@ -36,7 +36,19 @@ class Found:
 
     def there(self, count: int) -> bytes:
         """For each of `count` pictures of the set 1 if it is there, else 0."""
-        return bytes(self.contents.pictures[:count]) if self.same else bytes(count)
+        return self.contents.drawn(count) if self.same else bytes(count)
+
+    def is_finished(self, own: OwnRows, count: int, format: LabelFormat) -> bool:
+        """Whether nothing is left to do: the `count` pictures, their rows (`own`) and the labels of `format` are all there."""
+        table = label_files.table_name(format)
+        return (
+            self.same
+            and (self.earlier.count, self.earlier.format) == (count, format)
+            and 0 not in self.there(count)
+            and own.is_one_each(count)
+            and (format is not LabelFormat.GT_TXT or 0 not in self.contents.sidecars[:count])
+            and (table is None or (self.folder / table).is_file())
+        )
 
 
 def examine(folder: Path, now: Manifest, count: int, force: bool, format: LabelFormat) -> Found:
@@ -56,17 +68,19 @@ def examine(folder: Path, now: Manifest, count: int, force: bool, format: LabelF
     return found
 
 
-def take_over(found: Found, now: Manifest, count: int, format: LabelFormat) -> list[Row]:
-    """Make a folder ready for the set. Returns the labels in it that belong to other pictures, to be kept."""
+def take_over(found: Found, now: Manifest, count: int, format: LabelFormat) -> tuple[list[Row], OwnRows]:
+    """Make a folder ready for the set. Returns the labels to be kept: those of other pictures, and those of the set's own."""
     foreign = _foreign_rows(found.folder, found.earlier)
+    own = OwnRows(found.folder, found.earlier.count if found.same else 0)
     if not found.same and found.contents.first:
         # Before any picture goes or comes, so that a kill leaves no label for another picture, and none of the others' is lost.
         with label_files.opened(found.folder, LabelFormat.IMAGEFOLDER) as write:
             for row in foreign:
                 write(row)
     _clear(found, format)
-    manifest.write(found.folder, now, count, format)
-    return foreign
+    if not found.same or (found.earlier.count, found.earlier.format) != (count, format):
+        manifest.write(found.folder, now, count, format)
+    return foreign, own
 
 
 def _is_begun_only(folder: Path, contents: Contents, earlier: Earlier) -> bool:

@@ -229,10 +229,11 @@ def _work(connection: Connection, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be withheld
     threading.Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")  # the process it works for has given them already
-    sampler = Sampler(job.config)
+    sampler: Sampler | None = None
     while (stretch := connection.recv()) is not None:
         done: list[str] | Exception
         try:
+            sampler = sampler or Sampler(job.config)
             done = _draw_stretch(job, sampler, stretch)
         except Exception as error:  # whatever it is, it is raised where the work was asked for
             error.add_note(f"in a worker process:\n{traceback.format_exc()}")

@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 
 from crnnocr.config import Style, SynthConfig
-from crnnocr.synth.languages import languages
+from crnnocr.errors import DataError, UsageError
+from crnnocr.synth.languages import Language, languages
 from crnnocr.synth.texts import Text, grammar, tidy
 from crnnocr.synth.texts.chance import Chance, Weighted
 from crnnocr.synth.texts.corpus import corpus
@@ -54,8 +55,12 @@ class Author:
     def __init__(self, code: str, config: SynthConfig, drawable: frozenset[str]) -> None:
         self.code = code
         [language] = languages([code])
+        if config.words and not language.script.spaced:
+            raise UsageError(f"{language.name} sets no spaces between words: count characters with --chars, not --words")
         usage = USAGE.get(code, DEFAULT)
         known = corpus(code)
+        if config.charset is None and not _can_draw(known.letters, drawable):
+            raise DataError(_undrawn(language, config.fonts))
         usual = characters(config.charset) if config.charset is not None else known.letters | _signs(usage)
         self.alphabet = Alphabet(usual & drawable, known.words, language.script.twins)
         self._stock = Stock(known.words, self.alphabet)
@@ -130,8 +135,22 @@ class Author:
         return (self._draft(kind, style, chance) for _ in range(_PROBES))
 
 
+def _can_draw(letters: frozenset[str], drawable: frozenset[str]) -> bool:
+    """Whether at least half of the letters, in one case or the other, are drawable."""
+    able = sum(not drawable.isdisjoint((c, c.lower(), c.upper())) for c in letters)
+    return 2 * able >= len(letters)
+
+
+def _undrawn(language: Language, folder: str | None) -> str:
+    """What to say where no font has the letters of a language."""
+    if folder is not None:
+        return f"no font in {folder} draws {language.name}: name another folder with --fonts, or leave it out"
+    alone = f" (or {language.script.fonts[0]} alone)" if language.script.fonts else ""
+    return f"no font here draws {language.name}: pip install 'crnnocr[fonts]'{alone}, or name a folder of fonts with --fonts"
+
+
 def _signs(usage: Usage) -> frozenset[str]:
-    """What texts hold besides the language's own letters: ASCII, and what the rules are written with."""
+    """What texts hold besides the language's own letters: ASCII, the apostrophe, and what the rules are written with."""
     rules = [PROSE, *RULES.values(), *usage.rules.values()]
     literals = set().union(*map(grammar.literals, rules), *usage.marks.values(), *usage.quotes, usage.digits)
-    return frozenset(literals.union(string.ascii_letters, string.digits, string.punctuation, " "))
+    return frozenset(literals.union(string.ascii_letters, string.digits, string.punctuation, " ’"))

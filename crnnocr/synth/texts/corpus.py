@@ -27,6 +27,9 @@ _MAIN_SCRIPT = 0.05
 _RAREST_LETTER = 4e-4
 """A letter that comes less often than this, where the mean of all letters is 1, is a foreign one; English has é."""
 
+_JAMO = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
+"""Parts of Korean syllables, as which wordfreq, by NFKC, has the letters that stand by themselves: ㅋ."""
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -109,7 +112,7 @@ def _letters(steps: list[Step]) -> frozenset[str]:
     for frequency, words in steps:
         for c, times in Counter("".join(words)).items():
             weights[c] += frequency * times
-    letters = {c: weight for c, weight in weights.items() if is_letter(c)}
+    letters = {c: weight for c, weight in weights.items() if is_letter(c) and not _JAMO.match(c)}
     scripts: defaultdict[str, float] = defaultdict(float)
     for c, weight in letters.items():
         scripts[_script(c)] += weight

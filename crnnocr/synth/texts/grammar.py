@@ -15,6 +15,9 @@ from crnnocr.synth.texts.chance import Chance, Weighted
 Maker = Callable[[Chance], str]
 """Makes one text."""
 
+Check = Callable[[Mapping[str, str]], bool]
+"""Whether the texts of a template's fields, by their symbols, go together."""
+
 Templates = Mapping[str, float] | tuple[str, ...]
 """Templates with their weights, or templates that are each as likely."""
 
@@ -34,13 +37,24 @@ _FIELD = re.compile(r"\{([^{}]+)\}")
 
 
 class Grammar:
-    """Rules that texts are made by; no shape has a letter of `without`."""
+    """Rules that texts are made by; no shape has a letter of `without`.
 
-    def __init__(self, rules: Mapping[str, Templates], makers: Mapping[str, Maker], without: str = "") -> None:
+    A text for a symbol in `checks` is made again until its check, which is given the texts of its fields, holds.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, Templates],
+        makers: Mapping[str, Maker],
+        checks: Mapping[str, Check] | None = None,
+        without: str = "",
+    ) -> None:
+        self._checks = checks or {}
         self._shapes = {sign: "".join(c for c in choices if c not in without) for sign, choices in SHAPES.items()}
         self._makers: dict[str, Maker] = dict(makers)
         for symbol in rules:
             self._makers.setdefault(symbol, self._later(symbol))
+        self._names = {maker: symbol for symbol, maker in self._makers.items()}
         self._templates = {symbol: self.parsed(templates) for symbol, templates in rules.items()}
 
     def make(self, symbol: str, chance: Chance) -> str:
@@ -48,10 +62,21 @@ class Grammar:
         return self._makers[symbol](chance)
 
     def _later(self, symbol: str) -> Maker:
+        holds = self._checks.get(symbol)
+
         def make(chance: Chance) -> str:
-            return "".join([part if isinstance(part, str) else part(chance) for part in self._templates[symbol].draw(chance)])
+            parts = self._templates[symbol].draw(chance)
+            while True:
+                texts = [part if isinstance(part, str) else part(chance) for part in parts]
+                if holds is None or holds(self._fields(parts, texts)):
+                    return "".join(texts)
 
         return make
+
+    def _fields(self, parts: tuple[str | Maker, ...], texts: list[str]) -> dict[str, str]:
+        """The texts of the symbols among the parts of a template."""
+        made = zip(parts, texts, strict=True)
+        return {self._names[part]: text for part, text in made if not isinstance(part, str) and part in self._names}
 
     def parsed(self, templates: Templates) -> Weighted[tuple[str | Maker, ...]]:
         """Templates to draw from, as their literal parts and the makers of the others."""

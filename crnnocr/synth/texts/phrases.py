@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from crnnocr.config import Style
 from crnnocr.synth.languages import Language
-from crnnocr.synth.texts import names
+from crnnocr.synth.texts import dates, names
 from crnnocr.synth.texts.chance import Chance, Weighted
 from crnnocr.synth.texts.grammar import Grammar, Maker
 from crnnocr.synth.texts.mixtures import MIXTURES
@@ -38,7 +38,7 @@ class Phrases:
         makers = self._makers(language, usage, stock.alphabet)
         rules = {**RULES, **usage.rules}
         open_rules = {symbol: rule for symbol, rule in rules.items() if symbol not in makers}
-        self._grammar = Grammar(open_rules, makers, without=language.script.twins)
+        self._grammar = Grammar(open_rules, makers, {"date": dates.exists}, without=language.script.twins)
         prose = _prose(usage, spaced=language.script.spaced)
         few = [{t: weight for t, weight in prose.items() if _slots(t) <= most} for most in range(1, _MOST_SLOTS + 1)]
         self._prose = [self._grammar.parsed(templates) for templates in few]

@@ -61,10 +61,12 @@ RULES: Mapping[str, Templates] = {
     # Dates and times
     "day": {"0{#9}": 9, "1{#0}": 10, "2{#0}": 10, "30": 1, "31": 1},
     "dayNumber": {"{#9}": 9, "1{#0}": 10, "2{#0}": 10, "30": 1, "31": 1},
+    "monthNumber": {"{#9}": 9, "10": 1, "11": 1, "12": 1},
     "month": {"0{#9}": 9, "10": 1, "11": 1, "12": 1},
     "year": {"20{#00}": 5, "19{#00}": 2},
     "date": ("{day}.{month}.{year}", "{day}/{month}/{year}", "{day}.{month}.{#00}", "{year}-{month}-{day}"),
     "hour": {"0{#0}": 10, "1{#0}": 10, "20": 1, "21": 1, "22": 1, "23": 1},
+    "hourNumber": {"{#9}": 9, "10": 1, "11": 1, "12": 1},
     "time": {"{hour}:{#50}": 6, "{hour}:{#50}:{#50}": 3, "{#9}:{#50}": 2, "{hour}:{#50}–{hour}:{#50}": 1, "{hour}h{#50}": 0.3},
     # Codes
     "code": (
@@ -145,6 +147,7 @@ RULES: Mapping[str, Templates] = {
     "phone": ("{#000} {#000 000}", "+{#90} {#000 0000}", "({#000}) {#000-0000}", "{#0000 000000}"),
     "plate": ("{#AA-000-AA}", "{#AAA 0000}", "{#00-AAA-0}"),
     "monthName": ("{month}",),
+    "shop": ("{name}",),
     "brand": (
         "{Word}",
         "{WORD}",
@@ -155,7 +158,7 @@ RULES: Mapping[str, Templates] = {
         "{Word}+",
         "{LATIN}",
         "{Word} {#900}",
-        "{name}’s",
+        "{shop}",
         "© {year} {Word}",
     ),
     # Receipts

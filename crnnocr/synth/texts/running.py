@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from crnnocr.config import Pair
+from crnnocr.synth.texts import JOINERS
 from crnnocr.synth.texts.chance import Chance
 from crnnocr.synth.texts.corpus import is_mark
+
+_INSIDE = frozenset(" " + JOINERS)
+"""Characters that no piece begins or ends with."""
 
 
 def pieces(text: str, words: Pair | None, chars: Pair | None, spaced: bool, chance: Chance) -> Iterator[Pair]:
@@ -54,7 +58,7 @@ def _of_characters(text: str, chars: Pair, spaced: bool, chance: Chance) -> Iter
             yield piece
         # A character that no piece reaches is passed over.
         start = piece[1] if piece else start + 1
-        start += text[start : start + 1].count(" ")
+        start += text[start : start + 1] in _INSIDE
 
 
 def _at_words(text: str, start: int, chars: Pair, chance: Chance) -> Pair | None:
@@ -98,6 +102,6 @@ def _wished(begin: int, wish: int, chars: Pair) -> Iterator[int]:
 
 
 def _is_piece(text: str, start: int, end: int) -> bool:
-    if end > len(text) or text[start] == " " or text[end - 1] == " " or is_mark(text[start]):
+    if end > len(text) or text[start] in _INSIDE or text[end - 1] in _INSIDE or is_mark(text[start]):
         return False
     return end == len(text) or not is_mark(text[end])

@@ -11,6 +11,7 @@ import numpy as np
 
 from crnnocr.charset import normalise
 from crnnocr.errors import UsageError
+from crnnocr.synth.texts import JOINERS
 from crnnocr.synth.texts.chance import Chance, Weighted
 from crnnocr.synth.texts.corpus import is_letter, is_mark
 
@@ -38,7 +39,7 @@ class Alphabet:
 
     def __init__(self, characters: Iterable[str], words: Iterable[str], twins: str = "") -> None:
         self.characters = frozenset(characters)
-        alone = sorted(c for c in self.characters if c != " " and not is_mark(c))
+        alone = sorted(c for c in self.characters if c not in (" ", *JOINERS) and not is_mark(c))
         self.bases = tuple(c for c in alone if c not in twins) or tuple(alone)
         """Those that can stand by themselves."""
         if not self.bases:
@@ -109,8 +110,9 @@ def _without(foreign: set[str], word: str) -> str:
 
 
 def characters(charset: str) -> frozenset[str]:
-    """What `--charset` names, in NFC; of all white space the space alone."""
-    return frozenset(c for c in normalise(charset) if c.isprintable())
+    """What `--charset` names, in NFC: of é in two code points é, e and the mark; of all white space the space alone."""
+    named = set(normalise(charset)).union(*map(normalise, charset))
+    return frozenset(c for c in named if c.isprintable() or c in JOINERS)
 
 
 def _takers(characters: frozenset[str], words: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ in NFC, its pieces are kept themselves.
 from __future__ import annotations
 
 import unicodedata
+import warnings
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from crnnocr.charset import normalise
+from crnnocr.charset import describe, normalise
 from crnnocr.config import Style, SynthConfig
 from crnnocr.errors import DataError, UsageError
 from crnnocr.synth.languages import languages
-from crnnocr.synth.texts import Text, tidy
+from crnnocr.synth.texts import Text, TextWarning, hidden, tidy
 from crnnocr.synth.texts.chance import Chance
 from crnnocr.synth.texts.running import pieces
 from crnnocr.synth.texts.stock import characters
@@ -31,6 +32,9 @@ _ENOUGH = 5000
 
 _BOM = "\ufeff".encode()
 
+_NAMED = 5
+"""Characters that no font draws which a message names."""
+
 _SPACES = np.array([chr(code).isspace() for code in range(0x3002)])
 """For each code point, the last one standing for all after it, whether it is white space."""
 
@@ -39,9 +43,10 @@ Place = tuple[int, int]
 
 
 class TextFile:
-    """The texts of a file in turn, again from the first after the last."""
+    """The texts of a file in turn, again from the first after the last; those that no font draws are set aside."""
 
-    def __init__(self, config: SynthConfig) -> None:
+    def __init__(self, config: SynthConfig, drawable: frozenset[str]) -> None:
+        """Warns once with a `TextWarning` of texts with characters that are not `drawable`."""
         assert config.text is not None
         self._path = Path(config.text)
         self._lang = config.lang[0]
@@ -49,13 +54,22 @@ class TextFile:
         self._kept: list[str] = []
         allowed = None if config.charset is None else characters(config.charset)
         seen: set[str] = set()
+        aside, undrawn = 0, dict[str, None]()
         for place, text in self._pieces(config) if config.words or config.chars else self._lines():
-            if allowed is None or allowed.issuperset(text):
+            if allowed is not None and not allowed.issuperset(text):
+                continue
+            if not drawable.issuperset(text):
+                aside += 1
+                undrawn.update((c, None) for c in text if c not in drawable)
+            else:
                 seen.update(text)
                 self._places.extend(place or (-1, len(self._kept)))
                 self._kept.extend(() if place else (text,))
         if not self._places:
-            raise DataError(self._why_none(config))
+            raise DataError(self._undrawn(list(undrawn)) if undrawn else self._why_none(config))
+        if aside:
+            texts = "1 text" if aside == 1 else f"{aside} texts"
+            warnings.warn(f"{texts} left out: {self._undrawn(list(undrawn))}", TextWarning, stacklevel=2)
         self.charset = "".join(sorted(seen))
 
     def __call__(self, index: int, style: Style, rng: np.random.Generator) -> Text:
@@ -72,6 +86,13 @@ class TextFile:
         with self._path.open("rb") as file:
             file.seek(start)
             return tidy(file.read(end - start).decode(errors="replace"))
+
+    def _undrawn(self, characters: list[str]) -> str:
+        """Which characters no font draws, and where the first of them is."""
+        line = next(number for number, (_, line) in enumerate(self._decoded(), 1) if characters[0] in tidy(line))
+        more = f" and {len(characters) - _NAMED} more" if len(characters) > _NAMED else ""
+        named = ", ".join(map(describe, characters[:_NAMED])) + more
+        return f"no font here draws {named}, first in {self._path}, line {line}: take them out, or add a font with --fonts"
 
     def _why_none(self, config: SynthConfig) -> str:
         if not any(tidy(line) for _, line in self._decoded()):
@@ -148,14 +169,20 @@ def _has_piece(block: str, config: SynthConfig) -> bool:
 
 
 def _tidied(block: str, first: int) -> tuple[str, npt.NDArray[np.int64]]:
-    """`block` with single spaces, inside only, and the byte where each of its characters begins, and where the last ends."""
+    """`block` with single spaces, inside only, without what is drawn as nothing.
+
+    With it the byte where each of its characters begins, and where the last ends.
+    """
     codes = np.frombuffer(block.encode("utf-32-le"), dtype="<u4")
     ends = first + np.cumsum(1 + (codes > 0x7F) + (codes > 0x7FF) + (codes > 0xFFFF))
+    begins = np.append(first, ends[:-1])
+    undrawn = hidden(block)
+    codes, begins, ends = (np.delete(values, undrawn) for values in (codes, begins, ends))
     white = _SPACES[np.minimum(codes, len(_SPACES) - 1)]
     inked = np.flatnonzero(~white)
     if not len(inked):
         return "", ends[:0]
     kept = np.flatnonzero(~white | ~np.append(True, white[:-1]))
     kept = kept[(kept >= inked[0]) & (kept <= inked[-1])]
-    starts = np.append(first, ends)[kept]
-    return np.where(white, 0x20, codes)[kept].astype("<u4").tobytes().decode("utf-32-le"), np.append(starts, ends[inked[-1]])
+    text = np.where(white, 0x20, codes)[kept].astype("<u4").tobytes().decode("utf-32-le")
+    return text, np.append(begins[kept], ends[inked[-1]])
