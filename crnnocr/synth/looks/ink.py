@@ -16,7 +16,7 @@ _ROOM = 0.6
 """Around the line, in ems."""
 _LOWEST_LINE = 0.75
 """Height in ems that a line is taken for at least, however low its ink: neighbours would else look like a part of it."""
-_WIDE = 0.45
+_WIDE = 0.6
 """Width in ems of a letter of which a crop shows no more than a part."""
 
 _LITERAL = ["-liga", "-clig", "-calt", "-dlig"]
