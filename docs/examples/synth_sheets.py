@@ -16,21 +16,21 @@ FOLDER = Path(__file__).parents[1] / "images"
 STYLE_BYTES, SCRIPT_BYTES = 200_000, 150_000
 STYLES = {
     "trdg": (SynthConfig(style=Style.TRDG, seed=2), 18),
-    "clean": (SynthConfig(style=Style.CLEAN, seed=11), 30),
-    "document": (SynthConfig(style=Style.DOCUMENT, seed=1), 24),
-    "scene": (SynthConfig(style=Style.SCENE, seed=2), 36),
-    "receipt": (SynthConfig(style=Style.RECEIPT, seed=2), 24),
-    "mixed": (SynthConfig(seed=10), 30),
+    "clean": (SynthConfig(style=Style.CLEAN, seed=4), 30),
+    "document": (SynthConfig(style=Style.DOCUMENT, seed=4), 24),
+    "scene": (SynthConfig(style=Style.SCENE, seed=5), 36),
+    "receipt": (SynthConfig(style=Style.RECEIPT, seed=7), 24),
+    "mixed": (SynthConfig(seed=10), 29),
 }
 SCRIPTS = {
     "latin": (SynthConfig(lang=("de", "fr", "es", "pt", "it", "pl", "cs", "sv", "tr", "vi"), seed=3), 24),
-    "cyrillic": (SynthConfig(lang=("ru", "uk", "bg", "mk"), seed=3), 24),
-    "greek": (SynthConfig(lang=("el",), seed=3), 20),
-    "zh": (SynthConfig(lang=("zh",), seed=2), 24),
-    "ja": (SynthConfig(lang=("ja",), seed=10), 24),
-    "ar": (SynthConfig(lang=("ar",), seed=10), 23),
-    "others": (SynthConfig(lang=("ko", "he", "hi", "th", "bn", "ta", "fa", "ur"), seed=2), 24),
-    "vertical": (SynthConfig(lang=("ja",), orientation=Orientation.VERTICAL, seed=5), 22),
+    "cyrillic": (SynthConfig(lang=("ru", "uk", "bg", "mk"), seed=7), 18),
+    "greek": (SynthConfig(lang=("el",), seed=8), 20),
+    "zh": (SynthConfig(lang=("zh",), seed=15), 18),
+    "ja": (SynthConfig(lang=("ja",), seed=8), 24),
+    "ar": (SynthConfig(lang=("ar",), seed=8), 23),
+    "others": (SynthConfig(lang=("ko", "he", "hi", "th", "bn", "ta", "fa", "ur"), seed=8), 24),
+    "vertical": (SynthConfig(lang=("ja",), orientation=Orientation.VERTICAL, seed=17), 18),
 }
 
 
