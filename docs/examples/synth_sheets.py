@@ -19,7 +19,7 @@ STYLES = {
     "clean": (SynthConfig(style=Style.CLEAN, seed=4), 30),
     "document": (SynthConfig(style=Style.DOCUMENT, seed=4), 24),
     "scene": (SynthConfig(style=Style.SCENE, seed=5), 36),
-    "receipt": (SynthConfig(style=Style.RECEIPT, seed=7), 24),
+    "receipt": (SynthConfig(style=Style.RECEIPT, seed=4), 24),
     "mixed": (SynthConfig(seed=10), 29),
 }
 SCRIPTS = {
