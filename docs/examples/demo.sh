@@ -11,7 +11,7 @@ run() {
 }
 
 run synth --count 6000 --lang en
-run train data/ --minutes 7
+run train data/ --minutes 9
 run eval data/
 cp "$(ls data/*.png | head -n 1)" crop.png
 run predict crop.png
