@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from crnnocr.config import Orientation, Style, SynthConfig
 from crnnocr.errors import DataError
 from crnnocr.synth import trdg_adapter
-from crnnocr.synth.fonts import load
+from crnnocr.synth.fonts import collect, load
 from crnnocr.synth.looks import ink as inks
 from crnnocr.synth.looks import legible, paper, picture, shape
 from crnnocr.synth.looks.ink import Ink
@@ -595,3 +595,25 @@ def test_arabic_is_joined_and_runs_to_the_left_and_its_label_is_logical(
         assert pen.font.getlength(text) < 0.95 * sum(
             pen.font.getlength(letter) for letter in text
         )  # letters in their joined forms
+
+
+def test_style_trdg_refuses_what_it_would_draw_unshaped(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("عربي", encoding="utf-8")
+    folder = next(face.path for face in collect(SynthConfig(lang=("ar",))) if face.draws("عربي")).parent
+    config = SynthConfig(style=Style.TRDG, text=str(tmp_path / "lines.txt"), fonts=str(folder))
+    with pytest.raises(DataError, match="--style trdg shapes nothing"):
+        Sampler(config).draw(0)
+
+
+def test_style_trdg_takes_the_first_face_of_a_file_as_it_draws_no_other() -> None:
+    folder = next(face.path for face in collect(SynthConfig()) if face.axes).parent
+    faces = Sampler(SynthConfig(style=Style.TRDG, fonts=str(folder))).faces
+    assert len(faces) == len({face.path for face in faces}) < len(collect(SynthConfig(fonts=str(folder))))
+
+
+def test_characters_stand_upright_whatever_language_is_named_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lines.txt").write_text("中文", encoding="utf-8")
+    spy = Spy(monkeypatch)
+    vertical = Orientation.VERTICAL
+    Sampler(SynthConfig(lang=("en", "zh"), orientation=vertical, text=str(tmp_path / "lines.txt"))).draw(0)
+    assert spy.ink.pen.upright

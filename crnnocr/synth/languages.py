@@ -16,8 +16,6 @@ class Script:
     """PyPI font packages that draw it where trdg's own fonts do not; `crnnocr[fonts]` holds them."""
     spaced: bool = True
     """Words are set apart by spaces."""
-    upright: bool = False
-    """In a vertical line the characters stay upright; in the others the whole line is turned."""
     cased: bool = True
     """Letters have upper and lower case."""
     twins: str = ""
@@ -47,8 +45,8 @@ class Language:
 _LATIN = Script()
 _CYRILLIC = Script(twins="ABCEHIJKMOPSTXYabcehijkmopstxy")
 _GREEK = Script(twins="ABEHIKMNOPTUVXYZabehikmnoptuvxyz")
-_HAN = Script(spaced=False, upright=True, cased=False)
-_HANGUL = Script(upright=True, cased=False)
+_HAN = Script(spaced=False, cased=False)
+_HANGUL = Script(cased=False)
 _ARABIC = Script(fonts=("fontpkg-noto-sans-arabic", "fontpkg-amiri", "fontpkg-cairo"), cased=False, shaped=True)
 _HEBREW = Script(fonts=("fontpkg-heebo", "fontpkg-frank-ruhl-libre"), cased=False, shaped=True)
 _DEVANAGARI = Script(fonts=("fontpkg-noto-sans-devanagari", "fontpkg-mukta"), cased=False, shaped=True)

@@ -12,7 +12,7 @@ from crnnocr.errors import DataError
 from crnnocr.synth import fonts, texts, trdg_adapter, trdg_style
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.languages import LANGUAGES
-from crnnocr.synth.looks import picture
+from crnnocr.synth.looks import ink, picture
 from crnnocr.synth.looks.recipe import RECIPES, SHARES
 from crnnocr.synth.texts import Text
 
@@ -46,7 +46,7 @@ class Sampler:
     def __init__(self, config: SynthConfig) -> None:
         """Raises `UsageError` or `DataError` where texts or fonts cannot be as `config` asks for."""
         self.config = config
-        self.faces = _trdg_faces(config) if _is_trdgs_own(config) else fonts.collect(config)
+        self.faces = _trdg_faces(config) if config.style is Style.TRDG else fonts.collect(config)
         """The fonts that it may draw with."""
         self._chooser = fonts.Chooser(self.faces)
         self._texts = texts.source(config, fonts.characters(self.faces))
@@ -76,7 +76,7 @@ class Sampler:
             raise IndexError("samples are numbered from 0")
         (text, lang), style = self._line(index)
         turned = self.config.orientation is Orientation.VERTICAL
-        upright = turned and LANGUAGES[lang].script.upright
+        upright = turned and any(map(ink.stands, text))
         for attempt in range(_ATTEMPTS):
             rng = np.random.default_rng([self.config.seed, index, _LOOKS, attempt])
             face = self._chooser.choose(text, rng)
@@ -96,6 +96,8 @@ class Sampler:
         """As the first version of crnnocr did: text, font and looks from one stream of chance."""
         rng = np.random.default_rng([self.config.seed, index])
         text = self._texts(index, Style.TRDG, rng).text
+        if ink.is_joined(text):
+            raise DataError(f"{text!r} has to be shaped, and --style trdg shapes nothing: choose another style")
         able = [face for face in self.faces if face.draws(text)]
         if not able:
             raise DataError(fonts.missing(self.faces, text, self.config.lang))
@@ -121,11 +123,9 @@ def _one_of(shares: dict[Style, float], rng: np.random.Generator) -> Style:
     return list(shares)[int(np.searchsorted(np.cumsum(list(shares.values())), rng.random()))]
 
 
-def _is_trdgs_own(config: SynthConfig) -> bool:
-    return config.style is Style.TRDG and config.fonts is None and not config.system_fonts
-
-
 def _trdg_faces(config: SynthConfig) -> tuple[FontFace, ...]:
-    """The first version's fonts, in its order."""
-    files = dict.fromkeys(path for lang in config.lang for path in trdg_adapter.font_files(lang))
-    return tuple(map(fonts.load, files))
+    """The first version's fonts in its order, unless others are asked for; of a file its first face: trdg knows no other."""
+    if config.fonts is None and not config.system_fonts:
+        files = dict.fromkeys(path for lang in config.lang for path in trdg_adapter.font_files(lang))
+        return tuple(map(fonts.load, files))
+    return tuple(dict.fromkeys(fonts.load(face.path) for face in fonts.collect(config)))

@@ -59,7 +59,7 @@ class Pen:
     def length(self, text: str) -> float:
         """How far along `text` reaches, in pixels."""
         if self.upright:
-            return sum(self.size * len(run) if stands else self._advance(run) for stands, run in _runs(text))
+            return sum(self.size * len(run) if is_upright else self._advance(run) for is_upright, run in _runs(text))
         return self._advance(text) + self.spacing * len(text)
 
     def _advance(self, text: str) -> float:
@@ -86,8 +86,8 @@ class Pen:
     ) -> None:
         x, baseline = start
         middle = baseline - 0.36 * self.size  # of the column, which lies along the line
-        for stands, run in _runs(text):
-            if not stands:
+        for is_upright, run in _runs(text):
+            if not is_upright:
                 self._put(pencil, (x, baseline), run, stroke)
                 x += self._advance(run)
                 continue
@@ -110,11 +110,11 @@ class Pen:
 
 def _runs(text: str) -> Iterator[tuple[bool, str]]:
     """`text` in runs of characters that stand upright in a column and of those that are turned."""
-    for stands, run in groupby(text, _stands):
-        yield stands, "".join(run)
+    for is_upright, run in groupby(text, stands):
+        yield is_upright, "".join(run)
 
 
-def _stands(character: str) -> bool:
+def stands(character: str) -> bool:
     """Whether a character stays upright in a column: U and Tu in the blocks of `_UPRIGHT`, by Unicode's UAX #50."""
     return any(first <= character <= last for first, last in _UPRIGHT)
 
@@ -150,7 +150,7 @@ class Ink:
         """Where each character begins, by the advances: 0 at the line's start, 1 would be its end; evenly where letters hang
         together, which may also run the other way.
         """
-        if _is_joined(self.characters):
+        if is_joined(self.characters):
             return [index / len(self.characters) for index in range(len(self.characters))]
         advances = np.array([self.pen.length(character) for character in self.characters])
         return [0.0, *(np.cumsum(advances)[:-1] / max(float(advances.sum()), 1e-6)).tolist()]
@@ -158,7 +158,7 @@ class Ink:
 
 def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: Recipe, rng: np.random.Generator) -> Ink:
     """Draw `text` and what is printed around it, on a canvas with room on all sides for the warp that follows."""
-    joined = _is_joined(text)
+    joined = is_joined(text)
     spacing = 0.0 if upright or joined else recipe.spacing.draw(rng) * size
     font = face.pillow(size)
     shaped = font.layout_engine == ImageFont.Layout.RAQM
@@ -181,7 +181,7 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
     return ink
 
 
-def _is_joined(text: str) -> bool:
+def is_joined(text: str) -> bool:
     """Whether letters of `text` hang together or stack, so that nothing may come between them."""
     return any("\u0590" <= character <= "\u109f" or "\u1780" <= character <= "\u17ff" for character in text)
 
