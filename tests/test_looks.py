@@ -30,7 +30,7 @@ from crnnocr.synth.fonts import collect, load
 from crnnocr.synth.looks import ink as inks
 from crnnocr.synth.looks import legible, paper, picture, shape
 from crnnocr.synth.looks.ink import Ink
-from crnnocr.synth.looks.recipe import RECIPES, SHARES, Effect, Recipe
+from crnnocr.synth.looks.recipe import RECIPES, SHARES, Effect, Recipe, at_height
 from crnnocr.synth.sampler import DrawnLine, Sampler
 
 Array = NDArray[Any]
@@ -493,44 +493,32 @@ def alone(text: str, recipe: Recipe, seed: int, patch: pytest.MonkeyPatch) -> Sp
     return spy if found else None
 
 
-def seen_around(spy: Spy) -> Array:
-    """The foreign ink that the crop shows."""
-    assert spy.ink.around is not None
-    return np.asarray(spy.ink.around.crop(spy.box), np.float64)
+SIDES = Recipe(em=(28, 28), loose=Effect(1, 0.8, 0.8), side=Effect(1, 0.3, 0.3))
+LINES = Recipe(em=(28, 28), loose=Effect(1, 0.8, 0.8), neighbours=Effect(1, 0.3, 0.3))
 
 
-@pytest.mark.parametrize("text", ["1.", "li", "'x'", ",7,"])
-def test_of_words_beside_the_line_no_whole_character_is_seen(text: str) -> None:
-    recipe = Recipe(em=(28, 28), loose=Effect(1, 0.8, 0.8), side=Effect(1, 0.3, 0.3))
+@pytest.mark.parametrize(
+    ("recipe", "axis", "text"),
+    [*((SIDES, 0, text) for text in ("1.", "li", "'x'", ",7,")), *((LINES, 1, text) for text in ("-", "—", "...", "~", "Ag"))],
+)
+def test_of_what_stands_around_no_whole_character_is_seen(recipe: Recipe, axis: int, text: str) -> None:
     for seed in range(60):
         with pytest.MonkeyPatch.context() as patch:
             spy = alone(text, recipe, seed, patch)
-            if spy is None or spy.ink.around is None or spy.box is None:
-                continue
-            inner, around = spy.ink.text.getbbox(), np.asarray(spy.ink.around, np.float64)
-            assert inner is not None
-            for whole, seen in (
-                (around[:, : inner[0]], around[:, max(0, spy.box[0]) : inner[0]]),
-                (around[:, inner[2] :], around[:, inner[2] : spy.box[2]]),
-            ):
-                assert not whole.any() or seen.sum() < 0.9 * whole.sum(), (text, seed)
+        if spy is None or spy.ink.around is None or spy.box is None:
+            continue
+        inner = spy.ink.text.getbbox()
+        assert inner is not None
+        along = np.asarray(spy.ink.around, np.float64).sum(axis=axis)  # ink in each column, or row
+        (first, last), (start, stop) = inner[axis::2], spy.box[axis::2]
+        for whole, seen in ((along[:first], along[max(0, start) : first]), (along[last:], along[last:stop])):
+            assert not whole.any() or seen.sum() < 0.9 * whole.sum(), seed
 
 
-@pytest.mark.parametrize("text", ["-", "—", "...", "~", "ace", "Ag"])
-def test_of_lines_above_and_below_no_whole_character_is_seen(text: str) -> None:
-    recipe = Recipe(em=(28, 28), loose=Effect(1, 0.8, 0.8), neighbours=Effect(1, 0.3, 0.3))
-    for seed in range(60):
-        with pytest.MonkeyPatch.context() as patch:
-            spy = alone(text, recipe, seed, patch)
-            if spy is None or spy.ink.around is None or spy.box is None:
-                continue
-            inner, around = spy.ink.text.getbbox(), np.asarray(spy.ink.around, np.float64)
-            assert inner is not None
-            for whole, seen in (
-                (around[: inner[1]], around[max(0, spy.box[1]) : inner[1]]),
-                (around[inner[3] :], around[inner[3] : spy.box[3]]),
-            ):
-                assert not whole.any() or seen.sum() < 0.9 * whole.sum(), (text, seed)
+def test_what_a_recipe_counts_in_pixels_grows_with_the_picture() -> None:
+    recipe = Recipe(em=(20, 30), blur=Effect(0.5, 0.4, 1.0), cut=Effect(0.1, 1, 2), turn=Effect(0.3, -0.2, 0.2))
+    assert at_height(recipe, 32) == recipe
+    assert at_height(recipe, 64) == replace(recipe, em=(40, 60), blur=Effect(0.5, 0.8, 2.0), cut=Effect(0.1, 2, 4))
 
 
 # Ways to run

@@ -470,7 +470,7 @@ def test_trdgs_style_takes_one_to_three_words_and_keeps_to_its_limits() -> None:
     for line in drawn(texts.source(config, ALL), 100, Style.TRDG):
         assert len(line) == 6
         assert set(line) <= set("abcdefghijklm ")
-    with pytest.raises(UsageError, match="--lang es is not there"):
+    with pytest.raises(UsageError, match="--style trdg has no --lang es"):
         texts.source(SynthConfig(lang=("es",), style=Style.TRDG), ALL)
     with pytest.raises(UsageError, match="no word that fits"):
         texts.source(SynthConfig(charset="☃", style=Style.TRDG), ALL)

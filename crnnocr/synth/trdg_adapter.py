@@ -106,7 +106,9 @@ def version() -> str:
 
 def _known(lang: str, table: dict[str, str]) -> str:
     if lang not in table:
-        raise UsageError(f"--lang {lang} is not there: choose one of {', '.join(languages())}")
+        raise UsageError(
+            f"--style trdg has no --lang {lang}, only {', '.join(languages())}: choose one of these, or another style"
+        )
     return table[lang]
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from crnnocr.synth.trdg_adapter import font_files
+
+FONT = next(path for path in font_files("en") if path.name == "Roboto-Regular.ttf")
 WIDTH, ROW, GAP = 1200, 40, 8
 PAPER, INK, WRONG, QUIET = "white", "black", "#b00020", "#777777"
 
@@ -44,9 +47,9 @@ def draw_row(sheet: Image.Image, top: int, reading: dict[str, Any]) -> None:
 
 def write(sheet: Image.Image, x: int, top: int, text: str, colour: str, room: int, size: int) -> None:
     """One line of text, made smaller where it would not fit."""
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, size)
     if (length := pen.textlength(text, font)) > room:
-        font = ImageFont.load_default(size * room / length)
+        font = ImageFont.truetype(FONT, size * room / length)
     pen.text((x, top + ROW // 2), text, colour, font, "lm")
 
 

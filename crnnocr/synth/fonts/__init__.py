@@ -213,8 +213,3 @@ def _installed(package: str) -> bool:
 def load(path: Path) -> FontFace:
     """The first face of the font file at `path`."""
     return next(iter(_faces(path)))
-
-
-def able(paths: Sequence[Path], text: str) -> list[Path]:
-    """Those of the font files at `paths` that can draw `text`, in their order."""
-    return [path for path in paths if load(path).draws(text)]

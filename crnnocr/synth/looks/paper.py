@@ -34,7 +34,7 @@ class Colours:
     @property
     def step(self) -> float:
         """From paper to ink in luminance; below 0 for dark ink."""
-        return _luminance(self.ink) - _luminance(self.paper)
+        return luminance(self.ink) - luminance(self.paper)
 
 
 def choose_colours(recipe: Recipe, rng: np.random.Generator) -> Colours:
@@ -49,7 +49,8 @@ def choose_colours(recipe: Recipe, rng: np.random.Generator) -> Colours:
     return Colours(_tinted(paper, rng), _tinted(ink, rng), True)
 
 
-def _luminance(colour: Field) -> float:
+def luminance(colour: Field) -> float:
+    """How bright a colour is, 0 to 255."""
     return float(colour[0]) if len(colour) == 1 else float(colour @ LUMINANCE)
 
 

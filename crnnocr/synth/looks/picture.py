@@ -12,7 +12,7 @@ from crnnocr.synth.looks import ink as inks
 from crnnocr.synth.looks import legible, paper, shape, wear
 from crnnocr.synth.looks.ink import Box, Ink
 from crnnocr.synth.looks.paper import Colours, Field
-from crnnocr.synth.looks.recipe import Recipe
+from crnnocr.synth.looks.recipe import Recipe, at_height
 
 Fill: TypeAlias = int | tuple[int, int, int]
 """A grey level, or red, green and blue."""
@@ -47,7 +47,8 @@ def draw(
     Returns:
         The picture; None where ink was lost that no crop cut on purpose, or where it can hardly be read.
     """
-    em = float(np.exp(rng.uniform(*np.log(recipe.em)))) * height / 32
+    recipe = at_height(recipe, height)
+    em = float(np.exp(rng.uniform(*np.log(recipe.em))))
     ink = inks.draw(text, face, round(_DRAWN * height / 32), tag, upright, recipe, rng)
     if not shape.warp(ink, em, recipe, rng):
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,16 +24,22 @@ class Effect(NamedTuple):
             return 0.0
         return float(rng.uniform(self.low, self.high))
 
+    def times(self, factor: float) -> Effect:
+        """As likely, and that many times as strong."""
+        return Effect(self.probability, self.low * factor, self.high * factor)
+
 
 NEVER = Effect()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How likely and how strong each effect is. A share is of an em, the font's size, unless it says otherwise."""
+    """How likely and how strong each effect is. A share is of an em, the font's size, unless it says otherwise; pixels are
+    those of a picture 32 pixels high.
+    """
 
     em: tuple[float, float]
-    """Least and greatest size of the font in pixels, for pictures 32 pixels high: what the camera or the scanner saw of it."""
+    """Least and greatest size of the font, in pixels: what the camera or the scanner saw of it."""
 
     # Ink
     spacing: Effect = NEVER
@@ -111,6 +118,17 @@ class Recipe:
     """Quality of a JPEG."""
     threshold: Effect = NEVER
     """A page in black and white: where between paper and ink the limit lies, 0 to 1."""
+
+
+_IN_PIXELS = ("cut", "dots", "blur", "motion", "shrink")
+
+
+@functools.cache
+def at_height(recipe: Recipe, height: int) -> Recipe:
+    """The same looks for pictures that many pixels high: what a recipe counts in pixels is for 32."""
+    factor = height / 32
+    grown = {name: getattr(recipe, name).times(factor) for name in _IN_PIXELS}
+    return replace(recipe, em=(recipe.em[0] * factor, recipe.em[1] * factor), **grown)
 
 
 RECIPES: dict[Style, Recipe] = {

@@ -116,7 +116,7 @@ def roughen(picture: Image.Image, recipe: Recipe, rng: np.random.Generator) -> I
 def scan(picture: Image.Image, colours: Colours, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
     """A page in black and white, and scan lines that a fax has lost."""
     if limit := recipe.threshold.draw(rng):
-        level = _grey(colours.paper) + limit * colours.step
+        level = paper.luminance(colours.paper) + limit * colours.step
         picture = picture.convert("L").point([255 * (value > level) for value in range(256)])
     if share := recipe.dropout.draw(rng):
         values = np.array(picture)
@@ -124,10 +124,6 @@ def scan(picture: Image.Image, colours: Colours, recipe: Recipe, rng: np.random.
         values[lost] = values[lost - 1]
         picture = Image.fromarray(values)
     return picture
-
-
-def _grey(colour: Field) -> float:
-    return float(colour[0]) if len(colour) == 1 else float(colour @ paper.LUMINANCE)
 
 
 def coarsen(picture: Image.Image, em: float, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
