@@ -20,14 +20,15 @@ from pathlib import Path
 
 import torch
 
-from crnnocr.config import DecodeConfig, Style, SynthConfig, TrainConfig
+from crnnocr.config import SCRATCH, DecodeConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.evaluation import read_samples, score
 from crnnocr.recognizer import Recognizer
 from crnnocr.synth.sets.folder import draw
 from crnnocr.training.loop import Progress
-from crnnocr.training.run import Finished, prepare, run
+from crnnocr.training.preparation import inspect, prepare
+from crnnocr.training.run import Finished, Order, run
 from crnnocr.training.validation import Validation
 
 COUNT = 987
@@ -62,12 +63,13 @@ def _draw(folder: Path, config: SynthConfig) -> Dataset:
 
 
 def _once(learn: Dataset, measure: Dataset, seed: int, minutes: float) -> dict[str, float]:
-    config = TrainConfig(minutes=minutes, seed=seed)
+    config = TrainConfig(start=SCRATCH, minutes=minutes, seed=seed)
     started = time.monotonic()
     shown = 0
     with tempfile.TemporaryDirectory() as store:
         os.environ["CRNNOCR_DATA_DIR"] = store
-        for event in run(prepare(learn, config, "protocol987"), learn, config, device="cpu"):
+        prepared = prepare(inspect((learn,), (), config), config, "protocol987", None, None)
+        for event in run(Order(prepared, config, (learn,), device="cpu")):
             if isinstance(event, Progress):
                 shown = event.pictures
             elif isinstance(event, Validation):

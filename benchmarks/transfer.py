@@ -13,16 +13,14 @@ import argparse
 import json
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from crnnocr import images
 from crnnocr.charset import Charset
-from crnnocr.config import PRESETS, DecodeConfig, ModelConfig, Style, SynthConfig, TrainConfig
-from crnnocr.decoders.lattice import frames_needed
+from crnnocr.config import PRESETS, SCRATCH, DecodeConfig, Style, SynthConfig, TrainConfig
 from crnnocr.engines import TorchEngine
 from crnnocr.metrics import Scorer, alphanumeric
 from crnnocr.model import checkpoint
@@ -30,10 +28,11 @@ from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.recognizer import Recognizer
 from crnnocr.synth.sampler import Sampler
-from crnnocr.training.batching import streamed
-from crnnocr.training.examples import Example
-from crnnocr.training.loop import Progress, train
+from crnnocr.training.batching import Plan
+from crnnocr.training.loader import Loader
+from crnnocr.training.loop import Trainer
 from crnnocr.training.schedule import Budget
+from crnnocr.training.stream import drawn, drawn_examples
 from crnnocr.training.validation import Validation
 
 QUOTES_AND_DASHES = str.maketrans("‘’‚“”„«»‐‑–—−´`", "'''\"\"\"\"\"-----''")
@@ -50,25 +49,27 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(".work/transfer"), help="where models go")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    config = TrainConfig(minutes=options.minutes, seed=options.seed, patience=10**6)  # the whole time is used
+    config = TrainConfig(start=SCRATCH, minutes=options.minutes, seed=options.seed, patience=10**6)  # the whole time is used
     shape = PRESETS[options.preset]
     learn, validate = Sampler(SynthConfig(style=options.style, seed=1)), Sampler(SynthConfig(style=options.style, seed=2))
     charset = Charset(learn.charset)
-    held_out = [example for _, example in zip(range(VALIDATED), examples(validate, charset, shape), strict=False)]
+    held_out = drawn_examples(validate, charset, shape, VALIDATED)
+    none = held_out.subset(np.zeros(len(held_out), dtype=bool))
     torch.manual_seed(options.seed)
     model = CRNN(shape, charset.classes)
     card = Card(f"{options.style}", charset, shape)
-    batches = streamed(examples(learn, charset, shape), config.batch_size, config.seed)
-    budget = Budget(config, 1, clock=time.process_time)
+    plan = Plan(0, config.base_batch, config.seed)
+    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch, clock=time.process_time)
+    trainer = Trainer(model, card, held_out, config, budget, torch.device("cpu"), config.base_batch)
     shown = 0
-    for event in train(model, card, batches, held_out, config, budget, torch.device("cpu")):
-        if isinstance(event, Progress):
-            shown = event.pictures
-        elif isinstance(event, Validation):
-            scores = event.scores
-            print(
-                f"{budget.seconds / 60:5.1f} min, {shown} pictures: CER {scores.cer:.2%}, exact {scores.exact:.1%}", flush=True
-            )
+    with Loader(plan, none, drawn(learn, charset, shape, workers=0), shape, config.augmentation) as loader:
+        for event in trainer.train(loader):
+            if isinstance(event, Validation):
+                scores, shown = event.scores, event.pictures
+                print(
+                    f"{event.seconds / 60:5.1f} min, {shown} pictures: CER {scores.cer:.2%}, exact {scores.exact:.1%}",
+                    flush=True,
+                )
     path = options.folder / options.style / "model.safetensors"
     checkpoint.save(path, card, model, frozenset())
     recognizer = Recognizer(card, TorchEngine(model, torch.device("cpu")))
@@ -76,16 +77,6 @@ def main() -> None:
     for name, result in results.items():
         print(f"{options.style} {name}: " + ", ".join(f"{key} {value:.2%}" for key, value in result.items()))
     (path.parent / "results.json").write_text(json.dumps({"pictures": shown, **results}, indent=1) + "\n", encoding="utf-8")
-
-
-def examples(sampler: Sampler, charset: Charset, shape: ModelConfig) -> Iterator[Example]:
-    """The sampler's pictures as lines to learn from, without end."""
-    for index in count():
-        picture, text = sampler[index]
-        line = images.to_line(images.open_grey(picture), shape.height, shape.min_width)
-        ids = tuple(charset.encode(text))
-        if frames_needed(ids) <= shape.frames(line.shape[1]):
-            yield Example(line, text, ids, 0)
 
 
 def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """From a picture to the line that a model reads: the one preprocessing, the same in training, evaluation and reading.
 
-file, bytes, Pillow image or array → grey picture (`open_grey`) → line of the model's height (`to_line`) → batch of floats
-(`to_batch`).
+file, bytes, Pillow image or array → grey picture (`open_grey`, and `turned` if its line is vertical) → line of the model's
+height (`to_line`) → batch of floats (`to_batch`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from crnnocr.config import MAX_PIXELS, MAX_WIDTH
+from crnnocr.config import MAX_PIXELS, MAX_WIDTH, Orientation
 from crnnocr.errors import ImageError
 
 Line: TypeAlias = NDArray[np.uint8]
@@ -31,6 +31,10 @@ SOURCE_TYPES = (str, os.PathLike, bytes, Image.Image, np.ndarray)
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".jp2"})
 """File name endings, in lower case, of what is taken for a picture in a folder."""
+
+
+VERTICAL_FROM = 1.5
+"""Height over width from which on a picture is taken for a vertical line, if that is left to its shape."""
 
 
 class ImageWarning(UserWarning):
@@ -70,6 +74,14 @@ def open_grey(source: Source, name: str | None = None) -> Image.Image:
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
     """Those of `paths` that are files and named like pictures; hidden ones (`.x.png`) are not taken."""
     return [p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
+
+
+def turned(grey: Image.Image, orientation: Orientation) -> Image.Image:
+    """A picture whose line runs from left to right: a vertical one is turned a quarter against the clock."""
+    vertical = orientation is Orientation.VERTICAL or (
+        orientation is Orientation.AUTO and grey.height >= VERTICAL_FROM * grey.width
+    )
+    return grey.transpose(Image.Transpose.ROTATE_90) if vertical else grey
 
 
 def to_line(grey: Image.Image, height: int, min_width: int) -> Line:

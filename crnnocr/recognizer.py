@@ -9,7 +9,6 @@ Example::
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -42,7 +41,7 @@ class Prediction:
     text: str
     """The text; empty where there was an error."""
     confidence: float
-    """Probability of the text by the model, summed over all its alignments, from 0 to 1; not calibrated."""
+    """How likely the text is right, from 0 to 1: its probability by the model, calibrated as the model's card says."""
     error: str | None = None
     """Why the picture could not be read, or None."""
 
@@ -102,13 +101,14 @@ class Recognizer:
 
     def _open(self, source: images.Source) -> images.Line | ImageError:
         try:
-            return images.to_line(images.open_grey(source), self.card.config.height, self.card.config.min_width)
+            grey = images.turned(images.open_grey(source), self.card.orientation)
+            return images.to_line(grey, self.card.config.height, self.card.config.min_width)
         except ImageError as error:
             return error
 
     def _decode(self, log_probs: LogProbs, decode: DecodeConfig) -> Prediction:
         best = best_hypothesis(log_probs, decode)
-        confidence = min(1.0, math.exp(log_prob(log_probs, best.ids)))
+        confidence = self.card.calibration.apply(log_prob(log_probs, best.ids))
         return Prediction(self.card.charset.decode(best.ids), confidence)
 
 

@@ -14,13 +14,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from crnnocr.cli import app
-from crnnocr.config import PRESETS, AugmentConfig, Conv, ModelConfig, Pool, Style, SynthConfig, TrainConfig
+from crnnocr.config import PRESETS, Conv, ModelConfig, Pool, Style, SynthConfig, TrainConfig
 from crnnocr.model import store
 
 # Networks this small are faster on one thread, in this process and in those that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-NO_AUGMENT = AugmentConfig(stretch=0, scale=0, shear=0, tilt=0, shift=0, blur=0, contrast=0, brightness=0, noise=0)
+# What several test files share is imported from beside them, also by worker processes.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def tiny_preset(tiny_shape: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> str
 def by_heart() -> TrainConfig:
     """Options under which a tiny model learns a few unchanging pictures by heart."""
     return TrainConfig(
-        epochs=130, batch_size=8, warmup_steps=10, learning_rate=2e-2, validations=4, ema=0.95, augment=NO_AUGMENT
+        start="scratch", epochs=130, batch_size=8, warmup_steps=10, learning_rate=4e-2, validations=4, ema=0.95, augment=0
     )
 
 
@@ -71,28 +72,35 @@ def tiny_model(
     tiny_data: Path, tiny_shape: ModelConfig, by_heart: TrainConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The file of a model that has learnt the first 8 pictures of the tiny data set by heart. Not to be written to."""
+    import numpy as np
     import torch
 
     from crnnocr.charset import Charset
     from crnnocr.datasets.detect import load_dataset
+    from crnnocr.datasets.lines import read_samples
     from crnnocr.model import checkpoint
     from crnnocr.model.checkpoint import Card
     from crnnocr.model.crnn import CRNN
-    from crnnocr.training.batching import repeated
-    from crnnocr.training.examples import read_examples
-    from crnnocr.training.loop import train
+    from crnnocr.training.batching import Plan
+    from crnnocr.training.examples import learnable
+    from crnnocr.training.loader import Loader
+    from crnnocr.training.loop import Trainer
     from crnnocr.training.schedule import Budget
 
     samples = load_dataset(tiny_data).samples
     charset = Charset.from_texts(sample.text for sample in samples)
-    examples, _ = read_examples(samples[:8], charset, tiny_shape)
+    examples, _ = learnable(read_samples(samples[:8], tiny_shape), charset, tiny_shape)
+    none = examples.subset(np.zeros(len(examples), dtype=bool))
     torch.manual_seed(0)
     card, model = Card("tiny", charset, tiny_shape), CRNN(tiny_shape, charset.classes)
-    batches = repeated(examples, by_heart.batch_size, by_heart.seed)
-    for _ in train(model, card, batches, [], by_heart, Budget(by_heart, len(examples)), torch.device("cpu")):
-        pass
+    plan = Plan(len(examples), 8, by_heart.seed)
+    budget = Budget(by_heart, plan.pictures_an_epoch, plan.steps_an_epoch)
+    trainer = Trainer(model, card, none, by_heart, budget, torch.device("cpu"), plan.batch_size)
+    with Loader(plan, examples, iter(()), tiny_shape, by_heart.augmentation.times(by_heart.augment)) as loader:
+        for _ in trainer.train(loader):
+            pass
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    checkpoint.save(path, replace(card, training={"steps": 130}), model, [example.content_id for example in examples])
+    checkpoint.save(path, replace(card, training={"steps": 130}), model, examples.content_ids.tolist())
     return path
 
 

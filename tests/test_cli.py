@@ -378,13 +378,20 @@ def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny
     ("arguments", "named"),
     [
         (("train", "data", "--preset", "huge"), "--preset huge: choose one of small, classic"),
-        (("train", "data", "--epochs", 1, "--minutes", 1), "--epochs or --minutes"),
+        (("train", "data", "--epochs", 1, "--minutes", 1), "one of --epochs, --steps and --minutes"),
+        (("train", "data", "--steps", 0), "--steps"),
+        (("train", "data", "--batch-size", "many"), "--batch-size many: give a number, or auto"),
+        (("train", "data", "--mix", 1), "--mix"),
+        (("train", "data", "--augment", -1), "--augment"),
+        (("train", "data", "--freeze"), "--freeze"),
+        (("train", "data", "--synth", "en:gothic"), "--synth en:gothic: the style is one of"),
+        (("train", "data", "--resume"), "--resume: no interrupted run has the same data and options: there are none"),
         (("train", "data", "--epochs", 0), "--epochs"),
         (("train", "data", "--minutes", -1), "--minutes"),
         (("train", "data", "--batch-size", 0), "--batch-size"),
         (("train", "data", "--name", "a/b"), "--name"),
         (("train", "data", "--device", "cuda"), "--device cuda: this machine has none"),
-        (("train",), "DATA"),
+        (("train",), "name a folder of labelled pictures or a label file"),
         (("synth", "--words", "x"), "--words x"),
         (("synth", "--words", "3-1"), "--words"),
         (("synth", "--count", 0), "--count"),
@@ -546,6 +553,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def test_an_interrupted_training_leaves_everything_as_it_was(
     tiny_data: Path, current_model: str, own_store: Path, started: Callable[..., subprocess.Popen[str]]
 ) -> None:
+    (own_store / "runs").mkdir(exist_ok=True)
     before = sorted(own_store.rglob("*"))
     process = started("train", tiny_data, "--epochs", 200, "--name", "fresh")
     assert process.stderr is not None

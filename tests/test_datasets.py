@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crnnocr.datasets import Dataset, Fault, imagefolder, summarise
-from crnnocr.datasets.detect import load_dataset
+from crnnocr.charset import Charset
+from crnnocr.datasets import Dataset, Fault, Sample, imagefolder, summarise
+from crnnocr.datasets.characters import unknown_characters
+from crnnocr.datasets.detect import load_dataset, load_datasets
 from crnnocr.datasets.split import content_id, held_out
-from crnnocr.errors import DataError
+from crnnocr.errors import DataError, ImageError
 
 PICTURES = ("a.png", "b.png")
 
@@ -109,11 +111,6 @@ def test_a_comma_without_quotes_belongs_to_a_text_that_comes_last(header: str, t
 def test_a_first_label_that_could_be_a_header_is_a_label(word: str, tmp_path: Path) -> None:
     folder = put(tmp_path, PICTURES, {"labels.csv": f"a.png,{word}\nb.png,zwei\n"})
     assert labels(load_dataset(folder)) == {"a.png": word, "b.png": "zwei"}
-
-
-def test_icdar_rows_have_their_text_in_quotes_after_a_space(tmp_path: Path) -> None:
-    folder = put(tmp_path, PICTURES, {"gt.txt": 'a.png, "eins"\nb.png, "zwei, drei"\n'})
-    assert labels(load_dataset(folder)) == {"a.png": "eins", "b.png": "zwei, drei"}
 
 
 @pytest.mark.parametrize(
@@ -272,6 +269,82 @@ def test_a_link_to_itself_is_left_out(tmp_path: Path) -> None:
     assert [fault.where for fault in dataset.faults] == ["labels.csv line 1: a.png"]
 
 
+def test_a_sample_reads_its_picture(tmp_path: Path) -> None:
+    put(tmp_path, [], {"a.png": b"\x89PNG"})
+    sample = Sample(tmp_path / "a.png", "eins")
+    assert sample.read() == b"\x89PNG"
+    assert sample.name == str(tmp_path / "a.png")
+
+
+def test_a_picture_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.png: there is no such file"):
+        Sample(tmp_path / "gone.png", "eins").read()
+    with pytest.raises(ImageError, match=rf"{tmp_path}: Is a directory"):
+        Sample(tmp_path, "eins").read()
+
+
+SHARED = "picture that another source has already"
+
+
+def test_several_sources_are_a_data_set_each_in_their_order(tmp_path: Path) -> None:
+    first = put(tmp_path / "a", PICTURES, {"metadata.csv": "file_name,text\na.png,eins\n"})
+    put(tmp_path / "b", ["a.png"], {"list.csv": "a.png,zwei\n", "other.csv": "a.png,drei\n"})
+    third = put(tmp_path / "c", ["a.png"], {"a.gt.txt": "vier"})
+    datasets = load_datasets([third, tmp_path / "b/list.csv", first])
+    assert [list(labels(dataset).values()) for dataset in datasets] == [["vier"], ["zwei"], ["eins"]]
+    assert [dataset.format.split()[0] for dataset in datasets] == ["sidecars", "comma-separated", "comma-separated,"]
+    assert [faults(dataset) for dataset in datasets] == [[], [], [(UNLABELLED, "b.png")]]
+
+
+def test_one_source_is_read_as_it_is(tmp_path: Path) -> None:
+    folder = put(tmp_path, PICTURES, {"labels.csv": "a.png,eins\nb.png,zwei\na.png,eins\n"})
+    assert load_datasets([folder]) == (load_dataset(folder),)
+    assert load_datasets([]) == ()
+
+
+def test_a_source_that_is_named_twice_is_counted_once(tmp_path: Path) -> None:
+    folder = put(tmp_path, PICTURES, {"labels.csv": "a.png,eins\nb.png,zwei\n"})
+    first, second = load_datasets([folder, folder / "labels.csv"])
+    assert labels(first) == {"a.png": "eins", "b.png": "zwei"}
+    assert not second.samples
+    assert faults(second) == [(SHARED, f"{folder / name}, in {folder}") for name in PICTURES]
+
+
+def test_a_picture_that_two_sources_have_is_the_first_ones(tmp_path: Path) -> None:
+    put(tmp_path, ["a.png", "b.png"], {"one.csv": "a.png,eins\n"})
+    put(tmp_path / "c", ["c.png"])
+    (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
+    (tmp_path / "linked").symlink_to(tmp_path / "c", target_is_directory=True)
+    put(
+        tmp_path,
+        [],
+        {"two.csv": "c/../link.png,one\nb.png,zwei\nc/c.png,drei\n", "three.csv": "linked/c.png,three\n./b.png,two\n"},
+    )
+    sources = [tmp_path / name for name in ("one.csv", "two.csv", "three.csv")]
+    first, second, third = load_datasets(sources)
+    assert list(labels(first).values()) == ["eins"]
+    assert list(labels(second).values()) == ["zwei", "drei"]
+    assert faults(second) == [(SHARED, f"{tmp_path / 'c/../link.png'}, in {sources[0]}")]
+    assert faults(third) == [
+        (SHARED, f"{tmp_path / 'linked/c.png'}, in {sources[1]}"),
+        (SHARED, f"{tmp_path / 'b.png'}, in {sources[1]}"),
+    ]
+
+
+def test_a_source_that_cannot_be_read_is_an_error_among_others_too(tmp_path: Path) -> None:
+    folder = put(tmp_path / "a", ["a.png"], {"labels.csv": "a.png,eins\n"})
+    with pytest.raises(DataError, match="gone: there is no such file or folder"):
+        load_datasets([folder, tmp_path / "gone"])
+
+
+def test_unknown_characters_are_named_with_their_files(tmp_path: Path) -> None:
+    samples = [Sample(tmp_path / f"{n}.png", "aß") for n in range(5)] + [Sample(tmp_path / "db", "é", "image-000000001")]
+    assert unknown_characters(samples, Charset("a")) == [
+        "'ß' (U+00DF LATIN SMALL LETTER SHARP S) in 5 files (0.png, 1.png, 2.png, …)",
+        "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) in db:image-000000001",
+    ]
+
+
 def test_summarise_counts_each_kind_and_names_its_first() -> None:
     found = [Fault(EMPTY, "line 2"), Fault(NOT_THERE, "line 3"), Fault(EMPTY, "line 7")]
     assert summarise(found) == [
@@ -315,7 +388,7 @@ def test_a_table_of_a_header_alone_is_an_error(tmp_path: Path) -> None:
         load_dataset(put(tmp_path, [], {"labels.csv": "file_name,text\n"}))
 
 
-@pytest.mark.parametrize("content", ["", "\n", "\t\n", "a.png eins\n"])
+@pytest.mark.parametrize("content", ["", "\n", "\t\n", "a.png;eins\n"])
 def test_a_file_that_is_no_table_is_an_error_that_names_it(content: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"labels\.txt"):
         load_dataset(put(tmp_path, PICTURES, {"labels.txt": content}))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crnnocr.directories import data_directory
 from crnnocr.errors import ModelError, UsageError
 from crnnocr.model import store
 
@@ -20,14 +21,14 @@ def keep(*names: str) -> None:
 
 
 def test_the_data_directory_is_where_the_environment_says(own_store: Path) -> None:
-    assert store.data_directory() == own_store
+    assert data_directory() == own_store
     assert store.path_of("plates") == own_store / "models" / "plates" / "model.safetensors"
 
 
 def test_without_that_it_is_the_platforms_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CRNNOCR_DATA_DIR")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert store.data_directory().name == "crnnocr"
+    assert data_directory().name == "crnnocr"
 
 
 def test_a_new_store_holds_no_names() -> None:

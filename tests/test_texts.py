@@ -463,6 +463,14 @@ def test_trdgs_style_draws_from_its_dictionary_as_ever(lang: str) -> None:
         assert set(text.text) <= set(source.charset)
 
 
+def test_numbers_of_one_length_are_as_many_as_there_can_be() -> None:
+    sampler = texts.source(SynthConfig(charset="0123456789", chars=(6, 6)), ALL)
+    numbers = drawn(sampler, 600)
+    # Of 600 draws of a million, 0.2 are expected to come twice.
+    assert len(set(numbers)) >= 590
+    assert all(len(number) == 6 and number.isdecimal() for number in numbers)
+
+
 def test_trdgs_style_takes_one_to_three_words_and_keeps_to_its_limits() -> None:
     counts = {len(line.split(" ")) for line in drawn(texts.source(SynthConfig(style=Style.TRDG), ALL), 100, Style.TRDG)}
     assert counts == {1, 2, 3}

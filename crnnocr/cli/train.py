@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crnnocr.cli import ui
-from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
+from crnnocr.config import AUTO, DEFAULT_PRESET, PRESETS, CharsetChoice, Orientation, Style, SynthConfig, TrainConfig
+from crnnocr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
     from crnnocr.datasets import Dataset
-    from crnnocr.training.loop import Progress
-    from crnnocr.training.run import Finished, Prepared
-    from crnnocr.training.validation import Validation
+    from crnnocr.datasets.lint.finding import Finding
+    from crnnocr.synth.sampler import Sampler
+    from crnnocr.training.preparation import Inspected, Prepared
+    from crnnocr.training.run import Begun, Finished
 
 _DEFAULTS = TrainConfig()
-_SHOWN_READINGS = 3
 _HARDLY_READS = 0.5
-_STEPS_BEFORE_A_PACE = 20
+_PLACES_SHOWN = 3
+_CHECK_SEED = 1_000_003
+"""Added to the seed for drawn pictures to validate on."""
 
 
 @ui.boundary
 def train_cli(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled pictures, or a label file.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DATA...", help="Folders of labelled pictures, or label files; none with --synth alone."),
+    ] = None,
+    val: Annotated[
+        list[Path] | None,
+        typer.Option("--val", metavar="DATA", help="Pictures to validate on; by default some of DATA. Can be repeated."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look for faults in the data; exits 1 if training cannot begin with it.")
+    ] = False,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="What to call the model; by default the data folder's name.")
     ] = None,
@@ -40,17 +53,52 @@ def train_cli(
         ),
     ] = _DEFAULTS.preset,
     start: Annotated[
-        str, typer.Option("--from", metavar="scratch|NAME|PATH", help="Begin anew, or from the weights of a model.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="auto|scratch|NAME|PATH",
+            help="Where the weights begin: the shipped model, anew, or a model of yours.",
+        ),
     ] = _DEFAULTS.start,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Leave the start model's convolutions as they are.")] = False,
+    charset: Annotated[
+        CharsetChoice, typer.Option("--charset", help="Characters: the start model's and the data's, or the data's alone.")
+    ] = _DEFAULTS.charset,
+    orientation: Annotated[
+        Orientation | None,
+        typer.Option("--orientation", help="Which way the lines run; auto: by each picture's shape.  [default: horizontal]"),
+    ] = None,
+    synth: Annotated[
+        str | None,
+        typer.Option("--synth", metavar="LANG[,LANG][:STYLE]", help="Draw pictures to learn from too, such as en:receipt."),
+    ] = None,
+    mix: Annotated[
+        float, typer.Option("--mix", metavar="SHARE", help="Share of drawn pictures, with --synth.")
+    ] = _DEFAULTS.mix,
+    augment: Annotated[
+        float, typer.Option("--augment", metavar="STRENGTH", help="How strongly pictures are changed at random; 0 for not.")
+    ] = _DEFAULTS.augment,
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="N", help="Times each picture is seen; by default by their number.")
     ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Steps, in place of --epochs.")] = None,
     minutes: Annotated[
         float | None, typer.Option("--minutes", metavar="M", help="Wall time of the training, in place of --epochs.")
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", help="Pictures a step.")] = _DEFAULTS.batch_size,
+    batch_size: Annotated[
+        str, typer.Option("--batch-size", metavar="N|auto", help="Pictures a step, on average; auto fits the device.")
+    ] = AUTO,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the last interrupted run of the same data and options (or --name).")
+    ] = False,
     seed: ui.Seed = _DEFAULTS.seed,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same bits each time on a GPU too, where that is slower.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a model of the same name.")] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="Write the curves for TensorBoard too.")
+    ] = None,
     device: ui.Device = "auto",
     json_output: ui.Json = False,
     quiet: ui.Quiet = False,
@@ -59,81 +107,192 @@ def train_cli(
 ) -> None:
     """Train a model on the labelled pictures of DATA, and make it the current one.
 
-    Some of the pictures are held out to measure it; which, is a matter of their content alone.
+    Some of the pictures are held out to measure it; which, is a matter of their content alone. A run that is interrupted or
+    killed goes on with --resume.
     """
-    config = TrainConfig(preset=preset, start=start, epochs=epochs, minutes=minutes, batch_size=batch_size, seed=seed)
-    from crnnocr.datasets.detect import load_dataset
+    config = TrainConfig(
+        preset=preset,
+        start=start,
+        charset=charset,
+        orientation=orientation,
+        freeze=freeze,
+        synth=synth,
+        mix=mix,
+        epochs=epochs,
+        steps=steps,
+        minutes=minutes,
+        batch_size=_batch_size(batch_size),
+        augment=augment,
+        seed=seed,
+        deterministic=deterministic,
+    )
+    from crnnocr.datasets.detect import load_datasets
     from crnnocr.model import store
 
-    wanted = store.checked_name(name or ui.name_from(data))
-    dataset = load_dataset(data)
-    ui.say(f"{data}: {len(dataset.samples):,} labelled pictures ({dataset.format})")
-    ui.say_faults(dataset.faults)
+    if not data and not synth:
+        raise UsageError("name a folder of labelled pictures or a label file, or draw pictures with --synth en")
+    wanted = store.checked_name(
+        name or (ui.name_from(data[0]) if data else f"synth-{synth}".replace(":", "-").replace(",", "-"))
+    )
+    learn, validate = load_datasets(data or []), load_datasets(val or [])
+    _say_data(learn, "")
+    _say_data(validate, " to validate on")
+    inspected = inspect(learn, validate, config)
+    if check:
+        _check(inspected, json_output)
+        return
+    plan = Plan(config, wanted, learn, force, device, resume, name is not None, tensorboard)
     try:
-        finished = train(dataset, config, wanted, force, device)
+        finished = train(inspected, plan)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("no model was stored") from None
-    if json_output:
+        from crnnocr.training import runs
+
+        goes_on = any(run.name.startswith(wanted) for run in runs.interrupted())
+        raise KeyboardInterrupt("no model was stored" + "; the same command with --resume goes on" * goes_on) from None
+    if json_output and finished:
         typer.echo(json.dumps(_summary(finished)))
 
 
-def train(dataset: Dataset, config: TrainConfig, wanted: str, force: bool, device: str) -> Finished:
-    """Train, showing what happens, and say what has become of it."""
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asks for."""
+
+    config: TrainConfig
+    wanted: str
+    learn: tuple[Dataset, ...]
+    force: bool
+    device: str
+    resume: bool
+    named: bool
+    tensorboard: Path | None
+
+
+def inspect(learn: tuple[Dataset, ...], validate: tuple[Dataset, ...], config: TrainConfig) -> Inspected:
+    """Read the pictures with a progress bar, and say what is wrong with them."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from crnnocr.training.preparation import inspect
+
+    columns = (TextColumn("reading"), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Progress(*columns, console=ui.console(), disable=not ui.shows_progress(), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        inspected = inspect(learn, validate, config, lambda done, total: bar.update(task, completed=done, total=total))
+    for finding in inspected.findings:
+        _say_finding(finding)
+    return inspected
+
+
+def train(inspected: Inspected, plan: Plan) -> Finished | None:
+    """Train, showing what happens, and say what has become of it. None in any but the first of several processes."""
+    from crnnocr.cli.train_view import TrainView
+    from crnnocr.training.history import Row
     from crnnocr.training.loop import Progress
-    from crnnocr.training.run import prepare, run
+    from crnnocr.training.preparation import prepare
+    from crnnocr.training.run import Begun, Order, run
+    from crnnocr.training.tensorboard import TensorBoard
     from crnnocr.training.validation import Validation
 
-    prepared = prepare(dataset, config, wanted)
-    ui.say_faults(prepared.faults)
-    _say_plan(prepared, config)
-    with _bar() as bar:
-        task, cer = bar.add_task("training", total=1.0, status=""), "–"
-        for event in run(prepared, dataset, config, force, device):
-            if isinstance(event, Progress):
-                bar.update(task, completed=event.done, status=_status(event, cer))
+    if inspected.is_fatal:
+        raise DataError(inspected.findings[0].message)
+    config = plan.config
+    draw, check = (_sampler(config, inspected, more) for more in (0, _CHECK_SEED))
+    prepared = prepare(inspected, config, plan.wanted, draw, check)
+    order = Order(prepared, config, plan.learn, draw, plan.force, plan.device, plan.resume, plan.named)
+    finished: Finished | None = None
+    board = TensorBoard(plan.tensorboard) if plan.tensorboard else nullcontext()
+    with board as tensorboard, TrainView() as view:
+        for event in run(order):
+            if isinstance(event, Begun):
+                _say_plan(prepared, config, event)
+            elif isinstance(event, Progress):
+                view.progress(event)
             elif isinstance(event, Validation):
-                cer = f"{event.scores.cer:.1%}"
-                _say_validation(event)
+                view.validation(event)
+                if tensorboard:
+                    tensorboard.add(Row.of(event))
             else:
                 finished = event
-    _say_end(finished, wanted)
+    if finished:
+        _say_end(finished, plan.wanted)
     return finished
 
 
-def _say_plan(prepared: Prepared, config: TrainConfig) -> None:
-    card = prepared.card
-    length = f"{config.minutes:g} min" if config.minutes else f"{prepared.epochs} epoch{'s' * (prepared.epochs > 1)}"
-    ui.say(
-        f"training {card.config.preset} from {config.start} for {length}: {len(prepared.examples):,} pictures to learn from, "
-        f"{len(prepared.held_out):,} held out, {len(card.charset.characters)} characters"
+def _check(inspected: Inspected, json_output: bool) -> None:
+    """Say or print what was found, and end with 1 if a training cannot begin with it."""
+    if json_output:
+        findings = [finding.to_json() for finding in inspected.findings]
+        typer.echo(json.dumps({"samples": len(inspected.learn.samples), "fatal": inspected.is_fatal, "findings": findings}))
+    if not inspected.findings:
+        ui.say("nothing is wrong with the data")
+    if inspected.is_fatal:
+        raise typer.Exit(DataError.exit_code)
+
+
+def _sampler(config: TrainConfig, inspected: Inspected, more: int) -> Sampler | None:
+    """Draws pictures to learn from as `--synth` says, with `more` added to the seed."""
+    if config.synth is None:
+        return None
+    from crnnocr.synth.sampler import Sampler
+
+    codes, _, style = config.synth.partition(":")
+    if style and style not in list(Style):
+        raise UsageError(f"--synth {config.synth}: the style is one of {', '.join(Style)}")
+    start, drawn = inspected.start, SynthConfig()
+    return Sampler(
+        replace(
+            drawn,
+            lang=tuple(filter(None, codes.split(","))),
+            style=Style(style) if style else drawn.style,
+            seed=(config.seed + more) % 2**31,
+            height=max(start.shape.height, drawn.height),
+        )
     )
-    if not prepared.held_out:
+
+
+def _batch_size(value: str) -> int | None:
+    if value == AUTO:
+        return None
+    if not value.isdecimal():
+        raise UsageError(f"--batch-size {value}: give a number, or auto")
+    return int(value)
+
+
+def _say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
+    for dataset in datasets:
+        ui.say(f"{dataset.source}: {len(dataset.samples):,} labelled pictures{purpose} ({dataset.format})")
+
+
+def _say_finding(finding: Finding) -> None:
+    from crnnocr.datasets.lint.finding import Severity
+
+    if finding.severity is Severity.NOTE:
+        ui.say(f"note: {finding.message}")
+    else:
+        ui.warn(finding.message)
+    for place in finding.places if ui.is_verbose() else finding.places[:_PLACES_SHOWN]:
+        ui.say(f"  {place.path}: {place.detail}")
+    if len(finding.places) > _PLACES_SHOWN and not ui.is_verbose():
+        ui.say(f"  … and {len(finding.places) - _PLACES_SHOWN:,} more (--verbose names all)")
+
+
+def _say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
+    card, found = prepared.card, prepared.start.found
+    origin = found.name if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
+    drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.examples) else ""
+    pictures = f"{len(prepared.examples):,} pictures{drawn}" if len(prepared.examples) else f"pictures drawn ({config.synth})"
+    ui.say(
+        f"training {card.config.preset} from {origin} for {begun.budget} on {begun.device}: {pictures} to learn from, "
+        f"{len(prepared.held_out):,} held out, {len(card.charset.characters)} characters, {begun.batch_size} pictures a step"
+    )
+    if begun.resumed_at:
+        ui.say(f"going on with the run {begun.run} at step {begun.resumed_at:,}")
+    if prepared.new_characters:
+        ui.say(f"new to {origin}: {prepared.new_characters}")
+    if prepared.known:
+        ui.say(f"{prepared.known:,} pictures that {origin} has learnt from are not validated on")
+    if not len(prepared.held_out):
         ui.warn("nothing is held out to measure with: there is too little data")
     ui.detail(f"  characters: {card.charset.characters}")
-
-
-def _bar() -> Bar:
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    columns = (TextColumn("training"), BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.fields[status]}"))
-    return Progress(*columns, console=ui.console(), disable=not ui.shows_progress(), transient=True)
-
-
-def _status(progress: Progress, cer: str) -> str:
-    minutes, seconds = divmod(round(progress.seconds_left), 60)
-    pace = f"{progress.rate:.0f} images/s  {minutes}:{seconds:02d} left" if progress.step >= _STEPS_BEFORE_A_PACE else ""
-    return f"epoch {progress.epoch}  loss {progress.loss:.3f}  CER {cer}  {pace}"
-
-
-def _say_validation(validation: Validation) -> None:
-    scores = validation.scores
-    kept = "  kept" if validation.is_best else ""
-    ui.say(
-        f"step {validation.step:>6,}  loss {validation.loss:.3f}  CER {scores.cer:7.2%}  exact {scores.exact:6.1%}  "
-        f"Levenshtein {scores.mean_levenshtein:.2f}{kept}"
-    )
-    for truth, reading in validation.readings[:_SHOWN_READINGS]:
-        ui.say(f"    {truth} ✓" if truth == reading else f"    {truth} → {reading or '(nothing)'}")
 
 
 def _say_end(finished: Finished, wanted: str) -> None:
@@ -151,8 +310,6 @@ def _say_end(finished: Finished, wanted: str) -> None:
     ui.detail(f"  {finished.path}")
 
 
-def _summary(finished: Finished) -> dict[str, object]:
-    from dataclasses import asdict
-
+def _summary(finished: Finished) -> dict[str, Any]:
     scores = asdict(finished.scores) if finished.scores else {}
     return {"model": finished.name, "path": str(finished.path), "seconds": round(finished.seconds, 1), **scores}

@@ -64,7 +64,7 @@ def console() -> Console:
 
 def say(message: str) -> None:
     """A line on stderr, unless --quiet."""
-    if not _settings["quiet"]:
+    if _is_first() and not _settings["quiet"]:
         console().print(message, markup=False)
 
 
@@ -74,14 +74,25 @@ def detail(message: str) -> None:
         say(message)
 
 
+def is_verbose() -> bool:
+    """Whether more is to be said than usual."""
+    return _settings["verbose"]
+
+
+def _is_first() -> bool:
+    """Whether this is the first of the processes that `torchrun` has started, or the only one: the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def warn(message: str) -> None:
     """A warning on stderr, also with --quiet."""
-    console().print(f"warning: {message}", style="yellow", markup=False)
+    if _is_first():
+        console().print(f"warning: {message}", style="yellow", markup=False)
 
 
 def shows_progress() -> bool:
     """Whether progress bars have somebody to look at them."""
-    return console().is_terminal and not _settings["quiet"]
+    return console().is_terminal and _is_first() and not _settings["quiet"]
 
 
 def say_faults(faults: Sequence[Fault]) -> None:

@@ -7,15 +7,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crnnocr.errors import ImageError
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """A picture and what it says."""
 
     path: Path
-    """The picture's file."""
+    """The picture's file, or the database that holds it."""
     text: str
     """The label, in NFC, without white space at its ends."""
+    entry: str = ""
+    """The picture's key in the database; empty for a file."""
+
+    @property
+    def name(self) -> str:
+        """What to call the picture in messages."""
+        return f"{self.path}:{self.entry}" if self.entry else str(self.path)
+
+    def read(self) -> bytes:
+        """The bytes of the picture's file. Raises `ImageError` where they cannot be read. Threads may call this at will."""
+        if self.entry:
+            from crnnocr.datasets import lmdb_folder
+
+            return lmdb_folder.read_entry(self.path, self.entry)
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError as error:
+            raise ImageError(f"{self.name}: there is no such file") from error
+        except OSError as error:
+            raise ImageError(f"{self.name}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)

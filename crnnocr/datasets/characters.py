@@ -13,13 +13,13 @@ _FILES_NAMED = 3
 
 def unknown_characters(samples: Sequence[Sample], charset: Charset) -> list[str]:
     """For each character that `charset` lacks: itself, its code point and name, in how many files, and the first of them."""
-    files: dict[str, list[Path]] = {}
+    files: dict[str, list[str]] = {}
     for sample in samples:
         for character in charset.unknown(sample.text):
-            files.setdefault(character, []).append(sample.path)
-    return [f"{describe(character)} in {_named(paths)}" for character, paths in sorted(files.items())]
+            files.setdefault(character, []).append(Path(sample.name).name)
+    return [f"{describe(character)} in {_named(names)}" for character, names in sorted(files.items())]
 
 
-def _named(paths: Sequence[Path]) -> str:
-    names = ", ".join(path.name for path in paths[:_FILES_NAMED])
-    return names if len(paths) <= _FILES_NAMED else f"{len(paths)} files ({names}, …)"
+def _named(names: Sequence[str]) -> str:
+    first = ", ".join(names[:_FILES_NAMED])
+    return first if len(names) <= _FILES_NAMED else f"{len(names)} files ({first}, …)"

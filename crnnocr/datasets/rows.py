@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import codecs
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from crnnocr.charset import normalise
 from crnnocr.datasets import Dataset, Fault, Sample
+from crnnocr.datasets.places import Places
 from crnnocr.errors import DataError
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_HEAD = 64
+"""Bytes of a label file by which its encoding is told."""
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of a label file."""
 
-    line: int
-    """Its line in the file, from 1."""
+    line: int | None
+    """Its line in the file, from 1; None in a file that is not made of lines."""
     name: str
     """The picture's path, relative to the label file's folder."""
     text: str
@@ -24,54 +32,86 @@ class Row:
 
 
 def read_label_file(path: Path) -> str:
-    """The text of a label file, without a byte order mark. Raises `DataError` where it is not UTF-8."""
+    """The text of a label file, without a byte order mark. Raises `DataError` where it is neither UTF-8 nor UTF-16."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+        return _decoded(path.read_bytes(), path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def label_file_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a label file, one at a time, each with its number from 1. Raises `DataError` where it is not UTF-8."""
+    """The lines of a label file, one at a time, each with its number from 1.
+
+    Raises `DataError` where it is neither UTF-8 nor UTF-16.
+    """
     start = 0
     try:
         with path.open("rb") as file:
+            if file.read(2) in _UTF_16:
+                yield from enumerate(read_label_file(path).removesuffix("\n").split("\n"), start=1)
+                return
+            file.seek(0)
             for number, line in enumerate(file, start=1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\n")
+                yield number, _decoded(line, path, start).rstrip("\n")
                 start += len(line)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {start + error.start}): save it as UTF-8") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def dataset_of(label_file: Path, format: str, rows: Iterable[Row]) -> Dataset:
-    """The samples of a label file's rows. A row is left out where its label is empty, or its picture is not in the folder."""
-    folder = label_file.parent
-    inside = folder.resolve()
+def dataset_of(label_file: Path, format: str, rows: Iterable[Row], folders: Sequence[str] = ("",)) -> Dataset:
+    """The samples of a label file's rows. A row is left out where its label is empty, or its picture is not in the folder.
+
+    Args:
+        label_file: names the folder that no row leads out of.
+        format: its format, in words.
+        rows: what it says.
+        folders: where in the label file's folder pictures are looked for; the first one that has a picture counts.
+    """
+    folder = _Folder(label_file.parent, folders)
     samples: list[Sample] = []
     faults: list[Fault] = []
     for row in rows:
         text = normalise(row.text).strip()
-        wrong = _wrong_with(folder / row.name, inside) or _wrong_with_text(text)
-        if wrong:
-            faults.append(Fault(wrong, f"{label_file.name} line {row.line}: {row.name}", folder / row.name))
+        picture, wrong = folder.find(row.name)
+        if wrong := wrong or _wrong_with_text(text):
+            line = "" if row.line is None else f" line {row.line}"
+            faults.append(Fault(wrong, f"{label_file.name}{line}: {row.name}", picture))
         else:
-            samples.append(Sample(folder / row.name, text))
+            samples.append(Sample(picture, text))
     return Dataset(label_file, format, tuple(samples), tuple(faults))
 
 
-def _wrong_with(picture: Path, inside: Path) -> str | None:
-    """Why a row's picture cannot be taken, or None."""
-    try:
-        if not picture.resolve().is_relative_to(inside):
+class _Folder:
+    """Where the pictures of a label file are."""
+
+    def __init__(self, folder: Path, below: Sequence[str]) -> None:
+        self._first, *self._others = [folder / name for name in below]
+        self._folder = folder
+        self._real = os.path.realpath(folder).rstrip(os.sep) + os.sep
+        self._places = Places()
+
+    def find(self, name: str) -> tuple[Path, str | None]:
+        """The path of the picture that a row names, and why it cannot be taken, or None."""
+        first = self._first / name
+        wrong = self._wrong_with(first)
+        if wrong:
+            on_windows = name.replace("\\", "/")
+            for path in chain((folder / name for folder in self._others), self._from_above(on_windows)):
+                if not self._wrong_with(path):
+                    return path, None
+        return first, wrong
+
+    def _from_above(self, name: str) -> Iterator[Path]:
+        """What `name` is if it is relative to a folder that the label file is below, as in PaddleOCR's lists."""
+        parts, above = Path(name).parts, Path(self._real).parts
+        for count in range(len(parts)):
+            if parts[:count] == above[len(above) - count :]:
+                yield self._folder.joinpath(*parts[count:])
+
+    def _wrong_with(self, picture: Path) -> str | None:
+        if not f"{self._places.of(picture)}{os.sep}".startswith(self._real):
             return "row that names a file outside the label file's folder"
-        there = picture.is_file()
-    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or a link that leads to itself
-        there = False
-    return None if there else "row whose picture is not there"
+        return None if os.path.isfile(picture) else "row whose picture is not there"  # noqa: PTH113 (False for any name)
 
 
 def _wrong_with_text(text: str) -> str | None:
@@ -80,3 +120,16 @@ def _wrong_with_text(text: str) -> str | None:
         return "empty label"
     # Half a surrogate pair, such as JSON can hold, is no character and could not be written to a model.
     return None if text.encode(errors="ignore").decode() == text else "label that is not Unicode text"
+
+
+def _decoded(data: bytes, path: Path, start: int = 0) -> str:
+    """The text of `data`, which begins at byte `start` of a label file."""
+    head = data[:_HEAD] if start == 0 else b""
+    utf_16 = head.startswith(_UTF_16)
+    if head.count(0) > len(head) / 4 and not utf_16:
+        raise DataError(f"{path} looks like UTF-16 without a byte order mark: save it as UTF-8")
+    try:
+        return data.decode("utf-16" if utf_16 else "utf-8-sig" if start == 0 else "utf-8")
+    except UnicodeDecodeError as error:
+        is_not = "begins as UTF-16 but does not go on so" if utf_16 else "is not UTF-8"
+        raise DataError(f"{path} {is_not} (byte {start + error.start}): save it as UTF-8") from error

@@ -38,6 +38,11 @@ def read(folder: Path) -> Dataset | None:
     return Dataset(folder, f"sidecars {ENDING}", tuple(samples), tuple(faults))
 
 
+def holds_labels(folder: Path) -> bool:
+    """Whether there is such a label in a folder, or in one below it."""
+    return any(folder.rglob(f"*{ENDING}"))
+
+
 def label_of(picture: Path) -> Path:
     """The label file that belongs to a picture."""
     return picture.with_suffix(ENDING)

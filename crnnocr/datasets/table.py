@@ -1,16 +1,18 @@
-"""csv and tsv files with or without a header, and tab-separated lists `path<TAB>text`."""
+"""csv and tsv files with or without a header, and lists `path<TAB>text` or `path text`."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from crnnocr import images
-from crnnocr.datasets import Dataset
-from crnnocr.datasets.rows import Row, dataset_of, read_label_file
+from crnnocr.datasets import Dataset, icdar
+from crnnocr.datasets.rows import Row, dataset_of, label_file_lines, read_label_file
 from crnnocr.errors import DataError
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
@@ -18,18 +20,43 @@ SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 _NAME_HEADERS = ("file_name", "filename", "file", "image_path", "image", "path", "img", "name")
 _TEXT_HEADERS = ("text", "words", "word", "label", "labels", "transcription", "plate_text", "ground_truth", "gt")
 
+_PICTURE = rf"[^\t]*?\.(?:{'|'.join(suffix[1:] for suffix in sorted(images.SUFFIXES))})"
+_PICTURE_THEN = re.compile(rf'{_PICTURE}"?(\t| *,| )', re.IGNORECASE)
+_PICTURE_SPACE_TEXT = re.compile(rf"({_PICTURE}) (.*)", re.IGNORECASE)
+_NAMES = {"\t": "tab-separated", ",": "comma-separated", " ": "space-separated"}
+_EASYOCR = "filename,words"
+
 
 def read(label_file: Path) -> Dataset:
     """The samples of a table. Raises `DataError` where it is no table of pictures and texts."""
     content = read_label_file(label_file)
-    first_line = next((line for line in content.split("\n") if line.strip("\r\n ")), "")
-    if "\t" in first_line:
-        format, rows = "tab-separated", _tab_separated(content)
-    elif "," in first_line:
-        format, rows = "comma-separated", _comma_separated(content, label_file)
-    else:
-        raise DataError(f"{label_file}: line 1 holds neither a tab nor a comma between a picture's path and its text")
-    return _table(label_file, format, rows)
+    _, first = next(_lines(content), (1, ""))
+    if icdar.fits(first):
+        return icdar.read(label_file, content)
+    match _separator(first):
+        case "\t":
+            return _table(label_file, "\t", _tab_separated(content))
+        case " ":
+            return _table(label_file, " ", _space_separated(content))
+        case ",":
+            easyocr = first.strip().lower() == _EASYOCR
+            return _table(label_file, ",", _easyocr(content) if easyocr else _comma_separated(content, label_file))
+    raise DataError(
+        f"{label_file}: line 1 holds no tab, comma or space between a picture's path and its text: write path<TAB>text"
+    )
+
+
+def is_of_pictures(label_file: Path) -> bool:
+    """Whether a table begins as one of pictures and texts does, with a picture's path or a header that names both columns.
+
+    One whose encoding is wrong may be one.
+    """
+    try:
+        first = next((line for _, line in label_file_lines(label_file) if line.strip()), "")
+    except DataError:
+        return True
+    cells = {cell.strip().lower() for cell in re.split("[\t,]", first)}
+    return bool(_PICTURE_THEN.match(first) or (cells.intersection(_NAME_HEADERS) and cells.intersection(_TEXT_HEADERS)))
 
 
 def csv_line(*cells: str) -> str:
@@ -44,8 +71,17 @@ def tsv_line(name: str, text: str) -> str:
     return f"{name}\t{' '.join(text.split())}\n"
 
 
-def _table(label_file: Path, format: str, rows: Iterator[tuple[int, list[str]]]) -> Dataset:
-    separator = "\t" if format == "tab-separated" else ","
+def _separator(line: str) -> str | None:
+    """What stands between the cells of a first line: what follows the picture's name, else a tab or a comma."""
+    if line.startswith("[") and "\t" in line:  # PaddleOCR's lists of pictures
+        return "\t"
+    if found := _PICTURE_THEN.match(line):
+        return found[1].strip(" ") or " "
+    return next((separator for separator in "\t," if separator in line), None)
+
+
+def _table(label_file: Path, separator: str, rows: Iterator[tuple[int, list[str]]]) -> Dataset:
+    format = _NAMES[separator]
     number, first = next(rows, (1, []))
     if not first:
         raise DataError(f"{label_file} holds no rows")
@@ -79,22 +115,46 @@ def _columns(
 def _pairs(
     label_file: Path, number: int, first: list[str], rows: Iterator[tuple[int, list[str]]], separator: str
 ) -> Iterator[Row]:
-    for line, cells in ((number, first), *rows):
+    for line, cells in chain([(number, first)], rows):
         if len(cells) < 2:
             raise DataError(f"{label_file} line {line} is not a picture's path and its text: {separator.join(cells)!r}")
-        yield Row(line, cells[0].strip(), separator.join(cells[1:]))
+        for name in _pictures(cells[0].strip()):
+            yield Row(line, name, separator.join(cells[1:]))
+
+
+def _pictures(cell: str) -> list[str]:
+    """The pictures that a cell names: PaddleOCR has `["a.jpg", "b.jpg"]<TAB>text` for pictures of the same text."""
+    try:
+        names = json.loads(cell) if cell.startswith('["') else None
+    except (ValueError, RecursionError):
+        return [cell]
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else [cell]
 
 
 def _tab_separated(content: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r").split("\t")
+    for number, line in _lines(content):
+        yield number, line.split("\t")
+
+
+def _space_separated(content: str) -> Iterator[tuple[int, list[str]]]:
+    """Of lines `path text`, which trdg and MMOCR write: a space in a path is one before the picture's ending."""
+    for number, line in _lines(content):
+        cells = _PICTURE_SPACE_TEXT.fullmatch(line)
+        yield number, list(cells.groups()) if cells else line.split(" ", 1)
+
+
+def _easyocr(content: str) -> Iterator[tuple[int, list[str]]]:
+    """Of EasyOCR's labels.csv: where a line is not csv, all after the first comma is the text, quotes and commas too."""
+    for number, line in _lines(content):
+        try:
+            cells = next(csv.reader([line], strict=True))
+        except csv.Error:
+            cells = []
+        yield number, cells if len(cells) == 2 else line.split(",", 1)
 
 
 def _comma_separated(content: str, label_file: Path) -> Iterator[tuple[int, list[str]]]:
-    # ICDAR writes `word_1.png, "text"`, with a space before the quote.
-    spaced = re.match(r'[^,"\n]+, "', content) is not None
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True, skipinitialspace=spaced)
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
     while True:
         number = reader.line_num + 1
         try:
@@ -105,3 +165,10 @@ def _comma_separated(content: str, label_file: Path) -> Iterator[tuple[int, list
             raise DataError(f"{label_file} line {number}: {error}") from error
         if cells:
             yield number, cells
+
+
+def _lines(content: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, each with its number from 1."""
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crnnocr.calibration import Calibration
 from crnnocr.charset import Charset
-from crnnocr.config import MAX_WIDTH, ModelConfig
+from crnnocr.config import MAX_WIDTH, ModelConfig, Orientation
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.files import replacing
 
@@ -40,10 +41,14 @@ class Card:
     """Its characters."""
     config: ModelConfig
     """Its shape, and with that the height of its lines."""
+    orientation: Orientation = Orientation.HORIZONTAL
+    """Which way the lines run in the pictures it reads."""
     training: dict[str, Any] = field(default_factory=dict)
     """How it was trained: data, size, seed, options, versions."""
     scores: dict[str, Any] = field(default_factory=dict)
     """How well it reads: the scores on the pictures that were held out from training."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """What brings the confidences of its readings to the share of right ones."""
 
     def to_json(self) -> dict[str, Any]:
         """The card as values that JSON can hold."""
@@ -58,6 +63,7 @@ class Card:
                 "width": "round(width * height / picture height)",
                 "min_width": self.config.min_width,
                 "max_width": MAX_WIDTH,
+                "orientation": self.orientation.value,
                 "resampling": "bilinear, antialiased",
                 "narrower": "repeat the last column",
                 "black": -1,
@@ -67,6 +73,7 @@ class Card:
             "model": self.config.to_json(),
             "training": self.training,
             "scores": self.scores,
+            "calibration": self.calibration.to_json(),
         }
 
     @classmethod
@@ -88,10 +95,12 @@ class Card:
                 name=data["name"],
                 charset=Charset(data["charset"]),
                 config=ModelConfig.from_json(data["model"]),
+                orientation=Orientation(data["preprocessing"].get("orientation", Orientation.HORIZONTAL)),
                 training=data["training"],
                 scores=data["scores"],
+                calibration=Calibration.from_json(data["calibration"]) if "calibration" in data else Calibration(),
             )
-        except (KeyError, TypeError, AttributeError, CrnnocrError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, CrnnocrError) as error:
             raise ModelError(f"{path}: its card cannot be read ({error})") from error
 
 

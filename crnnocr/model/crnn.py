@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool
+from crnnocr.model.normalisation import TrueColumnsNorm
 
 
 class CRNN(nn.Module):
@@ -72,9 +73,8 @@ class _Backbone(nn.Module):
         """(N, 1, H, W) lines and (N,) widths → (N, K, h, T) maps and (N,) frames."""
         maps = images
         for layer, stage in zip(self.layers, self.stages, strict=True):
-            maps = stage(maps)
             widths = layer.output_size(widths, axis=1)
-            maps = _mask(maps, widths)
+            maps = _mask(_run(stage, maps, widths), widths)
         return maps, widths
 
 
@@ -83,8 +83,15 @@ def _module(layer: Layer, channels: int) -> nn.Module:
         return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
     convolution = nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=not layer.norm)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    norm = [nn.BatchNorm2d(layer.channels, eps=NORM_EPSILON)] if layer.norm else []
+    norm = [TrueColumnsNorm(layer.channels, eps=NORM_EPSILON)] if layer.norm else []
     return nn.Sequential(convolution, *norm, nn.ReLU(inplace=True))
+
+
+def _run(stage: nn.Module, maps: Tensor, widths: Tensor) -> Tensor:
+    """(N, K, h, W) maps → what a layer makes of them, of lines that are then `widths` columns wide."""
+    for module in stage if isinstance(stage, nn.Sequential) else [stage]:
+        maps = module.over(_mask(maps, widths), widths) if isinstance(module, TrueColumnsNorm) else module(maps)
+    return maps
 
 
 def _mask(maps: Tensor, widths: Tensor) -> Tensor:

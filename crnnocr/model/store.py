@@ -6,14 +6,12 @@ A model is a folder `NAME` with `model.safetensors` in it, under `models` in the
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
-from crnnocr.config import SCRATCH
+from crnnocr.config import AUTO, SCRATCH
+from crnnocr.directories import data_directory
 from crnnocr.errors import ModelError, UsageError
 from crnnocr.files import replacing
 
@@ -39,12 +37,6 @@ class FoundModel:
     """Whether it was taken because no model was named."""
 
 
-def data_directory() -> Path:
-    """Where crnnocr keeps what users made: `CRNNOCR_DATA_DIR`, else the platform's data directory."""
-    chosen = os.environ.get("CRNNOCR_DATA_DIR")
-    return Path(chosen) if chosen else platformdirs.user_data_path("crnnocr", appauthor=False)
-
-
 def find(model: str | None) -> FoundModel:
     """The model of a name, a folder, a file, or (None) the current one. Raises `ModelError` where there is none."""
     if model is None:
@@ -62,6 +54,12 @@ def find(model: str | None) -> FoundModel:
     raise ModelError(f"no model {model}: neither a file or folder with {WEIGHTS}, nor one of the trained ones ({there})")
 
 
+def shipped(preset: str) -> FoundModel | None:
+    """The model that came with crnnocr for a preset; None where there is none."""
+    path = Path(__file__).parent / "shipped" / preset / WEIGHTS
+    return FoundModel(path, f"the shipped {preset} model") if path.is_file() else None
+
+
 def names() -> list[str]:
     """Names of the models in the data directory, sorted."""
     return sorted(path.parent.name for path in _models().glob(f"*/{WEIGHTS}"))
@@ -77,7 +75,8 @@ def free_name(wanted: str) -> str:
 
 def checked_name(name: str) -> str:
     """`name` itself. Raises `UsageError` where it cannot be a folder's name on every platform."""
-    if name == SCRATCH or not _NAME.fullmatch(name) or name.endswith(".") or name.split(".")[0].lower() in _DEVICES_OF_WINDOWS:
+    reserved = name in (SCRATCH, AUTO) or name.split(".")[0].lower() in _DEVICES_OF_WINDOWS
+    if reserved or not _NAME.fullmatch(name) or name.endswith("."):
         raise UsageError(
             f"--name {name!r} cannot be a folder everywhere: use letters, digits, '.', '_' and '-', a letter or digit first"
         )

@@ -1,63 +1,77 @@
-"""Labelled pictures made ready for the network, and those that cannot be."""
+"""Labelled lines made ready for the network, and those that cannot be."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from crnnocr import images
+import numpy as np
+from numpy.typing import NDArray
+
 from crnnocr.charset import Charset
 from crnnocr.config import ModelConfig
-from crnnocr.datasets import Fault, Sample
-from crnnocr.datasets.split import content_id
+from crnnocr.datasets import Fault
+from crnnocr.datasets.lines import Lines, ReadSamples
 from crnnocr.decoders.lattice import frames_needed
-from crnnocr.errors import ImageError
+from crnnocr.images import Line
 
 
 @dataclass(frozen=True)
 class Example:
     """A line and the text it should be read as."""
 
-    line: images.Line
+    line: Line
     """(H, W) grey values."""
     text: str
     """The label, in NFC."""
     ids: tuple[int, ...]
     """The label's class ids."""
-    content_id: int
-    """Stands for the content of the picture's file."""
 
 
-def read_examples(samples: Sequence[Sample], charset: Charset, config: ModelConfig) -> tuple[list[Example], list[Fault]]:
-    """Read the pictures of `samples` as lines for a model of this shape.
+class Examples:
+    """Labelled lines by their number. They share one array of grey values; an `Example` is made when it is asked for."""
 
-    Returns:
-        The examples that a model can learn from, and a fault for each that it cannot: unreadable pictures, and labels that
-        need more frames than their picture has.
+    def __init__(self, lines: Lines, texts: Sequence[str], content_ids: NDArray[np.int64], charset: Charset) -> None:
+        self.texts = texts
+        """The labels."""
+        self.content_ids = content_ids
+        """(n,) stands for the content of each one's picture."""
+        self._lines = lines
+        self._charset = charset
+        self._chosen = np.arange(len(texts))
 
-    Raises:
-        DataError: a label holds a character that the charset lacks.
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, index: int) -> Example:
+        text = self.texts[index]
+        return Example(self._lines[self._chosen[index]], text, tuple(self._charset.encode(text)))
+
+    @property
+    def widths(self) -> NDArray[np.int64]:
+        """(n,) width of each line in pixels."""
+        return self._lines.widths[self._chosen]
+
+    def subset(self, chosen: NDArray[np.bool_]) -> Examples:
+        """Those for which the (n,) `chosen` is true."""
+        indices = np.flatnonzero(chosen).tolist()
+        part = Examples(self._lines, [self.texts[i] for i in indices], self.content_ids[indices], self._charset)
+        part._chosen = self._chosen[indices]
+        return part
+
+
+def learnable(read: ReadSamples, charset: Charset, shape: ModelConfig) -> tuple[Examples, tuple[Fault, ...]]:
+    """The samples that a model of this shape can learn, and a fault for each that needs more frames than its line has.
+
+    Raises `DataError` where a label holds a character that the charset lacks.
     """
-    examples: list[Example] = []
-    faults: list[Fault] = []
-    with ThreadPoolExecutor() as threads:
-        for result in threads.map(lambda sample: _read(sample, charset, config), samples):
-            if isinstance(result, Example):
-                examples.append(result)
-            else:
-                faults.append(result)
-    return examples, faults
-
-
-def _read(sample: Sample, charset: Charset, config: ModelConfig) -> Example | Fault:
-    try:
-        data = sample.path.read_bytes()
-        line = images.to_line(images.open_grey(data, str(sample.path)), config.height, config.min_width)
-    except (OSError, ImageError) as error:
-        return Fault("picture that cannot be read", str(error), sample.path)
-    ids = tuple(charset.encode(sample.text))
-    needed, there = frames_needed(ids), config.frames(line.shape[1])
-    if needed > there:
-        return Fault("label that needs more frames than its picture has", f"{sample.path}: {needed} of {there}", sample.path)
-    return Example(line, sample.text, ids, content_id(data))
+    texts = [sample.text for sample in read.samples]
+    needed = np.array([frames_needed(charset.encode(text)) for text in texts], dtype=np.int64)
+    there = shape.frames(read.lines.widths)
+    faults = tuple(
+        Fault("label that needs more frames than its picture has", f"{sample.name}: {need} of {has}", sample.path)
+        for sample, need, has in zip(read.samples, needed.tolist(), there.tolist(), strict=True)
+        if need > has
+    )
+    examples = Examples(read.lines, texts, read.content_ids, charset)
+    return (examples.subset(needed <= there) if faults else examples), faults

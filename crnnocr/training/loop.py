@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from crnnocr import images
-from crnnocr.charset import BLANK
+from crnnocr import devices
 from crnnocr.config import TrainConfig
 from crnnocr.engines import TorchEngine, memory_format, on_device
 from crnnocr.errors import CrnnocrError
@@ -21,12 +20,14 @@ from crnnocr.metrics import Scores
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.recognizer import Recognizer
-from crnnocr.training.augmentation import augment
 from crnnocr.training.averaging import WeightAverage
-from crnnocr.training.batching import Batch
-from crnnocr.training.examples import Example
+from crnnocr.training.batching import seed_of
+from crnnocr.training.examples import Examples
+from crnnocr.training.loader import Batch, Loader
+from crnnocr.training.loss import ctc_loss
+from crnnocr.training.ranks import Ranks
 from crnnocr.training.schedule import Budget, Pace, Schedule
-from crnnocr.training.validation import Validation, Validator
+from crnnocr.training.validation import Reading, Validation, Validator
 
 _REPORT_SECONDS = 0.5
 _LOSSES_AVERAGED = 50
@@ -46,8 +47,14 @@ class Progress:
     """Pictures shown so far."""
     loss: float
     """CTC loss in nats a character, averaged over the last steps."""
+    learning_rate: float
+    """The running learning rate."""
     rate: float
     """Pictures a second, lately."""
+    waiting: float
+    """Share of the time that was spent waiting for pictures, lately, 0 to 1."""
+    seconds: float
+    """Since the start."""
     seconds_left: float
     """Until the end of the budget, by the pace lately."""
 
@@ -58,120 +65,232 @@ class Trained:
 
     scores: Scores | None
     """Their scores on all held-out pictures, if there are any."""
+    readings: tuple[Reading, ...]
+    """What they read in them."""
     step: int
     """Steps made."""
     pictures: int
     """Pictures shown."""
 
 
-def train(
-    model: CRNN,
-    card: Card,
-    batches: Iterable[Batch],
-    held_out: Sequence[Example],
-    config: TrainConfig,
-    budget: Budget,
-    device: torch.device,
-) -> Iterator[Progress | Validation | Trained]:
-    """Train `model` in place; when the generator ends, it holds the best of the annealed weights.
+class Trainer:
+    """A training that can be asked for its state at each event, and go on from that in another process."""
 
-    Args:
-        model: the network; it is moved to `device`.
-        card: its charset and shape.
-        batches: what it learns from, without end.
-        held_out: what it is validated on; where there is none, the last weights are kept.
-        config: the recipe.
-        budget: when it ends.
-        device: where it runs.
+    def __init__(
+        self,
+        model: CRNN,
+        card: Card,
+        held_out: Examples,
+        config: TrainConfig,
+        budget: Budget,
+        device: torch.device,
+        batch_size: int,
+        ranks: Ranks = Ranks(),  # noqa: B008 (frozen)
+    ) -> None:
+        """Make ready to train.
 
-    Raises:
-        CrnnocrError: the loss is no longer a number.
-    """
-    on_device(model, device)
-    average = WeightAverage(model, config.ema)
-    validator = Validator(Recognizer(card, TorchEngine(average.model, device)), held_out, config)
-    optimiser = _optimiser(model, config)
-    schedule = Schedule(budget.total, config)
-    losses: deque[float] = deque(maxlen=_LOSSES_AVERAGED)
-    pace, picture_pace = Pace(), Pace()
-    step, pictures, reported, validated = 0, 0, 0.0, 0.0
+        Args:
+            model: the network; it is moved to `device` and trained in place.
+            card: its charset and shape.
+            held_out: what it is validated on; where there is none, the last weights are kept.
+            config: the recipe.
+            budget: when it ends.
+            device: where it runs.
+            batch_size: pictures a step, of all processes together.
+            ranks: the processes that train together.
+        """
+        self.step = 0
+        """Steps made."""
+        self._model, self._config, self._budget, self._device, self._ranks = model, config, budget, device, ranks
+        self._held_out = held_out
+        on_device(model, device)
+        model.backbone.requires_grad_(not config.freeze)
+        self._learner: nn.Module = _Learner(model)
+        if ranks.size > 1:
+            self._learner = DistributedDataParallel(self._learner, broadcast_buffers=False)
+        self._average = WeightAverage(model, config.ema)
+        self._validator = Validator(Recognizer(card, TorchEngine(self._average.model, device)), held_out, config)
+        self._optimiser = _optimiser(model, config)
+        self._scaler = torch.amp.GradScaler(
+            device.type, enabled=device.type == "cuda" and devices.half_precision() is torch.float16
+        )
+        self._highest_rate = config.learning_rate * math.sqrt(batch_size / config.base_batch)
+        self._schedule = Schedule(budget, config)
+        self._losses: deque[Tensor] = deque(maxlen=_LOSSES_AVERAGED)
+        self._pictures, self._validated = 0, 0.0
 
-    for epoch, batch in batches:
-        now = budget.now(step)
-        for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * schedule.factor(now, step)
-        losses.append(_learn(model, optimiser, batch, step, config, device))
-        if not math.isfinite(losses[-1]):
-            raise CrnnocrError(f"the loss is no longer a number after {step} steps: begin anew with another --seed")
-        step, pictures = step + 1, pictures + len(batch)
-        average.update(model, step)
-        now = budget.now(step)
-        finished = schedule.finished(now)
-        if budget.seconds - reported > _REPORT_SECONDS or finished:
-            reported = budget.seconds
-            left = max(0.0, schedule.end - now) / max(pace.update(reported, now), 1e-9)
-            rate = picture_pace.update(reported, pictures)
-            yield Progress(min(1.0, now / schedule.end), step, epoch, pictures, float(np.mean(losses)), rate, left)
-        if held_out and (now - validated >= budget.total / config.validations or finished):
-            validated = now
-            yield validator.validate(average.model, step, float(np.mean(losses)), schedule.factor(now, step))
-            if validator.is_on_plateau:
-                schedule.start_decay(now)
-        if finished:
-            break
-    average.model.load_state_dict(validator.best_weights or average.model.state_dict())
-    model.load_state_dict(average.model.state_dict())
-    yield Trained(validator.score_everything(), step, pictures)
+    def train(self, loader: Loader) -> Iterator[Progress | Validation | Trained]:
+        """Train on the batches of `loader`; at the end the network holds the best of the annealed weights.
+
+        Raises `CrnnocrError` where the loss is no longer a number.
+        """
+        pace, picture_pace, wait_pace = (Pace(self._budget.seconds, v) for v in (self._now(), float(self._pictures), 0.0))
+        reported = self._budget.seconds
+        now = self._now()
+        at_end = self.step > 0 and self._schedule.finished(now)  # where the last state was kept
+        for batch in () if at_end else loader:
+            self._learn(batch, now)
+            self.step += 1
+            self._average.update(self.step)
+            now = self._now()
+            finished = self._schedule.finished(now)
+            due = now - self._validated >= self._budget.total / self._config.validations or finished
+            if self._budget.seconds - reported > _REPORT_SECONDS or due:
+                reported = self._budget.seconds
+                progress = Progress(
+                    done=min(1.0, now / self._schedule.end),
+                    step=self.step,
+                    epoch=batch.epoch,
+                    pictures=self._pictures,
+                    loss=self._loss(),
+                    learning_rate=self._rate(now),
+                    rate=picture_pace.update(reported, self._pictures),
+                    waiting=min(1.0, wait_pace.update(reported, loader.waited)),
+                    seconds=reported,
+                    seconds_left=max(0.0, self._schedule.end - now) / max(pace.update(reported, now), 1e-9),
+                )
+                if due:  # first, so that the state at the next event knows of it
+                    yield from self._validate(now, progress)
+                yield progress
+            if finished:
+                break
+        yield self._end()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that the training needs to go on to the same bits: tensors by name, and values that JSON can hold."""
+        kept, validator = self._validator.state()
+        tensors = {f"model.{name}": value for name, value in self._model.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self._average.model.state_dict().items()}
+        tensors |= {f"kept.{name}": value for name, value in kept.items()}
+        for index, parameter in enumerate(self._parameters()):
+            tensors |= {f"optimiser.{index}.{key}": value for key, value in self._optimiser.state[parameter].items()}
+        values = {
+            "step": self.step,
+            "pictures": self._pictures,
+            "validated": self._validated,
+            "seconds": self._budget.seconds,
+            "losses": [float(loss) for loss in self._losses],
+            "schedule": [self._schedule.decay_start, self._schedule.end],
+            "validator": validator,
+            "scaler": self._scaler.state_dict(),
+        }
+        return tensors, values
+
+    def go_on_from(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Take up what `state` gave."""
+        self.step, self._pictures, self._validated = values["step"], values["pictures"], values["validated"]
+        self._budget.go_on_from(values["seconds"])
+        self._losses.extend(torch.tensor(values["losses"], device=self._device))
+        self._schedule.decay_start, self._schedule.end = values["schedule"]
+        self._scaler.load_state_dict(values["scaler"])
+        self._model.load_state_dict(_named(tensors, "model."))
+        self._average.model.load_state_dict(_named(tensors, "average."))
+        kept = {name: value.to(self._device) for name, value in _named(tensors, "kept.").items()}
+        self._validator.go_on_from(kept, values["validator"])
+        for index, parameter in enumerate(self._parameters()):
+            for key, value in _named(tensors, f"optimiser.{index}.").items():
+                like = parameter if value.ndim else value.to(self._device)
+                self._optimiser.state[parameter][key] = torch.empty_like(like).copy_(value)
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
+
+    def _now(self) -> float:
+        now = self._budget.now(self.step)
+        return self._ranks.first_says([now])[0] if self._budget.in_seconds else now
+
+    def _rate(self, now: float) -> float:
+        return self._highest_rate * self._schedule.factor(now, self.step)
+
+    def _loss(self) -> float:
+        """The loss lately. Only here a GPU is waited for."""
+        loss = float(torch.stack(list(self._losses)).mean())
+        if not math.isfinite(loss):
+            raise CrnnocrError(f"the loss is no longer a number after {self.step} steps: begin anew with another --seed")
+        return loss
+
+    def _learn(self, batch: Batch, now: float) -> None:
+        """One step on a batch, at time `now`."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate(now)
+        torch.manual_seed(seed_of(self._config.seed, self.step, self._ranks.rank))  # for dropout
+        self._learner.train()
+        if self._config.freeze:
+            self._model.backbone.eval()
+        lines = batch.lines.to(device=self._device, memory_format=memory_format(self._device), non_blocking=True)
+        with devices.autocast(self._device):
+            log_probs, auxiliary, frames = self._learner(lines, batch.widths)
+        # The gradients are averaged over the processes, so each counts its part of all characters that many times.
+        all_characters, pictures = self._ranks.totals([float(batch.lengths.sum()), len(batch.widths)])
+        characters = all_characters / self._ranks.size
+        where = torch.device("cpu") if self._config.deterministic else self._device
+        loss = ctc_loss(log_probs, frames, batch.ids, batch.lengths, where) / characters
+        whole = loss + self._config.auxiliary_weight * ctc_loss(auxiliary, frames, batch.ids, batch.lengths, where) / characters
+        self._optimiser.zero_grad()
+        torch.autograd.backward(self._scaler.scale(whole))
+        self._scaler.unscale_(self._optimiser)
+        nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self._losses.append(loss.detach())
+        self._pictures += round(pictures)
+
+    def _validate(self, now: float, progress: Progress) -> Iterator[Validation]:
+        """Validate in the first process; all learn whether it is time to end."""
+        self._validated = now
+        validation, plateau = None, False
+        if self._ranks.is_first and self._held_out:
+            share = self._schedule.factor(now, self.step)
+            scores, readings, is_best = self._validator.validate(self._average.model, share)
+            plateau = self._validator.is_on_plateau
+            validation = Validation(
+                step=progress.step,
+                epoch=progress.epoch,
+                pictures=progress.pictures,
+                seconds=progress.seconds,
+                loss=progress.loss,
+                learning_rate=progress.learning_rate,
+                waiting=progress.waiting,
+                scores=scores,
+                readings=readings,
+                is_best=is_best,
+            )
+        if self._ranks.first_says([plateau])[0]:
+            self._schedule.start_decay(now)
+        if validation:
+            yield validation
+
+    def _end(self) -> Trained:
+        self._average.model.load_state_dict(self._validator.best_weights or self._average.model.state_dict())
+        self._model.load_state_dict(self._average.model.state_dict())
+        self._model.requires_grad_(True)
+        if not self._held_out or not self._ranks.is_first:
+            return Trained(None, (), self.step, self._pictures)
+        scores, readings = self._validator.read()
+        return Trained(scores, readings, self.step, self._pictures)
+
+
+class _Learner(nn.Module):
+    """A training pass: both heads over one run of the convolutions."""
+
+    def __init__(self, model: CRNN) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, widths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, T, C) log-probabilities of the head and of the auxiliary head, and (N,) frames; the arguments of `CRNN`."""
+        features, frames = self.model.features(images, widths)
+        return self.model.read(features, frames), self.model.read_without_context(features), frames
 
 
 def _optimiser(model: CRNN, config: TrainConfig) -> torch.optim.AdamW:
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
-def _learn(
-    model: CRNN,
-    optimiser: torch.optim.AdamW,
-    batch: Sequence[Example],
-    step: int,
-    config: TrainConfig,
-    device: torch.device,
-) -> float:
-    """One step on a batch; returns the loss of the main head in nats a character."""
-    arrays, widths_array = images.to_batch([example.line for example in batch])
-    generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
-    lines, widths = augment(
-        torch.from_numpy(arrays), torch.from_numpy(widths_array), config.augment, model.config.min_width, generator
-    )
-    model.train()
-    features, frames = model.features(lines.to(device=device, memory_format=memory_format(device)), widths)
-    loss = ctc_loss(model.read(features, frames), frames, [example.ids for example in batch])
-    auxiliary = ctc_loss(model.read_without_context(features), frames, [example.ids for example in batch])
-    optimiser.zero_grad()
-    torch.autograd.backward(loss + config.auxiliary_weight * auxiliary)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    optimiser.step()
-    return float(loss.detach())
-
-
-def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-    """The CTC loss of a batch in nats a character: the sum over its lines divided by the sum of their lengths.
-
-    A line that augmentation has made too narrow for its label counts nothing.
-
-    Args:
-        log_probs: (N, T, C) natural-log probabilities.
-        frames: (N,) int64 true frames, on the CPU.
-        targets: class ids of each line's text.
-    """
-    lengths = torch.tensor([len(target) for target in targets])
-    flat = torch.tensor([i for target in targets for i in target])
-    if log_probs.device.type == "mps":  # torch has no CTC loss there
-        log_probs = log_probs.cpu()
-    # Targets on the network's device select torch's own kernel: cuDNN's has limits on labels and frames.
-    loss = functional.ctc_loss(
-        log_probs.transpose(0, 1), flat.to(log_probs.device), frames, lengths, BLANK, reduction="sum", zero_infinity=True
-    )
-    return loss / lengths.sum()
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,10 +1,13 @@
-"""One training from a data set to a stored model."""
+"""One training from prepared data to a stored model."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,42 +16,54 @@ from typing import Any
 import numpy as np
 import torch
 
-from crnnocr import __version__, devices
-from crnnocr.charset import Charset
-from crnnocr.config import DEFAULT_PRESET, PRESETS, SCRATCH, TrainConfig
-from crnnocr.datasets import Dataset, Fault
-from crnnocr.datasets.characters import unknown_characters
-from crnnocr.datasets.split import held_out
-from crnnocr.errors import DataError, ModelError, UsageError
+from crnnocr import __version__, calibration, devices
+from crnnocr.calibration import Calibration
+from crnnocr.config import TrainConfig
+from crnnocr.datasets import Dataset
+from crnnocr.errors import GateError
+from crnnocr.exporting import onnx_file
 from crnnocr.metrics import Scores
 from crnnocr.model import checkpoint, store
-from crnnocr.model.checkpoint import Card
-from crnnocr.model.crnn import CRNN
-from crnnocr.training.batching import repeated
-from crnnocr.training.examples import Example, read_examples
-from crnnocr.training.loop import Progress, Trained, train
-from crnnocr.training.schedule import Budget, epochs_for
+from crnnocr.training import runs
+from crnnocr.training.batch_size import batch_size_for
+from crnnocr.training.batching import Plan
+from crnnocr.training.curves import curves
+from crnnocr.training.examples import Example, Examples
+from crnnocr.training.history import History
+from crnnocr.training.history import read as history_rows
+from crnnocr.training.loader import Loader
+from crnnocr.training.loop import Progress, Trained, Trainer
+from crnnocr.training.preparation import Prepared
+from crnnocr.training.ranks import Ranks, joined
+from crnnocr.training.runs import Run
+from crnnocr.training.schedule import Budget
+from crnnocr.training.stream import Sampler, drawn
 from crnnocr.training.validation import Validation
+
+_SAVE_SECONDS = 20.0
+"""Between two states that are kept."""
+
+EXPORTED = "model.onnx"
+"""The stored model for those who read without torch."""
+
+CURVES = "curves.svg"
+"""The picture of loss and error rate."""
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A training that is ready to begin: everything that can be wrong with the data has been looked for."""
+class Begun:
+    """The first event: what the training will do."""
 
-    card: Card
-    """Charset and shape of the model to be."""
-    model: CRNN
-    """The network with its first weights."""
-    examples: tuple[Example, ...]
-    """What it will learn from."""
-    held_out: tuple[Example, ...]
-    """What it will be validated on."""
-    seen_before: frozenset[int]
-    """Content ids of the pictures that the start model was trained on; they are never held out."""
-    faults: tuple[Fault, ...]
-    """Pictures that were set aside, beside those that the data set itself left out."""
-    epochs: int
-    """Epochs that the budget comes to; 0 with a budget of minutes."""
+    run: str
+    """The name that it goes on under if it is interrupted."""
+    batch_size: int
+    """Pictures a step."""
+    budget: str
+    """How long it goes on, in words."""
+    resumed_at: int
+    """Steps made before it was interrupted."""
+    device: str
+    """Where it runs."""
 
 
 @dataclass(frozen=True)
@@ -61,98 +76,178 @@ class Finished:
     """The stored model."""
     scores: Scores | None
     """Scores of the kept weights on the held-out pictures, if there are any."""
+    calibration: Calibration
+    """What brings confidences to the share of right readings."""
     seconds: float
-    """Wall time of the training."""
+    """Wall time of the training, that before an interruption included."""
 
 
-def prepare(dataset: Dataset, config: TrainConfig, name: str) -> Prepared:
-    """Read the data and build the network.
-
-    Raises:
-        DataError: no picture is left to learn from, or the start model lacks characters of the labels.
-        ModelError: there is no such start model.
-    """
-    torch.manual_seed(config.seed)
-    start_file = None if config.start == SCRATCH else _start_file(config.start)
-    start = checkpoint.load(start_file) if start_file else None
-    seen = checkpoint.trained_on(start_file) if start_file else frozenset()
-    if start is None:
-        charset = Charset.from_texts(sample.text for sample in dataset.samples)
-        shape = PRESETS[config.preset or DEFAULT_PRESET]
-    else:
-        charset, shape = start[0].charset, start[0].config
-        if config.preset not in (None, shape.preset):
-            raise UsageError(f"--from {config.start} is of the preset {shape.preset}: leave --preset {config.preset} out")
-    if unknown := unknown_characters(dataset.samples, charset):
-        raise DataError(f"{config.start} does not know all characters of {dataset.source}: {'; '.join(unknown)}")
-    examples, faults = read_examples(dataset.samples, charset, shape)
-    flags = held_out([example.content_id for example in examples], config.held_out)
-    aside = [flag and e.content_id not in seen for e, flag in zip(examples, flags, strict=True)]
-    learned = tuple(e for e, is_held_out in zip(examples, aside, strict=True) if not is_held_out)
-    if not learned:
-        raise DataError(f"{dataset.source}: no picture is left to learn from; {faults[0].kind} (first: {faults[0].where})")
-    return Prepared(
-        card=Card(name, charset, shape),
-        model=start[1] if start else CRNN(shape, charset.classes),
-        examples=learned,
-        held_out=tuple(e for e, is_held_out in zip(examples, aside, strict=True) if is_held_out),
-        seen_before=seen,
-        faults=tuple(faults),
-        epochs=0 if config.minutes else epochs_for(config, len(learned)),
-    )
+Event = Begun | Progress | Validation | Finished
 
 
-def run(
-    prepared: Prepared, dataset: Dataset, config: TrainConfig, force: bool = False, device: str = "auto"
-) -> Iterator[Progress | Validation | Finished]:
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained."""
+
+    prepared: Prepared
+    """The network and what it learns from."""
+    config: TrainConfig
+    """The recipe."""
+    learn: tuple[Dataset, ...]
+    """Where the pictures come from."""
+    draw: Sampler | None = None
+    """Draws more of them, if any are to be drawn."""
+    force: bool = False
+    """Replace a model of the same name."""
+    device: str = "auto"
+    """Where it runs."""
+    resume: bool = False
+    """Go on with an interrupted run of the same data and options: that called as the model, if `named`, else the newest."""
+    named: bool = False
+    """Whether the user has said what the model is to be called."""
+
+
+def run(order: Order) -> Iterator[Event]:
     """Train and, if it ends well, store the model under the card's name and make it the current one.
 
-    A name that is taken by then becomes `name-2`, or with `force` the model of this name is replaced.
-    Yields what the loop yields, and at last what has become of it. Closed or interrupted before that, it leaves nothing.
+    A name that is taken by then becomes `name-2`, or with `force` the model of this name is replaced. Closed, interrupted or
+    killed before that, it can go on from where it stood less than half a minute earlier.
+
+    Raises:
+        UsageError: there is no such device, or no run to go on with.
+        CrnnocrError: the loss is no longer a number, or the data directory cannot be written.
     """
-    started = time.monotonic()
-    chosen = devices.select(device)
-    store.check_writable()
-    batches = repeated(prepared.examples, config.batch_size, config.seed)
-    budget = Budget(config, len(prepared.examples))
-    for event in train(prepared.model, prepared.card, batches, prepared.held_out, config, budget, chosen):
-        if isinstance(event, Trained):
-            trained = event
-        else:
-            yield event
-    seconds = time.monotonic() - started
-    training = _record(prepared, dataset, config, str(chosen), trained, seconds)
-    name = prepared.card.name if force else store.free_name(prepared.card.name)
-    card = replace(prepared.card, name=name, training=training, scores=asdict(trained.scores) if trained.scores else {})
+    config = order.config
+    device = devices.select(order.device)
+    if config.deterministic:
+        devices.be_deterministic()
+    with joined(device) as ranks:
+        store.check_writable()
+        card = order.prepared.card
+        about = {
+            "data": _digest(order.prepared),
+            "characters": card.charset.characters,
+            "shape": json.dumps(card.config.to_json()),
+            "options": _json(asdict(config)),
+        }
+        resumed = runs.resumable(card.name if order.named else None, about) if order.resume else None
+        kept = resumed or (runs.begin(card.name, about) if ranks.is_first else None)
+        try:
+            with runs.held(kept) if kept and ranks.is_first else nullcontext():
+                yield from _train(order, kept, resumed is not None, device, ranks)
+        finally:
+            if kept and not kept.can_go_on:
+                kept.remove()
+
+
+def _train(order: Order, run: Run | None, resume: bool, device: torch.device, ranks: Ranks) -> Iterator[Event]:
+    prepared, config = order.prepared, order.config
+    state = run.load() if run and resume else None
+    batch_size = state[1]["batch_size"] if state else batch_size_for(config, prepared, device, ranks)
+    plan = Plan(len(prepared.examples), batch_size, config.seed, config.mix if order.draw else 0.0)
+    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
+    trainer = Trainer(prepared.model, prepared.card, prepared.held_out, config, budget, device, batch_size, ranks)
+    if state:
+        trainer.go_on_from(*state)
+    yield Begun(run.name if run else "", batch_size, _in_words(budget, plan, config), trainer.step, str(device))
+    with _loader(order, plan, trainer.step, ranks) as loader:
+        if not ranks.is_first or run is None:
+            for _ in trainer.train(loader):
+                pass
+            return
+        with History.open(run.history, trainer.step) as history:
+            for event in _kept(trainer, loader, history, run, batch_size):
+                if isinstance(event, Trained):
+                    trained = event
+                else:
+                    yield event
+    yield _finish(order, run, trained, budget.seconds, str(device), batch_size)
+
+
+def _kept(
+    trainer: Trainer, loader: Loader, history: History, run: Run, batch_size: int
+) -> Iterator[Progress | Validation | Trained]:
+    """The events of a training whose states are kept as it goes on."""
+
+    def keep() -> None:
+        tensors, values = trainer.state()
+        run.save(tensors, values | {"batch_size": batch_size})
+
+    saved = time.monotonic()
+    for event in trainer.train(loader):
+        if isinstance(event, Validation):
+            history.add(event)
+        if time.monotonic() - saved > _SAVE_SECONDS:
+            keep()
+            saved = time.monotonic()
+        yield event
+
+
+def _loader(order: Order, plan: Plan, step: int, ranks: Ranks) -> Loader:
+    prepared = order.prepared
+    shape = prepared.card.config
+    stream: Iterator[Example | None] = iter(())
+    if order.draw:
+        share = ranks.share(next(plan.pools(step)).drawn)
+        stream = drawn(order.draw, prepared.card.charset, shape, share.start, share.step)
+    augmentation = order.config.augmentation.times(order.config.augment)
+    return Loader(plan, prepared.examples, stream, shape, augmentation, ranks, step)
+
+
+def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: str, batch_size: int) -> Finished:
+    """Store the model with all that belongs to it, and forget the run."""
+    prepared, scores = order.prepared, trained.scores
+    fitted = calibration.fit(
+        [reading.log_prob for reading in trained.readings], [reading.text == reading.truth for reading in trained.readings]
+    )
+    name = prepared.card.name if order.force else store.free_name(prepared.card.name)
+    card = replace(
+        prepared.card,
+        name=name,
+        training=_record(order, trained, seconds, device, batch_size),
+        scores=asdict(scores) if scores else {},
+        calibration=fitted,
+    )
     path = store.path_of(name)
-    learned = {example.content_id for example in prepared.examples}
-    checkpoint.save(path, card, prepared.model, prepared.seen_before | learned)
+    rows = tuple(history_rows(run.history))
+    checkpoint.save(path, card, prepared.model, prepared.start.trained_on | set(prepared.examples.content_ids.tolist()))
+    (path.parent / runs.HISTORY).write_bytes(run.history.read_bytes())
+    if rows:
+        curves(path.parent / CURVES, rows)
+    with suppress(GateError):  # it reads otherwise than the model: torch reads in its place
+        onnx_file.export(path, path.parent / EXPORTED)
     store.make_current(name)
-    yield Finished(name, path, trained.scores, seconds)
+    run.remove()
+    return Finished(name, path, scores, fitted, seconds)
 
 
-def _start_file(start: str) -> Path:
-    found = store.find(start)
-    if found.path.suffix != ".safetensors":
-        raise ModelError(f"--from {start}: training goes on from a .safetensors model, not from an exported one")
-    return found.path
+def _in_words(budget: Budget, plan: Plan, config: TrainConfig) -> str:
+    if budget.in_seconds:
+        return f"{config.minutes:g} min"
+    if config.steps:
+        return f"{config.steps:,} steps"
+    epochs = round(budget.total / plan.steps_an_epoch)
+    return f"{epochs:,} epoch{'s' * (epochs > 1)}"
 
 
-def _record(
-    prepared: Prepared, dataset: Dataset, config: TrainConfig, device: str, trained: Trained, seconds: float
-) -> dict[str, Any]:
+def _record(order: Order, trained: Trained, seconds: float, device: str, batch_size: int) -> dict[str, Any]:
     """How the model was trained, for its card."""
+    prepared = order.prepared
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": {
-            "name": dataset.source.resolve().name,
-            "format": dataset.format,
+            "sources": [
+                {"name": dataset.source.resolve().name, "format": dataset.format, "samples": len(dataset.samples)}
+                for dataset in order.learn
+            ],
             "learned": len(prepared.examples),
             "held_out": len(prepared.held_out),
-            "set_aside": len(prepared.faults) + len(dataset.faults),
-            "digest": _digest(prepared.examples),
+            "digest": _digest(prepared),
+            "texts": _about_texts(prepared.examples),
         },
-        "config": asdict(config),
+        "start": prepared.start.found.name if prepared.start.found else None,
+        "config": _json(asdict(order.config)),
+        "batch_size": batch_size,
         "steps": trained.step,
         "pictures_shown": trained.pictures,
         "seconds": round(seconds, 1),
@@ -167,9 +262,29 @@ def _record(
     }
 
 
-def _digest(examples: Sequence[Example]) -> str:
-    """One number for the set of pictures that were learned from."""
-    import hashlib
+def _about_texts(examples: Examples) -> dict[str, Any]:
+    if not len(examples):
+        return {}
+    lengths = np.array([len(text) for text in examples.texts])
+    return {
+        "characters": int(lengths.sum()),
+        "mean_length": round(float(lengths.mean()), 2),
+        "longest": int(lengths.max()),
+        "mean_width": round(float(examples.widths.mean()), 1),
+        "distinct": len(set(examples.texts)),
+    }
 
-    ids = np.array(sorted(example.content_id for example in examples), dtype="<i8")
-    return hashlib.blake2b(ids.tobytes(), digest_size=16).hexdigest()
+
+def _digest(prepared: Prepared) -> str:
+    """One number for the pictures and labels that are learnt from and validated on."""
+    digest = hashlib.blake2b(digest_size=16)
+    for examples in (prepared.examples, prepared.held_out):
+        digest.update(examples.content_ids.astype("<i8").tobytes())
+        digest.update("\n".join(examples.texts).encode())
+    return digest.hexdigest()
+
+
+def _json(values: dict[str, Any]) -> dict[str, Any]:
+    """Values as JSON gives them back."""
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    return result

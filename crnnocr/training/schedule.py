@@ -1,4 +1,4 @@
-"""The learning rate over a training: a short rise, a constant part, and a fall to zero that always comes to its end."""
+"""How long training goes on, and the learning rate over that: a short rise, a constant part, and a fall to zero at its end."""
 
 from __future__ import annotations
 
@@ -9,35 +9,43 @@ from collections.abc import Callable
 from crnnocr.config import TrainConfig
 
 _REPORTS_A_PACE = 20
+_WARMUP_SHARE = 0.1
 
 
 class Budget:
-    """How long training may go on, counted in steps, or in seconds of `clock` if the configuration gives minutes."""
+    """How long training may go on: a number of steps, or seconds of `clock` if the configuration gives minutes."""
 
-    def __init__(self, config: TrainConfig, pictures: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, config: TrainConfig, pictures: int, steps_an_epoch: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
         self._started = clock()
-        self._in_seconds = config.minutes is not None
+        self.in_seconds = config.minutes is not None
+        """Whether it is counted in seconds, else in steps."""
         if config.minutes is not None:
             self.total = config.minutes * 60
         else:
-            self.total = float(epochs_for(config, pictures) * -(-pictures // config.batch_size))
+            self.total = float(config.steps or epochs_for(config, pictures) * steps_an_epoch)
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Since the start, without what lay between a kill and the training that went on."""
         return self._clock() - self._started
+
+    def go_on_from(self, seconds: float) -> None:
+        """Count on from what an interrupted training has used."""
+        self._started = self._clock() - seconds
 
     def now(self, step: int) -> float:
         """How much is used up after `step` steps."""
-        return self.seconds if self._in_seconds else float(step)
+        return self.seconds if self.in_seconds else float(step)
 
 
 class Pace:
     """How fast something grows, over the last reports."""
 
-    def __init__(self) -> None:
-        self._marks = deque([(0.0, 0.0)], maxlen=_REPORTS_A_PACE)
+    def __init__(self, seconds: float = 0.0, value: float = 0.0) -> None:
+        self._marks = deque([(seconds, value)], maxlen=_REPORTS_A_PACE)
 
     def update(self, seconds: float, value: float) -> float:
         """What `value`, reached after `seconds`, has grown by a second lately."""
@@ -49,7 +57,7 @@ class Pace:
 def epochs_for(config: TrainConfig, pictures: int) -> int:
     """The epochs asked for, or as many as show `config.presentations` pictures, within the limits."""
     fewest, most = config.epoch_limits
-    return config.epochs or min(most, max(fewest, round(config.presentations / pictures)))
+    return config.epochs or min(most, max(fewest, round(config.presentations / max(1, pictures))))
 
 
 class Schedule:
@@ -59,12 +67,14 @@ class Schedule:
     still takes this share: training never stops without it.
     """
 
-    def __init__(self, budget: float, config: TrainConfig) -> None:
+    def __init__(self, budget: Budget, config: TrainConfig) -> None:
         self._share = config.decay_share
-        self._warmup_steps = config.warmup_steps
-        self.end = budget
+        self._warmup_steps = float(config.warmup_steps)
+        if not budget.in_seconds:
+            self._warmup_steps = min(self._warmup_steps, _WARMUP_SHARE * budget.total)
+        self.end = budget.total
         """When training ends."""
-        self.decay_start = budget * (1 - config.decay_share)
+        self.decay_start = budget.total * (1 - config.decay_share)
         """When the learning rate begins to fall."""
 
     def start_decay(self, now: float) -> None:
@@ -75,10 +85,10 @@ class Schedule:
 
     def factor(self, now: float, step: int) -> float:
         """What the highest learning rate is multiplied with at time `now`, in step `step` (from 0)."""
-        warm = min(1.0, (step + 1) / self._warmup_steps)
+        warm = min(1.0, (step + 1) / max(1.0, self._warmup_steps))
         if not self.decaying(now):
             return warm
-        return warm * max(0.0, (self.end - now) / (self.end - self.decay_start))
+        return warm * max(0.0, (self.end - now) / max(self.end - self.decay_start, 1e-9))
 
     def decaying(self, now: float) -> bool:
         """Whether the learning rate falls."""

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from crnnocr.config import DecodeConfig, TrainConfig
+from crnnocr.decoders.lattice import log_prob
 from crnnocr.metrics import Scorer, Scores
 from crnnocr.model.crnn import CRNN
 from crnnocr.recognizer import Recognizer, best_hypothesis
-from crnnocr.training.examples import Example
+from crnnocr.training.examples import Examples
 
 _READS_NOTHING = 0.8
 """Character error rate above which a network has not begun to read."""
 
+_AT_A_TIME = 512
+"""Pictures whose log-probabilities are held at a time."""
+
 _ANNEALED = 0.2
 """Share of the highest learning rate from which on down weights count as annealed."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read in a held-out picture."""
+
+    truth: str
+    """Its label."""
+    text: str
+    """The best text, by greedy decoding."""
+    log_prob: float
+    """Natural log of that text's probability, over all its alignments."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +42,22 @@ class Validation:
 
     step: int
     """Steps made."""
+    epoch: int
+    """The running epoch, from 1."""
+    pictures: int
+    """Pictures shown."""
+    seconds: float
+    """Since the start."""
     loss: float
     """CTC loss in nats a character, averaged over the last steps of training."""
+    learning_rate: float
+    """The running learning rate."""
+    waiting: float
+    """Share of the time that was spent waiting for pictures, lately, 0 to 1."""
     scores: Scores
     """Greedy reading against the labels."""
-    readings: tuple[tuple[str, str], ...]
-    """Truth and reading of each picture, in the same order each time."""
+    readings: tuple[Reading, ...]
+    """What was read in each picture, in the same order each time."""
     is_best: bool
     """Whether these are the weights to keep so far; only annealed ones ever are."""
 
@@ -40,7 +65,7 @@ class Validation:
 class Validator:
     """Reads the held-out pictures, keeps the best annealed weights, and counts validations without progress."""
 
-    def __init__(self, recognizer: Recognizer, held_out: Sequence[Example], config: TrainConfig) -> None:
+    def __init__(self, recognizer: Recognizer, held_out: Examples, config: TrainConfig) -> None:
         self.best_weights: dict[str, Tensor] | None = None
         """The weights to keep; None before there are annealed ones."""
         self._recognizer = recognizer
@@ -55,12 +80,12 @@ class Validator:
         """Whether the CER has not sunk for as many validations as patience lasts."""
         return self._stale >= self._patience
 
-    def validate(self, model: CRNN, step: int, loss: float, rate_share: float) -> Validation:
+    def validate(self, model: CRNN, rate_share: float) -> tuple[Scores, tuple[Reading, ...], bool]:
         """Score `model` on the held-out pictures (the first ones, if there are many), and keep it if it is the best.
 
-        `rate_share` is the learning rate's share of the highest, `loss` what goes into the result.
+        `rate_share` is the learning rate's share of the highest. Returns whether it was kept, too.
         """
-        scores, readings = self._read(self._held_out[: self._limit])
+        scores, readings = self.read(self._limit)
         # Before the network reads anything at all, no progress is no sign of an end.
         self._stale = 0 if scores.cer < self._best or scores.cer > _READS_NOTHING else self._stale + 1
         self._best = min(self._best, scores.cer)
@@ -68,17 +93,27 @@ class Validator:
         if is_best:
             self._best_annealed = scores.cer
             self.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-        return Validation(step, loss, scores, readings, is_best)
+        return scores, readings, is_best
 
-    def score_everything(self) -> Scores | None:
-        """Scores of the recognizer's weights on all held-out pictures; None if there are none."""
-        return self._read(self._held_out)[0] if self._held_out else None
-
-    def _read(self, examples: Sequence[Example]) -> tuple[Scores, tuple[tuple[str, str], ...]]:
+    def read(self, limit: int | None = None) -> tuple[Scores, tuple[Reading, ...]]:
+        """Read the held-out pictures, at most `limit` of them, with the recognizer's weights as they are."""
         scorer = Scorer()
         readings = []
         charset = self._recognizer.card.charset
-        for example, log_probs in zip(examples, self._recognizer.read([e.line for e in examples]), strict=True):
-            readings.append((example.text, charset.decode(best_hypothesis(log_probs, DecodeConfig()).ids)))
-            scorer.update(*readings[-1])
+        count = min(len(self._held_out), limit or len(self._held_out))
+        for start in range(0, count, _AT_A_TIME):
+            examples = [self._held_out[i] for i in range(start, min(start + _AT_A_TIME, count))]
+            for example, log_probs in zip(examples, self._recognizer.read([e.line for e in examples]), strict=True):
+                ids = best_hypothesis(log_probs, DecodeConfig()).ids
+                readings.append(Reading(example.text, charset.decode(ids), log_prob(log_probs, ids)))
+                scorer.update(example.text, readings[-1].text)
         return scorer.summary(), tuple(readings)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """What an interrupted training needs to go on: the weights to keep, and where the validations stand."""
+        return self.best_weights or {}, {"stale": self._stale, "best": self._best, "best_annealed": self._best_annealed}
+
+    def go_on_from(self, weights: dict[str, Tensor], values: dict[str, float]) -> None:
+        """Take up what `state` gave."""
+        self.best_weights = weights or None
+        self._stale, self._best, self._best_annealed = int(values["stale"]), values["best"], values["best_annealed"]

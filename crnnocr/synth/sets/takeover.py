@@ -126,7 +126,8 @@ def _foreign_rows(folder: Path, earlier: Earlier) -> list[Row]:
         samples = load_dataset(folder).samples
     except DataError:
         return []
-    return [{"file_name": sample.path.relative_to(folder).as_posix(), "text": sample.text} for sample in samples]
+    files = (sample for sample in samples if not sample.entry)  # not those in a database
+    return [{"file_name": sample.path.relative_to(folder).as_posix(), "text": sample.text} for sample in files]
 
 
 def _clear(found: Found, format: LabelFormat) -> None:

@@ -21,6 +21,9 @@ FEW_WORDS = 100
 INVENTED = 300
 """Words made of random letters, where the characters spell hardly any of the language."""
 
+INVENTED_NUMBERS = 20_000
+"""As many, where there are no letters: nobody expects the same numbers again."""
+
 _HOLDERS = 64
 """Most words that are remembered for a character."""
 
@@ -136,14 +139,15 @@ class Stock:
             spelt.pop("", None)
         if len(spelt) < FEW_WORDS:
             weight = sum(spelt.values()) or 1.0
-            spelt.update(dict.fromkeys(self._invented(), weight / INVENTED))
+            invented = self._invented(INVENTED if alphabet.letters else INVENTED_NUMBERS)
+            spelt.update(dict.fromkeys(invented, weight / len(invented)))
         self.words = Weighted(spelt)
 
-    def _invented(self) -> list[str]:
+    def _invented(self, count: int) -> list[str]:
         chance = Chance(np.random.default_rng(0))
         letters = self.alphabet.letters
         among = tuple(c for c in letters if not c.isupper()) or letters or self.alphabet.signs
-        return [self.alphabet.string(chance.between(2, 8), chance, among) for _ in range(INVENTED)]
+        return [self.alphabet.string(chance.between(2, 8), chance, among) for _ in range(count)]
 
     @cached_property
     def mean_length(self) -> float:
@@ -152,8 +156,8 @@ class Stock:
         return sum(len(self.words.draw(chance)) for _ in range(INVENTED)) / INVENTED
 
     def of_length(self, length: int, chance: Chance) -> str:
-        """A word of `length` characters, or random ones where there is no such word."""
-        found = self._by_length.get(length)
+        """A word of `length` characters, or random ones where there is no such word, or nothing but digits and signs."""
+        found = self._by_length.get(length) if self.alphabet.letters else None
         return found.draw(chance) if found else self.alphabet.string(length, chance, self.alphabet.signs)
 
     @cached_property

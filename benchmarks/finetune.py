@@ -1,0 +1,93 @@
+"""Learning from one's own crops: from a start model, and from scratch, on as many of them as are given.
+
+A folder of crops holds pictures and a label file that crnnocr reads. The pictures to learn from are those of the lowest content
+ids, so a smaller set is a part of a larger one. Texts are compared without case and spaces (ci-ns).
+
+    python benchmarks/finetune.py --start MODEL --learn receipts_train --measure receipts --sizes 500 2000 4000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from crnnocr.calibration import expected_calibration_error
+from crnnocr.config import SCRATCH, DecodeConfig, TrainConfig
+from crnnocr.datasets import Dataset
+from crnnocr.datasets.detect import load_dataset
+from crnnocr.datasets.split import content_id
+from crnnocr.evaluation import read_samples
+from crnnocr.metrics import Scorer
+from crnnocr.recognizer import Recognizer
+from crnnocr.training.preparation import inspect, prepare
+from crnnocr.training.run import Finished, Order, run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--start", required=True, help="the model to begin from: a name or a path")
+    parser.add_argument("--learn", type=Path, required=True, help="crops to learn from")
+    parser.add_argument("--measure", type=Path, required=True, help="other crops to measure with")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 4000], help="how many to learn from")
+    parser.add_argument("--presentations", type=int, default=TrainConfig.presentations, help="pictures shown in each training")
+    parser.add_argument("--rate", type=float, default=TrainConfig.learning_rate, help="highest learning rate")
+    parser.add_argument("--from", dest="origins", nargs="+", default=["start", SCRATCH], help="start, scratch or both")
+    parser.add_argument("--out", type=Path, default=Path(".work/finetune.jsonl"), help="where results are added")
+    options = parser.parse_args()
+    learn, measure = load_dataset(options.learn), load_dataset(options.measure)
+    report(options.out, {"size": 0, "from": "start", **measured(Recognizer.load(options.start), measure)})
+    for size in options.sizes:
+        for origin in options.origins:
+            start = options.start if origin == "start" else SCRATCH
+            config = TrainConfig(start=start, preset=None, steps=-(-options.presentations // 16), learning_rate=options.rate)
+            recognizer = trained(part(learn, size), config)
+            report(options.out, {"size": size, "from": origin, "rate": options.rate, **measured(recognizer, measure)})
+
+
+def part(dataset: Dataset, size: int) -> Dataset:
+    """The first `size` samples by the content of their pictures."""
+    ordered = sorted(dataset.samples, key=lambda sample: content_id(b"part" + sample.read()))
+    return replace(dataset, samples=tuple(ordered[:size]))
+
+
+def trained(dataset: Dataset, config: TrainConfig) -> Recognizer:
+    """What a training makes of the data."""
+    with tempfile.TemporaryDirectory() as store:
+        os.environ["CRNNOCR_DATA_DIR"] = store
+        prepared = prepare(inspect((dataset,), (), config), config, "finetune", None, None)
+        for event in run(Order(prepared, config, (dataset,))):
+            if isinstance(event, Finished):
+                finished = event
+        return Recognizer.load(str(finished.path))
+
+
+def measured(recognizer: Recognizer, dataset: Dataset) -> dict[str, float]:
+    """Scores without case and spaces, and how well confidence tells exact readings."""
+    scorer, confidences, right = Scorer(), [], []
+    for sample, prediction in read_samples(recognizer, dataset.samples, DecodeConfig()):
+        truth, text = ("".join(text.casefold().split()) for text in (sample.text, prediction.text))
+        scorer.update(truth, text)
+        confidences.append(prediction.confidence)
+        right.append(sample.text == prediction.text)
+    scores = scorer.summary()
+    return {
+        "CER ci-ns": scores.cer,
+        "exact ci-ns": scores.exact,
+        "exact": sum(right) / len(right),
+        "ECE": expected_calibration_error(confidences, right),
+    }
+
+
+def report(out: Path, result: dict[str, object]) -> None:
+    print(json.dumps(result), flush=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+"""Training against a plain loop of the same preset: pictures a second, and the time to a fixed character error rate (CER).
+
+The plain loop is what a good tutorial has: a `Dataset` that decodes and resizes each file with Pillow when it is asked for, a
+shuffling `DataLoader`, batches of 16 padded to their widest line, torch's own layers, as many and as wide as the preset says,
+torch's CTC loss, and Adam with a constant learning rate. Ours is the default recipe, augmentation included.
+
+Both run in this process with one thread, and what counts is its CPU time (decoding, augmentation and validation included), so
+that other work on the machine changes little. The speed is that of whole epochs of lines of 1 to 7 words, in turns, after an
+epoch that warms up. The CER is that of greedy readings of drawn pictures that the training has not seen.
+
+    python benchmarks/training.py
+    python benchmarks/training.py --parts speed --presets small
+    python benchmarks/training.py --parts time --target 0.1 --minutes 6
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils import data
+
+from crnnocr.charset import BLANK, Charset
+from crnnocr.config import PRESETS, SCRATCH, Conv, DecodeConfig, ModelConfig, Style, SynthConfig, TrainConfig
+from crnnocr.datasets import Dataset, Sample
+from crnnocr.datasets.detect import load_dataset
+from crnnocr.metrics import Scorer
+from crnnocr.recognizer import best_hypothesis
+from crnnocr.synth.sets.folder import draw
+from crnnocr.training.batching import Plan
+from crnnocr.training.loader import Loader
+from crnnocr.training.loop import Progress, Trained, Trainer
+from crnnocr.training.preparation import inspect, prepare
+from crnnocr.training.schedule import Budget
+from crnnocr.training.validation import Validation
+
+BATCH = 16
+SPEED_TARGET, TIME_TARGET = 1.5, 5.0
+CPU = torch.device("cpu")
+
+Batch = tuple[Tensor, Tensor, Tensor, list[str]]
+"""(N, 1, H, W) pictures, the class ids of their labels one after the other, (N,) characters of each label, and the labels."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=("speed", "time"), default=["speed", "time"])
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=["classic", "small"], help="speed: shapes")
+    parser.add_argument("--pictures", type=int, default=384, help="speed: pictures of an epoch")
+    parser.add_argument("--rounds", type=int, default=3, help="speed: epochs of each")
+    parser.add_argument("--preset", choices=PRESETS, default="classic", help="time: shape")
+    parser.add_argument("--learn", type=int, default=2000, help="time: pictures to learn from")
+    parser.add_argument("--check", type=int, default=200, help="time: pictures that the CER is measured on")
+    parser.add_argument("--style", type=Style, default=Style.CLEAN, help="time: looks of the pictures")
+    parser.add_argument("--charset", help="time: the characters of the texts, 3 to 8 of them each; by default English words")
+    parser.add_argument("--target", type=float, default=0.1, help="time: the CER that is to be reached")
+    parser.add_argument("--minutes", type=float, default=6.0, help="time: what our training is told to take")
+    parser.add_argument("--learning-rate", type=float, default=5e-4, help="time: of the plain loop")
+    parser.add_argument("--give-up", type=float, default=8.0, help="time: the plain loop may take so many times ours")
+    parser.add_argument("--folder", type=Path, default=Path(".work/training"), help="where the pictures go")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    results: dict[str, object] = {}
+    if "speed" in options.parts:
+        config = SynthConfig(seed=1, style=Style.MIXED, words=(1, 7))
+        learn = drawn(options.folder / "mixed", config, options.pictures)
+        results["speed"] = {preset: compare_speed(learn, preset, options.rounds) for preset in options.presets}
+    if "time" in options.parts:
+        results["time"] = compare_time(options)
+    print(json.dumps(results, indent=1) if options.json else table(results))
+
+
+def drawn(folder: Path, config: SynthConfig, count: int) -> Dataset:
+    for _ in draw(folder, config, count):
+        pass
+    return load_dataset(folder)
+
+
+# Pictures a second
+
+
+def compare_speed(learn: Dataset, preset: str, rounds: int) -> dict[str, float]:
+    ours, plain = our_epochs(learn, preset, rounds + 1), plain_epochs(learn, preset)
+    pairs = []
+    for turn in range(rounds + 1):
+        pairs.append((next(ours), next(plain)))
+        say(f"{preset}: ours {pairs[-1][0]:.1f}, plain {pairs[-1][1]:.1f} pictures/s" + (" (warming up)" if not turn else ""))
+    ours.close()
+    ratios = [one / other for one, other in pairs[1:]]
+    return {
+        "ours": statistics.median(one for one, _ in pairs[1:]),
+        "plain": statistics.median(other for _, other in pairs[1:]),
+        "ratio": statistics.median(ratios),
+        "least": min(ratios),
+        "most": max(ratios),
+    }
+
+
+def our_epochs(learn: Dataset, preset: str, epochs: int) -> Iterator[float]:
+    """Pictures a second of each epoch of our training."""
+    config = TrainConfig(preset=preset, start=SCRATCH, held_out=0.0, epochs=epochs, validations=epochs)
+    prepared = prepare(inspect((learn,), (), config), config, "training", None, None)
+    plan = Plan(len(prepared.examples), config.base_batch, config.seed)
+    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
+    trainer = Trainer(prepared.model, prepared.card, prepared.held_out, config, budget, CPU, config.base_batch)
+    with Loader(plan, prepared.examples, iter(()), prepared.card.config, config.augmentation) as loader:
+        settle()
+        started = time.process_time()
+        for event in trainer.train(loader):
+            if isinstance(event, Progress) and event.step % plan.steps_an_epoch == 0:
+                settle()  # as before the epoch, batches are ready for the next one
+                yield plan.pictures_an_epoch / (time.process_time() - started)
+                started = time.process_time()
+
+
+def settle() -> None:
+    """Wait until the thread that prepares batches has as many as it is to be ahead."""
+    before = -1.0
+    while time.process_time() - before > 0.002:
+        before = time.process_time()
+        time.sleep(0.1)
+
+
+def plain_epochs(learn: Dataset, preset: str) -> Iterator[float]:
+    """Pictures a second of each epoch of the plain loop."""
+    loop = PlainLoop(learn, PRESETS[preset], Charset("".join(sorted(set("".join(s.text for s in learn.samples))))), 5e-4)
+    while True:
+        started, shown = time.process_time(), 0
+        for batch in loop.batches:
+            loop.step(batch)
+            shown += len(batch[0])
+        yield shown / (time.process_time() - started)
+
+
+# Time to a CER
+
+
+def compare_time(options: argparse.Namespace) -> dict[str, object]:
+    chars, words = ((3, 8), None) if options.charset else (None, (1, 1))
+    sets = [
+        drawn(
+            options.folder / name,
+            SynthConfig(seed=seed, style=options.style, words=words, chars=chars, charset=options.charset),
+            count,
+        )
+        for name, seed, count in (("learn", 1, options.learn), ("check", 2, options.check))
+    ]
+    ours = our_time(sets[0], sets[1], options)
+    every, limit = options.minutes * 60 / TrainConfig().validations, options.give_up * ours[0]
+    plain = plain_time(sets[0], sets[1], options, every, limit)
+    return {
+        "preset": options.preset,
+        "target": options.target,
+        "ours": dict(zip(("seconds", "cer", "pictures"), ours, strict=True)),
+        "plain": dict(zip(("seconds", "cer", "pictures"), plain, strict=True)),
+        "ratio": plain[0] / ours[0],
+    }
+
+
+def our_time(learn: Dataset, check: Dataset, options: argparse.Namespace) -> tuple[float, float, int]:
+    """CPU seconds until the CER is reached (or the training ends), the CER then, and the pictures shown until then."""
+    clock = Stopwatch()
+    config = TrainConfig(preset=options.preset, start=SCRATCH, minutes=options.minutes)
+    prepared = prepare(inspect((learn,), (check,), config), config, "training", None, None)
+    plan = Plan(len(prepared.examples), config.base_batch, config.seed)
+    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch, clock=time.process_time)
+    trainer = Trainer(prepared.model, prepared.card, prepared.held_out, config, budget, CPU, config.base_batch)
+    cer, pictures = 1.0, 0
+    with Loader(plan, prepared.examples, iter(()), prepared.card.config, config.augmentation) as loader:
+        for event in trainer.train(loader):
+            if isinstance(event, Validation):
+                cer, pictures = event.scores.cer, event.pictures
+                say(f"ours {clock.seconds:5.0f} s, {pictures} pictures: loss {event.loss:.2f}, CER {cer:.1%}")
+            if cer <= options.target or isinstance(event, Trained):
+                break
+        return clock.seconds, cer, pictures
+
+
+def plain_time(
+    learn: Dataset, check: Dataset, options: argparse.Namespace, every: float, limit: float
+) -> tuple[float, float, int]:
+    """The same of the plain loop, which is validated `every` so many seconds and ends at the `limit`."""
+    clock = Stopwatch()
+    characters = "".join(sample.text for sample in (*learn.samples, *check.samples))
+    loop = PlainLoop(learn, PRESETS[options.preset], Charset("".join(sorted(set(characters)))), options.learning_rate)
+    cer, pictures, validated = 1.0, 0, 0.0
+    losses: list[float] = []
+    while True:
+        for batch in loop.batches:
+            losses.append(loop.step(batch))
+            pictures += len(batch[0])
+            if clock.seconds - validated < every:
+                continue
+            validated, cer = clock.seconds, loop.cer(check)
+            say(f"plain {clock.seconds:5.0f} s, {pictures} pictures: loss {statistics.mean(losses[-50:]):.2f}, CER {cer:.1%}")
+            if cer <= options.target or clock.seconds > limit:
+                return clock.seconds, cer, pictures
+
+
+class Stopwatch:
+    """CPU time of this process since now."""
+
+    def __init__(self) -> None:
+        self._started = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.process_time() - self._started
+
+
+# The plain loop
+
+
+class PlainLoop:
+    """A network, its data and its optimiser."""
+
+    def __init__(self, learn: Dataset, shape: ModelConfig, charset: Charset, learning_rate: float) -> None:
+        torch.manual_seed(0)
+        self.files = Files(learn, shape.height)
+        self.charset = charset
+        self.batches = data.DataLoader(self.files, BATCH, shuffle=True, collate_fn=self.collate)
+        self.model = PlainCRNN(shape, charset.classes)
+        self.loss = nn.CTCLoss(BLANK, zero_infinity=True)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
+
+    def collate(self, samples: list[tuple[Tensor, str]]) -> Batch:
+        """Pad pictures on the right, with zeros, to the widest of them."""
+        images = torch.zeros(len(samples), *samples[0][0].shape[:2], max(image.shape[2] for image, _ in samples))
+        for row, (image, _) in zip(images, samples, strict=True):
+            row[:, :, : image.shape[2]] = image
+        texts = [text for _, text in samples]
+        ids = [self.charset.encode(text) for text in texts]
+        return images, torch.tensor([i for label in ids for i in label]), torch.tensor([len(label) for label in ids]), texts
+
+    def step(self, batch: Batch) -> float:
+        """Learn from a batch; the loss."""
+        images, ids, lengths, _ = batch
+        self.model.train()
+        log_probs = self.model(images)
+        frames = torch.full((len(images),), log_probs.shape[0])
+        loss: Tensor = self.loss(log_probs, ids, frames, lengths)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def cer(self, check: Dataset) -> float:
+        """The CER of greedy readings, in batches as they come."""
+        self.model.eval()
+        scorer = Scorer()
+        for images, _, _, texts in data.DataLoader(Files(check, self.files.height), BATCH, collate_fn=self.collate):
+            for log_probs, truth in zip(self.model(images).transpose(0, 1).numpy(), texts, strict=True):
+                scorer.update(truth, self.charset.decode(best_hypothesis(log_probs, DecodeConfig()).ids))
+        return scorer.summary().cer
+
+
+class Files(data.Dataset[tuple[Tensor, str]]):
+    """Labelled pictures as (1, H, W) tensors from -1 to 1, read when they are asked for."""
+
+    def __init__(self, dataset: Dataset, height: int) -> None:
+        self.samples: tuple[Sample, ...] = tuple(dataset.samples)
+        self.height = height
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, str]:
+        sample = self.samples[index]
+        with Image.open(sample.path) as picture:
+            grey = picture.convert("L")
+        width = max(1, round(grey.width * self.height / grey.height))
+        pixels = np.asarray(grey.resize((width, self.height), Image.Resampling.BILINEAR), dtype=np.float32)
+        return torch.from_numpy(pixels / 127.5 - 1)[None], sample.text
+
+
+class PlainCRNN(nn.Module):
+    """The layers of a preset as torch has them: as many weights as ours, but for the auxiliary head."""
+
+    def __init__(self, shape: ModelConfig, classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 1
+        for layer in shape.backbone:
+            if not isinstance(layer, Conv):
+                layers.append(nn.MaxPool2d(layer.kernel, layer.stride, layer.padding))
+                continue
+            layers.append(nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=not layer.norm))
+            layers += [nn.BatchNorm2d(layer.channels)] if layer.norm else []
+            layers.append(nn.ReLU(inplace=True))
+            channels = layer.channels
+        self.backbone = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.first = nn.LSTM(shape.features, shape.hidden, bidirectional=True)
+        self.between = nn.Linear(2 * shape.hidden, shape.projection) if shape.projection else nn.Identity()
+        self.second = nn.LSTM(shape.projection or 2 * shape.hidden, shape.hidden, bidirectional=True)
+        self.head = nn.Linear(2 * shape.hidden, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 1, H, W) pictures → (T, N, C) log-probabilities."""
+        features = self.dropout(self.backbone(images).flatten(1, 2).permute(2, 0, 1))
+        first, _ = self.first(features)
+        second, _ = self.second(self.dropout(self.between(first)))
+        return torch.log_softmax(self.head(self.dropout(second)), dim=2)
+
+
+# What is said
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def table(results: dict[str, object]) -> str:
+    return json.dumps(results, indent=1)
+
+
+if __name__ == "__main__":
+    main()

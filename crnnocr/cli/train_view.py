@@ -1,0 +1,234 @@
+"""What `crnnocr train` shows while it goes on: figures that are renewed in place, and lines that stay."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Self
+
+from crnnocr.charset import normalise
+from crnnocr.cli import ui
+from crnnocr.confusions import Confusions, differing
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import RenderableType
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
+    from crnnocr.training.loop import Progress
+    from crnnocr.training.validation import Reading, Validation
+
+_READINGS = 4
+"""Held-out pictures that are shown at each validation."""
+_CONFUSIONS = 5
+_STEPS_BEFORE_A_PACE = 20
+_UNKNOWN = "–"
+_NARROWEST_BAR = 4
+_WIDEST = 78
+"""Columns that the figures take at most."""
+
+_TRUTH_STYLE, _READING_STYLE = "bold underline green", "bold underline red"
+_LEFT_TO_RIGHT = "\u200e"
+"""An invisible letter (LRM) that keeps what is beside a right-to-left text on its side."""
+
+
+class TrainView:
+    """Shows a training on stderr. On a terminal the figures stand below the lines and are renewed; elsewhere lines are all.
+
+    Example::
+
+        with TrainView() as view:
+            view.progress(event)
+            view.validation(another)
+    """
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+        self._last: Progress | None = None
+        self._scores: list[tuple[float, float]] = []
+        self._next = 0
+
+    def __enter__(self) -> Self:
+        if ui.shows_progress():
+            from rich.live import Live
+
+            self._live = Live(console=ui.console(), auto_refresh=False, transient=True, redirect_stdout=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def progress(self, event: Progress) -> None:
+        """Renew the figures."""
+        self._last = event
+        self._renew()
+
+    def validation(self, event: Validation) -> None:
+        """Say how the held-out pictures are read: the scores, some of the readings, and the most frequent confusions."""
+        from rich.text import Text
+
+        scores = event.scores
+        self._scores.append((scores.cer, scores.exact))
+        self._say(
+            Text(
+                f"step {event.step:>6,}  loss {event.loss:.3f}  CER {scores.cer:7.2%}  exact {scores.exact:6.1%}  "
+                f"Levenshtein {scores.mean_levenshtein:.2f}"
+            ).append("  kept" if event.is_best else "", "green")
+        )
+        if not any(reading.text for reading in event.readings):
+            self._say(Text("  nothing is read yet", "dim"))
+            self._renew()
+            return
+        pairs = [(_shown(reading.truth), _shown(reading.text)) for reading in self._chosen(event.readings)]
+        for line in _side_by_side(pairs, ui.console().width if self._live else None):
+            self._say(line)
+        if confusions := _most_confused(event.readings):
+            self._say(Text(f"  often: {confusions}", "dim"))
+        self._renew()
+
+    def _renew(self) -> None:
+        if self._live and self._last:
+            self._live.update(self._figures(self._last), refresh=True)
+
+    def _say(self, line: Text) -> None:
+        if self._live:
+            ui.console().print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
+        else:
+            ui.say(line.plain)
+
+    def _chosen(self, readings: Sequence[Reading]) -> list[Reading]:
+        """Some readings, wrong ones if there are, going round from one validation to the next."""
+        around = [(self._next + i) % len(readings) for i in range(len(readings))]
+        wrong = [i for i in around if normalise(readings[i].truth) != normalise(readings[i].text)]
+        chosen = (wrong + [i for i in around if i not in set(wrong)])[:_READINGS]
+        if chosen:
+            self._next = chosen[min(len(wrong), len(chosen)) - 1] + 1
+        return [readings[i] for i in chosen]
+
+    def _figures(self, event: Progress) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        width = min(_WIDEST, ui.console().width - 1)
+        left = f"{_duration(event.seconds_left)} left" if event.step >= _STEPS_BEFORE_A_PACE else ""
+        bar_width = width - len("training  100%  ") - len(left)
+        if bar_width < _NARROWEST_BAR:
+            bar_width, left = _NARROWEST_BAR, ""
+        head = Table.grid(padding=(0, 1))
+        head.add_row("training", ProgressBar(1.0, event.done, bar_width), f"{event.done:4.0%}", left)
+        return Group(head, self._table(event, width))
+
+    def _table(self, event: Progress, width: int) -> Table:
+        """The figures in columns, as many from the first as fit `width`."""
+        from rich.table import Table
+
+        cers, exacts = [cer for cer, _ in self._scores], [exact for _, exact in self._scores]
+        columns = (
+            ("epoch", f"{event.epoch}", 5),
+            ("step", f"{event.step:,}", 9),
+            ("loss", f"{event.loss:.3f}", 6),
+            ("CER", f"{cers[-1]:.2%}" if cers else _UNKNOWN, 7),
+            ("best", f"{min(cers):.2%}" if cers else _UNKNOWN, 7),
+            ("exact", f"{exacts[-1]:.1%}" if exacts else _UNKNOWN, 6),
+            ("best", f"{max(exacts):.1%}" if exacts else _UNKNOWN, 6),
+            ("images/s", f"{event.rate:,.0f}" if event.step >= _STEPS_BEFORE_A_PACE else _UNKNOWN, 8),
+            ("waiting", f"{event.waiting:.0%}", 7),
+        )
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+        values = []
+        for name, value, least in columns:
+            needed = max(least, len(value))
+            width -= needed + 2
+            if width < -2:
+                break
+            table.add_column(name, justify="right", width=needed, no_wrap=True)
+            values.append(value)
+        table.add_row(*values)
+        return table
+
+
+def _side_by_side(pairs: Sequence[tuple[str, str]], width: int | None) -> Iterator[Text]:
+    """A line for each pair of truth and reading. In a `width` they are cut to fit, the readings one below the other."""
+    from rich.text import Text
+
+    left, right = (None, None) if width is None else _columns([pair for pair in pairs if pair[0] != pair[1]], width)
+    for truth, reading in pairs:
+        steer = _LEFT_TO_RIGHT if _is_right_to_left(truth + reading) else ""
+        if truth == reading:
+            room = None if width is None else width - len("  ✓ ")
+            yield Text.assemble("  ", ("✓", "green"), " ", steer, _cut(Text(truth), 0, room))
+            continue
+        lost, added = differing(truth, reading)
+        told = _cut(_highlighted(truth, lost, _TRUTH_STYLE), min(lost, default=0), left)
+        told.pad_right(max(0, (left or 0) - told.cell_len))
+        read = _cut(_highlighted(reading, added, _READING_STYLE), min(added, default=0), right)
+        yield Text.assemble("  ", ("✗", "red"), " ", steer, told, steer, " → ", steer, read or ("(nothing)", "dim"))
+
+
+def _columns(pairs: Sequence[tuple[str, str]], width: int) -> tuple[int, int]:
+    """Cells for the truths and for the readings: what the truths need, but half of the width if the readings need theirs."""
+    from rich.cells import cell_len
+
+    truth, reading = (max((cell_len(pair[side]) for pair in pairs), default=0) for side in (0, 1))
+    room = width - len("  ✗  → ")
+    left = min(truth, max(room // 2, room - reading))
+    return left, room - left
+
+
+def _highlighted(text: str, indices: set[int], style: str) -> Text:
+    from rich.text import Text
+
+    told = Text(text)
+    for i in indices:
+        told.stylize(style, i, i + 1)
+    return told
+
+
+def _cut(text: Text, first: int, cells: int | None) -> Text:
+    """The text in at most so many cells, with … for what is left out, and character `first` in sight."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    if cells is None or text.cell_len <= cells:
+        return text
+    start = first
+    while start and cell_len(text.plain[start - 1 : first + 1]) <= cells // 2:
+        start -= 1
+    shown = Text.assemble("…", text[start:]) if start else text.copy()
+    shown.truncate(max(1, cells), overflow="ellipsis")
+    return shown
+
+
+def _most_confused(readings: Sequence[Reading]) -> str:
+    confusions = Confusions()
+    for reading in readings:
+        confusions.update(reading.truth, reading.text)
+    return "   ".join(f"{edit} ×{count:,}" for edit, count in confusions.most_common(_CONFUSIONS))
+
+
+def _shown(text: str) -> str:
+    """The text after NFC as it can be shown: for a character that steers the terminal or its direction stands another."""
+    return "".join(map(_tamed, normalise(text)))
+
+
+def _tamed(character: str) -> str:
+    if unicodedata.category(character) == "Cc":
+        return chr(0x2400 + ord(character)) if ord(character) < 0x20 else "\ufffd"
+    return "\ufffd" if "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069" else character
+
+
+def _is_right_to_left(text: str) -> bool:
+    return any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

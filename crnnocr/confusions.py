@@ -1,0 +1,81 @@
+"""Which characters are taken for which: the edits between truth and reading, counted."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+
+import Levenshtein
+
+from crnnocr.charset import normalise
+
+_INVISIBLE = ("C", "Z")
+"""Unicode categories, by their first letter, that show nothing: controls and formats, separators."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One character that was read otherwise, lost or added. A character is a code point after NFC."""
+
+    truth: str
+    """The true character; empty where one was added."""
+    reading: str
+    """What was read for it; empty where it was lost."""
+
+    def __str__(self) -> str:
+        """For people: `O → 0`, `space lost`, `e added`."""
+        if not self.reading:
+            return f"{visible(self.truth)} lost"
+        if not self.truth:
+            return f"{visible(self.reading)} added"
+        return f"{visible(self.truth)} → {visible(self.reading)}"
+
+
+class Confusions:
+    """Collects pairs of truth and reading with `update`, and tells the most frequent edits between them.
+
+    Example::
+
+        confusions = Confusions()
+        confusions.update("ROOM 10", "R0OM1O")
+        for edit, count in confusions.most_common(3):
+            print(edit, count)
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[Edit] = Counter()
+
+    def update(self, truth: str, reading: str) -> None:
+        """Add one picture: what it says and what was read."""
+        truth, reading = normalise(truth), normalise(reading)
+        for operation, i, j in Levenshtein.editops(truth, reading):
+            self._counts[Edit("" if operation == "insert" else truth[i], "" if operation == "delete" else reading[j])] += 1
+
+    def most_common(self, n: int | None = None) -> list[tuple[Edit, int]]:
+        """The `n` most frequent edits (without it all), and how often each occurred; equals by their characters."""
+        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0].truth, item[0].reading))
+        return ordered[:n]
+
+
+def differing(truth: str, reading: str) -> tuple[set[int], set[int]]:
+    """Which characters of two NFC texts differ, by a shortest way from one to the other (Levenshtein's).
+
+    Returns:
+        The indices in `truth` that were lost or read otherwise, and the indices in `reading` that are wrong or too many.
+    """
+    operations = Levenshtein.editops(truth, reading)
+    return (
+        {i for operation, i, _ in operations if operation != "insert"},
+        {j for operation, _, j in operations if operation != "delete"},
+    )
+
+
+def visible(character: str) -> str:
+    """A character as it can be named in a line: itself, `space`, a mark on a dotted circle, else its code point."""
+    if character == " ":
+        return "space"
+    category = unicodedata.category(character)
+    if category.startswith(_INVISIBLE):
+        return f"U+{ord(character):04X}"
+    return f"◌{character}" if category.startswith("M") else character

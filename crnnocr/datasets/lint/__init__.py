@@ -1,0 +1,70 @@
+"""Faults of a data set, looked for before a training begins: each kind with all its places and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import compress
+
+from crnnocr.charset import Charset
+from crnnocr.config import ModelConfig
+from crnnocr.datasets import Fault
+from crnnocr.datasets.lint import labels, pictures, repeats
+from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted
+from crnnocr.datasets.lint.left_out import left_out
+
+__all__ = ["Finding", "Place", "Seen", "Severity", "lint"]
+
+
+def lint(
+    train: Sequence[Seen],
+    val: Sequence[Seen] | None,
+    faults: Sequence[Fault],
+    shape: ModelConfig,
+    start: Charset | None = None,
+    grows: bool = False,
+) -> list[Finding]:
+    """Everything that is wrong with a data set, or looks so: the gravest first.
+
+    Fatal are: nothing left to learn from; a validation set of which nothing is left; characters that the start model does
+    not know and cannot learn. Set aside are labels that do not fit their pictures, and what the readers left out. All else
+    is a warning or a note.
+
+    Args:
+        train: the samples to learn from.
+        val: those to validate on; None where there are none to be.
+        faults: what was left out when the data were read.
+        shape: the model to be trained.
+        start: the characters of the model that training goes on from, if it does; they are learnt, however rare they are here.
+        grows: whether the labels' characters that `start` lacks become characters of the model.
+    """
+    seen = [*train, *(val or ())]
+    fits = pictures.fit(seen, shape)
+    learned = list(compress(train, fits))
+    contents = {one.content_id for one in learned}
+    validated = [one for one in compress(val or (), fits[len(train) :]) if one.content_id not in contents]
+    fixed = start is not None and not grows
+    known = {c for one in seen for c in one.text} if fixed else start.characters if start else ""
+    findings = [
+        *_nothing_left(learned, train, None if val is None else validated),
+        *(labels.unknown_characters(seen, start.characters) if start and fixed else ()),
+        *left_out(faults),
+        *pictures.too_long_labels([one for one, is_fit in zip(seen, fits, strict=True) if not is_fit], shape),
+        *pictures.tall_pictures(seen),
+        *pictures.odd_widths([one for one in compress(seen, fits) if not pictures.is_tall(one)]),
+        *repeats.two_labels(seen),
+        *repeats.in_both(learned, val or ()),
+        *repeats.duplicates(train, val or ()),
+        *repeats.texts_in_both(learned, validated),
+        *labels.of_labels(seen, learned, validated, known),
+    ]
+    return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
+
+
+def _nothing_left(learned: Sequence[Seen], train: Sequence[Seen], validated: Sequence[Seen] | None) -> Iterator[Finding]:
+    if not learned:
+        why = f"{counted(len(train), 'label does', 'labels do')} not fit" if train else "none could be read"
+        message = f"no picture is left to learn from ({why}): mend what is set aside"
+        yield Finding("nothing-to-learn", Severity.FATAL, message)
+    if validated is not None and not validated:
+        message = "no picture is left to validate on: mend what is set aside, or give other pictures"
+        yield Finding("nothing-to-validate", Severity.FATAL, message)

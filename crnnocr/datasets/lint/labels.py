@@ -1,0 +1,173 @@
+"""The characters of labels: spaces, what no picture shows, look-alikes, and what is too rare to be learnt."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from crnnocr.charset import describe
+from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted, enumerated, place, quoted
+from crnnocr.datasets.lookalikes import LookAlike, look_alikes, mixed_variants, twin_in
+
+RARE = 5
+"""A character that is seen fewer times than this is hardly learnt."""
+
+Holder: TypeAlias = tuple[Seen, list[str]]
+"""A sample, and the characters in question that its label has."""
+
+_DOUBLE_SPACE = re.compile(r"\s\s")
+_IDEOGRAPHIC_SPACE = "\u3000"
+_REPLACEMENT = "\ufffd"
+# Signs of format that are drawn: Arabic and Syriac number signs, and the tags of flags.
+_DRAWN = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000e0020-\U000e007f]")
+# Joiners shape Arabic and Indic letters and join emoji; beside Latin, Greek and Cyrillic letters they do nothing.
+_JOINERS = "\u200c\u200d"
+_IDLE_JOINER = re.compile(f"(?<![^\\s\u0000-\u052f])[{_JOINERS}]")
+
+
+def of_labels(seen: Sequence[Seen], train: Sequence[Seen], val: Sequence[Seen], known: Collection[str]) -> Iterator[Finding]:
+    """What is wrong with the characters of labels.
+
+    Args:
+        seen: all samples.
+        train: those that will be learned from.
+        val: those that will be validated on.
+        known: characters that need not be learnt.
+    """
+    texts = [one.text for one in seen]
+    alphabet = Counter("".join(texts))
+    odd = _odd_spaces(alphabet)
+    hidden = {c for c in alphabet if _is_hidden(c)}
+    twins = list(look_alikes(texts, alphabet))
+    signs = list(mixed_variants(alphabet))
+    yield from _double_spaces(seen)
+    yield from _odd_spaces_in(_holders(seen, odd))
+    yield from _unprintable(_holders(seen, hidden) + _idle_joiners(seen, alphabet))
+    yield from _look_alikes(seen, twins)
+    yield from _mixed_variants(seen, signs)
+    unusual = {c for _, others in signs for c in others}
+    yield from _rare(train, val, {*known, *odd, *hidden, *unusual, *_JOINERS, *(one.character for one in twins)})
+
+
+def unknown_characters(seen: Sequence[Seen], known: str) -> Iterator[Finding]:
+    """Characters that are not in the fixed charset of the start model."""
+    lacking = {c for one in seen for c in one.text} - set(known)
+    if lacking:
+        holders = _holders(seen, lacking)
+        twins = [f"{twin!r} for {c!r}" for c in sorted(lacking) if (twin := twin_in(known, c))]
+        mends = [f"write {enumerated(twins)}, which it knows and looks the same"] if twins else []
+        mends += ["train anew with --from scratch"] if len(twins) < len(lacking) else []
+        have = _have_characters(len(holders))
+        message = f"{have} that the start model does not know ({_named(holders)}): {'; or '.join(mends)}"
+        yield Finding("unknown-character", Severity.FATAL, message, _places(holders))
+
+
+def _odd_spaces(alphabet: Mapping[str, int]) -> set[str]:
+    """White space that looks like the set's ordinary space, which in an East Asian set may be the ideographic one."""
+    east_asian = any(unicodedata.east_asian_width(c) == "W" for c in alphabet)
+    ordinary = _IDEOGRAPHIC_SPACE if east_asian and " " not in alphabet else " "
+    return {c for c in alphabet if c.isspace()} - {ordinary}
+
+
+def _is_hidden(character: str) -> bool:
+    """Whether no picture shows a character, or it stands for one that was lost."""
+    if character.isspace() or character in _JOINERS or _DRAWN.match(character):
+        return False
+    return unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn") or character == _REPLACEMENT
+
+
+def _idle_joiners(seen: Sequence[Seen], alphabet: Mapping[str, int]) -> list[Holder]:
+    if not alphabet.keys() & set(_JOINERS):
+        return []
+    return [(one, sorted(set(found))) for one in seen if (found := _IDLE_JOINER.findall(one.text))]
+
+
+def _double_spaces(seen: Sequence[Seen]) -> Iterator[Finding]:
+    places = tuple(place(one) for one in seen if _DOUBLE_SPACE.search(one.text))
+    if places:
+        have = counted(len(places), "label has several spaces in a row", "labels have several spaces in a row")
+        message = f"{have}, and pictures do not show how many: write one"
+        yield Finding("double-space", Severity.WARNING, message, places)
+
+
+def _odd_spaces_in(holders: Sequence[Holder]) -> Iterator[Finding]:
+    if holders:
+        have = counted(len(holders), "label has white space", "labels have white space")
+        message = f"{have} that looks like a space and is another character ({_named(holders)}): write plain spaces"
+        yield Finding("odd-space", Severity.WARNING, message, _places(holders))
+
+
+def _unprintable(holders: Sequence[Holder]) -> Iterator[Finding]:
+    if holders:
+        have = _have_characters(len(holders))
+        message = f"{have} that no picture shows ({_named(holders)}): take them out, or write what the picture says"
+        yield Finding("unprintable-character", Severity.WARNING, message, _places(holders))
+
+
+def _look_alikes(seen: Sequence[Seen], found: Sequence[LookAlike]) -> Iterator[Finding]:
+    if found:
+        counts = Counter((one.character, one.twin) for one in found).most_common()
+        which = enumerated([f"{describe(character)} for {twin!r} in {count:,}" for (character, twin), count in counts])
+        details: dict[int, list[str]] = {}
+        for one in found:
+            details.setdefault(one.index, []).append(f"{describe(one.character)} for {one.twin!r}")
+        have = _have_characters(len(details))
+        message = f"{have} that look like others ({which}): write those, for no picture tells them apart"
+        places = (place(seen[i], f"{', '.join(parts)}: {quoted(seen[i].text)}") for i, parts in details.items())
+        yield Finding("look-alike", Severity.WARNING, message, tuple(places))
+
+
+def _mixed_variants(seen: Sequence[Seen], signs: Sequence[tuple[str, str]]) -> Iterator[Finding]:
+    holders = _holders(seen, {c for _, others in signs for c in others})
+    if holders:
+        which = enumerated([f"{' '.join(others)} beside {' '.join(usual)}" for usual, others in signs])
+        have = counted(len(holders), "label writes a sign", "labels write signs")
+        message = f"{have} in another way than most ({which}): write one way throughout, unless the pictures differ too"
+        yield Finding("mixed-variants", Severity.NOTE, message, _places(holders))
+
+
+def _rare(train: Sequence[Seen], val: Sequence[Seen], expected: Collection[str]) -> Iterator[Finding]:
+    learned = Counter("".join(one.text for one in train))
+    few = {c: count for c, count in sorted(learned.items()) if count < RARE and c not in expected}
+    if few:
+        which = enumerated([f"{c!r} {count}" for c, count in few.items()])
+        are = counted(len(few), "character is", "characters are")
+        message = f"{are} seen fewer than {RARE} times in training ({which}): add pictures that show them"
+        places = tuple(place(one, f"{_seen(found, few)}: {quoted(one.text)}") for one, found in _holders(train, few))
+        yield Finding("rare-character", Severity.NOTE, message, places)
+    unseen = {c for one in val for c in one.text} - learned.keys() - set(expected)
+    if learned and unseen:
+        holders = _holders(val, unseen)
+        message = (
+            f"{_have_characters(len(holders), 'validation ')} that no training label has ({_named(holders)}): add pictures"
+        )
+        yield Finding("unseen-character", Severity.NOTE, message, _places(holders))
+
+
+def _seen(characters: Sequence[str], counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{describe(c)} seen {counted(counts[c], 'time', 'times')}" for c in characters)
+
+
+def _have_characters(count: int, which: str = "") -> str:
+    return counted(count, f"{which}label has characters", f"{which}labels have characters")
+
+
+def _holders(seen: Sequence[Seen], characters: Collection[str]) -> list[Holder]:
+    """The samples whose labels have any of `characters`."""
+    if not characters:
+        return []
+    pattern = re.compile(f"[{re.escape(''.join(characters))}]")
+    return [(one, sorted(set(found))) for one in seen if (found := pattern.findall(one.text))]
+
+
+def _named(holders: Sequence[Holder]) -> str:
+    """The characters of `holders`, the most frequent first, and in how many labels each is."""
+    counts = Counter(c for _, found in holders for c in found)
+    return enumerated([f"{describe(c)} in {count:,}" for c, count in counts.most_common()])
+
+
+def _places(holders: Sequence[Holder]) -> tuple[Place, ...]:
+    return tuple(place(one, f"{', '.join(map(describe, found))}: {quoted(one.text)}") for one, found in holders)

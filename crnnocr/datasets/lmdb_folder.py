@@ -1,0 +1,122 @@
+"""An LMDB of `num-samples`, `image-000000001`, `label-000000001` and so on: MJSynth's, and that of clovaai's benchmark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from crnnocr.charset import normalise
+from crnnocr.datasets import Dataset, Fault, Sample
+from crnnocr.errors import DataError, ImageError
+
+if TYPE_CHECKING:
+    import lmdb
+
+DATA_FILE = "data.mdb"
+
+_KEYS = "num-samples, image-000000001, label-000000001 and so on"
+_DIGITS = 9
+"""Of the numbers in the keys, and so of their count."""
+
+
+def read(folder: Path) -> Dataset:
+    """The samples of a database, in the order of their numbers. Raises `DataError` where it is none of this kind."""
+    samples: list[Sample] = []
+    faults: list[Fault] = []
+    with _reading(folder) as transaction:
+        count = _count(folder, transaction)
+        # To look for each picture would read a good part of the file: it is done only where some are missing.
+        whole = transaction.stat()["entries"] > 2 * count
+        for number in range(1, count + 1):
+            found = _sample(folder, transaction, number, whole)
+            if isinstance(found, Sample):
+                samples.append(found)
+            else:
+                faults.append(found)
+    return Dataset(folder, "LMDB", tuple(samples), tuple(faults))
+
+
+def read_entry(folder: Path, entry: str) -> bytes:
+    """What a database has under a key. Raises `ImageError` where it cannot be read. Threads may call this at will."""
+    try:
+        with _reading(folder) as transaction:
+            value = transaction.get(entry.encode())
+    except DataError as error:
+        raise ImageError(f"{folder}:{entry}: {error}") from error
+    if value is None:
+        raise ImageError(f"{folder}:{entry}: there is no such entry")
+    return bytes(value)
+
+
+def _count(folder: Path, transaction: lmdb.Transaction) -> int:
+    value = transaction.get(b"num-samples")
+    if value is None or len(value) > _DIGITS or not bytes(value).isdigit():
+        raise DataError(f"{folder} is an LMDB of another kind: expected the keys {_KEYS}")
+    count, entries = int(bytes(value)), transaction.stat()["entries"]
+    if count > entries:
+        raise DataError(f"{folder}: num-samples is {count}, but there are {entries} entries in all: make or copy it again")
+    return count
+
+
+def _sample(folder: Path, transaction: lmdb.Transaction, number: int, whole: bool) -> Sample | Fault:
+    entry = f"image-{number:09}"
+    label = transaction.get(b"label-%09d" % number)
+    if label is None:
+        return Fault("entry without a label", f"{folder}:{entry}")
+    if not whole and transaction.get(entry.encode()) is None:
+        return Fault("entry without a picture", f"{folder}:{entry}")
+    try:
+        text = normalise(bytes(label).decode()).strip()
+    except UnicodeDecodeError:
+        return Fault("label that is not UTF-8", f"{folder}:{entry}")
+    return Sample(folder, text, entry) if text else Fault("empty label", f"{folder}:{entry}")
+
+
+_opening = Lock()
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[lmdb.Transaction]:
+    """A read of the database in a folder, which a process opens once. Raises `DataError` where that cannot be done."""
+    with _opening:
+        environment = _opened(os.path.abspath(folder))  # noqa: PTH100 (links are followed once, below)
+    import lmdb
+
+    try:
+        with environment.begin() as transaction:
+            yield transaction
+    except lmdb.Error as error:
+        raise _damaged(folder, error) from error
+
+
+@cache
+def _opened(folder: str) -> lmdb.Environment:
+    return _open(os.path.realpath(folder))
+
+
+@cache
+def _open(folder: str) -> lmdb.Environment:
+    try:
+        import lmdb
+    except ImportError as error:
+        raise DataError(f"{folder} is an LMDB, which is read with the package lmdb: pip install 'crnnocr[lmdb]'") from error
+    try:
+        environment = lmdb.open(folder, readonly=True, create=False, lock=False, readahead=False)
+    except lmdb.Error as error:
+        raise _damaged(folder, error) from error
+    # To read behind the end of a file that is mapped into memory kills the process.
+    data_file = Path(folder, DATA_FILE)
+    size, due = data_file.stat().st_size, (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if size < due:
+        environment.close()
+        raise DataError(f"{data_file} is cut short, {size} of {due} bytes: copy it again")
+    return environment
+
+
+def _damaged(folder: Path | str, error: lmdb.Error) -> DataError:
+    return DataError(f"{folder} is not a readable LMDB ({error}): make or copy it again")

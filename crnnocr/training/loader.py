@@ -1,0 +1,161 @@
+"""Batches for the network, prepared by a thread while it learns from the last ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crnnocr import images
+from crnnocr.config import AugmentConfig, ModelConfig
+from crnnocr.decoders.lattice import frames_needed
+from crnnocr.errors import DataError
+from crnnocr.training.augmentation import augment
+from crnnocr.training.batching import Plan, Pool, cut, seed_of
+from crnnocr.training.examples import Example, Examples
+from crnnocr.training.ranks import Ranks
+
+_AHEAD = 4
+"""Batches that are ready before they are asked for."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one process learns from in one step."""
+
+    step: int
+    """The step, from 0."""
+    epoch: int
+    """The epoch, from 1."""
+    lines: Tensor
+    """(N, 1, H, W) lines in [-1, 1], changed at random, zero right of each one's width."""
+    widths: Tensor
+    """(N,) int64 widths in pixels."""
+    ids: Tensor
+    """Class ids of the labels, one label after the other."""
+    lengths: Tensor
+    """(N,) int64 characters of each label."""
+
+
+class Loader:
+    """Batches from `step` on, without end, made in a thread of its own.
+
+    Each is a function of the plan, its step and the process's rank alone.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        examples: Examples,
+        drawn: Iterator[Example | None],
+        shape: ModelConfig,
+        augmentation: AugmentConfig,
+        ranks: Ranks = Ranks(),  # noqa: B008 (frozen)
+        step: int = 0,
+    ) -> None:
+        """`drawn` gives this process's share of the drawn pictures, from the pool that holds `step` on."""
+        self.waited = 0.0
+        """Seconds that were spent waiting for batches."""
+        self._plan, self._examples, self._drawn = plan, examples, drawn
+        self._shape, self._augmentation, self._ranks = shape, augmentation, ranks
+        self._step = step
+        self._queue: Queue[Batch | BaseException] = Queue(_AHEAD)
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="loader", daemon=True)
+
+    def __enter__(self) -> Loader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            asked = time.monotonic()
+            batch = self._queue.get()
+            self.waited += time.monotonic() - asked
+            if isinstance(batch, BaseException):
+                raise batch
+            yield batch
+
+    def _run(self) -> None:
+        try:
+            for batch in self._batches():
+                if not self._put(batch):
+                    return
+        except BaseException as error:
+            self._put(error)
+
+    def _put(self, batch: Batch | BaseException) -> bool:
+        while not self._stop.is_set():
+            with suppress(Full):
+                self._queue.put(batch, timeout=0.1)
+                return True
+        return False
+
+    def _batches(self) -> Iterator[Batch]:
+        for pool in self._plan.pools(self._step):
+            contents = self._shares(pool) if not pool.drawn else self._mixture(pool)
+            order = np.random.default_rng([self._plan.seed, pool.first_step]).permutation(pool.batches)
+            for step, number in enumerate(order.tolist(), start=pool.first_step):
+                if step >= self._step:
+                    yield self._batch(contents[number], step, pool.epoch)
+
+    def _shares(self, pool: Pool) -> list[list[Example]]:
+        """Each batch of the pool is formed first, and then this process takes its share of it."""
+        indices = _filled(list(pool.examples), pool.batches * self._ranks.size)
+        batches = cut(self._examples.widths[indices].tolist(), pool.batches, least=self._ranks.size)
+        return [[self._examples[indices[i]] for i in batch[self._ranks.rank :: self._ranks.size]] for batch in batches]
+
+    def _mixture(self, pool: Pool) -> list[list[Example]]:
+        """This process draws its share of the pool's pictures, and forms batches of it alone."""
+        own = pool.examples[self._ranks.rank :: self._ranks.size] or pool.examples[:1]
+        examples = [self._examples[i] for i in own]
+        examples += [example for example in islice(self._drawn, len(self._ranks.share(pool.drawn))) if example]
+        if not examples:
+            raise DataError("the texts that are drawn need more frames than their pictures have: take another --preset")
+        examples = _filled(examples, pool.batches)
+        return [[examples[i] for i in batch] for batch in cut([example.line.shape[1] for example in examples], pool.batches)]
+
+    def _batch(self, examples: Sequence[Example], step: int, epoch: int) -> Batch:
+        lines, widths = images.to_batch([example.line for example in examples])
+        least = [self._shape.least_width(frames_needed(example.ids)) for example in examples]
+        generator = torch.Generator().manual_seed(seed_of(self._plan.seed, step, self._ranks.rank))
+        changed, widths_after = augment(
+            torch.from_numpy(lines),
+            torch.from_numpy(widths),
+            self._augmentation,
+            self._shape.min_width,
+            generator,
+            torch.tensor(least),
+        )
+        return Batch(
+            step,
+            epoch,
+            changed,
+            widths_after,
+            torch.tensor([i for example in examples for i in example.ids]),
+            torch.tensor([len(example.ids) for example in examples]),
+        )
+
+
+def _filled(values: list[Value], least: int) -> list[Value]:
+    """`values`, from the first on again where they are fewer than `least`."""
+    return values * (least // len(values)) + values[: least % len(values)] if len(values) < least else values

@@ -1,0 +1,301 @@
+"""Pictures as lines: in memory or in a file, decoded once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crnnocr import images
+from crnnocr.config import Conv, ModelConfig, Orientation
+from crnnocr.datasets import Sample
+from crnnocr.datasets.lines import ReadSamples, read_samples
+from crnnocr.datasets.split import content_id
+from crnnocr.errors import CrnnocrError
+
+SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2),), hidden=2)
+
+NO_MEMORY = 0
+"""Bytes from which on lines go to a file: all of them do."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the pictures are."""
+    path = tmp_path / "pictures"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where lines are kept: conftest's cache directory of this test."""
+    return tmp_path / "cache" / "lines"
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pictures that were decoded so far, by name."""
+    names: list[str] = []
+    whole = images.open_grey
+
+    def open_grey(source: images.Source, name: str | None = None) -> Image.Image:
+        names.append(Path(name or "").name)
+        return whole(source, name)
+
+    monkeypatch.setattr(images, "open_grey", open_grey)
+    return names
+
+
+def pictures(folder: Path, count: int = 5, seed: int = 0) -> list[Sample]:
+    """Noise pictures of several widths and heights."""
+    chance = np.random.default_rng(seed)
+    samples = []
+    for number in range(count):
+        path = folder / f"{seed}-{number}.png"
+        height, width = chance.integers(6, 12), chance.integers(8, 40)
+        Image.fromarray(chance.integers(0, 256, (height, width)).astype(np.uint8)).save(path)
+        samples.append(Sample(path, f"text {number}"))
+    return samples
+
+
+def read(samples: list[Sample], memory_limit: int = NO_MEMORY, **others: Any) -> ReadSamples:
+    return read_samples(samples, SHAPE, memory_limit=memory_limit, **others)
+
+
+def same(one: ReadSamples, other: ReadSamples) -> bool:
+    """But for the samples' paths."""
+    return (
+        [sample.text for sample in one.samples] == [sample.text for sample in other.samples]
+        and all(np.array_equal(one.lines[i], other.lines[i]) for i in range(max(len(one.lines), len(other.lines))))
+        and np.array_equal(one.lines.widths, other.lines.widths)
+        and np.array_equal(one.content_ids, other.content_ids)
+        and np.array_equal(one.sizes, other.sizes)
+        and [fault.kind for fault in one.faults] == [fault.kind for fault in other.faults]
+    )
+
+
+# What is read
+
+
+@pytest.mark.parametrize("memory_limit", [NO_MEMORY, 500, 10**6])  # a line has up to 8 × 53 bytes
+def test_each_picture_becomes_its_line(memory_limit: int, folder: Path) -> None:
+    samples = pictures(folder)
+    result = read(samples, memory_limit)
+    assert result.samples == tuple(samples)
+    assert len(result.lines) == 5
+    for index, sample in enumerate(samples):
+        picture = images.open_grey(sample.path)
+        assert np.array_equal(result.lines[index], images.to_line(picture, 8, SHAPE.min_width))
+        assert result.lines.widths[index] == result.lines[index].shape[1]
+        assert result.sizes[index].tolist() == list(picture.size)
+        assert result.content_ids[index] == content_id(sample.path.read_bytes())
+    assert not result.faults
+
+
+@pytest.mark.parametrize("memory_limit", [NO_MEMORY, 10**6])
+def test_pictures_that_cannot_be_read_are_faults_and_the_others_keep_their_order(memory_limit: int, folder: Path) -> None:
+    first, broken, missing, last = pictures(folder, 4)
+    broken.path.write_bytes(b"no picture")
+    missing.path.unlink()
+    once, again = (read([first, broken, missing, last], memory_limit) for _ in range(2))
+    for result in (once, again):
+        assert result.samples == (first, last)
+        assert np.array_equal(result.lines[1], read([last]).lines[0])
+        assert [(fault.kind, fault.path) for fault in result.faults] == [
+            ("picture that cannot be read", broken.path),
+            ("picture that cannot be read", missing.path),
+        ]
+        assert "0-1.png" in result.faults[0].where
+        assert result.faults[1].where.endswith("0-2.png: there is no such file")
+
+
+def test_a_vertical_line_is_turned_before_it_is_measured(folder: Path) -> None:
+    Image.fromarray(np.arange(8 * 24, dtype=np.uint8).reshape(24, 8)).save(folder / "tall.png")
+    result = read([Sample(folder / "tall.png", "x")], orientation=Orientation.VERTICAL)
+    assert result.sizes.tolist() == [[24, 8]]
+    # Turned against the clock, the top is on the left: the first column is the picture's first row, from its end.
+    assert result.lines[0][:, 0].tolist() == list(range(7, -1, -1))
+
+
+def test_nothing_is_read_from_nothing() -> None:
+    result = read([])
+    assert (len(result.lines), result.samples, result.faults) == (0, (), ())
+    assert result.sizes.shape == (0, 2)
+
+
+def test_progress_is_told_to_its_end(folder: Path, decoded: list[str]) -> None:
+    samples = pictures(folder, 700)  # 512 at a time
+    for found in (False, True):
+        told: list[int] = []
+        read(samples, progress=told.append)
+        assert told[-1] == 700
+        assert len(decoded) == 700, f"found: {found}"
+
+
+# Where they are kept
+
+
+def test_lines_that_fit_into_memory_leave_no_file(folder: Path, cache: Path, decoded: list[str]) -> None:
+    samples = pictures(folder)
+    read(samples, 10**6)
+    assert not cache.exists()
+    read(samples, 10**6)
+    assert len(decoded) == 10
+
+
+def test_lines_in_a_file_are_the_same_as_in_memory(folder: Path, cache: Path) -> None:
+    samples = pictures(folder)
+    in_memory, in_file, found = read(samples, 10**6), read(samples, 500), read(samples, 500)
+    assert same(in_memory, in_file)
+    assert same(in_memory, found)
+    (kept,) = cache.iterdir()
+    assert (kept / "pixels").stat().st_size == 8 * int(in_memory.lines.widths.sum())
+
+
+def test_the_same_pictures_are_decoded_once_whatever_they_are_called(folder: Path, decoded: list[str]) -> None:
+    samples = pictures(folder)
+    first = read(samples)
+    assert sorted(decoded) == [sample.path.name for sample in samples]
+    renamed = [replace(sample, path=sample.path.rename(folder / f"other {i}.png")) for i, sample in enumerate(samples)]
+    again = read(renamed)
+    assert len(decoded) == 5
+    assert again.samples == tuple(renamed)
+    assert same(first, again)
+
+
+def test_labels_are_not_kept_with_the_lines(folder: Path, decoded: list[str]) -> None:
+    samples = pictures(folder)
+    read(samples)
+    corrected = [replace(sample, text="corrected") for sample in samples]
+    assert read(corrected).samples == tuple(corrected)
+    assert len(decoded) == 5
+
+
+def swap(samples: list[Sample]) -> list[Sample]:
+    return samples[::-1]
+
+
+def repaint(samples: list[Sample]) -> list[Sample]:
+    Image.new("L", (20, 8), 77).save(samples[2].path)
+    return samples
+
+
+def add(samples: list[Sample]) -> list[Sample]:
+    return samples + pictures(samples[0].path.parent, 1, seed=1)
+
+
+@pytest.mark.parametrize("change", [swap, repaint, add])
+def test_other_pictures_or_another_order_are_read_anew(
+    change: Callable[[list[Sample]], list[Sample]], folder: Path, decoded: list[str]
+) -> None:
+    samples = pictures(folder)
+    read(samples)
+    changed = change(samples)
+    decoded.clear()
+    in_file = read(changed)
+    assert len(decoded) == len(changed)
+    assert same(in_file, read(changed, 10**6 + 1))
+
+
+def test_another_height_or_orientation_is_read_anew(folder: Path, decoded: list[str]) -> None:
+    samples = pictures(folder)
+    read(samples)
+    higher = read_samples(samples, replace(SHAPE, height=12), memory_limit=NO_MEMORY)
+    turned = read(samples, orientation=Orientation.VERTICAL)
+    assert len(decoded) == 15
+    assert higher.lines[0].shape[0] == 12
+    assert turned.sizes[:, ::-1].tolist() == read(samples).sizes.tolist()
+
+
+def test_only_the_four_sets_last_used_are_kept(folder: Path, cache: Path, decoded: list[str]) -> None:
+    sets = [pictures(folder, 2, seed) for seed in range(6)]
+    for samples in sets[:4]:
+        read(samples)
+    read(sets[0])  # used again, so that the second is the oldest
+    for samples in sets[4:]:
+        read(samples)
+    assert len(list(cache.iterdir())) == 4
+    decoded.clear()
+    for samples in (sets[0], sets[3], sets[4], sets[5]):
+        read(samples)
+    assert not decoded
+    read(sets[1])
+    assert len(decoded) == 2
+
+
+# What can go wrong there
+
+
+def cut_off(kept: Path) -> None:
+    os.truncate(kept / "pixels", (kept / "pixels").stat().st_size - 1)
+
+
+def emptied(kept: Path) -> None:
+    """As a file system may leave a file when the power is cut."""
+    (kept / "widths.npy").write_bytes(b"")
+
+
+def lost(kept: Path) -> None:
+    (kept / "pixels").unlink()
+
+
+@pytest.mark.parametrize("harm", [cut_off, emptied, lost])
+def test_a_damaged_set_is_read_anew_and_mended(
+    harm: Callable[[Path], None], folder: Path, cache: Path, decoded: list[str]
+) -> None:
+    samples = pictures(folder)
+    whole = read(samples)
+    expected = [whole.lines[i].copy() for i in range(5)]
+    (kept,) = cache.iterdir()
+    harm(kept)
+    again = read(samples)
+    assert all(np.array_equal(again.lines[i], line) for i, line in enumerate(expected))
+    assert len(decoded) == 10
+    read(samples)
+    assert len(decoded) == 10
+    assert list(cache.iterdir()) == [kept]
+
+
+def test_a_cache_directory_that_cannot_be_made_is_one_clear_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CRNNOCR_CACHE_DIR", str(tmp_path / "file"))
+    samples = pictures(folder)
+    with pytest.raises(CrnnocrError, match=r"cannot write .*/file/lines"):
+        read(samples)
+    assert len(read(samples, 10**6).lines) == 5, "in memory it is not needed"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("count", [2, 2000])  # less than a file's buffer, so that only closing it fails, and more
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
+    count: int, folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path.open
+
+    def full(path: Path, *arguments: Any, **options: Any) -> IO[Any]:
+        file: IO[Any] = whole(Path("/dev/full") if path.name == "pixels" else path, *arguments, **options)
+        return file
+
+    monkeypatch.setattr(Path, "open", full)
+    samples = pictures(folder, 2) * (count // 2)
+    with pytest.raises(CrnnocrError, match=r"cannot write .*: No space left on device \(make room there"):
+        read(samples)
+    assert not list(cache.iterdir())
+
+
+def test_a_reading_that_is_broken_off_leaves_nothing(folder: Path, cache: Path) -> None:
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read(pictures(folder, 20), progress=stop)
+    assert not list(cache.iterdir())

@@ -1,0 +1,447 @@
+"""Lint finds every planted fault, in the right places, and invents none in clean sets."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from crnnocr import images
+from crnnocr.charset import Charset
+from crnnocr.config import MAX_WIDTH, PRESETS, Pair
+from crnnocr.datasets import Fault, Sample
+from crnnocr.datasets.detect import load_dataset
+from crnnocr.datasets.lint import Finding, Seen, Severity, lint, pictures
+from crnnocr.datasets.lookalikes import look_alikes, mixed_variants, twin_in
+from crnnocr.decoders import lattice
+
+SMALL, CLASSIC = PRESETS["small"], PRESETS["classic"]
+
+LATIN = "abcdefghijklmnopqrstuvwxyz"
+CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
+ON_PLATES = "АВЕКМНОРСТУХ"
+HAN = "日本語東京大学生中国人山川田水火木金土曜"
+ARABIC = "ابتثجحدرسع"
+
+_numbers = count(1)
+
+
+def seen(text: str, name: str = "", size: Pair | None = None, picture: int | None = None) -> Seen:
+    """A sample; by default with a picture of its own, 14 pixels wide for each character, or 28 if that is wide."""
+    number = next(_numbers)
+    width = sum(28 if c >= "\u2e80" else 14 for c in text) + 8
+    return Seen(Sample(Path(name or f"{number:06}.png"), text), number if picture is None else picture, size or (width, 32))
+
+
+def word(chance: random.Random, letters: str = LATIN, least: int = 3, most: int = 9) -> str:
+    return "".join(chance.choices(letters, k=chance.randint(least, most)))
+
+
+def clean_set(texts: Callable[[random.Random], str], learned: int = 400, validated: int = 40) -> tuple[list[Seen], list[Seen]]:
+    """Samples to learn from and to validate on, all of different texts, whose widths differ as those of fonts do."""
+    chance = random.Random(0)
+    different: dict[str, None] = {}
+    while len(different) < learned + validated:
+        different.setdefault(texts(chance))
+    plain = [seen(text) for text in different]
+    samples = [Seen(one.sample, one.content_id, (round(one.size[0] * chance.uniform(0.7, 1.5)), 32)) for one in plain]
+    return samples[:learned], samples[learned:]
+
+
+def two_words(chance: random.Random) -> str:
+    return f"{word(chance)} {word(chance)}"
+
+
+def lint_with(*planted: Seen, validated: Sequence[Seen] = (), faults: Sequence[Fault] = ()) -> list[Finding]:
+    """What is found in a clean set with these samples added to it."""
+    learned, held_out = clean_set(two_words)
+    return lint([*learned, *planted], [*held_out, *validated], faults, SMALL)
+
+
+def places(finding: Finding) -> list[str]:
+    return [place.path for place in finding.places]
+
+
+def kinds(findings: Iterable[Finding]) -> list[str]:
+    return [finding.kind for finding in findings]
+
+
+CLEAN: dict[str, Callable[[random.Random], str]] = {
+    "words": word,
+    "two words": two_words,
+    "numbers of one length": lambda chance: f"{chance.randrange(10**6):06}",
+    "single characters and long lines": lambda chance: " ".join(word(chance, least=1) for _ in range(chance.choice((1, 9)))),
+    "prices": lambda chance: f"{chance.randint(1, 9)} x {word(chance)} {chance.randint(0, 99)}.{chance.randint(10, 99)}",
+    "two scripts of one word each": lambda chance: f"{word(chance)} {word(chance, CYRILLIC)}-{word(chance, CYRILLIC.upper())}",
+    "plates in Cyrillic": lambda chance: f"{chance.choice(ON_PLATES)}{chance.randint(100, 999)}{word(chance, ON_PLATES, 2, 2)}",
+    "plates with a country": lambda chance: f"{word(chance, ON_PLATES, 2, 2)}{chance.randint(100, 999)}RUS",
+    "East Asian and Latin": lambda chance: word(chance, HAN) + word(chance) + word(chance, "０１２３、。！"),
+    "ideographic spaces": lambda chance: f"{word(chance, HAN)}\u3000{word(chance, HAN)}",
+    "Roman numerals": lambda chance: f"{word(chance, CYRILLIC)} {word(chance, 'XI', 1, 3)}",
+    "joiners that shape letters": lambda chance: f"{word(chance, ARABIC)}\u200c{word(chance, ARABIC)}",
+    "units": lambda chance: f"{chance.randint(1, 999)} {chance.choice(('kΩ', 'μm', 'Δt', 'mm', 'kV'))} {word(chance)}",
+    "full-width only": lambda chance: word(chance, HAN) + word(chance, "ＡＢＣ０１２"),
+}
+
+
+@pytest.mark.parametrize("texts", CLEAN.values(), ids=CLEAN)
+def test_nothing_is_found_in_a_clean_set(texts: Callable[[random.Random], str]) -> None:
+    learned, validated = clean_set(texts)
+    assert lint(learned, validated, (), SMALL) == []
+
+
+def test_nothing_is_found_in_few_samples_but_that_they_are_few() -> None:
+    learned, validated = clean_set(word, learned=8, validated=2)
+    assert set(kinds(lint(learned, validated, (), SMALL))) <= {"rare-character", "unseen-character"}
+
+
+PLANTED: dict[str, tuple[str, Severity, list[Seen], str]] = {
+    "labels too long": (
+        "label-too-long",
+        Severity.SET_ASIDE,
+        [seen("abcdefghijkl", size=(23, 32)), seen("aabbccddeeff", size=(35, 32))],
+        "2 labels do not fit their pictures: the preset small reads at most a character in 2 pixels of a line of height 32; "
+        "a label that is right needs the width that is listed with it",
+    ),
+    "a vertical line": ("tall-picture", Severity.WARNING, [seen("abc", size=(30, 90))], "--orientation auto turns such"),
+    "a picture too long": (
+        "picture-long-for-label",
+        Severity.WARNING,
+        [seen("ab", size=(400, 32))],
+        "1 picture is much longer",
+    ),
+    "a picture too short": ("picture-short-for-label", Severity.WARNING, [seen("abcdefghijklmnop", size=(60, 32))], "shorter"),
+    "two labels": (
+        "two-labels",
+        Severity.WARNING,
+        [seen("one", picture=-1), seen("two", picture=-1)],
+        "1 picture comes with different labels (2 files): only one can be right",
+    ),
+    "spaces in a row": ("double-space", Severity.WARNING, [seen("one  two"), seen("a   b c")], "2 labels have several spaces"),
+    "no-break space": ("odd-space", Severity.WARNING, [seen("one\u00a0two")], "(U+00A0 NO-BREAK SPACE) in 1): write plain"),
+    "tab": ("odd-space", Severity.WARNING, [seen("one\ttwo")], r"'\t' (U+0009"),
+    "ideographic space": ("odd-space", Severity.WARNING, [seen("one\u3000two")], "(U+3000 IDEOGRAPHIC SPACE) in 1)"),
+    "zero-width space": ("unprintable-character", Severity.WARNING, [seen("on\u200be")], "(U+200B ZERO WIDTH SPACE) in 1)"),
+    "byte order mark": ("unprintable-character", Severity.WARNING, [seen("\ufeffone")], "U+FEFF"),
+    "joiner in Latin": ("unprintable-character", Severity.WARNING, [seen("on\u200de")], "ZERO WIDTH JOINER"),
+    "control character": ("unprintable-character", Severity.WARNING, [seen("one\x07")], "U+0007"),
+    "lost character": ("unprintable-character", Severity.WARNING, [seen("on\ufffd")], "REPLACEMENT CHARACTER"),
+    "private character": ("unprintable-character", Severity.WARNING, [seen("on\ue001")], "U+E001"),
+    "Cyrillic in words": (
+        "look-alike",
+        Severity.WARNING,
+        [seen("sаnd"), seen("cаve")],
+        "2 labels have characters that look like others ('а' (U+0430 CYRILLIC SMALL LETTER A) for 'a' in 2): write those",
+    ),
+    "Cyrillic by itself": ("look-alike", Severity.WARNING, [seen("ах")], "(U+0445 CYRILLIC SMALL LETTER HA) for 'x' in 1"),
+    "Greek": ("look-alike", Severity.WARNING, [seen("cοp")], "(U+03BF GREEK SMALL LETTER OMICRON) for 'o' in 1"),
+    "full-width letter": (
+        "look-alike",
+        Severity.WARNING,
+        [seen("ａb")],
+        "(U+FF41 FULLWIDTH LATIN SMALL LETTER A) for 'a' in 1",
+    ),
+    "ligature": ("look-alike", Severity.WARNING, [seen("ﬁn")], "(U+FB01 LATIN SMALL LIGATURE FI) for 'fi' in 1"),
+    "rare characters": (
+        "rare-character",
+        Severity.NOTE,
+        [seen("oñe"), seen("tñoé")],
+        "2 characters are seen fewer than 5 times in training ('é' 1, 'ñ' 2): add pictures",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "severity", "planted", "message"), PLANTED.values(), ids=PLANTED)
+def test_a_planted_fault_is_found_and_nothing_else(kind: str, severity: Severity, planted: list[Seen], message: str) -> None:
+    (finding,) = lint_with(*planted)
+    assert (finding.kind, finding.severity) == (kind, severity)
+    assert places(finding) == [one.sample.name for one in planted]
+    assert message in finding.message
+
+
+def test_all_planted_faults_are_found_together() -> None:
+    planted = [one for _, _, samples, _ in PLANTED.values() for one in samples]
+    expected: Counter[str] = Counter()
+    for kind, _, samples, _ in PLANTED.values():
+        expected[kind] += len(samples)
+    findings = lint_with(*planted)
+    assert {finding.kind: finding.count for finding in findings} == expected
+    severities = [finding.severity for finding in findings]
+    assert severities == sorted(severities, key=list(Severity).index)
+
+
+# What readers left out.
+
+
+def test_what_the_reader_left_out_becomes_findings(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("L", (40, 32)).save(tmp_path / name)
+    (tmp_path / "labels.tsv").write_text("a.png\tone\nb.png\t \nd.png\ttwo\ne.png\tthree\n")
+    faults = load_dataset(tmp_path).faults
+    broken = Fault("picture that cannot be read", "z.png: not a readable picture", tmp_path / "z.png")
+    findings = lint_with(faults=[*faults, broken])
+    assert {finding.severity for finding in findings} == {Severity.SET_ASIDE}
+    assert {finding.kind: places(finding) for finding in findings} == {
+        "empty-label": [str(tmp_path / "b.png")],
+        "missing-picture": [str(tmp_path / "d.png"), str(tmp_path / "e.png")],
+        "unlabelled-picture": ["c.png"],
+        "unreadable-picture": [str(tmp_path / "z.png")],
+    }
+    missing = next(finding for finding in findings if finding.kind == "missing-picture")
+    assert missing.message.startswith("2 left out: row whose picture is not there: mend the path")
+    assert [place.detail for place in missing.places] == ["labels.tsv line 3: d.png", "labels.tsv line 4: e.png"]
+
+
+def test_a_fault_of_an_unknown_kind_is_told_all_the_same() -> None:
+    (finding,) = lint_with(faults=[Fault("page that is upside down", "p. 3")])
+    assert (finding.kind, places(finding)) == ("page-that-is-upside-down", ["p. 3"])
+
+
+# The same again.
+
+
+def test_each_copy_is_named_with_its_first() -> None:
+    planted = [seen("one", "x.png", picture=-1), seen("one", "y.png", picture=-1), seen("one", "x.png", picture=-1)]
+    (finding,) = lint_with(*planted)
+    assert (finding.kind, finding.severity) == ("duplicate", Severity.NOTE)
+    assert [(place.path, place.detail) for place in finding.places] == [
+        ("y.png", "the same as x.png: 'one'"),
+        ("x.png", "this file is listed twice: 'one'"),
+    ]
+
+
+def test_a_validation_picture_to_learn_from_is_left_out_of_the_validation() -> None:
+    (finding,) = lint_with(seen("one", "x.png", picture=-1), validated=[seen("one", "y.png", picture=-1)])
+    assert (finding.kind, finding.severity) == ("picture-in-both", Severity.WARNING)
+    assert [(place.path, place.detail) for place in finding.places] == [("y.png", "the same as x.png: 'one'")]
+    assert "would make the scores too good: left out of the validation" in finding.message
+
+
+def test_two_labels_are_found_across_the_split() -> None:
+    findings = lint_with(seen("one", "x.png", picture=-1), validated=[seen("two", "y.png", picture=-1)])
+    assert {finding.kind: places(finding) for finding in findings} == {
+        "two-labels": ["x.png", "y.png"],
+        "picture-in-both": ["y.png"],
+    }
+
+
+def test_a_text_in_both_is_a_note_where_texts_are_short() -> None:
+    (finding,) = lint_with(seen("total"), validated=[seen("total", "y.png")])
+    assert (finding.kind, finding.severity, places(finding)) == ("text-in-both", Severity.NOTE, ["y.png"])
+    assert finding.message.startswith("1 validation label is in the training set too (2%)")
+
+
+def test_a_text_in_both_is_a_warning_where_texts_are_long() -> None:
+    learned, validated = clean_set(lambda chance: " ".join(word(chance) for _ in range(8)))
+    (finding,) = lint(learned, [*validated, seen(learned[0].text, "y.png")], (), SMALL)
+    assert (finding.kind, finding.severity, places(finding)) == ("text-in-both", Severity.WARNING, ["y.png"])
+    assert "hold out other texts" in finding.message
+
+
+# What fits.
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(width=st.integers(1, 400), height=st.integers(1, 100), text=st.text("ab", min_size=1, max_size=60))
+def test_a_label_fits_as_the_network_and_the_loss_have_it(preset: str, width: int, height: int, text: str) -> None:
+    shape = PRESETS[preset]
+    line = images.to_line(Image.new("L", (width, height)), shape.height, shape.min_width)
+    fits = lattice.frames_needed(Charset("ab").encode(text)) <= shape.frames(line.shape[1])
+    assert pictures.fit([seen(text, size=(width, height))], shape) == [fits]
+
+
+@pytest.mark.parametrize("height", [8, 31, 32, 45, 64, 100])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_width_that_is_named_is_the_least_that_fits(preset: str, height: int) -> None:
+    shape = PRESETS[preset]
+    for text in ("abcdefghijkl", "aabbccddee", "abcdefghijklmnopqrstuvwxyz" * 9):
+        (finding,) = pictures.too_long_labels([seen(text, size=(4, height))], shape)
+        width = int(finding.places[0].detail.partition(": ")[2].split()[0].replace(",", ""))
+        assert pictures.fit([seen(text, size=(width - 1, height)), seen(text, size=(width, height))], shape) == [False, True]
+
+
+def test_the_preset_that_would_fit_is_named() -> None:
+    learned, validated = clean_set(word)
+    planted = [seen("abcdefghijkl", size=(30, 32)), seen("abcdefghijkl", size=(22, 32))]
+    (finding,) = lint([*learned, *planted], validated, (), CLASSIC)
+    assert "--preset small would fit 1 of them" in finding.message
+    assert finding.places[0].detail == (
+        "30 x 32 pixels give 8 of the 12 frames for 'abcdefghijkl': 44 pixels in width or --preset small would fit"
+    )
+    assert "--preset" not in finding.places[1].detail
+
+
+def test_a_label_that_no_line_can_hold_is_told_so() -> None:
+    (finding,) = pictures.too_long_labels([seen("ab" * MAX_WIDTH, size=(10, 32))], SMALL)
+    assert finding.places[0].detail.endswith("only parts of the line would fit")
+
+
+def test_vertical_lines_are_to_be_turned() -> None:
+    samples = [seen(word(random.Random(n), HAN, 4, 6), size=(32, 190)) for n in range(60)]
+    findings = lint(samples[:50], samples[50:], (), SMALL)
+    tall = next(finding for finding in findings if finding.kind == "tall-picture")
+    assert tall.message.startswith(
+        "60 pictures are much taller than wide, as vertical lines are: train with --orientation vertical"
+    )
+    too_long = next(finding for finding in findings if finding.kind == "label-too-long")
+    assert "--orientation vertical would fit" in too_long.message
+
+
+@pytest.mark.parametrize(("text", "size"), [("ll", (15, 30)), ("1", (10, 32)), ("Up", (25, 48)), ("THE", (29, 38))])
+def test_a_narrow_picture_of_few_characters_is_no_vertical_line(text: str, size: Pair) -> None:
+    assert not pictures.is_tall(seen(text, size=size))
+
+
+# What training cannot begin with.
+
+
+def test_it_is_fatal_if_nothing_is_left_to_learn_from() -> None:
+    _, validated = clean_set(word)
+    findings = lint([], validated, [Fault("empty label", "line 1")], SMALL)
+    assert kinds(findings) == ["nothing-to-learn", "empty-label"]
+    assert findings[0].severity is Severity.FATAL
+
+
+def test_it_is_fatal_if_no_label_fits() -> None:
+    learned = [seen(word(random.Random(n), least=12, most=12), size=(17, 24)) for n in range(9)]
+    findings = lint(learned, None, (), SMALL)
+    assert kinds(findings) == ["nothing-to-learn", "label-too-long"]
+    assert findings[0].message == "no picture is left to learn from (9 labels do not fit): mend what is set aside"
+
+
+def test_it_is_fatal_if_nothing_is_left_of_a_validation_set() -> None:
+    learned, _ = clean_set(word)
+    assert kinds(lint(learned, [], (), SMALL)) == ["nothing-to-validate"]
+    assert kinds(lint(learned, learned[:9], (), SMALL)) == ["nothing-to-validate", "picture-in-both"]
+    assert lint(learned, None, (), SMALL) == []
+
+
+def test_it_is_fatal_if_the_start_model_does_not_know_a_character() -> None:
+    learned, validated = clean_set(word)
+    planted = [seen("naïve", "x.png"), seen("naïveté", "y.png")]
+    (finding,) = lint([*learned, *planted], validated, (), SMALL, start=Charset(LATIN))
+    assert (finding.kind, finding.severity, places(finding)) == ("unknown-character", Severity.FATAL, ["x.png", "y.png"])
+    assert "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) in 2, 'é'" in finding.message
+    assert finding.message.endswith("train anew with --from scratch")
+
+
+def test_an_unknown_character_that_looks_like_a_known_one_is_told_so() -> None:
+    learned, validated = clean_set(word)
+    finding, _ = lint([*learned, seen("sаnd")], validated, (), SMALL, start=Charset(LATIN))
+    assert finding.kind == "unknown-character"
+    assert finding.message.endswith("write 'a' for 'а', which it knows and looks the same")
+
+
+def test_what_a_start_model_lacks_is_only_rare_if_it_learns_that() -> None:
+    learned, validated = clean_set(word, learned=3)
+    (finding,) = lint([*learned, seen("naïve", "x.png")], validated, (), SMALL, start=Charset(LATIN), grows=True)
+    assert (finding.kind, places(finding)) == ("rare-character", ["x.png"])
+    assert finding.places[0].detail == "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) seen 1 time: 'naïve'"
+
+
+def test_a_character_that_only_the_validation_has_is_a_note() -> None:
+    (finding,) = lint_with(validated=[seen("naïve", "y.png")])
+    assert (finding.kind, finding.severity, places(finding)) == ("unseen-character", Severity.NOTE, ["y.png"])
+
+
+# Look-alikes.
+
+
+def alike(*texts: str) -> list[tuple[str, str]]:
+    return [(one.character, one.twin) for one in look_alikes(texts, Counter("".join(texts)))]
+
+
+BOTH = ("the quick brown fox", "съешь ещё этих мягких булок")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("кaк", [("a", "а")]),
+        ("COBЕТ", [("Е", "E"), ("Т", "T")]),
+        ("PУССКИЙ", [("P", "Р")]),
+        ("Тhe", [("Т", "T")]),
+        ("тёмный", []),
+        ("Яndex", []),
+        ("Wi-Fi в США", []),
+        ("iPhone-ом", []),
+        ("x и у", []),
+        ("Qх", []),
+        ("LщVz", []),
+        ("DАQc", []),
+    ],
+)
+def test_a_letter_of_another_script_in_a_word_is_found_if_it_has_a_twin_there(
+    text: str, expected: list[tuple[str, str]]
+) -> None:
+    assert alike(*BOTH, text) == expected
+
+
+def test_plates_in_two_scripts_are_found_by_the_rarer_one() -> None:
+    assert alike("АВ123С", "КМ456Н", "AB789C") == [("A", "А"), ("B", "В"), ("C", "С")]
+
+
+@pytest.mark.parametrize("texts", [("ＡＢＣ 日本", "株式会社"), ("１２月、", "（株）"), ("A/B（日）,，",)])
+def test_wide_forms_are_no_look_alikes_among_wide_characters(texts: tuple[str, ...]) -> None:
+    assert alike(*texts) == []
+
+
+def test_a_wide_letter_is_one_if_the_plain_one_is_there_too() -> None:
+    assert alike("ＡＢ 日本", "A4") == [("Ａ", "A")]
+    assert alike("⽇本") == [("⽇", "日")]
+
+
+def test_variants_of_a_sign_are_found_by_the_rarer_ways() -> None:
+    text = "don't can't won't it’s “x” 1-2 3−4 5-6"
+    assert list(mixed_variants(Counter(text))) == [("'", "’"), ("-", "−")]
+    (finding,) = lint_with(*(seen("it's") for _ in range(9)), seen("it’s", "x.png"))
+    assert (finding.kind, finding.severity, places(finding)) == ("mixed-variants", Severity.NOTE, ["x.png"])
+    assert "(’ beside ')" in finding.message
+
+
+@pytest.mark.parametrize(("character", "twin"), [("А", "A"), ("Ａ", "A"), ("’", "'"), ("Ж", None), ("A", None)])
+def test_the_twin_among_known_characters(character: str, twin: str | None) -> None:
+    assert twin_in("A'B", character) == twin
+
+
+# What is handed on.
+
+
+def test_a_finding_as_json() -> None:
+    (finding,) = lint_with(seen("ﬁn", "x.png"))
+    assert json.loads(json.dumps(finding.to_json())) == {
+        "kind": "look-alike",
+        "severity": "warning",
+        "message": finding.message,
+        "count": 1,
+        "places": [{"path": "x.png", "detail": "'ﬁ' (U+FB01 LATIN SMALL LIGATURE FI) for 'fi': 'ﬁn'"}],
+    }
+
+
+def test_messages_name_no_more_than_a_few_characters() -> None:
+    planted = [seen(character * 2) for character in HAN]
+    (finding,) = lint_with(*planted)
+    assert finding.count == len(HAN)
+    assert "and 12 more" in finding.message
+
+
+@pytest.mark.parametrize("same", ["picture", "text", "nothing"])
+def test_the_time_grows_with_the_samples_and_no_faster(same: str) -> None:
+    """Twenty thousand samples take about 0.4 s of one core; comparing each with each would take minutes."""
+    samples = [
+        seen("one" if same == "text" else f"no {n:06}", picture=-1 if same == "picture" else None, size=(140, 32))
+        for n in range(20_000)
+    ]
+    started = time.process_time()
+    lint(samples[:19_000], samples[19_000:], (), SMALL)
+    assert time.process_time() - started < 5

@@ -1,0 +1,194 @@
+"""Batch normalisation over the true columns: the oracle is torch's own arithmetic on lines that are not padded at all."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from crnnocr.config import Conv, ModelConfig, Pool
+from crnnocr.model.crnn import CRNN
+from crnnocr.model.normalisation import TrueColumnsNorm
+
+CHANNELS, ROWS = 3, 4
+WIDTHS = (7, 2, 5)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def norm(dtype: torch.dtype = torch.float64) -> TrueColumnsNorm:
+    """With weights and statistics that are none of the defaults."""
+    module = TrueColumnsNorm(CHANNELS).to(dtype)
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    for values, low, high in ((module.weight, 0.5, 2), (module.bias, -1, 1), (module.running_mean, -1, 1)):
+        nn.init.uniform_(values, low, high)
+    nn.init.uniform_(module.running_var, 0.5, 2)
+    return module.train()
+
+
+def mask(widths: Sequence[int], columns: int) -> Tensor:
+    """(N, 1, 1, W) 1 in the true columns."""
+    return (torch.arange(columns) < torch.tensor(widths)[:, None])[:, None, None, :].double()
+
+
+def maps_of(widths: Sequence[int], columns: int | None = None, level: float = 2) -> Tensor:
+    """(N, K, h, W) noise around `level`, zero past each one's width."""
+    columns = columns or max(widths)
+    noise = torch.randn(len(widths), CHANNELS, ROWS, max(widths), dtype=torch.float64) * 3 + level
+    return functional.pad(noise, (0, columns - max(widths))) * mask(widths, columns)
+
+
+def gathered(maps: Tensor, widths: Sequence[int]) -> Tensor:
+    """(K, M) the values of all true columns, one line after the other."""
+    return torch.cat([line[:, :, :width].flatten(1) for line, width in zip(maps, widths, strict=True)], dim=1)
+
+
+def by_hand(maps: Tensor, widths: Sequence[int], module: nn.BatchNorm2d) -> Tensor:
+    """(K, M) the normalised true columns, by the formula of Ioffe, Szegedy 2015, algorithm 1."""
+    values = gathered(maps, widths)
+    mean, variance = values.mean(1, keepdim=True), values.var(1, unbiased=False, keepdim=True)
+    return module.weight[:, None] * (values - mean) / (variance + module.eps).sqrt() + module.bias[:, None]
+
+
+@pytest.mark.parametrize("columns", [7, 12])
+def test_the_true_columns_are_normalised_by_their_own_mean_and_variance(columns: int) -> None:
+    module, maps = norm(), maps_of(WIDTHS, columns)
+    out = module.over(maps, torch.tensor(WIDTHS))
+    assert torch.allclose(gathered(out, WIDTHS), by_hand(maps, WIDTHS, module), atol=1e-12)
+
+
+@pytest.mark.parametrize("columns", [7, 12])
+def test_gradients_are_those_of_the_true_columns(columns: int) -> None:
+    module, leaf = norm(), maps_of(WIDTHS, columns).requires_grad_()
+    towards = torch.randn(CHANNELS, ROWS * sum(WIDTHS), dtype=torch.float64)
+    inside = mask(WIDTHS, columns)
+    own = (gathered(module.over(leaf * inside, torch.tensor(WIDTHS)) * inside, WIDTHS) * towards).sum()
+    plain = (by_hand(leaf, WIDTHS, module) * towards).sum()
+    for mine, theirs in zip(*(torch.autograd.grad(x, (leaf, module.weight, module.bias)) for x in (own, plain)), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-12)
+
+
+def test_gradients_are_those_that_small_changes_show() -> None:
+    module, inside = norm(), mask((3, 2), 4)
+
+    def normalise(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        module.weight, module.bias = weight, bias  # type: ignore[assignment]
+        return module.over(maps * inside, torch.tensor((3, 2))) * inside
+
+    weight, bias = module.weight.detach().clone().requires_grad_(), module.bias.detach().clone().requires_grad_()
+    del module.weight, module.bias  # so that plain tensors can stand in their place
+    assert torch.autograd.gradcheck(normalise, (maps_of((3, 2), 4).requires_grad_(), weight, bias))
+
+
+def test_running_statistics_are_those_of_the_true_columns() -> None:
+    module, maps = norm(), maps_of(WIDTHS, 12)
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    mean, variance = module.running_mean.clone(), module.running_var.clone()
+    module.over(maps, torch.tensor(WIDTHS))
+    values = gathered(maps, WIDTHS)
+    # torch's momentum of 0.1, and its estimate of the variance without bias.
+    assert torch.allclose(module.running_mean, 0.9 * mean + 0.1 * values.mean(1))
+    assert torch.allclose(module.running_var, 0.9 * variance + 0.1 * values.var(1))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("training", [True, False])
+def test_where_nothing_is_padded_it_is_torchs_own(layout: torch.memory_format, training: bool) -> None:
+    widths = (6, 6)
+    module = norm(torch.float32).train(training)
+    own = nn.BatchNorm2d(CHANNELS)
+    own.load_state_dict(module.state_dict())  # the names are the same
+    own.train(training)
+    maps = maps_of(widths).float().contiguous(memory_format=layout)
+    leaves = [maps.clone().requires_grad_() for _ in range(2)]
+    out, expected = module.over(leaves[0], torch.tensor(widths)), own(leaves[1])
+    towards = torch.randn_like(maps)
+    torch.autograd.backward((out * towards).sum())
+    torch.autograd.backward((expected * towards).sum())
+    pairs = [(out, expected), (leaves[0].grad, leaves[1].grad)]
+    pairs += [(module.weight.grad, own.weight.grad), (module.bias.grad, own.bias.grad)]
+    pairs += [(module.running_mean, own.running_mean), (module.running_var, own.running_var)]
+    for mine, theirs in pairs:
+        assert mine is not None
+        assert theirs is not None
+        assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_more_padding_changes_nothing() -> None:
+    module, maps = norm(), maps_of(WIDTHS)
+    wider = functional.pad(maps, (0, 30))
+    one, other = (copy.deepcopy(module) for _ in range(2))
+    out, out_wider = one.over(maps, torch.tensor(WIDTHS)), other.over(wider, torch.tensor(WIDTHS))
+    assert torch.allclose(gathered(out, WIDTHS), gathered(out_wider, WIDTHS), atol=1e-12)
+    assert all(torch.allclose(a, b) for a, b in zip(one.buffers(), other.buffers(), strict=True))
+
+
+def test_a_single_value_a_channel_is_normalised_to_the_bias_and_harms_no_statistics() -> None:
+    module = norm()
+    out = module.over(torch.full((1, CHANNELS, 1, 1), 5.0, dtype=torch.float64), torch.tensor([1]))
+    assert torch.allclose(out.flatten(), module.bias)
+    assert all(bool(values.isfinite().all()) for values in module.buffers())
+
+
+def test_values_far_from_zero_lose_little_in_single_precision() -> None:
+    maps = maps_of((500, 300), level=100)  # mean 100, deviation 3
+    single = norm(torch.float32)
+    double = copy.deepcopy(single).double()
+    out = gathered(single.over(maps.float(), torch.tensor((500, 300))), (500, 300)).double()
+    # Squares near 10,000 have 7 digits, so a variance of 9 has about 4.
+    assert torch.allclose(out, by_hand(maps, (500, 300), double), atol=5e-3)
+
+
+# In the network
+
+
+SHAPE = ModelConfig(preset="x", height=8, backbone=(Conv(4), Pool((2, 2), (2, 2)), Conv(6), Pool((2, 1), (2, 1))), hidden=4)
+
+
+def line_by_line(model: CRNN, lines: Sequence[Tensor]) -> list[Tensor]:
+    """(T, F) features of (H, W) lines, none of which is ever padded: only the statistics are taken over all of them."""
+    maps = [line[None, None] for line in lines]
+    for layer, stage in zip(model.backbone.layers, model.backbone.stages, strict=True):
+        if isinstance(layer, Conv):
+            assert isinstance(stage, nn.Sequential)
+            convolution, module = stage[0], stage[1]
+            assert isinstance(module, TrueColumnsNorm)
+            maps = [convolution(one) for one in maps]
+            values = torch.cat([one.transpose(0, 1).flatten(1) for one in maps], dim=1)
+            mean, variance = values.mean(1)[:, None, None], values.var(1, unbiased=False)[:, None, None]
+            scale, shift = module.weight[:, None, None], module.bias[:, None, None]
+            maps = [((one - mean) / (variance + module.eps).sqrt() * scale + shift).relu() for one in maps]
+        else:
+            maps = [stage(one) for one in maps]
+    return [one[0].permute(2, 0, 1).flatten(1) for one in maps]
+
+
+def test_lines_of_several_widths_are_learnt_from_as_if_none_was_padded() -> None:
+    model = CRNN(SHAPE, 3).double().train()
+    for values in model.backbone.parameters():
+        nn.init.uniform_(values, -1, 1)  # shifts that turn zeros into something else
+    lines = [torch.rand(8, width, dtype=torch.float64) * 2 - 1 for width in (30, 11, 4)]
+    batch = torch.stack([functional.pad(line, (0, 33 - line.shape[1])) for line in lines])[:, None]
+    features, frames = model.features(batch, torch.tensor([30, 11, 4]))
+    expected = line_by_line(model, lines)
+    assert frames.tolist() == [len(one) for one in expected] == [15, 5, 2]
+    for mine, count, theirs in zip(features, frames.tolist(), expected, strict=True):
+        assert torch.allclose(mine[:count], theirs, atol=1e-9)
+        assert not mine[count:].any()
+    towards = [torch.randn_like(one) for one in expected]
+    own = sum((mine[: len(to)] * to).sum() for mine, to in zip(features, towards, strict=True))
+    plain = sum((theirs * to).sum() for theirs, to in zip(expected, towards, strict=True))
+    weights = list(model.backbone.parameters())
+    assert isinstance(own, Tensor)
+    assert isinstance(plain, Tensor)
+    for a, b in zip(torch.autograd.grad(own, weights), torch.autograd.grad(plain, weights), strict=True):
+        assert torch.allclose(a, b, atol=1e-8)

@@ -1,0 +1,518 @@
+"""A training that was interrupted, or killed, goes on to the same bits.
+
+This file is also the script of the trainings that are killed: `python tests/test_resume.py CASE FOLDER STEP`.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from digits import CONFIG, SHAPE, Drawer, numbers, prepared
+from numpy.typing import NDArray
+
+from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
+from crnnocr.errors import CrnnocrError, UsageError
+from crnnocr.exporting import onnx_file
+from crnnocr.files import exclusive
+from crnnocr.model import checkpoint, store
+from crnnocr.training import loop, runs, stream, validation
+from crnnocr.training import run as training
+from crnnocr.training.batching import Plan
+from crnnocr.training.loader import Loader
+from crnnocr.training.loop import Progress, Trainer
+from crnnocr.training.run import Begun, Event, Finished, Order
+from crnnocr.training.runs import Run
+from crnnocr.training.schedule import Budget
+from crnnocr.training.validation import Validation
+
+SHORT = replace(CONFIG, steps=12, validations=3, batch_size=4)
+
+CASES = {
+    "steps": SHORT,
+    "epochs": replace(SHORT, steps=None, epochs=2, augment=1),
+    "drawn": replace(SHORT, synth="digits", mix=0.5),
+    # It reads nothing yet, so the second validation, after 4 steps, brings no progress: the decay begins, and ends after 8.
+    "plateau": replace(SHORT, synth="digits", mix=0.5, steps=20, validations=10, patience=1),
+}
+
+
+def order(case: TrainConfig, folder: Path, resume: bool = False, named: bool = False, name: str = "x") -> Order:
+    """A training on 24 numbers, some of them held out."""
+    data, draw = numbers(folder, 24), Drawer() if case.synth else None
+    return Order(prepared(data, case, draw=draw, name=name), case, (data,), draw, False, "cpu", resume, named)
+
+
+def keep_a_state_at_each_event(workers: int) -> None:
+    """Report after every step, keep a state each time, draw with few workers, and take no CER for one that reads nothing."""
+    training._SAVE_SECONDS = -1
+    loop._REPORT_SECONDS = -1
+    training.drawn = partial(stream.drawn, workers=workers)  # type: ignore[attr-defined]
+    validation._READS_NOTHING = 9
+
+
+@pytest.fixture(autouse=True)
+def _as_in_the_killed_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for place, name in (
+        (training, "_SAVE_SECONDS"),
+        (loop, "_REPORT_SECONDS"),
+        (training, "drawn"),
+        (validation, "_READS_NOTHING"),
+    ):
+        monkeypatch.setattr(place, name, getattr(place, name))  # to be put back
+    monkeypatch.setattr(onnx_file, "export", lambda *_: None)  # which takes longer than the training
+    monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
+    keep_a_state_at_each_event(workers=0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums come in one order only
+    yield
+    torch.set_num_threads(threads)
+
+
+@dataclass
+class Outcome:
+    """What is left of a training, without times."""
+
+    weights: dict[str, NDArray[Any]]
+    """The stored model, and the pictures it was trained on."""
+    card: dict[str, Any]
+    """What it says of itself: scores, calibration, steps."""
+    history: list[dict[str, Any]]
+    """Its validations."""
+    state: dict[str, Any]
+    """What was kept last: network, average and optimiser."""
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """A history without times."""
+    return [
+        {key: value for key, value in json.loads(line).items() if key not in ("seconds", "waiting")}
+        for line in path.read_text().splitlines()
+    ]
+
+
+def last_states(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Every state that is kept from now on."""
+    states: list[dict[str, Any]] = []
+    save = Run.save
+
+    def copied(run: Run, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
+        save(run, tensors, values)
+        whole = {name: tensor.clone() for name, tensor in tensors.items()}
+        states.append(whole | {key: copy.deepcopy(value) for key, value in values.items() if key != "seconds"})
+
+    monkeypatch.setattr(Run, "save", copied)
+    return states
+
+
+def finish(events: Iterator[Event], states: list[dict[str, Any]]) -> Outcome:
+    *_, finished = events
+    assert isinstance(finished, Finished)
+    card = checkpoint.read_card(finished.path)
+    return Outcome(
+        weights=safetensors.numpy.load_file(finished.path),
+        card={"scores": card.scores, "calibration": card.calibration, "steps": card.training["steps"]},
+        history=rows(finished.path.parent / runs.HISTORY),
+        state=states[-1],
+    )
+
+
+def assert_same(one: Outcome, other: Outcome) -> None:
+    """To the bit."""
+    assert one.history == other.history
+    assert one.card == other.card
+    for mine, theirs in ((one.weights, other.weights), (one.state, other.state)):
+        assert mine.keys() == theirs.keys()
+        for name, value in mine.items():
+            equal = np.array_equal(value, theirs[name]) if hasattr(value, "shape") else value == theirs[name]
+            assert equal, name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
+    """What comes of a case when nothing happens. Each is trained once."""
+    outcomes: dict[str, Outcome] = {}
+
+    def of(case: str) -> Outcome:
+        if case not in outcomes:
+            folder = tmp_path_factory.mktemp("uninterrupted")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("CRNNOCR_DATA_DIR", str(folder / "store"))
+                states = last_states(patch)
+                outcomes[case] = finish(training.run(order(CASES[case], folder / "data")), states)
+        return outcomes[case]
+
+    return of
+
+
+def last_step(events: Iterator[Event], step: int) -> None:
+    """Let a training go on to the first event at `step`, at which a state is kept, and close it there."""
+    for event in events:
+        if isinstance(event, Progress | Validation) and event.step >= step:
+            break
+    events.close()  # type: ignore[attr-defined]
+
+
+# To the same bits
+
+
+@pytest.mark.parametrize("case", ["epochs", "drawn", "plateau"])
+def test_interrupted_it_goes_on_to_the_same_bits(
+    case: str, uninterrupted: Callable[[str], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = uninterrupted(case)
+    steps = whole.card["steps"]
+    assert steps == {"epochs": 10, "drawn": 12, "plateau": 8}[case]  # twice 18 numbers in batches of 4 are 10
+    for step in (4, steps):  # at a validation, and where only storing is left to do
+        monkeypatch.setenv("CRNNOCR_DATA_DIR", str(tmp_path / f"store {step}"))
+        last_step(training.run(order(CASES[case], tmp_path)), step)
+        with monkeypatch.context() as patch:
+            states = last_states(patch)
+            states.append(whole.state)  # which nothing is added to where no step is left
+            assert_same(finish(training.run(order(CASES[case], tmp_path, resume=True)), states), whole)
+
+
+def test_it_may_be_interrupted_at_every_step(
+    uninterrupted: Callable[[str], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_step(training.run(order(SHORT, tmp_path)), 1)
+    for step in range(2, 12):
+        events = training.run(order(SHORT, tmp_path, resume=True))
+        begun = next(events)
+        assert isinstance(begun, Begun)
+        assert begun.resumed_at == step - 1
+        last_step(events, step)
+    assert_same(finish(training.run(order(SHORT, tmp_path, resume=True)), last_states(monkeypatch)), uninterrupted("steps"))
+
+
+@pytest.mark.parametrize(("case", "step"), [("epochs", 5), ("plateau", 4)])
+def test_killed_it_goes_on_to_the_same_bits(
+    case: str,
+    step: int,
+    uninterrupted: Callable[[str], Outcome],
+    tmp_path: Path,
+    own_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Where its output goes nowhere, nobody waits for the workers that outlive it by some seconds.
+    killed = subprocess.run([sys.executable, __file__, case, str(tmp_path), str(step)], stdout=subprocess.DEVNULL, timeout=100)
+    assert killed.returncode == -signal.SIGKILL
+    assert {path.name for path in (own_store / "runs" / "x").iterdir()} == {"run.json", "state.safetensors", "history.jsonl"}
+    assert store.names() == []
+    assert_same(finish(training.run(order(CASES[case], tmp_path, resume=True)), last_states(monkeypatch)), uninterrupted(case))
+    assert store.names() == ["x"]
+    assert not (own_store / "runs" / "x").exists()
+
+
+def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(
+    uninterrupted: Callable[[str], Outcome], tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_step(training.run(order(SHORT, tmp_path)), 3)
+    # Killed after the validation at step 4 was written down, and before a state was kept.
+    row = uninterrupted("steps").history[0] | {"seconds": 1, "waiting": 0}
+    assert row["step"] == 4
+    with (own_store / "runs" / "x" / "history.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    outcome = finish(training.run(order(SHORT, tmp_path, resume=True)), last_states(monkeypatch))
+    assert_same(outcome, uninterrupted("steps"))
+
+
+def test_a_state_taken_up_by_another_trainer_is_the_same_state(tmp_path: Path) -> None:
+    config = replace(SHORT, validations=12)
+    ready = prepared(numbers(tmp_path, 24), config)
+    plan = Plan(len(ready.examples), 4, config.seed)
+
+    def trainer() -> Trainer:
+        budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
+        model = copy.deepcopy(ready.model)
+        return Trainer(model, ready.card, ready.held_out, config, budget, torch.device("cpu"), 4)
+
+    first, second = trainer(), trainer()
+    with Loader(plan, ready.examples, iter(()), SHAPE, config.augmentation.times(0)) as loader:
+        for event in first.train(loader):
+            if isinstance(event, Progress) and event.step == 11:  # of 12: annealed weights are kept by then
+                break
+    tensors, values = first.state()
+    assert any(name.startswith("kept.") for name in tensors)
+    copies = {name: value.clone() for name, value in tensors.items()}
+    second.go_on_from(copies, json.loads(json.dumps(values)))
+    again, values_again = second.state()
+    assert tensors.keys() == again.keys()
+    assert all(torch.equal(value, again[name]) for name, value in tensors.items())
+    assert values | {"seconds": 0} == values_again | {"seconds": 0}
+    assert values_again["seconds"] >= values["seconds"]
+
+
+# A budget of minutes
+
+
+def test_minutes_are_counted_on_from_those_before_the_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 1.0)  # a second passes with each look at it
+    monkeypatch.setattr(training, "Budget", partial(Budget, clock=lambda: float(next(clock))))
+    config = replace(SHORT, steps=None, minutes=2)
+    last_step(training.run(order(config, tmp_path)), 20)
+    next(itertools.islice(clock, 1000, None))  # what lies between does not count
+    begun, *events, finished = training.run(order(config, tmp_path, resume=True))
+    assert isinstance(begun, Begun)
+    assert isinstance(finished, Finished)
+    assert begun.budget == "2 min"
+    first = next(event for event in events if isinstance(event, Progress))
+    last = [event for event in events if isinstance(event, Progress)][-1]
+    assert first.step == 21
+    assert 30 < first.seconds < 120  # 20 steps of several looks each
+    assert (last.done, last.seconds_left) == (1, 0)
+    assert 120 <= last.seconds <= finished.seconds < 140
+    history = (finished.path.parent / runs.HISTORY).read_text().splitlines()
+    seconds = [json.loads(line)["seconds"] for line in history]
+    assert seconds == sorted(seconds)
+
+
+def test_minutes_that_are_used_up_leave_only_the_model_to_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 1.0)
+    monkeypatch.setattr(training, "Budget", partial(Budget, clock=lambda: float(next(clock))))
+    config = replace(SHORT, steps=None, minutes=1)
+    events = training.run(order(config, tmp_path))
+    step = next(event.step for event in events if isinstance(event, Progress) and event.done == 1)
+    events.close()  # type: ignore[attr-defined]
+    begun, finished = training.run(order(config, tmp_path, resume=True))
+    assert isinstance(begun, Begun)
+    assert isinstance(finished, Finished)
+    assert begun.resumed_at == step
+    assert checkpoint.read_card(finished.path).training["steps"] == step
+
+
+# Which run goes on
+
+
+def interrupt(config: TrainConfig, folder: Path, name: str = "x", minutes_ago: float = 0) -> None:
+    """Leave a run behind."""
+    there = {run.name for run in runs.interrupted()}
+    last_step(training.run(order(config, folder, name=name)), 1)
+    (run,) = [run for run in runs.interrupted() if run.name not in there]
+    state = run.folder / "state.safetensors"
+    when = state.stat().st_mtime - 60 * minutes_ago
+    os.utime(state, (when, when))
+
+
+def resumed(config: TrainConfig, folder: Path, name: str | None = None) -> str:
+    """The run that goes on."""
+    events = training.run(order(config, folder, resume=True, named=name is not None, name=name or "x"))
+    begun = next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert isinstance(begun, Begun)
+    assert begun.resumed_at == 1
+    return begun.run
+
+
+OTHER = replace(SHORT, seed=3, steps=13)
+
+
+def test_the_newest_run_of_the_same_data_and_options_goes_on(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path, minutes_ago=3)
+    interrupt(SHORT, tmp_path, minutes_ago=2)
+    interrupt(OTHER, tmp_path, minutes_ago=1)
+    assert [run.name for run in runs.interrupted()] == ["x-3", "x-2", "x"]
+    assert resumed(SHORT, tmp_path) == "x-2"
+    assert resumed(OTHER, tmp_path) == "x-3"
+
+
+def test_the_run_that_is_named_goes_on_though_it_is_not_the_newest(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path, "plates", minutes_ago=2)
+    interrupt(SHORT, tmp_path, "signs", minutes_ago=1)
+    assert resumed(SHORT, tmp_path, "plates") == "plates"
+
+
+def test_without_resume_an_interrupted_run_is_left_alone(tmp_path: Path, own_store: Path) -> None:
+    interrupt(SHORT, tmp_path)
+    state = (own_store / "runs" / "x" / "state.safetensors").read_bytes()
+    begun, *_, finished = training.run(order(SHORT, tmp_path))
+    assert isinstance(begun, Begun)
+    assert (begun.run, begun.resumed_at) == ("x-2", 0)
+    assert isinstance(finished, Finished)
+    assert finished.name == "x"
+    assert [run.name for run in runs.interrupted()] == ["x"]
+    assert (own_store / "runs" / "x" / "state.safetensors").read_bytes() == state
+
+
+def refusal(config: TrainConfig, folder: Path, name: str | None = None) -> str:
+    """What is said where no run can go on."""
+    with pytest.raises(UsageError) as caught:
+        next(training.run(order(config, folder, resume=True, named=name is not None, name=name or "x")))
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_where_there_is_no_run_that_is_said(tmp_path: Path, own_store: Path) -> None:
+    assert refusal(SHORT, tmp_path) == "--resume: no interrupted run has the same data and options: there are none"
+    assert not (own_store / "runs").exists()
+
+
+def test_other_options_are_refused_and_those_of_each_run_named(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path, minutes_ago=1)
+    interrupt(OTHER, tmp_path)
+    said = refusal(replace(SHORT, seed=5), tmp_path)
+    assert said.startswith("--resume: no interrupted run has the same data and options: x-2 (begun 2")
+    newest, oldest = said.split("; ")
+    assert newest.endswith(", with steps 13, seed 3)")
+    assert oldest.endswith(", with seed 0)")
+    assert "ema" not in said, "only what differs is named"
+
+
+def test_other_data_are_refused(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path)
+    data = numbers(tmp_path / "more", 25)
+    other = Order(prepared(data, SHORT), SHORT, (data,), device="cpu", resume=True)
+    with pytest.raises(UsageError, match="with other data"):
+        next(training.run(other))
+
+
+def test_another_charset_is_refused_though_data_and_options_are_the_same(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path)  # such as with a start model of the same name that has other characters by now
+    changed = order(SHORT, tmp_path, resume=True)
+    card = replace(changed.prepared.card, charset=type(changed.prepared.card.charset)("7532"))
+    with pytest.raises(UsageError, match="with other characters"):
+        next(training.run(replace(changed, prepared=replace(changed.prepared, card=card))))
+
+
+def test_a_named_run_of_other_options_is_refused(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path, "plates")
+    assert refusal(SHORT, tmp_path, "signs").startswith("--resume: the run signs cannot go on: plates (begun 2")
+    assert refusal(OTHER, tmp_path, "plates").endswith("with steps 12, seed 0)")
+
+
+def test_a_run_that_another_process_trains_is_refused(tmp_path: Path, own_store: Path) -> None:
+    interrupt(SHORT, tmp_path)
+    with exclusive(own_store / "runs" / "x"):
+        said = refusal(SHORT, tmp_path)
+    assert said == "the run x is being trained by another process: wait until it has ended"
+    assert resumed(SHORT, tmp_path) == "x"
+
+
+def test_a_wrong_option_that_is_found_in_the_training_is_not_taken_for_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object) -> int:
+        raise UsageError("--batch-size 1 is wrong")
+
+    monkeypatch.setattr(training, "batch_size_for", wrong)
+    with pytest.raises(UsageError, match="--batch-size 1 is wrong"):
+        next(training.run(order(SHORT, tmp_path)))
+
+
+# What is kept
+
+
+def cut_off(state: Path) -> None:
+    os.truncate(state, state.stat().st_size // 2)
+
+
+def emptied(state: Path) -> None:
+    state.write_bytes(b"")
+
+
+def garbage(state: Path) -> None:
+    state.write_bytes(np.random.default_rng(0).bytes(1000))
+
+
+def foreign(state: Path) -> None:
+    safetensors.numpy.save_file({"x": np.zeros(3)}, state)
+
+
+def half_written(state: Path) -> None:
+    safetensors.numpy.save_file({"x": np.zeros(3)}, state, metadata={"crnnocr": '{"step": 1'})
+
+
+@pytest.mark.parametrize("harm", [cut_off, emptied, garbage, foreign, half_written])
+def test_a_damaged_state_is_an_error_that_says_what_to_do(
+    harm: Callable[[Path], None], tmp_path: Path, own_store: Path
+) -> None:
+    interrupt(SHORT, tmp_path)
+    harm(own_store / "runs" / "x" / "state.safetensors")
+    with pytest.raises(CrnnocrError, match=r"runs/x/state\.safetensors cannot be read .*: begin anew without --resume"):
+        next(training.run(order(SHORT, tmp_path, resume=True)))
+
+
+def test_nothing_is_pickled(tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a pickle")
+
+    for module, name in (
+        (pickle, "load"),
+        (pickle, "loads"),
+        (pickle, "Unpickler"),
+        (pickle, "dump"),
+        (torch, "load"),
+        (torch, "save"),
+    ):
+        monkeypatch.setattr(module, name, never)
+    interrupt(SHORT, tmp_path)
+    assert resumed(SHORT, tmp_path) == "x"
+    state = own_store / "runs" / "x" / "state.safetensors"
+    tensors = safetensors.numpy.load_file(state)
+    assert {name.split(".")[0] for name in tensors} == {"model", "average", "optimiser"}
+    header = json.loads(state.read_bytes()[8 : 8 + int.from_bytes(state.read_bytes()[:8], "little")])
+    assert json.loads(header["__metadata__"]["crnnocr"])["step"] == 1
+    about = json.loads((own_store / "runs" / "x" / "run.json").read_text())
+    assert about["options"] == json.loads(json.dumps(asdict(SHORT)))
+
+
+def test_a_training_that_ends_before_a_state_was_kept_leaves_nothing(
+    tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_SAVE_SECONDS", 20)
+    last_step(training.run(order(SHORT, tmp_path)), 3)
+    assert not [path for path in own_store.rglob("*") if path.is_file()]
+    assert runs.interrupted() == []
+
+
+def test_a_disk_that_is_full_when_a_state_is_kept_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path, __: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    events = training.run(order(SHORT, tmp_path))
+    next(events)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CrnnocrError, match=r"cannot write .*state\.safetensors: No space left on device"):
+        list(events)
+
+
+def test_states_are_kept_now_and_then_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_SAVE_SECONDS", 1000)
+    states = last_states(monkeypatch)
+    list(training.run(order(SHORT, tmp_path)))
+    assert not states
+
+
+def train_and_be_killed(case: str, folder: str, step: int) -> None:
+    """Train until the first state of `step` was kept."""
+    PRESETS[DEFAULT_PRESET] = SHAPE
+    keep_a_state_at_each_event(workers=1)
+    torch.set_num_threads(1)
+    save = Run.save
+
+    def save_and_die(run: Run, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
+        save(run, tensors, values)
+        if values["step"] >= step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Run.save = save_and_die  # type: ignore[method-assign, assignment]
+    list(training.run(order(CASES[case], Path(folder))))
+
+
+if __name__ == "__main__":
+    train_and_be_killed(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,196 @@
+"""`crnnocr train` as it is typed: several sources, faults, start models, drawn pictures, and a run that goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+from crnnocr.charset import Charset
+from crnnocr.config import ModelConfig
+from crnnocr.model import checkpoint, store
+from crnnocr.training import runs
+
+RunCli: TypeAlias = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def few(source: Path, folder: Path, start: int, end: int) -> Path:
+    """Some of the pictures of an imagefolder, in a folder of their own."""
+    folder.mkdir()
+    rows = (source / "metadata.jsonl").read_text(encoding="utf-8").splitlines()[start:end]
+    for row in rows:
+        shutil.copy(source / json.loads(row)["file_name"], folder)
+    (folder / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_several_sources_are_one_and_val_is_validated_on(
+    folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli
+) -> None:
+    few(tiny_data, folder / "a", 0, 15)
+    few(tiny_data, folder / "b", 15, 30)
+    few(tiny_data, folder / "v", 28, 40)  # two of them are learnt from too
+    result = run_cli("train", "a", "b", "--val", "v", "--preset", tiny_preset, "--steps", 2, "--verbose")
+    assert result.exit_code == 0, result.stderr
+    assert "a/metadata.jsonl: 15 labelled pictures" in result.stderr
+    assert "v/metadata.jsonl: 12 labelled pictures to validate on" in result.stderr
+    assert "30 pictures to learn from, 10 held out" in result.stderr
+    card = checkpoint.read_card(store.path_of("a"))
+    assert [source["samples"] for source in card.training["data"]["sources"]] == [15, 15]
+    assert card.scores["n"] == 10
+
+
+def test_check_says_what_is_wrong_and_trains_nothing(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+    few(tiny_data, folder / "data", 0, 10)
+    (folder / "data/000003.png").write_bytes(b"broken")
+    result = run_cli("train", "data", "--check", "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert (found["samples"], found["fatal"]) == (9, False)
+    [broken] = [finding for finding in found["findings"] if finding["kind"] == "unreadable-picture"]
+    assert (broken["severity"], broken["count"]) == ("set-aside", 1)
+    assert "000003.png" in broken["places"][0]["path"]
+    assert "000003.png" in result.stderr
+    assert store.names() == []
+
+
+def test_check_ends_with_1_where_training_cannot_begin(folder: Path, run_cli: RunCli) -> None:
+    (folder / "data").mkdir()
+    Image.new("L", (20, 32), 255).save(folder / "data/a.png")
+    (folder / "data/labels.csv").write_text("file_name,text\na.png,a text that is far too long for it\n", encoding="utf-8")
+    result = run_cli("train", "data", "--check", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["fatal"] is True
+    assert run_cli("train", "data").exit_code == 1
+    assert store.names() == []
+
+
+def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
+    (folder / "data").symlink_to(tiny_data)
+    assert run_cli("train", "data", "--preset", tiny_preset, "--steps", 3).exit_code == 0
+    model = store.path_of("data").parent
+    assert sorted(path.name for path in model.iterdir()) == ["curves.svg", "history.jsonl", "model.onnx", "model.safetensors"]
+    rows = [json.loads(row) for row in (model / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert rows[-1]["step"] == 3
+    card = checkpoint.read_card(model / "model.safetensors")
+    assert rows[-1]["cer"] == pytest.approx(card.scores["cer"])
+    assert card.calibration.readings == card.scores["n"]
+    assert runs.interrupted() == []
+
+
+def test_from_goes_on_and_learns_new_characters(
+    folder: Path, tiny_data: Path, current_model: str, tiny_preset: str, run_cli: RunCli
+) -> None:
+    few(tiny_data, folder / "data", 8, 30)
+    (folder / "data/metadata.jsonl").write_text(
+        (folder / "data/metadata.jsonl").read_text(encoding="utf-8").replace('"text": "', '"text": "é'), encoding="utf-8"
+    )
+    known = checkpoint.read_card(store.path_of("tiny")).charset
+    result = run_cli("train", "data", "--from", current_model, "--steps", 2)
+    assert result.exit_code == 0, result.stderr
+    assert "training tiny from tiny for 2 steps" in result.stderr
+    assert "new to tiny: é" in result.stderr
+    assert checkpoint.read_card(store.path_of("data")).charset == Charset(known.characters + "é")
+    assert run_cli("train", "data", "--from", current_model, "--steps", 2, "--charset", "data").exit_code == 0
+    characters = set(checkpoint.read_card(store.path_of("data-2")).charset.characters)
+    assert characters < set(known.characters + "é")
+
+
+def test_auto_begins_from_scratch_and_says_so(folder: Path, tiny_data: Path, current_model: str, run_cli: RunCli) -> None:
+    (folder / "data").symlink_to(tiny_data)
+    result = run_cli("train", "data", "--steps", 1)
+    assert "from scratch (no model was shipped)" in result.stderr
+    assert current_model not in result.stderr
+
+
+@pytest.mark.parametrize("orientation", ["vertical", "auto"])
+def test_vertical_lines_are_turned_and_the_model_remembers(
+    orientation: str, folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli
+) -> None:
+    few(tiny_data, folder / "data", 0, 40)
+    for path in (folder / "data").glob("*.png"):
+        Image.open(path).transpose(Image.Transpose.ROTATE_270).save(path)
+    result = run_cli("train", "data", "--preset", tiny_preset, "--steps", 1, "--orientation", orientation)
+    assert result.exit_code == 0, result.stderr
+    assert checkpoint.read_card(store.path_of("data")).orientation == orientation
+    assert run_cli("eval", "data").exit_code == 0
+
+
+def test_drawn_pictures_alone_make_a_model(folder: Path, tiny_preset: str, run_process: Callable[..., object]) -> None:
+    # In a process of its own: the processes that draw load the main module again.
+    script = folder / "drawn.py"
+    script.write_text(
+        "import os, pickle\n"
+        "from crnnocr.cli import app\n"
+        "from crnnocr.config import PRESETS, ModelConfig, Conv, Pool\n"
+        "if __name__ == '__main__':\n"
+        "    layers = (Conv(4), Pool((2, 2), (2, 2)), Conv(8), Pool((8, 1), (8, 1)))\n"
+        "    PRESETS['tiny'] = ModelConfig('tiny', 16, layers, 8)\n"
+        "    app(['train', '--synth', 'en:clean', '--steps', '2', '--preset', 'tiny'])\n",
+        encoding="utf-8",
+    )
+    result = run_process(script)
+    assert isinstance(result, subprocess.CompletedProcess)
+    assert result.returncode == 0, result.stderr
+    assert "pictures drawn (en:clean) to learn from, 400 held out" in result.stderr
+    assert checkpoint.read_card(store.path_of("synth-en-clean")).training["pictures_shown"] >= 2
+
+
+TRAINING = """
+import signal
+from crnnocr.cli import app
+from crnnocr.config import PRESETS, Conv, ModelConfig, Pool
+from crnnocr.training import run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
+PRESETS["tiny"] = {shape!r}
+run._SAVE_SECONDS = 0.0
+app({arguments!r})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_goes_on(
+    how: signal.Signals, tiny_data: Path, tiny_shape: ModelConfig, tiny_preset: str, run_cli: RunCli
+) -> None:
+    train = ["train", str(tiny_data), "--preset", tiny_preset]
+    script = TRAINING.format(shape=tiny_shape, arguments=[*train, "--epochs", "2000"])
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, encoding="utf-8") as process:
+        while not runs.interrupted():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(how)
+        _, said = process.communicate(timeout=60)
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert said.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume goes on"
+    other = run_cli(*train, "--epochs", 2, "--resume")
+    assert other.exit_code == 2
+    assert "no interrupted run has the same data and options: data (begun" in other.stderr
+    # To its end it would take a minute: it is told that it has nearly got there.
+    [run] = runs.interrupted()
+    tensors, values = run.load()
+    run.save(tensors, values | {"step": 5990})
+    result = run_cli(*train, "--epochs", 2000, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "going on with the run data at step 5,990" in result.stderr
+    assert store.names() == ["data"]
+    assert runs.interrupted() == []
