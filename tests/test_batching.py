@@ -147,6 +147,12 @@ def test_a_line_that_is_very_wide_is_a_batch_of_its_own() -> None:
     assert columns(widths, [*narrow, widest]) == sum(widths)
 
 
+def test_a_batch_of_narrow_lines_holds_four_times_the_average_at_most() -> None:
+    # By columns, all hundred narrow lines would be one batch.
+    sizes = list(map(len, cut([10] * 100 + [1000] * 20, 12)))
+    assert max(sizes) == 40  # four times the average of 10
+
+
 def test_one_narrow_line_among_wide_ones_does_not_take_a_batch_from_them() -> None:
     batches = cut([5000] * 47 + [20], 3)
     assert sorted(map(len, batches)) == [16, 16, 16]
@@ -218,10 +224,13 @@ def test_batches_are_the_same_from_a_step_on_wherever_one_begins(plan: Plan) -> 
         assert all(itertools.starmap(same, zip(whole[step:], tail, strict=True)))
 
 
-@three_plans
-def test_each_step_changes_pictures_otherwise(plan: Plan) -> None:
-    first, second = batches(plan, 2, strength=1)
-    assert not torch.equal(first.lines[..., :8], second.lines[..., :8])
+def test_each_step_and_each_process_changes_a_picture_otherwise() -> None:
+    alone = Plan(1, 1, 1)  # the same picture in each step
+    steps = [batch for rank in range(2) for batch in batches(Plan(1, 2, 1), 3, ranks=Ranks(rank, 2), strength=1)]
+    steps += batches(alone, 3, strength=1)
+    assert {tuple(numbers(batch)) for batch in steps} == {(0,)}
+    looks = {batch.lines.numpy().tobytes() for batch in steps}
+    assert len(looks) >= 5  # of 6: one alone is the same as the first of two, and one in ten is left as it is
 
 
 def test_an_epoch_of_batches_holds_every_picture_once_with_its_line_and_label() -> None:

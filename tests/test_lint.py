@@ -109,7 +109,7 @@ PLANTED: dict[str, tuple[str, Severity, list[Seen], str]] = {
         "label-too-long",
         Severity.SET_ASIDE,
         [seen("abcdefghijkl", size=(23, 32)), seen("aabbccddeeff", size=(35, 32))],
-        "2 labels do not fit their pictures: the preset small reads at most a character in 2 pixels of a line of height 32; "
+        "2 labels do not fit their pictures: the preset small reads at most a character in 4 pixels of a line of height 40; "
         "a label that is right needs the width that is listed with it",
     ),
     "a vertical line": ("tall-picture", Severity.WARNING, [seen("abc", size=(30, 90))], "--orientation auto turns such"),
@@ -272,11 +272,11 @@ def test_the_width_that_is_named_is_the_least_that_fits(preset: str, height: int
 
 def test_the_preset_that_would_fit_is_named() -> None:
     learned, validated = clean_set(word)
-    planted = [seen("abcdefghijkl", size=(30, 32)), seen("abcdefghijkl", size=(22, 32))]
+    planted = [seen("abcdefghijkl", size=(40, 32)), seen("abcdefghijkl", size=(22, 32))]
     (finding,) = lint([*learned, *planted], validated, (), CLASSIC)
     assert "--preset small would fit 1 of them" in finding.message
     assert finding.places[0].detail == (
-        "30 x 32 pixels give 8 of the 12 frames for 'abcdefghijkl': 44 pixels in width or --preset small would fit"
+        "40 x 32 pixels give 11 of the 12 frames for 'abcdefghijkl': 44 pixels in width or --preset small would fit"
     )
     assert "--preset" not in finding.places[1].detail
 

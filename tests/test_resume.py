@@ -23,7 +23,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from digits import CONFIG, SHAPE, Drawer, numbers, prepared
+from digits import CONFIG, Drawer, numbers, prepared
+from digits import SHAPE as WITHOUT_DROPOUT
 from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
@@ -40,6 +41,8 @@ from crnnocr.training.run import Begun, Event, Finished, Order
 from crnnocr.training.runs import Run
 from crnnocr.training.schedule import Budget
 from crnnocr.training.validation import Validation
+
+SHAPE = replace(WITHOUT_DROPOUT, dropout=0.2)
 
 SHORT = replace(CONFIG, steps=12, validations=3, batch_size=4)
 
@@ -178,7 +181,8 @@ def test_interrupted_it_goes_on_to_the_same_bits(
     whole = uninterrupted(case)
     steps = whole.card["steps"]
     assert steps == {"epochs": 10, "drawn": 12, "plateau": 8}[case]  # twice 18 numbers in batches of 4 are 10
-    for step in (4, steps):  # at a validation, and where only storing is left to do
+    # At a validation, in the second epoch, and where only storing is left to do.
+    for step in {"epochs": (4, 10), "drawn": (10, 12), "plateau": (4, 8)}[case]:
         monkeypatch.setenv("CRNNOCR_DATA_DIR", str(tmp_path / f"store {step}"))
         last_step(training.run(order(CASES[case], tmp_path)), step)
         with monkeypatch.context() as patch:
@@ -217,6 +221,17 @@ def test_killed_it_goes_on_to_the_same_bits(
     assert_same(finish(training.run(order(CASES[case], tmp_path, resume=True)), last_states(monkeypatch)), uninterrupted(case))
     assert store.names() == ["x"]
     assert not (own_store / "runs" / "x").exists()
+
+
+def test_the_batch_size_that_was_found_at_first_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(SHORT, batch_size=None)
+    sizes = iter([5, 9])  # a device may be faster with another at another time
+    monkeypatch.setattr(training, "batch_size_for", lambda *_: next(sizes))
+    last_step(training.run(order(config, tmp_path)), 2)
+    begun, *_, finished = training.run(order(config, tmp_path, resume=True))
+    assert isinstance(begun, Begun)
+    assert isinstance(finished, Finished)
+    assert begun.batch_size == checkpoint.read_card(finished.path).training["batch_size"] == 5
 
 
 def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(

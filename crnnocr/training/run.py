@@ -132,12 +132,8 @@ def run(order: Order) -> Iterator[Event]:
         }
         resumed = runs.resumable(card.name if order.named else None, about) if order.resume else None
         kept = resumed or (runs.begin(card.name, about) if ranks.is_first else None)
-        try:
-            with runs.held(kept) if kept and ranks.is_first else nullcontext():
-                yield from _train(order, kept, resumed is not None, device, ranks)
-        finally:
-            if kept and not kept.can_go_on:
-                kept.remove()
+        with runs.held(kept) if kept and ranks.is_first else nullcontext():
+            yield from _train(order, kept, resumed is not None, device, ranks)
 
 
 def _train(order: Order, run: Run | None, resume: bool, device: torch.device, ranks: Ranks) -> Iterator[Event]:

@@ -100,7 +100,7 @@ def held(run: Run) -> Iterator[None]:
         try:
             yield
         finally:
-            if not (run.folder / _STATE).is_file():
+            if not run.can_go_on:
                 run.remove()
 
 

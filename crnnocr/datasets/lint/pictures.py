@@ -10,7 +10,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.config import MAX_WIDTH, PRESETS, ModelConfig
+from crnnocr.config import DEFAULT_PRESET, MAX_WIDTH, PRESETS, ModelConfig
 from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted, place, quoted
 from crnnocr.images import VERTICAL_FROM
 
@@ -53,7 +53,11 @@ def too_long_labels(outside: Sequence[Seen], shape: ModelConfig) -> Iterator[Fin
     if not outside:
         return
     sizes, needed = _sizes(outside), _needed(outside)
-    options = {f"--preset {name}": needed <= _frames(sizes, other) for name, other in PRESETS.items() if name != shape.preset}
+    options: dict[str, NDArray[np.bool_]] = {}
+    for name in sorted(PRESETS, key=lambda name: name != DEFAULT_PRESET):
+        fits = needed <= _frames(sizes, PRESETS[name])
+        if name != shape.preset and not any(np.array_equal(fits, known) for known in options.values()):
+            options[f"--preset {name}"] = fits
     tall = np.array([is_tall(one) for one in outside])
     options["--orientation vertical"] = tall & (needed <= _frames(sizes[:, ::-1], shape))
     mends = [f"{option} would fit {fits.sum():,} of them" for option, fits in options.items() if fits.any()]

@@ -1,0 +1,106 @@
+"""What each part of the recipe is worth: the same training, each time with one thing changed.
+
+Every training starts from scratch on the same folder of drawn pictures and gets the same CPU time of one process with one
+thread, so that other work on the machine changes little. Each is measured on folders of real crops, as in `transfer.py`.
+
+    crnnocr synth drawn --count 60000 --height 48 --seed 11
+    python benchmarks/ablation.py --learn drawn --minutes 12 --data scene_words printed_lines receipts
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from transfer import measure
+
+from crnnocr.charset import Charset
+from crnnocr.config import PRESETS, SCRATCH, TrainConfig
+from crnnocr.datasets.detect import load_dataset
+from crnnocr.datasets.lines import read_samples
+from crnnocr.engines import TorchEngine
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.recognizer import Recognizer
+from crnnocr.training import batching
+from crnnocr.training.batching import Plan
+from crnnocr.training.examples import Examples, learnable
+from crnnocr.training.loader import Loader
+from crnnocr.training.loop import Trainer
+from crnnocr.training.schedule import Budget
+from crnnocr.training.validation import Validation
+
+RECIPE = TrainConfig(start=SCRATCH, patience=10**6, validations=6)  # the whole time is used
+VARIANTS: dict[str, TrainConfig] = {
+    "the recipe": RECIPE,
+    "no auxiliary head": replace(RECIPE, auxiliary_weight=0.0),
+    "auxiliary head at 1": replace(RECIPE, auxiliary_weight=1.0),
+    "no averaging of weights": replace(RECIPE, ema=0.0),
+    "no augmentation": replace(RECIPE, augment=0.0),
+    "half the augmentation": replace(RECIPE, augment=0.5),
+    "twice the augmentation": replace(RECIPE, augment=2.0),
+    "8 pictures a step": replace(RECIPE, batch_size=8),
+    "32 pictures a step": replace(RECIPE, batch_size=32),
+    "batches of any widths": RECIPE,
+    "learning rate halved": replace(RECIPE, learning_rate=1e-3),
+    "learning rate doubled": replace(RECIPE, learning_rate=4e-3),
+    "decay over the whole time": replace(RECIPE, decay_share=0.95),
+    "decay over a quarter": replace(RECIPE, decay_share=0.25),
+}
+HELD_OUT = 400
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--learn", type=Path, required=True, help="folder of drawn pictures")
+    parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of real crops")
+    parser.add_argument("--minutes", type=float, default=12.0, help="CPU time of each training")
+    parser.add_argument("--preset", choices=PRESETS, nargs="+", default=["small"], help="shapes of the models")
+    parser.add_argument("--variants", choices=VARIANTS, nargs="+", default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(".work/ablation.jsonl"), help="where results are added")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    samples = load_dataset(options.learn).samples
+    charset = Charset.from_texts(sample.text for sample in samples)
+    for preset in options.preset:
+        read = read_samples(samples, PRESETS[preset])
+        examples, _ = learnable(read, charset, PRESETS[preset])
+        first = np.arange(len(examples)) < HELD_OUT
+        for name in options.variants:
+            batching._BATCHES_A_POOL = 1 if name == "batches of any widths" else 24
+            config = replace(VARIANTS[name], minutes=options.minutes, seed=options.seed)
+            recognizer, about = trained(examples.subset(~first), examples.subset(first), charset, preset, config)
+            result = {"preset": preset, "variant": name, "seed": options.seed, **about}
+            result |= {folder.name: measure(recognizer, folder) for folder in options.data}
+            print(json.dumps(result), flush=True)
+            with options.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(result) + "\n")
+
+
+def trained(
+    learn: Examples, held_out: Examples, charset: Charset, preset: str, config: TrainConfig
+) -> tuple[Recognizer, dict[str, float]]:
+    """What a recipe makes of the pictures, and how many it saw."""
+    shape, device = PRESETS[preset], torch.device("cpu")
+    size = config.batch_size or config.base_batch
+    plan = Plan(len(learn), size, config.seed)
+    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch, clock=time.process_time)
+    torch.manual_seed(config.seed)
+    model, card = CRNN(shape, charset.classes), Card(preset, charset, shape)
+    trainer = Trainer(model, card, held_out, config, budget, device, size)
+    shown, cer = 0, 1.0
+    with Loader(plan, learn, iter(()), shape, config.augmentation.times(config.augment)) as loader:
+        for event in trainer.train(loader):
+            if isinstance(event, Validation):
+                shown, cer = event.pictures, event.scores.cer
+    return Recognizer(card, TorchEngine(model, device)), {"pictures": shown, "CER drawn": cer}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,358 @@
+"""What a training begins with: the start model, the characters, what is set aside, and what is wrong with the options."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from digits import SHAPE, Drawer, number, prepared
+from PIL import Image
+
+from crnnocr.charset import Charset
+from crnnocr.config import DEFAULT_PRESET, PRESETS, CharsetChoice, ModelConfig, Orientation, TrainConfig
+from crnnocr.datasets import Dataset, Fault, Sample
+from crnnocr.datasets.lint.finding import Severity
+from crnnocr.errors import DataError, ModelError, UsageError
+from crnnocr.model import checkpoint, store
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.model.store import FoundModel
+from crnnocr.training.preparation import inspect, start_from
+
+SCRATCH = TrainConfig(start="scratch")
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
+
+
+def labelled(folder: Path, texts: Sequence[str], seed: int = 0, **sizes: int) -> Dataset:
+    """Noise pictures, each unlike any other; by default 16 pixels wide for each character."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chance = np.random.default_rng(seed)
+    samples = []
+    for index, text in enumerate(texts):
+        path = folder / f"{seed}-{index}.png"
+        noise = chance.integers(0, 256, (16, sizes.get("width", 16 * len(text))))
+        Image.fromarray(noise.astype(np.uint8)).save(path)
+        samples.append(Sample(path, text))
+    return Dataset(folder, "hand-made", tuple(samples))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    """40 pictures of "a" to "c"."""
+    return labelled(tmp_path / "data", ["abc", "cab", "ba", "c"] * 10)
+
+
+def model(path: Path, characters: str = "cab", shape: ModelConfig = SHAPE, seen: Sequence[int] = (), **card: Any) -> Path:
+    """Store a model with weights of chance, which has learnt from the pictures `seen`."""
+    torch.manual_seed(len(characters))
+    network = CRNN(shape, Charset(characters).classes)
+    checkpoint.save(path, Card(path.parent.name, Charset(characters), shape, **card), network, seen)
+    return path
+
+
+def weights(network: CRNN) -> dict[str, torch.Tensor]:
+    return network.state_dict()
+
+
+def same_weights(one: CRNN, other: CRNN) -> bool:
+    mine, theirs = weights(one), weights(other)
+    return mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+
+
+def texts(examples: Any) -> list[str]:
+    return sorted(examples.texts)
+
+
+# Where the weights come from
+
+
+def test_from_scratch_the_first_weights_are_a_matter_of_the_seed(data: Dataset, tmp_path: Path) -> None:
+    one, again, other = (prepared(data, SCRATCH, seed=seed) for seed in (5, 5, 6))
+    assert one.start.found is None
+    assert same_weights(one.model, again.model)
+    assert not same_weights(one.model, other.model)
+    assert one.card.config == SHAPE
+
+
+def test_scratch_is_scratch_also_where_a_model_was_shipped(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = model(tmp_path / "shipped" / "model.safetensors")
+    monkeypatch.setattr(store, "shipped", lambda _: FoundModel(path, "the shipped one"))
+    assert prepared(data, SCRATCH).start.found is None
+
+
+def test_auto_takes_the_shipped_model_of_the_preset(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = model(tmp_path / "shipped" / "model.safetensors")
+    asked: list[str] = []
+
+    def shipped(preset: str) -> FoundModel:
+        asked.append(preset)
+        return FoundModel(path, "the shipped one")
+
+    monkeypatch.setattr(store, "shipped", shipped)
+    ready = prepared(data, TrainConfig())
+    assert ready.start.found == FoundModel(path, "the shipped one")
+    assert same_weights(ready.model, checkpoint.load(path)[1])
+    assert set(asked) == {DEFAULT_PRESET}
+
+
+def test_auto_without_a_shipped_model_is_scratch_and_never_a_model_of_the_user(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "shipped", lambda _: None)
+    alone = prepared(data, TrainConfig())
+    for name in ("plates", "small", "auto"):
+        model(store.path_of(name))
+        store.make_current(name)
+    ready = prepared(data, TrainConfig())
+    assert ready.start.found is None
+    assert same_weights(ready.model, alone.model)
+
+
+@pytest.mark.parametrize("by", ["name", "folder", "file"])
+def test_a_start_model_is_named_by_name_folder_or_file(by: str, data: Dataset) -> None:
+    path = model(store.path_of("plates"), seen=[1, 2])
+    start = {"name": "plates", "folder": str(path.parent), "file": str(path)}[by]
+    ready = prepared(data, TrainConfig(start=start))
+    assert ready.start.found == FoundModel(path, "plates")
+    assert ready.start.trained_on == {1, 2}
+    assert same_weights(ready.model, checkpoint.load(path)[1])
+
+
+def test_a_start_model_that_is_not_there_is_named_with_those_that_are(data: Dataset) -> None:
+    model(store.path_of("signs"))
+    with pytest.raises(ModelError, match=r"no model plates: .* one of the trained ones \(signs\)"):
+        prepared(data, TrainConfig(start="plates"))
+
+
+def test_an_exported_model_is_none_to_go_on_from(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"training goes on from a \.safetensors model, not from an exported one"):
+        prepared(data, TrainConfig(start=str(tmp_path / "model.onnx")))
+
+
+def test_a_start_model_brings_its_shape_and_orientation(data: Dataset) -> None:
+    narrow = replace(SHAPE, hidden=5, preset="narrow")
+    model(store.path_of("plates"), shape=narrow, orientation=Orientation.VERTICAL)
+    start = start_from(TrainConfig(start="plates"))
+    assert (start.shape, start.orientation) == (narrow, Orientation.VERTICAL)
+    assert start_from(TrainConfig(start="plates", orientation=Orientation.AUTO)).orientation is Orientation.AUTO
+
+
+def test_a_start_model_of_another_preset_than_asked_for_is_refused() -> None:
+    model(store.path_of("plates"))  # its shape says that it is of the default one
+    assert start_from(TrainConfig(start="plates", preset=DEFAULT_PRESET)).found
+    with pytest.raises(UsageError, match=f"is of the preset {DEFAULT_PRESET}: leave --preset classic out"):
+        start_from(TrainConfig(start="plates", preset="classic"))
+
+
+def test_freezing_needs_a_start_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "shipped", lambda _: None)
+    for start in ("auto", "scratch"):
+        with pytest.raises(UsageError, match="--freeze keeps the convolutions of a start model: name one with --from"):
+            start_from(TrainConfig(start=start, freeze=True))
+
+
+# The characters
+
+
+def test_from_scratch_the_characters_are_those_of_all_texts(data: Dataset, tmp_path: Path) -> None:
+    more = labelled(tmp_path / "more", ["xa"], seed=1)
+    assert prepared(data, SCRATCH).card.charset.characters == "abc"
+    assert prepared([data, more], SCRATCH).card.charset.characters == "abcx"
+    assert prepared(data, SCRATCH, validate=[more]).card.charset.characters == "abcx"
+    assert prepared(data, SCRATCH, draw=Drawer()).card.charset.characters == "2357abc"
+
+
+def test_new_characters_follow_those_of_the_start_model(data: Dataset, tmp_path: Path) -> None:
+    model(store.path_of("plates"), "bz")
+    ready = prepared(data, TrainConfig(start="plates"))
+    assert ready.card.charset.characters == "bzac"
+    assert ready.new_characters == "ac"
+    known = checkpoint.load(store.path_of("plates"))[1]
+    assert torch.equal(ready.model.head.weight[:3], known.head.weight)  # the blank, b and z
+    assert ready.model.head.weight.shape[0] == ready.card.charset.classes == 5
+
+
+def test_with_the_characters_of_the_data_alone_others_are_dropped(data: Dataset) -> None:
+    model(store.path_of("plates"), "zcyb")
+    ready = prepared(data, TrainConfig(start="plates", charset=CharsetChoice.DATA))
+    assert ready.card.charset.characters == "cba"  # those known before in their order
+    assert ready.new_characters == "a"
+    known = checkpoint.load(store.path_of("plates"))[1]
+    assert torch.equal(ready.model.head.weight[:3], known.head.weight[[0, 2, 4]])
+
+
+def test_with_no_new_characters_nothing_changes(data: Dataset) -> None:
+    path = model(store.path_of("plates"), "cabz")
+    ready = prepared(data, TrainConfig(start="plates"))
+    assert ready.new_characters == ""
+    assert same_weights(ready.model, checkpoint.load(path)[1])
+
+
+# What is held out
+
+
+def test_what_is_held_out_is_not_learned_and_does_not_depend_on_the_order(data: Dataset) -> None:
+    ready, turned = (
+        prepared(replace(data, samples=samples), SCRATCH, held_out=0.3) for samples in (data.samples, data.samples[::-1])
+    )
+    assert len(ready.examples) + len(ready.held_out) == 40
+    assert 5 <= len(ready.held_out) <= 19  # 12, give or take two and a half deviations of the chance in 40 contents
+    assert set(ready.held_out.content_ids) == set(turned.held_out.content_ids)
+    assert not set(ready.held_out.content_ids) & set(ready.examples.content_ids)
+
+
+def test_nothing_is_held_out_where_none_is_asked_for_and_the_order_is_kept(tmp_path: Path) -> None:
+    pairs = ["".join(pair) for pair in itertools.product("abc", repeat=2)]
+    ready = prepared(labelled(tmp_path, pairs), SCRATCH, held_out=0)
+    assert list(ready.examples.texts) == pairs
+    assert len(ready.held_out) == 0
+
+
+def test_pictures_come_with_their_own_labels_and_lines(data: Dataset) -> None:
+    ready = prepared(data, SCRATCH, held_out=0.3)
+    by_content = {Path(s.path).read_bytes(): s.text for s in data.samples}
+    assert len(by_content) == 40
+    for part in (ready.examples, ready.held_out):
+        for index, text in enumerate(part.texts):
+            assert part[index].text == text
+            assert ready.card.charset.decode(part[index].ids) == text
+            assert part[index].line.shape == (16, 16 * len(text))
+
+
+def test_what_the_start_model_has_learnt_from_is_learnt_again_and_not_validated_on(data: Dataset) -> None:
+    fresh = prepared(data, SCRATCH, held_out=0.3)
+    would_be = fresh.held_out.content_ids.tolist()
+    model(store.path_of("plates"), seen=would_be[:4] + fresh.examples.content_ids.tolist()[:3])
+    ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
+    assert ready.known == 4
+    assert sorted(ready.held_out.content_ids) == sorted(would_be[4:])
+    assert sorted(ready.examples.content_ids) == sorted([*fresh.examples.content_ids, *would_be[:4]])
+
+
+def test_pictures_that_are_in_both_sets_are_learnt_and_not_validated_on(data: Dataset, tmp_path: Path) -> None:
+    validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
+    copies = []
+    for sample in data.samples[:2]:
+        path = tmp_path / "validate" / f"copy of {sample.path.name}"
+        path.write_bytes(sample.path.read_bytes())
+        copies.append(Sample(path, sample.text))
+    ready = prepared(data, SCRATCH, validate=[replace(validate, samples=(*validate.samples, *copies))])
+    assert len(ready.examples) == 40
+    assert texts(ready.held_out) == ["abc"] * 6
+    assert ready.known == 0
+    assert not set(ready.held_out.content_ids) & set(ready.examples.content_ids)
+
+
+def test_given_validation_data_that_the_start_model_has_learnt_from_are_left_out(data: Dataset, tmp_path: Path) -> None:
+    validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
+    ids = prepared(data, SCRATCH, validate=[validate]).held_out.content_ids.tolist()
+    model(store.path_of("plates"), seen=ids[:2])
+    ready = prepared(data, TrainConfig(start="plates"), validate=[validate])
+    assert ready.known == 2
+    assert sorted(ready.held_out.content_ids) == sorted(ids[2:])
+    assert len(ready.examples) == 40
+
+
+# What is drawn
+
+
+def test_without_data_all_is_drawn_and_so_is_what_is_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crnnocr.training.preparation._DRAWN_HELD_OUT", 7)
+    ready = prepared([], SCRATCH, draw=Drawer(), check=Drawer())
+    assert len(ready.examples) == 0
+    assert list(ready.held_out.texts) == [number(10_000 + i) for i in range(7)]
+    assert ready.card.charset.characters == "2357"
+
+
+def test_with_data_real_pictures_are_validated_on(data: Dataset) -> None:
+    ready = prepared(data, SCRATCH, draw=Drawer(), check=Drawer(), held_out=0.3)
+    assert len(ready.held_out) == 40 - len(ready.examples)
+
+
+# What is set aside
+
+
+def test_labels_that_need_more_frames_than_their_pictures_have_are_set_aside(tmp_path: Path) -> None:
+    assert SHAPE.frames(8) == 2
+    narrow = labelled(tmp_path, ["ab", "aa", "abcdefgh"], width=8)  # between two of the same a blank must stand
+    wider = labelled(tmp_path, ["aa"], seed=1, width=12)
+    inspected = inspect([narrow, wider], [], SCRATCH)
+    ready = prepared([narrow, wider], SCRATCH)
+    assert sorted([*ready.examples.texts, *ready.held_out.texts]) == ["aa", "ab"]
+    (finding,) = [finding for finding in inspected.findings if finding.kind == "label-too-long"]
+    assert finding.severity is Severity.SET_ASIDE
+    assert [Path(place.path).name for place in finding.places] == ["0-1.png", "0-2.png"]
+
+
+def test_pictures_that_cannot_be_read_are_set_aside_and_named(data: Dataset, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    more = replace(data, samples=(*data.samples, Sample(broken, "abc")), faults=(Fault("empty label", "line 3: x.png"),))
+    inspected = inspect([more], [], SCRATCH)
+    assert len(inspected.learn.samples) == 40
+    places = [place for finding in inspected.findings for place in finding.places]
+    assert any(str(broken) in f"{place.path} {place.detail}" for place in places)
+    assert any("line 3: x.png" in f"{place.path} {place.detail}" for place in places), "and what the reader left out"
+    assert not inspected.is_fatal
+
+
+def test_reading_tells_how_far_it_is_over_both_sets(data: Dataset, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    inspect(
+        [data], [labelled(tmp_path / "validate", ["a"] * 5, seed=1)], SCRATCH, lambda done, count: told.append((done, count))
+    )
+    assert told == [(40, 45), (45, 45)]
+
+
+@pytest.mark.parametrize("what", ["nothing", "unreadable", "too long"])
+def test_data_of_which_nothing_is_left_are_fatal_and_cannot_be_trained_on(what: str, tmp_path: Path) -> None:
+    data = labelled(tmp_path, [] if what == "nothing" else ["abcdefgh"], width=4)
+    if what == "unreadable":
+        data.samples[0].path.write_bytes(b"not a picture")
+    inspected = inspect([data], [], SCRATCH)
+    assert inspected.is_fatal
+    with pytest.raises(DataError, match=r"no picture is left to learn from|a charset needs at least one character"):
+        prepared(data, SCRATCH)
+
+
+# Options that are wrong
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"steps": 0}, "--steps must be at least 1"),
+        ({"batch_size": 0}, "--batch-size must be at least 1"),
+        ({"batch_size": -3}, "--batch-size must be at least 1"),
+        ({"minutes": 0}, "--minutes must be more than 0"),
+        ({"minutes": -1}, "--minutes must be more than 0"),
+        ({"minutes": float("nan")}, "--minutes must be more than 0"),
+        ({"epochs": 1, "steps": 1}, "give one of --epochs, --steps and --minutes"),
+        ({"steps": 1, "minutes": 1}, "give one of --epochs, --steps and --minutes"),
+        ({"augment": -0.1}, "--augment takes 0"),
+        ({"augment": 11}, "--augment takes 0"),
+        ({"mix": 0}, "--mix is the share of drawn pictures"),
+        ({"mix": 1}, "--mix is the share of drawn pictures"),
+        ({"seed": -1}, "--seed takes 0 to 2147483647"),
+        ({"preset": "huge"}, "--preset huge: choose one of small, classic"),
+        ({"freeze": True, "start": "scratch"}, "--freeze keeps the convolutions of a start model"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_by_name(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        TrainConfig(**options)
+    assert caught.value.exit_code == 2
