@@ -348,7 +348,7 @@ def test_data_of_which_nothing_is_left_are_fatal_and_cannot_be_trained_on(what: 
         ({"mix": 0}, "--mix is the share of drawn pictures"),
         ({"mix": 1}, "--mix is the share of drawn pictures"),
         ({"seed": -1}, "--seed takes 0 to 2147483647"),
-        ({"preset": "huge"}, "--preset huge: choose one of small, classic"),
+        ({"preset": "huge"}, "--preset huge: choose one of .*small"),
         ({"freeze": True, "start": "scratch"}, "--freeze keeps the convolutions of a start model"),
     ],
 )

@@ -210,6 +210,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
     (path.parent / runs.HISTORY).write_bytes(run.history.read_bytes())
     if rows:
         curves(path.parent / CURVES, rows)
+    (path.parent / EXPORTED).unlink(missing_ok=True)  # that of the model it replaces
     with suppress(GateError):  # it reads otherwise than the model: torch reads in its place
         onnx_file.export(path, path.parent / EXPORTED)
     store.make_current(name)
