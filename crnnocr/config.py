@@ -150,6 +150,7 @@ SCRATCH = "scratch"
 AUTO = "auto"
 """What `--from` takes for the shipped model of the preset, if there is one."""
 
+
 def _slim(preset: str, first: tuple[int, int], middle: tuple[int, ...], last: tuple[int, int], hidden: int) -> ModelConfig:
     """A CRNN for lines 40 pixels high, with a frame every 4 pixels, given the channels of its convolutions: two halvings of
     the whole picture, then two of its height alone.

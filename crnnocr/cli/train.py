@@ -141,14 +141,7 @@ def train_cli(
     if check:
         _check(inspected, json_output)
         return
-    plan = Plan(config, wanted, learn, force, device, resume, name is not None, tensorboard)
-    try:
-        finished = train(inspected, plan)
-    except KeyboardInterrupt:
-        from crnnocr.training import runs
-
-        goes_on = any(run.name.startswith(wanted) for run in runs.interrupted())
-        raise KeyboardInterrupt("no model was stored" + "; the same command with --resume goes on" * goes_on) from None
+    finished = train(inspected, Plan(config, wanted, learn, force, device, resume, name is not None, tensorboard))
     if json_output and finished:
         typer.echo(json.dumps(_summary(finished)))
 
@@ -189,6 +182,7 @@ def train(inspected: Inspected, plan: Plan) -> Finished | None:
     from crnnocr.training.loop import Progress
     from crnnocr.training.preparation import prepare
     from crnnocr.training.run import Begun, Order, run
+    from crnnocr.training.runs import interrupted
     from crnnocr.training.tensorboard import TensorBoard
     from crnnocr.training.validation import Validation
 
@@ -199,19 +193,25 @@ def train(inspected: Inspected, plan: Plan) -> Finished | None:
     prepared = prepare(inspected, config, plan.wanted, draw, check)
     order = Order(prepared, config, plan.learn, draw, plan.force, plan.device, plan.resume, plan.named)
     finished: Finished | None = None
+    name = ""
     board = TensorBoard(plan.tensorboard) if plan.tensorboard else nullcontext()
-    with board as tensorboard, TrainView() as view:
-        for event in run(order):
-            if isinstance(event, Begun):
-                _say_plan(prepared, config, event)
-            elif isinstance(event, Progress):
-                view.progress(event)
-            elif isinstance(event, Validation):
-                view.validation(event)
-                if tensorboard:
-                    tensorboard.add(Row.of(event))
-            else:
-                finished = event
+    try:
+        with board as tensorboard, TrainView() as view:
+            for event in run(order):
+                if isinstance(event, Begun):
+                    name = event.run
+                    _say_plan(prepared, config, event)
+                elif isinstance(event, Progress):
+                    view.progress(event)
+                elif isinstance(event, Validation):
+                    view.validation(event)
+                    if tensorboard:
+                        tensorboard.add(Row.of(event))
+                else:
+                    finished = event
+    except KeyboardInterrupt:
+        goes_on = name in {kept.name for kept in interrupted()}
+        raise KeyboardInterrupt("no model was stored" + "; the same command with --resume goes on" * goes_on) from None
     if finished:
         _say_end(finished, plan.wanted)
     return finished

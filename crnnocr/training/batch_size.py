@@ -20,7 +20,6 @@ _WORTH = 1.15
 """A batch twice as large is taken if it is that many times as fast."""
 _STEPS_AN_EPOCH = 20
 """A small data set is not shown in fewer steps than these."""
-_MEMORY_SHARE = 0.4
 _MEAN_WIDTH = 256
 """Width in pixels of a line that is not known yet."""
 
@@ -33,9 +32,9 @@ def batch_size_for(config: TrainConfig, prepared: Prepared, device: torch.device
 
     Raises `UsageError` where there are fewer than processes.
     """
-    size = config.batch_size or (config.base_batch if device.type == "cpu" else _fastest(prepared, device, ranks)) * (
-        1 if device.type == "cpu" else ranks.size
-    )
+    size = config.batch_size
+    if size is None:
+        size = config.base_batch if device.type == "cpu" else ranks.size * _fastest(prepared, device, ranks)
     if size < ranks.size:
         raise UsageError(f"--batch-size {size} is less than a picture for each of {ranks.size} processes")
     return size
@@ -49,10 +48,11 @@ def _fastest(prepared: Prepared, device: torch.device, ranks: Ranks) -> int:
         if pictures and pictures / size < _STEPS_AN_EPOCH:
             break
         try:
-            rate = ranks.first_says([_rate(prepared.model, size, width, device)])[0]
+            rate = _rate(prepared.model, size, width, device)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
-            break
+            rate = 0.0
+        rate = ranks.first_says([rate])[0]
         if rate < _WORTH * best_rate:
             break
         best, best_rate = size, rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ class Trainer:
         model.backbone.requires_grad_(not config.freeze)
         self._learner: nn.Module = _Learner(model)
         if ranks.size > 1:
-            self._learner = DistributedDataParallel(self._learner, broadcast_buffers=False)
+            with warnings.catch_warnings():  # newer versions of torch have another name for it, which older ones lack
+                warnings.simplefilter("ignore", FutureWarning)
+                self._learner = DistributedDataParallel(self._learner, broadcast_buffers=False)
         self._average = WeightAverage(model, config.ema)
         self._validator = Validator(Recognizer(card, TorchEngine(self._average.model, device)), held_out, config)
         self._optimiser = _optimiser(model, config)

@@ -20,7 +20,7 @@ from crnnocr import __version__, calibration, devices
 from crnnocr.calibration import Calibration
 from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
-from crnnocr.errors import GateError
+from crnnocr.errors import CrnnocrError, GateError
 from crnnocr.exporting import onnx_file
 from crnnocr.metrics import Scores
 from crnnocr.model import checkpoint, store
@@ -144,7 +144,10 @@ def _train(order: Order, run: Run | None, resume: bool, device: torch.device, ra
     budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
     trainer = Trainer(prepared.model, prepared.card, prepared.held_out, config, budget, device, batch_size, ranks)
     if state:
-        trainer.go_on_from(*state)
+        try:
+            trainer.go_on_from(*state)
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise CrnnocrError(f"the run {run.name if run else ''} is of another version of crnnocr: begin anew") from error
     yield Begun(run.name if run else "", batch_size, _in_words(budget, plan, config), trainer.step, str(device))
     with _loader(order, plan, trainer.step, ranks) as loader:
         if not ranks.is_first or run is None:
