@@ -377,7 +377,7 @@ def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("train", "data", "--preset", "huge"), "--preset huge: choose one of small, classic"),
+        (("train", "data", "--preset", "huge"), "--preset huge: choose one of tiny, small, base, classic"),
         (("train", "data", "--epochs", 1, "--minutes", 1), "one of --epochs, --steps and --minutes"),
         (("train", "data", "--steps", 0), "--steps"),
         (("train", "data", "--batch-size", "many"), "--batch-size many: give a number, or auto"),
