@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from crnnocr import __version__, calibration, devices
+from crnnocr import calibration, devices
 from crnnocr.calibration import Calibration
 from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
@@ -28,13 +23,14 @@ from crnnocr.training import runs
 from crnnocr.training.batch_size import batch_size_for
 from crnnocr.training.batching import Plan
 from crnnocr.training.curves import curves
-from crnnocr.training.examples import Example, Examples
+from crnnocr.training.examples import Example
 from crnnocr.training.history import History
 from crnnocr.training.history import read as history_rows
 from crnnocr.training.loader import Loader
 from crnnocr.training.loop import Progress, Trained, Trainer
 from crnnocr.training.preparation import Prepared
 from crnnocr.training.ranks import Ranks, joined
+from crnnocr.training.record import as_json, digest, record
 from crnnocr.training.runs import Run
 from crnnocr.training.schedule import Budget
 from crnnocr.training.stream import Sampler, drawn
@@ -125,10 +121,10 @@ def run(order: Order) -> Iterator[Event]:
         store.check_writable()
         card = order.prepared.card
         about = {
-            "data": _digest(order.prepared),
+            "data": digest(order.prepared),
             "characters": card.charset.characters,
             "shape": json.dumps(card.config.to_json()),
-            "options": _json(asdict(config)),
+            "options": as_json(asdict(config)),
         }
         resumed = runs.resumable(card.name if order.named else None, about) if order.resume else None
         kept = resumed or (runs.begin(card.name, about) if ranks.is_first else None)
@@ -203,7 +199,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
     card = replace(
         prepared.card,
         name=name,
-        training=_record(order, trained, seconds, device, batch_size),
+        training=record(prepared, order.learn, order.config, trained, seconds, device, batch_size),
         scores=asdict(scores) if scores else {},
         calibration=fitted,
     )
@@ -228,63 +224,3 @@ def _in_words(budget: Budget, plan: Plan, config: TrainConfig) -> str:
         return f"{config.steps:,} steps"
     epochs = round(budget.total / plan.steps_an_epoch)
     return f"{epochs:,} epoch{'s' * (epochs > 1)}"
-
-
-def _record(order: Order, trained: Trained, seconds: float, device: str, batch_size: int) -> dict[str, Any]:
-    """How the model was trained, for its card."""
-    prepared = order.prepared
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "data": {
-            "sources": [
-                {"name": dataset.source.resolve().name, "format": dataset.format, "samples": len(dataset.samples)}
-                for dataset in order.learn
-            ],
-            "learned": len(prepared.examples),
-            "held_out": len(prepared.held_out),
-            "digest": _digest(prepared),
-            "texts": _about_texts(prepared.examples),
-        },
-        "start": prepared.start.found.name if prepared.start.found else None,
-        "config": _json(asdict(order.config)),
-        "batch_size": batch_size,
-        "steps": trained.step,
-        "pictures_shown": trained.pictures,
-        "seconds": round(seconds, 1),
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "crnnocr": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }
-
-
-def _about_texts(examples: Examples) -> dict[str, Any]:
-    if not len(examples):
-        return {}
-    lengths = np.array([len(text) for text in examples.texts])
-    return {
-        "characters": int(lengths.sum()),
-        "mean_length": round(float(lengths.mean()), 2),
-        "longest": int(lengths.max()),
-        "mean_width": round(float(examples.widths.mean()), 1),
-        "distinct": len(set(examples.texts)),
-    }
-
-
-def _digest(prepared: Prepared) -> str:
-    """One number for the pictures and labels that are learnt from and validated on."""
-    digest = hashlib.blake2b(digest_size=16)
-    for examples in (prepared.examples, prepared.held_out):
-        digest.update(examples.content_ids.astype("<i8").tobytes())
-        digest.update("\n".join(examples.texts).encode())
-    return digest.hexdigest()
-
-
-def _json(values: dict[str, Any]) -> dict[str, Any]:
-    """Values as JSON gives them back."""
-    result: dict[str, Any] = json.loads(json.dumps(values))
-    return result
