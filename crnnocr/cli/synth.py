@@ -53,7 +53,9 @@ def synth_cli(
         Path | None, typer.Option("--fonts", metavar="FOLDER", help="Draw with the fonts in this folder alone.")
     ] = None,
     system_fonts: Annotated[bool, typer.Option("--system-fonts", help="Draw with the fonts of this system too.")] = False,
-    orientation: Annotated[Orientation, typer.Option("--orientation", help="Which way the lines run.")] = _DEFAULTS.orientation,
+    orientation: Annotated[
+        Orientation, typer.Option("--orientation", metavar="horizontal|vertical", help="Which way the lines run.")
+    ] = _DEFAULTS.orientation,
     height: Annotated[
         int, typer.Option("--height", metavar="PIXELS", help="Height of the pictures; the width, of vertical ones.")
     ] = _DEFAULTS.height,
