@@ -70,7 +70,7 @@ def main() -> None:
     charset = Charset.from_texts(sample.text for sample in samples)
     for preset in options.preset:
         read = read_samples(samples, PRESETS[preset])
-        examples, _ = learnable(read, charset, PRESETS[preset])
+        examples = learnable(read, charset, PRESETS[preset])
         first = np.arange(len(examples)) < HELD_OUT
         for name in options.variants:
             batching._BATCHES_A_POOL = 1 if name == "batches of any widths" else 24

@@ -1,7 +1,7 @@
 """Learning from one's own crops: from a start model, and from scratch, on as many of them as are given.
 
-A folder of crops holds pictures and a label file that crnnocr reads. The pictures to learn from are those of the lowest content
-ids, so a smaller set is a part of a larger one. Texts are compared without case and spaces (ci-ns).
+A folder of crops holds pictures and a label file that crnnocr reads. The pictures to learn from are chosen by
+their content, so that a smaller set is a part of a larger one. Texts are compared without case and spaces (ci-ns).
 
     python benchmarks/finetune.py --start MODEL --learn receipts_train --measure receipts --sizes 500 2000 4000
 """

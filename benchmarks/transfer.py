@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from crnnocr.charset import Charset
-from crnnocr.config import PRESETS, SCRATCH, DecodeConfig, Style, SynthConfig, TrainConfig
+from crnnocr.config import PRESETS, SCRATCH, DecodeConfig, Orientation, Style, SynthConfig, TrainConfig
 from crnnocr.engines import TorchEngine
 from crnnocr.metrics import Scorer, alphanumeric
 from crnnocr.model import checkpoint
@@ -53,7 +53,7 @@ def main() -> None:
     shape = PRESETS[options.preset]
     learn, validate = Sampler(SynthConfig(style=options.style, seed=1)), Sampler(SynthConfig(style=options.style, seed=2))
     charset = Charset(learn.charset)
-    held_out = drawn_examples(validate, charset, shape, VALIDATED)
+    held_out = drawn_examples(validate, charset, shape, Orientation.HORIZONTAL, VALIDATED)
     none = held_out.subset(np.zeros(len(held_out), dtype=bool))
     torch.manual_seed(options.seed)
     model = CRNN(shape, charset.classes)
@@ -62,7 +62,8 @@ def main() -> None:
     budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch, clock=time.process_time)
     trainer = Trainer(model, card, held_out, config, budget, torch.device("cpu"), config.base_batch)
     shown = 0
-    with Loader(plan, none, drawn(learn, charset, shape, workers=0), shape, config.augmentation) as loader:
+    stream = drawn(learn, charset, shape, Orientation.HORIZONTAL, workers=0)
+    with Loader(plan, none, stream, shape, config.augmentation) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
                 scores, shown = event.scores, event.pictures

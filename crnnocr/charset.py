@@ -9,11 +9,19 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from crnnocr.errors import DataError
 
 BLANK = 0
 """The class id of the CTC blank."""
+
+
+def frames_needed(label: Sequence[object]) -> int:
+    """The fewest frames in which CTC can write a label (a text, or its class ids): one for each character, and one for the
+    blank between equal neighbours.
+    """
+    return len(label) + sum(a == b for a, b in pairwise(label))
 
 
 def normalise(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, cast
@@ -90,6 +91,7 @@ class ModelConfig:
         if not all(isinstance(size, int) and size > 0 for size in sizes) or not 0 <= self.dropout < 1:
             raise ModelError(f"no network has this shape: {self}")
 
+    @functools.cache  # noqa: B019 (there are few shapes)
     def least_width(self, frames: int) -> int:
         """The narrowest line in pixels that gives that many frames."""
         low, high = self.min_width, self.min_width
@@ -451,7 +453,7 @@ class TrainConfig:
     epoch_limits: Pair = (10, 400)
     """Fewest and most epochs when the budget is left to itself."""
     warmup_steps: int = 200
-    """Steps over which the learning rate rises, at most a tenth of all."""
+    """Steps over which the learning rate rises; at most a tenth of all, where the budget is in steps."""
     decay_share: float = 0.5
     """Share of the whole training, at its end, over which the learning rate falls to zero."""
     patience: int = 6

@@ -24,8 +24,10 @@ _MENDS = {
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """A path to write to in place of `path`, which it becomes when the block ends well; else it is removed.
+
+    Where it is to be `durable`, there is the old file or the new one, whole, after a power cut too.
 
     Raises `CrnnocrError` where the disk is full or the folder cannot be written.
     """
@@ -33,7 +35,11 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
+        if durable:
+            _flush(part)
         os.replace(part, path)
+        if durable:
+            _flush(path.parent)
     except OSError as error:
         if error.filename not in (None, str(part), str(path), str(path.parent)):
             raise  # another file's trouble
@@ -41,6 +47,20 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk itself."""
+    if path.is_dir() and sys.platform == "win32":
+        return  # which cannot open folders
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that knows no such thing
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def replaced_by(name: str) -> str | None:

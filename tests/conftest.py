@@ -89,7 +89,7 @@ def tiny_model(
 
     samples = load_dataset(tiny_data).samples
     charset = Charset.from_texts(sample.text for sample in samples)
-    examples, _ = learnable(read_samples(samples[:8], tiny_shape), charset, tiny_shape)
+    examples = learnable(read_samples(samples[:8], tiny_shape), charset, tiny_shape)
     none = examples.subset(np.zeros(len(examples), dtype=bool))
     torch.manual_seed(0)
     card, model = Card("tiny", charset, tiny_shape), CRNN(tiny_shape, charset.classes)

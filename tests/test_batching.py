@@ -14,10 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from crnnocr.charset import Charset
-from crnnocr.config import AugmentConfig, Conv, ModelConfig, Pool
+from crnnocr.charset import Charset, frames_needed
+from crnnocr.config import AugmentConfig, Conv, ModelConfig, Orientation, Pool
 from crnnocr.datasets.lines import Lines
-from crnnocr.decoders.lattice import frames_needed
 from crnnocr.errors import DataError
 from crnnocr.training.batching import Plan, cut
 from crnnocr.training.batching import Pool as PoolOfPictures
@@ -30,6 +29,8 @@ SHAPE = ModelConfig(preset="flat", height=4, backbone=(Conv(2), Pool((2, 2), (2,
 """A frame for every two pixels of width."""
 
 UNCHANGED = AugmentConfig().times(0)
+
+HORIZONTAL = Orientation.HORIZONTAL
 
 MANY = Charset("".join(chr(0x4E00 + i) for i in range(6000)))
 """A character for each picture, so that the class id of a label, less 1, is the picture's number."""
@@ -193,7 +194,7 @@ class Drawer:
 def loader(plan: Plan, step: int = 0, ranks: Ranks = Ranks(), augmentation: AugmentConfig = UNCHANGED) -> Loader:  # noqa: B008
     """As a training makes it, with what is drawn drawn in this process."""
     share = ranks.share(next(plan.pools(step)).drawn)
-    stream = drawn(Drawer(), MANY, SHAPE, share.start, share.step, workers=0)
+    stream = drawn(Drawer(), MANY, SHAPE, HORIZONTAL, share.start, share.step, workers=0)
     return Loader(plan, examples(plan.examples), stream, SHAPE, augmentation, ranks, step)
 
 
@@ -271,7 +272,7 @@ class Stop(Exception):  # noqa: N818 (not an error)
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_the_batches_are_used() -> None:
     def breaks() -> Iterator[Example | None]:
-        yield from itertools.islice(drawn(Drawer(), MANY, SHAPE, workers=0), 24 * 8)  # one pool
+        yield from itertools.islice(drawn(Drawer(), MANY, SHAPE, HORIZONTAL, workers=0), 24 * 8)  # one pool
         raise Stop
 
     with Loader(Plan(0, 8, 0), examples(0), breaks(), SHAPE, UNCHANGED) as prepared:
@@ -303,7 +304,7 @@ def test_leaving_the_block_by_an_exception_ends_the_thread() -> None:
 
 def test_time_is_counted_only_while_one_waits() -> None:
     def slow() -> Iterator[Example | None]:
-        for example in drawn(Drawer(), MANY, SHAPE, workers=0):
+        for example in drawn(Drawer(), MANY, SHAPE, HORIZONTAL, workers=0):
             time.sleep(0.002)
             yield example
 
@@ -386,17 +387,32 @@ def texts(stream: Iterator[Example | None], count: int) -> list[str | None]:
 
 def test_drawn_pictures_come_in_the_order_of_their_index() -> None:
     expected = [MANY.characters[FIRST_DRAWN + index] for index in (5, 7, 9, 11)]
-    assert texts(drawn(Drawer(), MANY, SHAPE, start=5, step=2, workers=0), 4) == expected
+    assert texts(drawn(Drawer(), MANY, SHAPE, HORIZONTAL, start=5, step=2, workers=0), 4) == expected
+
+
+def test_batches_are_the_same_whatever_the_threads_that_make_them() -> None:
+    def made(threads: int) -> list[Batch]:
+        with Loader(Plan(100, 16, 0), examples(100), iter(()), SHAPE, AugmentConfig(), threads=threads) as loader:
+            return list(itertools.islice(loader, 30))
+
+    for one, other in zip(made(1), made(5), strict=True):
+        assert one.step == other.step
+        assert torch.equal(one.lines, other.lines)
+        assert torch.equal(one.ids, other.ids)
 
 
 def test_a_drawn_text_that_has_no_room_keeps_its_place_and_is_left_out() -> None:
-    assert [text is None for text in texts(drawn(Long(), MANY, SHAPE, workers=0), 7)] == [True, False, False] * 2 + [True]
-    assert len(drawn_examples(Long(), MANY, SHAPE, 7)) == 4
+    assert [text is None for text in texts(drawn(Long(), MANY, SHAPE, HORIZONTAL, workers=0), 7)] == [
+        True,
+        False,
+        False,
+    ] * 2 + [True]
+    assert len(drawn_examples(Long(), MANY, SHAPE, HORIZONTAL, 7)) == 4
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_texts_without_room_leave_batches_smaller_and_none_empty(batch_size: int) -> None:
-    stream = drawn(Long(), MANY, SHAPE, workers=0)
+    stream = drawn(Long(), MANY, SHAPE, HORIZONTAL, workers=0)
     with Loader(Plan(0, batch_size, 0), examples(0), stream, SHAPE, UNCHANGED) as prepared:
         sizes = [len(batch.widths) for batch in itertools.islice(prepared, 24)]
     assert min(sizes) >= 1
@@ -410,12 +426,12 @@ def test_texts_of_which_none_has_room_are_an_error_that_says_what_to_change() ->
         pytest.raises(DataError, match="need more frames than their pictures have: take another --preset"),
     ):
         next(iter(prepared))
-    assert len(drawn_examples(Long(), MANY, SHAPE, 1)) == 0
+    assert len(drawn_examples(Long(), MANY, SHAPE, HORIZONTAL, 1)) == 0
 
 
 def test_drawing_leaves_the_numbers_of_the_training_thread_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    next(drawn(Drawer(), MANY, SHAPE, workers=0))
+    next(drawn(Drawer(), MANY, SHAPE, HORIZONTAL, workers=0))
     assert torch.equal(torch.rand(3), expected)

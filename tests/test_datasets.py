@@ -186,6 +186,15 @@ def test_the_hidden_files_of_a_mac_beside_sidecars_do_no_harm(tmp_path: Path) ->
     assert labels(load_dataset(tmp_path)) == {"x.png": "eins"}
 
 
+def test_labels_with_white_space_around_are_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    (tmp_path / "labels.csv").write_text("file_name,text\r\na.png, one\r\nb.png,two\r\nc.png,three  \r\n", encoding="utf-8")
+    found = load_dataset(tmp_path)
+    assert [sample.text for sample in found.samples] == ["one", "two", "three"]
+    assert [fault.where for fault in found.trimmed] == ["labels.csv line 2: a.png", "labels.csv line 4: c.png"]
+
+
 def test_labels_are_brought_to_nfc_without_white_space_around(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "Grüße")
     assert len(decomposed) == len("Grüße") + 1

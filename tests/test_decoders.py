@@ -14,10 +14,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from crnnocr.charset import frames_needed
 from crnnocr.decoders import Hypothesis
 from crnnocr.decoders.beam import beam_search
 from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.lattice import align, frames_needed, log_prob
+from crnnocr.decoders.lattice import align, log_prob
 
 Text: TypeAlias = tuple[int, ...]
 Floats: TypeAlias = NDArray[np.float64]

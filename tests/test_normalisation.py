@@ -65,6 +65,13 @@ def test_the_true_columns_are_normalised_by_their_own_mean_and_variance(columns:
     assert torch.allclose(gathered(out, WIDTHS), by_hand(maps, WIDTHS, module), atol=1e-12)
 
 
+def test_a_device_without_the_fast_kernel_normalises_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crnnocr.model.normalisation._IN_ONE_PASS", ())
+    module, maps = norm(), maps_of(WIDTHS, 12)
+    out = module.over(maps, torch.tensor(WIDTHS))
+    assert torch.allclose(gathered(out, WIDTHS), by_hand(maps, WIDTHS, module), atol=1e-12)
+
+
 @pytest.mark.parametrize("columns", [7, 12])
 def test_gradients_are_those_of_the_true_columns(columns: int) -> None:
     module, leaf = norm(), maps_of(WIDTHS, columns).requires_grad_()

@@ -242,6 +242,30 @@ def test_what_the_start_model_has_learnt_from_is_learnt_again_and_not_validated_
     assert sorted(ready.examples.content_ids) == sorted([*fresh.examples.content_ids, *would_be[:4]])
 
 
+def test_where_the_start_model_knows_all_that_would_be_held_out_others_are(data: Dataset) -> None:
+    fresh = prepared(data, SCRATCH, held_out=0.3)
+    model(store.path_of("plates"), seen=fresh.held_out.content_ids.tolist())
+    ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
+    assert ready.known == len(fresh.held_out)
+    assert len(ready.held_out) >= 1
+    assert set(ready.held_out.content_ids) < set(fresh.examples.content_ids)
+
+
+def test_where_the_start_model_knows_all_nothing_is_held_out(data: Dataset) -> None:
+    fresh = prepared(data, SCRATCH, held_out=0.3)
+    model(store.path_of("plates"), seen=[*fresh.held_out.content_ids.tolist(), *fresh.examples.content_ids.tolist()])
+    ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
+    assert (len(ready.held_out), len(ready.examples), ready.known) == (0, 40, len(fresh.held_out))
+
+
+def test_validation_data_that_the_start_model_knows_wholly_are_refused(data: Dataset, tmp_path: Path) -> None:
+    validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
+    ids = prepared(data, SCRATCH, validate=[validate]).held_out.content_ids.tolist()
+    model(store.path_of("plates"), seen=ids)
+    with pytest.raises(DataError, match="plates has learnt from all of the validation pictures"):
+        prepared(data, TrainConfig(start="plates"), validate=[validate])
+
+
 def test_pictures_that_are_in_both_sets_are_learnt_and_not_validated_on(data: Dataset, tmp_path: Path) -> None:
     validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
     copies = []
@@ -275,6 +299,37 @@ def test_without_data_all_is_drawn_and_so_is_what_is_validated_on(monkeypatch: p
     assert len(ready.examples) == 0
     assert list(ready.held_out.texts) == [number(10_000 + i) for i in range(7)]
     assert ready.card.charset.characters == "2357"
+
+
+def test_without_data_to_learn_from_faults_of_the_validation_data_are_found(tmp_path: Path) -> None:
+    validate = labelled(tmp_path / "validate", ["235", "2  3"])
+    gone = replace(validate, faults=(Fault("row whose picture is not there", "labels.csv line 3"),))
+    inspected = inspect([], [gone], replace(SCRATCH, synth="en"))
+    assert {finding.kind for finding in inspected.findings} >= {"missing-picture", "double-space"}
+    assert not inspected.is_fatal
+    assert inspect([], [replace(validate, samples=())], replace(SCRATCH, synth="en")).is_fatal
+
+
+def test_texts_that_are_learnt_and_held_out_are_noted(tmp_path: Path) -> None:
+    data = labelled(tmp_path, ["abc", "cab"] * 40)
+    (finding,) = [finding for finding in inspect([data], [], SCRATCH).findings if finding.kind == "text-in-both"]
+    assert finding.severity is Severity.NOTE
+
+
+def test_drawn_vertical_lines_are_turned_as_those_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crnnocr.training.preparation._DRAWN_HELD_OUT", 3)
+    upright = prepared([], SCRATCH, draw=Drawer(), check=Drawer())
+    running_down = prepared([], SCRATCH, draw=Drawer(), check=Vertical(), orientation=Orientation.VERTICAL)
+    for i in range(3):
+        assert np.array_equal(upright.held_out[i].line, running_down.held_out[i].line)
+
+
+class Vertical(Drawer):
+    """Draws the same numbers from top to bottom."""
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, str]:
+        picture, text = super().__getitem__(index)
+        return picture.transpose(Image.Transpose.ROTATE_270), text
 
 
 def test_with_data_real_pictures_are_validated_on(data: Dataset) -> None:

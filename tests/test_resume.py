@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -303,7 +304,7 @@ def test_minutes_that_are_used_up_leave_only_the_model_to_be_stored(tmp_path: Pa
     config = replace(SHORT, steps=None, minutes=1)
     events = training.run(order(config, tmp_path))
     step = next(event.step for event in events if isinstance(event, Progress) and event.done == 1)
-    events.close()  # type: ignore[attr-defined]
+    events.close()
     begun, finished = training.run(order(config, tmp_path, resume=True))
     assert isinstance(begun, Begun)
     assert isinstance(finished, Finished)
@@ -328,7 +329,7 @@ def resumed(config: TrainConfig, folder: Path, name: str | None = None) -> str:
     """The run that goes on."""
     events = training.run(order(config, folder, resume=True, named=name is not None, name=name or "x"))
     begun = next(events)
-    events.close()  # type: ignore[attr-defined]
+    events.close()
     assert isinstance(begun, Begun)
     assert begun.resumed_at == 1
     return begun.run
@@ -350,6 +351,32 @@ def test_the_run_that_is_named_goes_on_though_it_is_not_the_newest(tmp_path: Pat
     interrupt(SHORT, tmp_path, "plates", minutes_ago=2)
     interrupt(SHORT, tmp_path, "signs", minutes_ago=1)
     assert resumed(SHORT, tmp_path, "plates") == "plates"
+
+
+def test_a_run_keeps_the_name_that_its_model_was_to_have(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path, "plates")
+    *_, finished = training.run(order(SHORT, tmp_path, resume=True))  # which would be called x
+    assert isinstance(finished, Finished)
+    assert (finished.name, finished.wanted) == ("plates", "plates")
+
+
+def test_a_run_is_found_by_the_name_of_its_model_too(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path, "plates", minutes_ago=2)
+    interrupt(SHORT, tmp_path, "plates", minutes_ago=1)
+    assert resumed(SHORT, tmp_path, "plates") == "plates-2"
+
+
+def test_a_run_that_was_killed_before_it_kept_a_state_leaves_its_name_free(tmp_path: Path, own_store: Path) -> None:
+    (own_store / "runs" / "x").mkdir(parents=True)
+    (own_store / "runs" / "x" / "run.json").write_text("{}", encoding="utf-8")
+    with closing(training.run(order(SHORT, tmp_path))) as events:
+        begun = next(events)
+        assert isinstance(begun, Begun)
+        assert begun.run == "x"
+        with closing(training.run(order(SHORT, tmp_path))) as others:
+            second = next(others)
+            assert isinstance(second, Begun)
+            assert second.run == "x-2", "the first is being trained"
 
 
 def test_without_resume_an_interrupted_run_is_left_alone(tmp_path: Path, own_store: Path) -> None:

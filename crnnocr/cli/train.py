@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crnnocr.datasets.lint.finding import Finding
     from crnnocr.synth.sampler import Sampler
     from crnnocr.training.preparation import Inspected, Prepared
-    from crnnocr.training.run import Begun, Finished
+    from crnnocr.training.run import Begun, Finished, Order
 
 _DEFAULTS = TrainConfig()
 _HARDLY_READS = 0.5
@@ -141,23 +141,16 @@ def train_cli(
     if check:
         _check(inspected, json_output)
         return
-    finished = train(inspected, Plan(config, wanted, learn, force, device, resume, name is not None, tensorboard))
+    if inspected.is_fatal:
+        raise DataError(inspected.findings[0].message)
+    from crnnocr.training.preparation import prepare
+    from crnnocr.training.run import Order
+
+    draw, draw_to_check = (_sampler(config, inspected, more) for more in (0, _CHECK_SEED))
+    prepared = prepare(inspected, config, wanted, draw, draw_to_check)
+    finished = train(Order(prepared, config, learn, draw, force, device, resume, name is not None), tensorboard)
     if json_output and finished:
         typer.echo(json.dumps(_summary(finished)))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the command line asks for."""
-
-    config: TrainConfig
-    wanted: str
-    learn: tuple[Dataset, ...]
-    force: bool
-    device: str
-    resume: bool
-    named: bool
-    tensorboard: Path | None
 
 
 def inspect(learn: tuple[Dataset, ...], validate: tuple[Dataset, ...], config: TrainConfig) -> Inspected:
@@ -175,45 +168,38 @@ def inspect(learn: tuple[Dataset, ...], validate: tuple[Dataset, ...], config: T
     return inspected
 
 
-def train(inspected: Inspected, plan: Plan) -> Finished | None:
+def train(order: Order, tensorboard: Path | None) -> Finished | None:
     """Train, showing what happens, and say what has become of it. None in any but the first of several processes."""
     from crnnocr.cli.train_view import TrainView
     from crnnocr.training.history import Row
     from crnnocr.training.loop import Progress
-    from crnnocr.training.preparation import prepare
-    from crnnocr.training.run import Begun, Order, run
+    from crnnocr.training.ranks import launched
+    from crnnocr.training.run import Begun, run
     from crnnocr.training.runs import interrupted
     from crnnocr.training.tensorboard import TensorBoard
     from crnnocr.training.validation import Validation
 
-    if inspected.is_fatal:
-        raise DataError(inspected.findings[0].message)
-    config = plan.config
-    draw, check = (_sampler(config, inspected, more) for more in (0, _CHECK_SEED))
-    prepared = prepare(inspected, config, plan.wanted, draw, check)
-    order = Order(prepared, config, plan.learn, draw, plan.force, plan.device, plan.resume, plan.named)
     finished: Finished | None = None
     name = ""
-    board = TensorBoard(plan.tensorboard) if plan.tensorboard else nullcontext()
     try:
-        with board as tensorboard, TrainView() as view:
+        with TensorBoard(tensorboard) if tensorboard and launched().is_first else nullcontext() as board, TrainView() as view:
             for event in run(order):
                 if isinstance(event, Begun):
                     name = event.run
-                    _say_plan(prepared, config, event)
+                    _say_plan(order.prepared, order.config, event)
                 elif isinstance(event, Progress):
                     view.progress(event)
                 elif isinstance(event, Validation):
                     view.validation(event)
-                    if tensorboard:
-                        tensorboard.add(Row.of(event))
+                    if board:
+                        board.add(Row.of(event))
                 else:
                     finished = event
     except KeyboardInterrupt:
         goes_on = name in {kept.name for kept in interrupted()}
         raise KeyboardInterrupt("no model was stored" + "; the same command with --resume goes on" * goes_on) from None
     if finished:
-        _say_end(finished, plan.wanted)
+        _say_end(finished)
     return finished
 
 
@@ -245,6 +231,7 @@ def _sampler(config: TrainConfig, inspected: Inspected, more: int) -> Sampler | 
             style=Style(style) if style else drawn.style,
             seed=(config.seed + more) % 2**31,
             height=max(start.shape.height, drawn.height),
+            orientation=Orientation.VERTICAL if start.orientation is Orientation.VERTICAL else drawn.orientation,
         )
     )
 
@@ -291,13 +278,16 @@ def _say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     if prepared.known:
         ui.say(f"{prepared.known:,} pictures that {origin} has learnt from are not validated on")
     if not len(prepared.held_out):
-        ui.warn("nothing is held out to measure with: there is too little data")
+        why = f"{origin} has learnt from what would be" if prepared.known else "there is too little data"
+        ui.warn(f"nothing is held out to measure with: {why} (--val names other pictures)")
+    if begun.device == "mps":
+        ui.say("the loss is computed on the CPU, since MPS has no CTC loss")
     ui.detail(f"  characters: {card.charset.characters}")
 
 
-def _say_end(finished: Finished, wanted: str) -> None:
-    if finished.name != wanted:
-        ui.say(f"the name {wanted} was taken (--force would replace it): stored as {finished.name}")
+def _say_end(finished: Finished) -> None:
+    if finished.name != finished.wanted:
+        ui.say(f"the name {finished.wanted} was taken (--force would replace it): stored as {finished.name}")
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (
         f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on {finished.scores.n} held-out pictures"
@@ -307,6 +297,8 @@ def _say_end(finished: Finished, wanted: str) -> None:
     ui.say(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} min")
     if finished.scores and finished.scores.cer > _HARDLY_READS:
         ui.warn(f"{finished.name} hardly reads yet: train for longer (--minutes), or with more pictures")
+    if not finished.is_exported:
+        ui.warn(f"{finished.name} reads otherwise when it is exported, so that it is read with torch")
     ui.detail(f"  {finished.path}")
 
 

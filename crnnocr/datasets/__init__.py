@@ -64,6 +64,8 @@ class Dataset:
     """The usable samples, in the order of the label file, else of the names."""
     faults: tuple[Fault, ...] = ()
     """What was left out."""
+    trimmed: tuple[Fault, ...] = ()
+    """Labels that had white space at their ends, which was taken off."""
 
 
 def summarise(faults: Sequence[Fault]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ from crnnocr.files import cannot_write
 
 _KEPT = 4
 """Sets of lines that are left on disk: the last used ones."""
+
+_A_DAY = 24 * 3600.0
 
 _PIXELS, _WIDTHS, _SIZES = "pixels", "widths.npy", "sizes.npy"
 
@@ -121,6 +124,10 @@ def find(key: str) -> Stored | None:
 
 
 def _forget_old() -> None:
+    """Remove all but the sets used last, and what a killed process left a day ago or earlier."""
+    for pixels in _root().glob(f".*/{_PIXELS}"):
+        if time.time() - pixels.stat().st_mtime > _A_DAY:
+            shutil.rmtree(pixels.parent, ignore_errors=True)
     folders = sorted((path.parent for path in _root().glob(f"[!.]*/{_SIZES}")), key=lambda folder: folder.stat().st_mtime)
     for folder in folders[:-_KEPT]:
         shutil.rmtree(folder, ignore_errors=True)

@@ -70,15 +70,19 @@ def dataset_of(label_file: Path, format: str, rows: Iterable[Row], folders: Sequ
     folder = _Folder(label_file.parent, folders)
     samples: list[Sample] = []
     faults: list[Fault] = []
+    trimmed: list[Fault] = []
     for row in rows:
         text = normalise(row.text).strip()
         picture, wrong = folder.find(row.name)
+        line = "" if row.line is None else f" line {row.line}"
+        where = f"{label_file.name}{line}: {row.name}"
         if wrong := wrong or _wrong_with_text(text):
-            line = "" if row.line is None else f" line {row.line}"
-            faults.append(Fault(wrong, f"{label_file.name}{line}: {row.name}", picture))
-        else:
-            samples.append(Sample(picture, text))
-    return Dataset(label_file, format, tuple(samples), tuple(faults))
+            faults.append(Fault(wrong, where, picture))
+            continue
+        samples.append(Sample(picture, text))
+        if len(text) < len(normalise(row.text).strip("\r\n")):
+            trimmed.append(Fault("white space at the ends of a label", where, picture))
+    return Dataset(label_file, format, tuple(samples), tuple(faults), tuple(trimmed))
 
 
 class _Folder:

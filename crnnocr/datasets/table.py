@@ -163,7 +163,7 @@ def _comma_separated(content: str, label_file: Path) -> Iterator[tuple[int, list
             return
         except csv.Error as error:
             raise DataError(f"{label_file} line {number}: {error}") from error
-        if cells:
+        if any(cell.strip() for cell in cells):
             yield number, cells
 
 

@@ -6,18 +6,12 @@ Graves et al. 2006, "Connectionist Temporal Classification", sections 4.1 (forwa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.charset import BLANK
+from crnnocr.charset import BLANK, frames_needed
 from crnnocr.decoders import LogProbs
-
-
-def frames_needed(ids: Sequence[int]) -> int:
-    """The fewest frames that the text of class `ids` fits: one a character, and a blank between equal neighbours."""
-    return len(ids) + sum(a == b for a, b in pairwise(ids))
 
 
 def log_prob(log_probs: LogProbs, ids: Sequence[int]) -> float:

@@ -118,7 +118,7 @@ def save(path: Path, card: Card, model: CRNN, trained_on: Collection[int]) -> No
 
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     tensors[_SEEN_KEY] = torch.tensor(sorted(set(trained_on)), dtype=torch.int64)
-    with replacing(path) as part:
+    with replacing(path, durable=True) as part:
         part.write_bytes(to_bytes(tensors, metadata={_HEADER_KEY: json.dumps(card.to_json(), ensure_ascii=False)}))
 
 

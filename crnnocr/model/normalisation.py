@@ -13,6 +13,9 @@ from torch import Tensor, distributed, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+_IN_ONE_PASS = ("cpu", "cuda")
+"""Devices for which torch has a kernel that finds mean and variance at once; MPS has none."""
+
 
 class TrueColumnsNorm(nn.BatchNorm2d):
     """Batch normalisation of maps that are zero right of each line's width.
@@ -52,10 +55,7 @@ class _Normalise(Function):
     def forward(
         ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, count: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        # Over all columns first, padding included, for which torch has one fast pass: zeros add nothing to either sum.
-        mean, variance = torch.batch_norm_update_stats(maps, None, None, 0.0)
-        columns = maps.numel() / maps.shape[1]
-        sums = torch.cat((mean * columns, (variance + mean * mean) * columns, count[None]))
+        sums = torch.cat((*_sums(maps), count[None]))
         _add_up(sums)
         channels = maps.shape[1]
         total = sums[-1]
@@ -81,6 +81,15 @@ class _Normalise(Function):
         level = -steepness * sums[1] / total - along * mean
         of_maps = torch.addcmul(_per_channel(level), maps, _per_channel(along)).addcmul_(gradient, _per_channel(steepness))
         return of_maps.to(maps.dtype), of_weight, of_bias, None, None
+
+
+def _sums(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The (K,) sums of the values and of their squares. Zeros right of a line add nothing to either."""
+    if maps.device.type not in _IN_ONE_PASS:
+        return maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))
+    mean, variance = torch.batch_norm_update_stats(maps, None, None, 0.0)
+    columns = maps.numel() / maps.shape[1]
+    return mean * columns, (variance + mean * mean) * columns
 
 
 def _add_up(sums: Tensor) -> None:

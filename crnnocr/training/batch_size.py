@@ -53,7 +53,7 @@ def _fastest(prepared: Prepared, device: torch.device, ranks: Ranks) -> int:
             torch.cuda.empty_cache()
             rate = 0.0
         rate = ranks.first_says([rate])[0]
-        if rate < _WORTH * best_rate:
+        if rate <= _WORTH * best_rate:
             break
         best, best_rate = size, rate
     return best

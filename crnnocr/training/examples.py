@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.charset import Charset
+from crnnocr.charset import Charset, frames_needed
 from crnnocr.config import ModelConfig
-from crnnocr.datasets import Fault
 from crnnocr.datasets.lines import Lines, ReadSamples
-from crnnocr.decoders.lattice import frames_needed
 from crnnocr.images import Line
 
 
@@ -60,18 +58,11 @@ class Examples:
         return part
 
 
-def learnable(read: ReadSamples, charset: Charset, shape: ModelConfig) -> tuple[Examples, tuple[Fault, ...]]:
-    """The samples that a model of this shape can learn, and a fault for each that needs more frames than its line has.
+def learnable(read: ReadSamples, charset: Charset, shape: ModelConfig) -> Examples:
+    """The samples that a model of this shape can learn: not those that need more frames than their lines have.
 
     Raises `DataError` where a label holds a character that the charset lacks.
     """
     texts = [sample.text for sample in read.samples]
     needed = np.array([frames_needed(charset.encode(text)) for text in texts], dtype=np.int64)
-    there = shape.frames(read.lines.widths)
-    faults = tuple(
-        Fault("label that needs more frames than its picture has", f"{sample.name}: {need} of {has}", sample.path)
-        for sample, need, has in zip(read.samples, needed.tolist(), there.tolist(), strict=True)
-        if need > has
-    )
-    examples = Examples(read.lines, texts, read.content_ids, charset)
-    return (examples.subset(needed <= there) if faults else examples), faults
+    return Examples(read.lines, texts, read.content_ids, charset).subset(needed <= shape.frames(read.lines.widths))

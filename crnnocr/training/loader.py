@@ -1,14 +1,15 @@
-"""Batches for the network, prepared by a thread while it learns from the last ones."""
+"""Batches for the network, prepared by threads while it learns from the last ones."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 from types import TracebackType
 from typing import TypeVar
 
@@ -17,8 +18,8 @@ import torch
 from torch import Tensor
 
 from crnnocr import images
+from crnnocr.charset import frames_needed
 from crnnocr.config import AugmentConfig, ModelConfig
-from crnnocr.decoders.lattice import frames_needed
 from crnnocr.errors import DataError
 from crnnocr.training.augmentation import augment
 from crnnocr.training.batching import Plan, Pool, cut, seed_of
@@ -26,7 +27,7 @@ from crnnocr.training.examples import Example, Examples
 from crnnocr.training.ranks import Ranks
 
 _AHEAD = 4
-"""Batches that are ready before they are asked for."""
+"""Batches for each thread that are begun before they are asked for."""
 
 Value = TypeVar("Value")
 
@@ -50,9 +51,9 @@ class Batch:
 
 
 class Loader:
-    """Batches from `step` on, without end, made in a thread of its own.
+    """Batches from `step` on, without end, made in threads of their own.
 
-    Each is a function of the plan, its step and the process's rank alone.
+    Each is a function of the plan, its step and the process's rank alone, however many threads there are.
     """
 
     def __init__(
@@ -64,14 +65,19 @@ class Loader:
         augmentation: AugmentConfig,
         ranks: Ranks = Ranks(),  # noqa: B008 (frozen)
         step: int = 0,
+        threads: int = 1,
     ) -> None:
-        """`drawn` gives this process's share of the drawn pictures, from the pool that holds `step` on."""
+        """`drawn` gives this process's share of the drawn pictures, from the pool that holds `step` on.
+
+        One of the `threads` keeps up with a network on the CPU, and takes little from it.
+        """
         self.waited = 0.0
         """Seconds that were spent waiting for batches."""
         self._plan, self._examples, self._drawn = plan, examples, drawn
         self._shape, self._augmentation, self._ranks = shape, augmentation, ranks
         self._step = step
-        self._queue: Queue[Batch | BaseException] = Queue(_AHEAD)
+        self._threads = threads
+        self._queue: Queue[Future[Batch] | BaseException] = Queue(threads * _AHEAD)
         self._is_alone, self._stop = Event(), Event()
         self._thread = Thread(target=self._run, name="loader", daemon=True)
 
@@ -92,39 +98,41 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         while True:
             asked = time.monotonic()
-            batch = self._queue.get()
+            made = self._queue.get()
+            if isinstance(made, BaseException):
+                raise made
+            batch = made.result()
             self.waited += time.monotonic() - asked
-            if isinstance(batch, BaseException):
-                raise batch
             yield batch
 
     def _run(self) -> None:
-        # A second team of threads that waits for the same cores costs a sixth of the speed. torch takes the number from the
-        # process when a thread first computes in parallel; after that `__enter__` may set that of the process right again.
-        torch.set_num_threads(1)
-        torch.zeros(2**20).add_(1)
-        self._is_alone.set()
-        try:
-            for batch in self._batches():
-                if not self._put(batch):
-                    return
-        except BaseException as error:
-            self._put(error)
+        with ThreadPoolExecutor(self._threads, "batches", _compute_alone) as makers:
+            started = Barrier(self._threads + 1)
+            for _ in range(self._threads):
+                makers.submit(started.wait)
+            started.wait()
+            self._is_alone.set()
+            try:
+                for batch in self._batches(makers):
+                    if not self._put(batch):
+                        return
+            except BaseException as error:
+                self._put(error)
 
-    def _put(self, batch: Batch | BaseException) -> bool:
+    def _put(self, batch: Future[Batch] | BaseException) -> bool:
         while not self._stop.is_set():
             with suppress(Full):
                 self._queue.put(batch, timeout=0.1)
                 return True
         return False
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self, makers: ThreadPoolExecutor) -> Iterator[Future[Batch]]:
         for pool in self._plan.pools(self._step):
             contents = self._shares(pool) if not pool.drawn else self._mixture(pool)
             order = np.random.default_rng([self._plan.seed, pool.first_step]).permutation(pool.batches)
             for step, number in enumerate(order.tolist(), start=pool.first_step):
                 if step >= self._step:
-                    yield self._batch(contents[number], step, pool.epoch)
+                    yield makers.submit(self._batch, contents[number], step, pool.epoch)
 
     def _shares(self, pool: Pool) -> list[list[Example]]:
         """Each batch of the pool is formed first, and then this process takes its share of it."""
@@ -162,6 +170,16 @@ class Loader:
             torch.tensor([i for example in examples for i in example.ids]),
             torch.tensor([len(example.ids) for example in examples]),
         )
+
+
+def _compute_alone() -> None:
+    """Have this thread compute without others: a second team that waits for the same cores costs a sixth of the speed.
+
+    torch takes the number from the process when a thread first computes in parallel; after that that of the process may be
+    set right again.
+    """
+    torch.set_num_threads(1)
+    torch.zeros(2**20).add_(1)
 
 
 def _filled(values: list[Value], least: int) -> list[Value]:

@@ -206,7 +206,7 @@ class Trainer:
         return self._highest_rate * self._schedule.factor(now, self.step)
 
     def _loss(self) -> float:
-        """The loss lately. Only here a GPU is waited for."""
+        """The loss lately. One process alone waits for a GPU only here."""
         loss = float(torch.stack(list(self._losses)).mean())
         if not math.isfinite(loss):
             raise CrnnocrError(f"the loss is no longer a number after {self.step} steps: begin anew with another --seed")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from crnnocr.charset import Charset
 from crnnocr.config import AUTO, DEFAULT_PRESET, PRESETS, SCRATCH, CharsetChoice, ModelConfig, Orientation, TrainConfig
@@ -133,16 +134,17 @@ def inspect(
     if validate:
         others = read_samples(more, start.shape, start.orientation, progress=lambda done: progress(len(samples) + done, count))
     faults = [fault for dataset in (*learn, *validate) for fault in dataset.faults] + [*read.faults]
-    if not learn and config.synth:
-        return Inspected(start, read, others, ())
     findings = lint(
         _seen(read),
         _seen(others) if others else None,
         [*faults, *others.faults] if others else faults,
         start.shape,
         start.charset,
-        grows=True,
+        [label for dataset in (*learn, *validate) for label in dataset.trimmed],
+        held_out(read.content_ids.tolist(), config.held_out),
     )
+    if not learn and config.synth:  # what is drawn is learnt from
+        findings = [finding for finding in findings if finding.kind != "nothing-to-learn"]
     return Inspected(start, read, others, tuple(findings))
 
 
@@ -162,23 +164,24 @@ def prepare(inspected: Inspected, config: TrainConfig, name: str, draw: Sampler 
     torch.manual_seed(config.seed)
     start = inspected.start
     charset = _charset(inspected, config, draw)
-    examples, _ = learnable(inspected.learn, charset, start.shape)
+    examples = learnable(inspected.learn, charset, start.shape)
     seen = np.array(sorted(start.trained_on), dtype=np.int64)
     if inspected.validate is not None:
-        validation, _ = learnable(inspected.validate, charset, start.shape)
+        validation = learnable(inspected.validate, charset, start.shape)
         seen_before = np.isin(validation.content_ids, seen)
         validation = validation.subset(~seen_before & ~np.isin(validation.content_ids, examples.content_ids))
         aside = np.zeros(len(examples), dtype=bool)
     else:
-        flags = np.array(held_out(examples.content_ids.tolist(), config.held_out), dtype=bool)
-        seen_before = flags & np.isin(examples.content_ids, seen)
-        aside = flags & ~seen_before
+        aside, seen_before = _held_out(examples.content_ids, seen, config.held_out)
         validation = examples.subset(aside)
+    if inspected.validate is not None and not len(validation) and seen_before.any():
+        name = start.found.name if start.found else "the start model"
+        raise DataError(f"{name} has learnt from all of the validation pictures: give others")
     learned = examples.subset(~aside)
     if not len(learned) and draw is None:
         raise DataError("no picture is left to learn from: " + "; ".join(f.message for f in inspected.findings[:1]))
     if not len(learned) and check is not None and not len(validation):
-        validation = drawn_examples(check, charset, start.shape, _DRAWN_HELD_OUT)
+        validation = drawn_examples(check, charset, start.shape, start.orientation, _DRAWN_HELD_OUT)
     model, new = _network(start, charset)
     return Prepared(
         card=Card(name, charset, start.shape, start.orientation),
@@ -193,6 +196,19 @@ def prepare(inspected: Inspected, config: TrainConfig, name: str, draw: Sampler 
 
 def _samples(datasets: Sequence[Dataset]) -> list[Sample]:
     return [sample for dataset in datasets for sample in dataset.samples]
+
+
+def _held_out(ids: NDArray[np.int64], seen: NDArray[np.int64], share: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """For each of the (N,) content `ids` whether it is held out, and whether it is not since it is in `seen`.
+
+    Where all that would be held out are in `seen`, others are.
+    """
+    flags = np.array(held_out(ids.tolist(), share), dtype=bool)
+    before = np.isin(ids, seen)
+    aside = flags & ~before
+    if flags.any() and not aside.any():
+        aside[~before] = held_out(ids[~before].tolist(), share)
+    return aside, flags & before
 
 
 def _seen(read: ReadSamples) -> list[Seen]:
@@ -215,5 +231,5 @@ def _network(start: Start, charset: Charset) -> tuple[CRNN, str]:
     if start.found is None or start.charset is None:
         return CRNN(start.shape, charset.classes), ""
     _, model = checkpoint.load(start.found.path)
-    new = "".join(start.charset.unknown(charset.characters))
+    new = "".join(c for c in charset.characters if c not in start.charset.characters)
     return (model if charset == start.charset else with_charset(model, start.charset, charset)), new

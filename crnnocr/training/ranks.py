@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
+_LAUNCHED = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+"""What `torchrun` says of a process, and what is so without it."""
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -19,6 +22,8 @@ class Ranks:
     """Number of this process, from 0. The first one decides, validates and writes."""
     size: int = 1
     """How many there are."""
+    on_this_machine: int = 1
+    """How many of them run on this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -49,7 +54,8 @@ class Ranks:
 
 def launched() -> Ranks:
     """What `torchrun` has made of this process; one alone where it was not launched so."""
-    return Ranks(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    rank, size, here = (int(os.environ.get(name, default)) for name, default in _LAUNCHED.items())
+    return Ranks(rank, size, here)
 
 
 @contextmanager

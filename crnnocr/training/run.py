@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.errors import CrnnocrError, GateError
 from crnnocr.exporting import onnx_file
+from crnnocr.machine import cores
 from crnnocr.metrics import Scores
 from crnnocr.model import checkpoint, store
 from crnnocr.training import runs
@@ -38,6 +39,9 @@ from crnnocr.training.validation import Validation
 
 _SAVE_SECONDS = 20.0
 """Between two states that are kept."""
+
+_MAKERS = 8
+"""Most threads that make batches for a GPU."""
 
 EXPORTED = "model.onnx"
 """The stored model for those who read without torch."""
@@ -68,12 +72,16 @@ class Finished:
 
     name: str
     """The name it is stored under."""
+    wanted: str
+    """The name it was to have, if that was free."""
     path: Path
     """The stored model."""
     scores: Scores | None
     """Scores of the kept weights on the held-out pictures, if there are any."""
     calibration: Calibration
     """What brings confidences to the share of right readings."""
+    is_exported: bool
+    """Whether it can be read without torch as well."""
     seconds: float
     """Wall time of the training, that before an interruption included."""
 
@@ -103,7 +111,7 @@ class Order:
     """Whether the user has said what the model is to be called."""
 
 
-def run(order: Order) -> Iterator[Event]:
+def run(order: Order) -> Generator[Event]:
     """Train and, if it ends well, store the model under the card's name and make it the current one.
 
     A name that is taken by then becomes `name-2`, or with `force` the model of this name is replaced. Closed, interrupted or
@@ -129,7 +137,10 @@ def run(order: Order) -> Iterator[Event]:
         resumed = runs.resumable(card.name if order.named else None, about) if order.resume else None
         kept = resumed or (runs.begin(card.name, about) if ranks.is_first else None)
         with runs.held(kept) if kept and ranks.is_first else nullcontext():
-            yield from _train(order, kept, resumed is not None, device, ranks)
+            try:
+                yield from _train(order, kept, resumed is not None, device, ranks)
+            except torch.OutOfMemoryError as error:
+                raise CrnnocrError("the GPU has no memory left: train with a smaller --batch-size") from error
 
 
 def _train(order: Order, run: Run | None, resume: bool, device: torch.device, ranks: Ranks) -> Iterator[Event]:
@@ -145,7 +156,7 @@ def _train(order: Order, run: Run | None, resume: bool, device: torch.device, ra
         except (KeyError, RuntimeError, TypeError) as error:
             raise CrnnocrError(f"the run {run.name if run else ''} is of another version of crnnocr: begin anew") from error
     yield Begun(run.name if run else "", batch_size, _in_words(budget, plan, config), trainer.step, str(device))
-    with _loader(order, plan, trainer.step, ranks) as loader:
+    with _loader(order, plan, trainer.step, device, ranks) as loader:
         if not ranks.is_first or run is None:
             for _ in trainer.train(loader):
                 pass
@@ -178,15 +189,16 @@ def _kept(
         yield event
 
 
-def _loader(order: Order, plan: Plan, step: int, ranks: Ranks) -> Loader:
+def _loader(order: Order, plan: Plan, step: int, device: torch.device, ranks: Ranks) -> Loader:
     prepared = order.prepared
     shape = prepared.card.config
     stream: Iterator[Example | None] = iter(())
     if order.draw:
         share = ranks.share(next(plan.pools(step)).drawn)
-        stream = drawn(order.draw, prepared.card.charset, shape, share.start, share.step)
+        stream = drawn(order.draw, prepared.card.charset, shape, prepared.card.orientation, share.start, share.step)
     augmentation = order.config.augmentation.times(order.config.augment)
-    return Loader(plan, prepared.examples, stream, shape, augmentation, ranks, step)
+    threads = 1 if device.type == "cpu" else max(1, min(_MAKERS, cores() // ranks.on_this_machine - 1))
+    return Loader(plan, prepared.examples, stream, shape, augmentation, ranks, step, threads)
 
 
 def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: str, batch_size: int) -> Finished:
@@ -195,7 +207,8 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
     fitted = calibration.fit(
         [reading.log_prob for reading in trained.readings], [reading.text == reading.truth for reading in trained.readings]
     )
-    name = prepared.card.name if order.force else store.free_name(prepared.card.name)
+    wanted = prepared.card.name if order.named else run.model
+    name = wanted if order.force else store.free_name(wanted)
     card = replace(
         prepared.card,
         name=name,
@@ -207,14 +220,15 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
     rows = tuple(history_rows(run.history))
     checkpoint.save(path, card, prepared.model, prepared.start.trained_on | set(prepared.examples.content_ids.tolist()))
     (path.parent / runs.HISTORY).write_bytes(run.history.read_bytes())
+    for derived in (CURVES, EXPORTED):  # those of the model it replaces
+        (path.parent / derived).unlink(missing_ok=True)
     if rows:
         curves(path.parent / CURVES, rows)
-    (path.parent / EXPORTED).unlink(missing_ok=True)  # that of the model it replaces
     with suppress(GateError):  # it reads otherwise than the model: torch reads in its place
         onnx_file.export(path, path.parent / EXPORTED)
     store.make_current(name)
     run.remove()
-    return Finished(name, path, scores, fitted, seconds)
+    return Finished(name, wanted, path, scores, fitted, (path.parent / EXPORTED).is_file(), seconds)
 
 
 def _in_words(budget: Budget, plan: Plan, config: TrainConfig) -> str:

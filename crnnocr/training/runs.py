@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from crnnocr.files import exclusive, replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
-_ABOUT, _STATE, _VALUES = "run.json", "state.safetensors", "crnnocr"
+_ABOUT, _STATE, _VALUES, _MODEL = "run.json", "state.safetensors", "crnnocr", "model"
 HISTORY = "history.jsonl"
 """Name of the file with a row for each validation."""
 
@@ -41,6 +42,11 @@ class Run:
         return self.folder.name
 
     @property
+    def model(self) -> str:
+        """What the model was to be called when it began."""
+        return str(self.about.get(_MODEL, self.name))
+
+    @property
     def history(self) -> Path:
         """The file with a row for each validation."""
         return self.folder / HISTORY
@@ -55,7 +61,7 @@ class Run:
         from safetensors.torch import save
 
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        with replacing(self.folder / _STATE) as part:
+        with replacing(self.folder / _STATE, durable=True) as part:
             part.write_bytes(save(whole, metadata={_VALUES: json.dumps(values)}))
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -78,12 +84,25 @@ class Run:
 def begin(name: str, about: dict[str, Any]) -> Run:
     """A folder for a new training called `name`, or if there is one already, `name-2`, `name-3`, …"""
     folder, number = _runs() / name, 2
-    while folder.exists():
+    while not _is_free(folder):
         folder, number = _runs() / f"{name}-{number}", number + 1
-    run = Run(folder, about | {"started": datetime.now(UTC).isoformat(timespec="seconds")})
+    run = Run(folder, about | {"started": datetime.now(UTC).isoformat(timespec="seconds"), _MODEL: name})
     with replacing(folder / _ABOUT) as part:
         part.write_text(json.dumps(run.about, indent=1) + "\n", encoding="utf-8")
     return run
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether a run may begin there: none did, or it was killed before a state was kept."""
+    if not folder.exists():
+        return True
+    if (folder / _STATE).is_file() or sys.platform == "win32":
+        return False
+    try:
+        with exclusive(folder):
+            return True
+    except UsageError:
+        return False
 
 
 @contextmanager
@@ -114,13 +133,13 @@ def interrupted() -> list[Run]:
 
 
 def resumable(name: str | None, about: dict[str, Any]) -> Run:
-    """The run called `name`, else the newest one, with the same data and options.
+    """The newest run with the same data and options; where a `name` is given, it or its model must be called so.
 
     Raises `UsageError`, listing what there is, where there is none such.
     """
     there = interrupted()
     for run in there:
-        if (name is None or run.name == name) and not _differences(run, about):
+        if name in (None, run.name, run.model) and not _differences(run, about):
             return run
     listed = "; ".join(f"{run.name} ({_why_not(run, about)})" for run in there) or "there are none"
     wanted = f"the run {name} cannot go on" if name else "no interrupted run has the same data and options"

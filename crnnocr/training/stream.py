@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import count, islice
 from typing import Protocol
@@ -13,11 +12,12 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from crnnocr import images
-from crnnocr.charset import Charset
-from crnnocr.config import ModelConfig
+from crnnocr.charset import Charset, frames_needed
+from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets.lines import Lines
-from crnnocr.decoders.lattice import frames_needed
+from crnnocr.machine import cores
 from crnnocr.training.examples import Example, Examples
+from crnnocr.training.ranks import launched
 
 _AT_A_TIME = 8
 """Pictures that a worker hands over together."""
@@ -39,7 +39,13 @@ class Sampler(Protocol):
 
 
 def drawn(
-    sampler: Sampler, charset: Charset, shape: ModelConfig, start: int = 0, step: int = 1, workers: int | None = None
+    sampler: Sampler,
+    charset: Charset,
+    shape: ModelConfig,
+    orientation: Orientation,
+    start: int = 0,
+    step: int = 1,
+    workers: int | None = None,
 ) -> Iterator[Example | None]:
     """Draw samples `start`, `start + step`, … without end; None for one whose text needs more frames than its line has.
 
@@ -47,13 +53,15 @@ def drawn(
         sampler: what draws.
         charset: gives the class ids.
         shape: gives the lines' height.
+        orientation: which way the lines run in the pictures.
         start: index of the first sample.
         step: from one index to the next.
-        workers: processes that draw; 0 draws in this one. By default one a core.
+        workers: processes that draw; 0 draws in this one. By default one a core, those of all trainings that were launched
+            together on this machine counted.
     """
-    task = _Task(sampler, shape)
+    task = _Task(sampler, shape, orientation)
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = max(1, cores() // launched().on_this_machine)
     loader = DataLoader(
         task,
         batch_size=_AT_A_TIME if workers else 1,
@@ -70,9 +78,9 @@ def drawn(
             yield Example(line, text, ids) if frames_needed(ids) <= shape.frames(line.shape[1]) else None
 
 
-def drawn_examples(sampler: Sampler, charset: Charset, shape: ModelConfig, count: int) -> Examples:
+def drawn_examples(sampler: Sampler, charset: Charset, shape: ModelConfig, orientation: Orientation, count: int) -> Examples:
     """Those of the first `count` samples that can be learnt, drawn in this process."""
-    found = [example for example in islice(drawn(sampler, charset, shape, workers=0), count) if example]
+    found = [example for example in islice(drawn(sampler, charset, shape, orientation, workers=0), count) if example]
     widths = np.array([example.line.shape[1] for example in found], dtype=np.int64)
     pixels = np.concatenate([np.zeros(0, np.uint8), *(example.line.ravel() for example in found)])
     ids = np.full(len(found), -1, dtype=np.int64)
@@ -82,13 +90,14 @@ def drawn_examples(sampler: Sampler, charset: Charset, shape: ModelConfig, count
 class _Task(Dataset[tuple[images.Line, str]]):
     """Draws a sample as a line."""
 
-    def __init__(self, sampler: Sampler, shape: ModelConfig) -> None:
-        self._sampler = sampler
+    def __init__(self, sampler: Sampler, shape: ModelConfig, orientation: Orientation) -> None:
+        self._sampler, self._orientation = sampler, orientation
         self._height, self._min_width = shape.height, shape.min_width
 
     def __getitem__(self, index: int) -> tuple[images.Line, str]:
         picture, text = self._sampler[index]
-        return images.to_line(images.open_grey(picture), self._height, self._min_width), text
+        grey = images.turned(images.open_grey(picture), self._orientation)
+        return images.to_line(grey, self._height, self._min_width), text
 
 
 class _Endless:

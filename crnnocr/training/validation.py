@@ -81,7 +81,7 @@ class Validator:
         return self._stale >= self._patience
 
     def validate(self, model: CRNN, rate_share: float) -> tuple[Scores, tuple[Reading, ...], bool]:
-        """Score `model` on the held-out pictures (the first ones, if there are many), and keep it if it is the best.
+        """Score `model` on the held-out pictures (some from all over, if there are many), and keep it if it is the best.
 
         `rate_share` is the learning rate's share of the highest. Returns whether it was kept, too.
         """
@@ -100,9 +100,9 @@ class Validator:
         scorer = Scorer()
         readings = []
         charset = self._recognizer.card.charset
-        count = min(len(self._held_out), limit or len(self._held_out))
-        for start in range(0, count, _AT_A_TIME):
-            examples = [self._held_out[i] for i in range(start, min(start + _AT_A_TIME, count))]
+        chosen = range(0, len(self._held_out), -(-len(self._held_out) // limit) if limit and self._held_out else 1)
+        for start in range(0, len(chosen), _AT_A_TIME):
+            examples = [self._held_out[i] for i in chosen[start : start + _AT_A_TIME]]
             for example, log_probs in zip(examples, self._recognizer.read([e.line for e in examples]), strict=True):
                 ids = best_hypothesis(log_probs, DecodeConfig()).ids
                 readings.append(Reading(example.text, charset.decode(ids), log_prob(log_probs, ids)))

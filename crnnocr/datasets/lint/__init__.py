@@ -10,7 +10,7 @@ from crnnocr.config import ModelConfig
 from crnnocr.datasets import Fault
 from crnnocr.datasets.lint import labels, pictures, repeats
 from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted
-from crnnocr.datasets.lint.left_out import left_out
+from crnnocr.datasets.lint.left_out import left_out, trimmed
 
 __all__ = ["Finding", "Place", "Seen", "Severity", "lint"]
 
@@ -21,41 +21,45 @@ def lint(
     faults: Sequence[Fault],
     shape: ModelConfig,
     start: Charset | None = None,
-    grows: bool = False,
+    spaced: Sequence[Fault] = (),
+    held_out: Sequence[bool] | None = None,
 ) -> list[Finding]:
     """Everything that is wrong with a data set, or looks so: the gravest first.
 
-    Fatal are: nothing left to learn from; a validation set of which nothing is left; characters that the start model does
-    not know and cannot learn. Set aside are labels that do not fit their pictures, and what the readers left out. All else
-    is a warning or a note.
+    Fatal are: nothing left to learn from; a validation set of which nothing is left. Set aside are labels that do not fit
+    their pictures, and what the readers left out. All else is a warning or a note.
 
     Args:
         train: the samples to learn from.
-        val: those to validate on; None where there are none to be.
+        val: those to validate on; None where some of the others are held out.
         faults: what was left out when the data were read.
         shape: the model to be trained.
         start: the characters of the model that training goes on from, if it does; they are learnt, however rare they are here.
-        grows: whether the labels' characters that `start` lacks become characters of the model.
+        spaced: labels that had white space at their ends.
+        held_out: for each of `train` whether it will be held out, where `val` is None.
     """
     seen = [*train, *(val or ())]
     fits = pictures.fit(seen, shape)
     learned = list(compress(train, fits))
     contents = {one.content_id for one in learned}
     validated = [one for one in compress(val or (), fits[len(train) :]) if one.content_id not in contents]
-    fixed = start is not None and not grows
-    known = {c for one in seen for c in one.text} if fixed else start.characters if start else ""
+    apart = learned, validated
+    if val is None and held_out is not None:
+        fitting = [(one, out) for one, out, is_fit in zip(train, held_out, fits, strict=True) if is_fit]
+        apart = [one for one, out in fitting if not out], [one for one, out in fitting if out]
     findings = [
         *_nothing_left(learned, train, None if val is None else validated),
-        *(labels.unknown_characters(seen, start.characters) if start and fixed else ()),
+        *(labels.unknown_characters(seen, start.characters) if start else ()),
         *left_out(faults),
+        *trimmed(spaced),
         *pictures.too_long_labels([one for one, is_fit in zip(seen, fits, strict=True) if not is_fit], shape),
         *pictures.tall_pictures(seen),
         *pictures.odd_widths([one for one in compress(seen, fits) if not pictures.is_tall(one)]),
         *repeats.two_labels(seen),
         *repeats.in_both(learned, val or ()),
         *repeats.duplicates(train, val or ()),
-        *repeats.texts_in_both(learned, validated),
-        *labels.of_labels(seen, learned, validated, known),
+        *repeats.texts_in_both(*apart),
+        *labels.of_labels(seen, learned, validated, start.characters if start else ""),
     ]
     return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
 

@@ -53,16 +53,14 @@ def of_labels(seen: Sequence[Seen], train: Sequence[Seen], val: Sequence[Seen], 
 
 
 def unknown_characters(seen: Sequence[Seen], known: str) -> Iterator[Finding]:
-    """Characters that are not in the fixed charset of the start model."""
+    """Characters that are new to the start model, which has `known` ones. It learns them, so that each should be meant."""
     lacking = {c for one in seen for c in one.text} - set(known)
     if lacking:
         holders = _holders(seen, lacking)
         twins = [f"{twin!r} for {c!r}" for c in sorted(lacking) if (twin := twin_in(known, c))]
-        mends = [f"write {enumerated(twins)}, which it knows and looks the same"] if twins else []
-        mends += ["train anew with --from scratch"] if len(twins) < len(lacking) else []
-        have = _have_characters(len(holders))
-        message = f"{have} that the start model does not know ({_named(holders)}): {'; or '.join(mends)}"
-        yield Finding("unknown-character", Severity.FATAL, message, _places(holders))
+        mend = f"write {enumerated(twins)}, which it knows and looks the same" if twins else "they are added to it"
+        message = f"{_have_characters(len(holders))} that the start model does not know ({_named(holders)}): {mend}"
+        yield Finding("unknown-character", Severity.WARNING if twins else Severity.NOTE, message, _places(holders))
 
 
 def _odd_spaces(alphabet: Mapping[str, int]) -> set[str]:

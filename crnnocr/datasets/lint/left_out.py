@@ -1,4 +1,4 @@
-"""What the readers of a data set could not use."""
+"""What the readers of a data set could not use, or not as it stands there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from crnnocr.datasets import Fault
-from crnnocr.datasets.lint.finding import Finding, Place, Severity
+from crnnocr.datasets.lint.finding import Finding, Place, Severity, counted
 
 _KNOWN = {
     "row whose picture is not there": ("missing-picture", "mend the path, which counts from the label file's folder"),
@@ -34,6 +34,13 @@ def left_out(faults: Sequence[Fault]) -> Iterator[Finding]:
             (known for start, known in _KNOWN.items() if words.startswith(start)), (slug, "mend it or take it out")
         )
         yield Finding(kind, Severity.SET_ASIDE, f"{len(same):,} left out: {words}: {mend}", tuple(map(_place, same)))
+
+
+def trimmed(faults: Sequence[Fault]) -> Iterator[Finding]:
+    """A finding for the labels whose white space at the ends was taken off."""
+    if faults:
+        have = counted(len(faults), "label has white space at its ends", "labels have white space at their ends")
+        yield Finding("space-at-end", Severity.NOTE, f"{have}, which was taken off", tuple(map(_place, faults)))
 
 
 def _place(fault: Fault) -> Place:

@@ -10,6 +10,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
+from crnnocr.charset import frames_needed
 from crnnocr.config import DEFAULT_PRESET, MAX_WIDTH, PRESETS, ModelConfig
 from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted, place, quoted
 from crnnocr.images import VERTICAL_FROM
@@ -35,11 +36,6 @@ _LEAST_HEIGHTS = 1.5
 """A picture is suspicious if its width is off by more than all of these: robust standard deviations of its logarithm, a factor,
 and the picture's height. Real receipts, signs and books showed wide and narrow type within them. The factor is for sets of one
 font, which hardly deviate; the height for single characters, whose crops are of any width."""
-
-
-def frames_needed(text: str) -> int:
-    """The fewest frames that a label fits: one a character, and a blank between equal neighbours."""
-    return len(text) + sum(map(str.__eq__, text, text[1:]))
 
 
 def fit(seen: Sequence[Seen], shape: ModelConfig) -> list[bool]:
@@ -129,16 +125,11 @@ def _too_long(seen: Seen, needed: int, frames: int, options: Sequence[str], shap
 
 def _least_width(frames: int, height: int, shape: ModelConfig) -> int:
     """The least width of a picture of this height that gives so many frames, in pixels; 0 where none does."""
-    line = _least_line(frames, shape)
+    line = shape.least_width(frames)
     width = max(1, (2 * line - 1) * height // (2 * shape.height))
     while round(width * shape.height / height) < line:
         width += 1
     return width if line <= MAX_WIDTH else 0
-
-
-@functools.cache
-def _least_line(frames: int, shape: ModelConfig) -> int:
-    return shape.least_width(frames)
 
 
 def _pixels(seen: Seen) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crnnocr.config import LabelFormat, SynthConfig
+from crnnocr.machine import cores
 from crnnocr.synth.sampler import Sampler
 from crnnocr.synth.sets import manifest
 from crnnocr.synth.sets.faces import drawing, spread
@@ -16,7 +17,7 @@ from crnnocr.synth.sets.folder import check
 from crnnocr.synth.sets.histogram import Histogram
 from crnnocr.synth.sets.quantities import duration, size
 from crnnocr.synth.sets.takeover import examine
-from crnnocr.synth.sets.workers import cores, team_size
+from crnnocr.synth.sets.workers import team_size
 
 _SHOWN = 12
 _TEXTS = 2000

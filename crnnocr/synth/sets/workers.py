@@ -25,6 +25,7 @@ from crnnocr.config import SynthConfig
 from crnnocr.datasets import sidecar
 from crnnocr.errors import CrnnocrError
 from crnnocr.files import replacing
+from crnnocr.machine import cores
 from crnnocr.synth.sampler import Sampler
 from crnnocr.synth.sets.contents import picture_name
 
@@ -66,11 +67,6 @@ class Job(NamedTuple):
 
 
 Texts: TypeAlias = tuple[Stretch, list[str]]
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def team_size(workers: int | None, there: bytes) -> int:
