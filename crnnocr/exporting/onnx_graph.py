@@ -3,11 +3,17 @@
 torch's own exporters were tried: one fixes the number of frames, the other is deprecated. The graph is short enough to be
 written out, batch normalisation folded into the convolutions, and is proven equal after each export.
 
+Quantised, the maps between the convolutions are unsigned bytes and the kernels signed ones, as pairs of QuantizeLinear and
+DequantizeLinear that a runtime turns into integer arithmetic. Scales are constants, so that a line's result does not depend on
+its company; kernels have 7 bits, so that no sum of two products overflows on processors without VNNI. The first convolution,
+the LSTM and the head stay in single precision.
+
 Inputs: `images` (N, 1, H, W) float32, `widths` (N,) int64. Outputs: `log_probs` (N, T, C) float32, `frames` (N,) int64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,15 +26,24 @@ from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool
 OPSET = 17
 IR_VERSION = 8
 
+_KERNEL_LIMIT = 63
+"""Largest byte in a quantised kernel."""
+
 Weights = dict[str, NDArray[np.float32]]
 """The network's `state_dict`, as arrays."""
 
 
-def build(config: ModelConfig, classes: int, weights: Weights, metadata: dict[str, str]) -> onnx.ModelProto:
-    """The graph of a network of this shape with C classes and these weights."""
+def build(
+    config: ModelConfig, classes: int, weights: Weights, metadata: dict[str, str], peaks: Sequence[float] = ()
+) -> onnx.ModelProto:
+    """The graph of a network of this shape with C classes and these weights.
+
+    Where `peaks` are given, the highest value of the maps after each layer of the backbone, it is quantised.
+    """
     graph = _Graph(weights)
     maps, frames = "images", "widths"
     for index, layer in enumerate(config.backbone):
+        graph.scale_in, graph.scale = graph.scale, peaks[index] / 255 if peaks else None
         maps, frames = graph.stage(maps, frames, index, layer)
     features = graph.sequence(maps, config.features)  # (T, N, F)
     steps = graph.add("Cast", [frames], to=TensorProto.INT32)
@@ -67,6 +82,10 @@ class _Graph:
         self.weights = weights
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
+        self.scale_in: float | None = None
+        """What one step of the bytes that the current layer reads is worth; None where it reads floats."""
+        self.scale: float | None = None
+        """The same of what it writes."""
 
     def add(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
         """One node with one output."""
@@ -88,7 +107,7 @@ class _Graph:
         if isinstance(layer, Pool):
             maps = self.add("MaxPool", [maps], kernel_shape=[height, width], strides=list(layer.stride), pads=pads)
         else:
-            kernel, bias = self._folded(index, layer)
+            kernel, bias = self._kernel(index, layer)
             maps = self.add("Conv", [maps, kernel, bias], kernel_shape=[height, width], pads=pads)
             maps = self.add("Relu", [maps])
         grown, step = 2 * left - width, layer.stride[1]
@@ -126,7 +145,28 @@ class _Graph:
         product = self.add("MatMul", [features, kernel])
         return self.add("Add", [product, self.constant(self.weights[f"{name}.bias"], f"{name}.bias")])
 
-    def _folded(self, index: int, layer: Conv) -> tuple[str, str]:
+    def _kernel(self, index: int, layer: Conv) -> tuple[str, str]:
+        """Kernel and bias of a convolution, quantised if it reads bytes."""
+        name = f"backbone.stages.{index}"
+        kernel, bias = self._folded(index, layer)
+        if self.scale_in is None:
+            return self.constant(kernel, f"{name}.weight"), self.constant(bias, f"{name}.bias")
+        steps = np.maximum(np.abs(kernel).max(axis=(1, 2, 3)) / _KERNEL_LIMIT, 1e-12).astype(np.float32)  # (K,)
+        whole = np.round(kernel / steps[:, None, None, None]).astype(np.int8)
+        bias_steps = steps * np.float32(self.scale_in)
+        return (
+            self._dequantised(self.constant(whole, f"{name}.weight"), steps, np.zeros(len(steps), np.int8)),
+            self._dequantised(
+                self.constant(np.round(bias / bias_steps).astype(np.int32), f"{name}.bias"),
+                bias_steps,
+                np.zeros(len(steps), np.int32),
+            ),
+        )
+
+    def _dequantised(self, values: str, steps: NDArray[np.float32], zeros: NDArray[np.integer]) -> str:
+        return self.add("DequantizeLinear", [values, self.constant(steps), self.constant(zeros)], axis=0)
+
+    def _folded(self, index: int, layer: Conv) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Kernel and bias of a convolution with its batch normalisation in them."""
         name = f"backbone.stages.{index}"
         kernel = self.weights[f"{name}.0.weight"]
@@ -136,16 +176,20 @@ class _Graph:
             bias = self.weights[f"{name}.1.bias"] - self.weights[f"{name}.1.running_mean"] * scale
         else:
             bias = self.weights[f"{name}.0.bias"]
-        return self.constant(kernel, f"{name}.weight"), self.constant(bias, f"{name}.bias")
+        return kernel, bias
 
     def _masked(self, maps: str, widths: str) -> str:
-        """(N, K, h, W) maps, zero from each one's width on."""
+        """(N, K, h, W) maps, zero from each one's width on, and rounded to bytes where that is wanted."""
         columns = self.add("Shape", [maps], start=3, end=4)
         there = self.add("Squeeze", [columns, self.constant([0])])
         index = self.add("Range", [self.constant(0), there, self.constant(1)])  # (W,)
         inside = self.add("Less", [index, self.add("Unsqueeze", [widths, self.constant([1])])])  # (N, W)
-        mask = self.add("Unsqueeze", [self.add("Cast", [inside], to=TensorProto.FLOAT), self.constant([1, 2])])
-        return self.add("Mul", [maps, mask])
+        mask = self.add("Unsqueeze", [inside, self.constant([1, 2])])  # (N, 1, 1, W)
+        if self.scale is None:
+            return self.add("Mul", [maps, self.add("Cast", [mask], to=TensorProto.FLOAT)])
+        step, zero = self.constant(np.float32(self.scale)), self.constant(np.uint8(0))
+        whole = self.add("Where", [mask, self.add("QuantizeLinear", [maps, step, zero]), zero])
+        return self.add("DequantizeLinear", [whole, step, zero])
 
     def _gates(self, name: str, hidden: int) -> NDArray[np.float32]:
         """LSTM weights with the gates in ONNX's order (input, output, forget, cell) instead of torch's (i, f, g, o)."""

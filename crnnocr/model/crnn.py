@@ -8,6 +8,8 @@ convolution, and the LSTM runs over the true frames only, so that a line's resul
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -71,11 +73,17 @@ class _Backbone(nn.Module):
 
     def forward(self, images: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W) lines and (N,) widths → (N, K, h, T) maps and (N,) frames."""
+        for result in self.after_each_layer(images, widths):  # noqa: B007 (the last one counts)
+            pass
+        return result
+
+    def after_each_layer(self, images: Tensor, widths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """What each layer gives: (N, K, h, W) maps and their (N,) true widths in columns."""
         maps = images
         for layer, stage in zip(self.layers, self.stages, strict=True):
             widths = layer.output_size(widths, axis=1)
             maps = _mask(_run(stage, maps, widths), widths)
-        return maps, widths
+            yield maps, widths
 
 
 def _module(layer: Layer, channels: int) -> nn.Module:
