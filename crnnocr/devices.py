@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -29,6 +32,18 @@ def select(device: str) -> torch.device:
     if not present[device]:
         raise UsageError(f"--device {device}: this machine has none that torch can use; leave --device out, or take cpu")
     return torch.device(device)
+
+
+def may_have_gpu() -> bool:
+    """Whether it is worth loading torch to look for a GPU: a CUDA driver that knows a device, or a Mac with Apple's chip."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:

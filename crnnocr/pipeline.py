@@ -1,0 +1,173 @@
+"""Work on a stream without end in threads: what comes out is in the order of what went in, and only so much is under way.
+
+Items are taken in windows, so that those of a window can be grouped. A window is full, or holds what there is when the source
+keeps one waiting: a slow source is answered at once, a fast one in large windows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, Full, Queue
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Prepared = TypeVar("Prepared")
+Result = TypeVar("Result")
+
+_UNDER_WAY = 3
+"""Windows at a time: one that is opened, one that is read, and one whose results are taken."""
+
+_AT_A_TIME = 8
+"""Items that a thread prepares as one task."""
+
+_PATIENCE = 0.01
+"""Seconds that the next item is waited for before what there is becomes a window."""
+
+
+class Pipeline(Generic[Item, Prepared, Result]):
+    """Prepares each item, then finishes those of a window in groups."""
+
+    def __init__(
+        self,
+        prepare: Callable[[Item], Prepared],
+        groups: Callable[[Sequence[Prepared]], Iterable[list[int]]],
+        finish: Callable[[list[Prepared]], Sequence[Result]],
+        window: int,
+        preparers: int,
+        finishers: int,
+    ) -> None:
+        """What is to be done.
+
+        Args:
+            prepare: makes one item ready.
+            groups: cuts a window into groups, given as indices, each of which must be in one group.
+            finish: what becomes of a group, in its order.
+            window: most items in a window.
+            preparers: threads that prepare.
+            finishers: threads that finish.
+        """
+        self._prepare, self._groups, self._finish = prepare, groups, finish
+        self._window, self._preparers, self._finishers = window, preparers, finishers
+
+    def run(self, items: Iterable[Item]) -> Iterator[Result]:
+        """The results, in order. What an item, its preparation or its group raises is raised in its place."""
+        feed = _Feed(items, self._window)
+        with ThreadPoolExecutor(self._preparers, "prepare") as first, ThreadPoolExecutor(self._finishers, "finish") as second:
+            under_way: deque[Future[list[Result]]] = deque()
+            try:
+                while True:
+                    window = feed.window(wait=not under_way) if len(under_way) < _UNDER_WAY else []
+                    if window:
+                        under_way.append(self._start(window, first, second))
+                    elif under_way:
+                        yield from under_way.popleft().result()
+                    else:
+                        return
+            finally:
+                feed.close()
+                first.shutdown(wait=False, cancel_futures=True)
+                second.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, window: list[Item], first: ThreadPoolExecutor, second: ThreadPoolExecutor) -> Future[list[Result]]:
+        """Begin with a window; whoever prepares its last items has its groups finished, and the last group ends it."""
+        done: Future[list[Result]] = Future()
+        prepared: list[Any] = [None] * len(window)
+        results: list[Any] = [None] * len(window)
+
+        def finish_all() -> None:
+            groups = list(self._groups(prepared))
+            countdown = _Countdown(len(groups), done, lambda: done.set_result(results))
+            for group in groups:
+                second.submit(countdown.after, lambda group=group: finish(group))
+
+        def finish(group: list[int]) -> None:
+            for i, result in zip(group, self._finish([prepared[i] for i in group]), strict=True):
+                results[i] = result
+
+        def prepare(start: int) -> None:
+            for i in range(start, min(start + _AT_A_TIME, len(window))):
+                prepared[i] = self._prepare(window[i])
+
+        starts = range(0, len(window), _AT_A_TIME)
+        countdown = _Countdown(len(starts), done, finish_all)
+        for start in starts:
+            first.submit(countdown.after, lambda start=start: prepare(start))
+        return done
+
+
+class _Countdown:
+    """Does something after the last of several tasks."""
+
+    def __init__(self, count: int, failed: Future[Any], then: Callable[[], None]) -> None:
+        self._left, self._failed, self._then = count, failed, then
+        self._lock = threading.Lock()
+
+    def after(self, task: Callable[[], None]) -> None:
+        """Do one of the tasks; where one raises, `failed` gets that, and nothing is done after the last."""
+        try:
+            task()
+            with self._lock:
+                self._left -= 1
+                last = not self._left
+            if last:
+                self._then()
+        except BaseException as error:
+            with self._lock:
+                if not self._failed.done():
+                    self._failed.set_exception(error)
+
+
+class _Feed(Generic[Item]):
+    """Takes items from a source in a thread of its own, so that a slow one can be told from a fast one."""
+
+    def __init__(self, items: Iterable[Item], window: int) -> None:
+        self._window = window
+        self._queue: Queue[tuple[bool, Any]] = Queue(window)
+        self._closed = threading.Event()
+        self._ended = False
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, args=(items,), name="feed", daemon=True).start()
+
+    def window(self, wait: bool) -> list[Item]:
+        """The next items; none at the end, or (unless told to `wait`) where there is none yet.
+
+        Raises what the source raised, after the items before it.
+        """
+        items: list[Item] = []
+        while len(items) < self._window and not self._ended:
+            try:
+                is_item, value = self._queue.get(timeout=None if wait and not items else _PATIENCE)
+            except Empty:
+                break
+            if is_item:
+                items.append(value)
+            else:
+                self._ended, self._error = True, value
+        if self._ended and self._error and wait and not items:
+            raise self._error
+        return items
+
+    def close(self) -> None:
+        """Take no more from the source."""
+        self._closed.set()
+
+    def _run(self, items: Iterable[Item]) -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                if not self._put((True, item)):
+                    return
+        except BaseException as raised:
+            error = raised
+        self._put((False, error))
+
+    def _put(self, entry: tuple[bool, Any]) -> bool:
+        while not self._closed.is_set():
+            with suppress(Full):
+                self._queue.put(entry, timeout=0.1)
+                return True
+        return False
