@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import statistics
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -49,7 +48,7 @@ def main() -> None:
         raise SystemExit(f"the two sets share texts: {sorted(common)}")
     length = statistics.mean(len(sample.text) for sample in measure.samples)
     print(f"{COUNT} pictures to learn from and {COUNT} to measure with, {length:.2f} characters a label, no text in common")
-    results = [_once(learn, measure, seed, options.minutes) for seed in options.seeds]
+    results = [_once(learn, measure, seed, options.minutes, options.folder / f"seed-{seed}") for seed in options.seeds]
     distances = [result["mean_levenshtein"] for result in results]
     spread = statistics.stdev(distances) if len(distances) > 1 else 0.0
     print(f"mean Levenshtein distance {statistics.mean(distances):.3f} ± {spread:.3f} over {len(distances)} trainings")
@@ -62,21 +61,20 @@ def _draw(folder: Path, config: SynthConfig) -> Dataset:
     return load_dataset(folder)
 
 
-def _once(learn: Dataset, measure: Dataset, seed: int, minutes: float) -> dict[str, float]:
+def _once(learn: Dataset, measure: Dataset, seed: int, minutes: float, store: Path) -> dict[str, float]:
     config = TrainConfig(start=SCRATCH, minutes=minutes, seed=seed)
     started = time.monotonic()
     shown = 0
-    with tempfile.TemporaryDirectory() as store:
-        os.environ["CRNNOCR_DATA_DIR"] = store
-        prepared = prepare(inspect((learn,), (), config), config, "protocol987", None, None)
-        for event in run(Order(prepared, config, (learn,), device="cpu")):
-            if isinstance(event, Progress):
-                shown = event.pictures
-            elif isinstance(event, Validation):
-                print(f"  seed {seed} step {event.step}: validation CER {event.scores.cer:.2%}", flush=True)
-            elif isinstance(event, Finished):
-                wall = (time.monotonic() - started) / 60
-                result = score(read_samples(Recognizer.load(str(event.path), device="cpu"), measure.samples, DecodeConfig()))
+    os.environ["CRNNOCR_DATA_DIR"] = str(store)
+    prepared = prepare(inspect((learn,), (), config), config, "protocol987", None, None)
+    for event in run(Order(prepared, config, (learn,), force=True, device="cpu")):
+        if isinstance(event, Progress):
+            shown = event.pictures
+        elif isinstance(event, Validation):
+            print(f"  seed {seed} step {event.step}: validation CER {event.scores.cer:.2%}", flush=True)
+        elif isinstance(event, Finished):
+            wall = (time.monotonic() - started) / 60
+            result = score(read_samples(Recognizer.load(str(event.path), device="cpu"), measure.samples, DecodeConfig()))
     scores = result.scores
     print(
         f"seed {seed}: mean Levenshtein {scores.mean_levenshtein:.3f}, CER {scores.cer:.2%}, exact {scores.exact:.1%}; "

@@ -59,8 +59,8 @@ class Calibration:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether it has seen enough errors; if not, it is mostly the model's own probability."""
-        return self.errors >= ENOUGH_ERRORS
+        """Whether it has seen enough errors, and anything right; if not, it is mostly the model's own probability."""
+        return ENOUGH_ERRORS <= self.errors < self.readings
 
     @overload
     def apply(self, log_probs: float) -> float: ...

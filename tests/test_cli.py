@@ -560,8 +560,11 @@ def test_an_interrupted_training_leaves_everything_as_it_was(
     assert any(line.startswith("step ") for line in process.stderr)  # validated after a 24th of it
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said.splitlines()[-1]) == (130, "interrupted: no model was stored")
-    assert sorted(own_store.rglob("*")) == before
+    assert (process.returncode, said.splitlines()[-1]) == (
+        130,
+        "interrupted: no model was stored; the same command with --resume goes on with fresh",
+    )
+    assert [path for path in sorted(own_store.rglob("*")) if "fresh" not in path.parts] == before
     assert store.find(None).name == current_model
 
 

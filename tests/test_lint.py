@@ -17,7 +17,7 @@ from PIL import Image
 
 from crnnocr import images
 from crnnocr.charset import Charset, frames_needed
-from crnnocr.config import MAX_WIDTH, PRESETS, Pair
+from crnnocr.config import MAX_WIDTH, PRESETS, Orientation, Pair
 from crnnocr.datasets import Fault, Sample
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.datasets.lint import Finding, Seen, Severity, lint, pictures
@@ -264,7 +264,7 @@ def test_a_label_fits_as_the_network_and_the_loss_have_it(preset: str, width: in
 def test_the_width_that_is_named_is_the_least_that_fits(preset: str, height: int) -> None:
     shape = PRESETS[preset]
     for text in ("abcdefghijkl", "aabbccddee", "abcdefghijklmnopqrstuvwxyz" * 9):
-        (finding,) = pictures.too_long_labels([seen(text, size=(4, height))], shape)
+        (finding,) = pictures.too_long_labels([seen(text, size=(4, height))], shape, Orientation.HORIZONTAL)
         width = int(finding.places[0].detail.partition(": ")[2].split()[0].replace(",", ""))
         assert pictures.fit([seen(text, size=(width - 1, height)), seen(text, size=(width, height))], shape) == [False, True]
 
@@ -281,7 +281,7 @@ def test_the_preset_that_would_fit_is_named() -> None:
 
 
 def test_a_label_that_no_line_can_hold_is_told_so() -> None:
-    (finding,) = pictures.too_long_labels([seen("ab" * MAX_WIDTH, size=(10, 32))], SMALL)
+    (finding,) = pictures.too_long_labels([seen("ab" * MAX_WIDTH, size=(10, 32))], SMALL, Orientation.HORIZONTAL)
     assert finding.places[0].detail.endswith("only parts of the line would fit")
 
 

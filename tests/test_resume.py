@@ -384,7 +384,7 @@ def test_without_resume_an_interrupted_run_is_left_alone(tmp_path: Path, own_sto
     state = (own_store / "runs" / "x" / "state.safetensors").read_bytes()
     begun, *_, finished = training.run(order(SHORT, tmp_path))
     assert isinstance(begun, Begun)
-    assert (begun.run, begun.resumed_at) == ("x-2", 0)
+    assert (begun.run, begun.resumed_at, begun.interrupted) == ("x-2", 0, "x")
     assert isinstance(finished, Finished)
     assert finished.name == "x"
     assert [run.name for run in runs.interrupted()] == ["x"]
@@ -433,7 +433,8 @@ def test_another_charset_is_refused_though_data_and_options_are_the_same(tmp_pat
 
 def test_a_named_run_of_other_options_is_refused(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, "plates")
-    assert refusal(SHORT, tmp_path, "signs").startswith("--resume: the run signs cannot go on: plates (begun 2")
+    said = refusal(SHORT, tmp_path, "signs")
+    assert said.startswith("--resume: no interrupted run called signs has the same data and options: plates (begun 2")
     assert refusal(OTHER, tmp_path, "plates").endswith("with steps 12, seed 0)")
 
 
@@ -513,11 +514,10 @@ def test_nothing_is_pickled(tmp_path: Path, own_store: Path, monkeypatch: pytest
     assert about["options"] == json.loads(json.dumps(asdict(SHORT)))
 
 
-def test_a_training_that_ends_before_a_state_was_kept_leaves_nothing(
-    tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "_SAVE_SECONDS", 20)
-    last_step(training.run(order(SHORT, tmp_path)), 3)
+def test_a_training_that_ends_before_a_state_was_kept_leaves_nothing(tmp_path: Path, own_store: Path) -> None:
+    events = training.run(order(SHORT, tmp_path))
+    assert isinstance(next(events), Begun)
+    events.close()
     assert not [path for path in own_store.rglob("*") if path.is_file()]
     assert runs.interrupted() == []
 
@@ -531,6 +531,14 @@ def test_a_disk_that_is_full_when_a_state_is_kept_is_one_clear_error(tmp_path: P
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(CrnnocrError, match=r"cannot write .*state\.safetensors: No space left on device"):
         list(events)
+
+
+def test_closed_it_keeps_the_state_of_its_last_step(tmp_path: Path) -> None:
+    events = training.run(order(SHORT, tmp_path))
+    step = next(event.step for event in events if isinstance(event, Progress) and event.step >= 5)
+    events.close()
+    [left] = runs.interrupted()
+    assert left.load()[1]["step"] == step  # none was due by the clock
 
 
 def test_states_are_kept_now_and_then_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,12 +105,27 @@ def test_from_goes_on_and_learns_new_characters(
     known = checkpoint.read_card(store.path_of("tiny")).charset
     result = run_cli("train", "data", "--from", current_model, "--steps", 2)
     assert result.exit_code == 0, result.stderr
-    assert "training tiny from tiny for 2 steps" in result.stderr
+    assert "training data (tiny, from tiny) for 2 steps" in result.stderr
     assert "new to tiny: é" in result.stderr
     assert checkpoint.read_card(store.path_of("data")).charset == Charset(known.characters + "é")
     assert run_cli("train", "data", "--from", current_model, "--steps", 2, "--charset", "data").exit_code == 0
     characters = set(checkpoint.read_card(store.path_of("data-2")).charset.characters)
     assert characters < set(known.characters + "é")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--mix", "0.5"], "--mix is the share of drawn pictures beside those of DATA"),
+        (["--from", "nosuch"], "no model nosuch"),
+        (["--name", ""], "--name ''"),
+        (["--synth", "xx"], "--synth xx: "),
+    ],
+)
+def test_wrong_options_are_named(options: list[str], said: str, folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+    result = run_cli("train", tiny_data, *options)
+    assert result.exit_code in (1, 2)
+    assert f"error: {said}" in result.stderr
 
 
 def test_auto_begins_from_scratch_and_says_so(folder: Path, tiny_data: Path, current_model: str, run_cli: RunCli) -> None:
@@ -167,7 +182,7 @@ app({arguments!r})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_goes_on(
     how: signal.Signals, tiny_data: Path, tiny_shape: ModelConfig, tiny_preset: str, run_cli: RunCli
 ) -> None:
@@ -181,7 +196,10 @@ def test_an_interrupted_run_goes_on(
         _, said = process.communicate(timeout=60)
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert said.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume goes on"
+        assert said.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume goes on with data"
+    if how is signal.SIGTERM:
+        assert process.returncode == 143
+        assert said.splitlines()[-1] == "ended: no model was stored; the same command with --resume goes on with data"
     other = run_cli(*train, "--epochs", 2, "--resume")
     assert other.exit_code == 2
     assert "no interrupted run has the same data and options: data (begun" in other.stderr

@@ -73,8 +73,9 @@ def train_cli(
         typer.Option("--synth", metavar="LANG[,LANG][:STYLE]", help="Draw pictures to learn from too, such as en:receipt."),
     ] = None,
     mix: Annotated[
-        float, typer.Option("--mix", metavar="SHARE", help="Share of drawn pictures, with --synth.")
-    ] = _DEFAULTS.mix,
+        float | None,
+        typer.Option("--mix", metavar="SHARE", help=f"Share of drawn pictures, with --synth.  [default: {_DEFAULTS.mix:g}]"),
+    ] = None,
     augment: Annotated[
         float, typer.Option("--augment", metavar="STRENGTH", help="How strongly pictures are changed at random; 0 for not.")
     ] = _DEFAULTS.augment,
@@ -110,6 +111,8 @@ def train_cli(
     Some of the pictures are held out to measure it; which, is a matter of their content alone. A run that is interrupted or
     killed goes on with --resume.
     """
+    if mix is not None and not (synth and data):
+        raise UsageError("--mix is the share of drawn pictures beside those of DATA: it needs both DATA and --synth")
     config = TrainConfig(
         preset=preset,
         start=start,
@@ -117,7 +120,7 @@ def train_cli(
         orientation=orientation,
         freeze=freeze,
         synth=synth,
-        mix=mix,
+        mix=_DEFAULTS.mix if mix is None else mix,
         epochs=epochs,
         steps=steps,
         minutes=minutes,
@@ -131,18 +134,20 @@ def train_cli(
 
     if not data and not synth:
         raise UsageError("name a folder of labelled pictures or a label file, or draw pictures with --synth en")
-    wanted = store.checked_name(
-        name or (ui.name_from(data[0]) if data else f"synth-{synth}".replace(":", "-").replace(",", "-"))
-    )
+    drawn = f"synth-{synth}".replace(":", "-").replace(",", "-")
+    wanted = store.checked_name(name if name is not None else ui.name_from(data[0]) if data else drawn)
+    _check_options(config, device, tensorboard)
     learn, validate = load_datasets(data or []), load_datasets(val or [])
     _say_data(learn, "")
     _say_data(validate, " to validate on")
     inspected = inspect(learn, validate, config)
-    if check:
-        _check(inspected, json_output)
-        return
+    if check and json_output:
+        typer.echo(json.dumps(_findings(inspected)))
     if inspected.is_fatal:
         raise DataError(inspected.findings[0].message)
+    if check:
+        ui.say("nothing is wrong with the data" if not inspected.findings else "training can begin with the data")
+        return
     from crnnocr.training.preparation import prepare
     from crnnocr.training.run import Order
 
@@ -164,7 +169,8 @@ def inspect(learn: tuple[Dataset, ...], validate: tuple[Dataset, ...], config: T
         task = bar.add_task("", total=None)
         inspected = inspect(learn, validate, config, lambda done, total: bar.update(task, completed=done, total=total))
     for finding in inspected.findings:
-        _say_finding(finding)
+        if finding.severity != "fatal":  # it ends the command
+            _say_finding(finding)
     return inspected
 
 
@@ -181,9 +187,14 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
 
     finished: Finished | None = None
     name = ""
+    events = run(order)
     try:
-        with TensorBoard(tensorboard) if tensorboard and launched().is_first else nullcontext() as board, TrainView() as view:
-            for event in run(order):
+        with (
+            TensorBoard(tensorboard) if tensorboard and launched().is_first else nullcontext() as board,
+            TrainView() as view,
+            ui.withheld_signals(launched().size == 1) as signals,
+        ):
+            for event in events:
                 if isinstance(event, Begun):
                     name = event.run
                     _say_plan(order.prepared, order.config, event)
@@ -195,23 +206,38 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
                         board.add(Row.of(event))
                 else:
                     finished = event
-    except KeyboardInterrupt:
-        goes_on = name in {kept.name for kept in interrupted()}
-        raise KeyboardInterrupt("no model was stored" + "; the same command with --resume goes on" * goes_on) from None
+                if signals and not finished:  # between two steps, where the state can be kept
+                    events.close()
+                    ui.end_by(signals[0])
+    except (KeyboardInterrupt, SystemExit) as end:
+        goes_on = (
+            f"; the same command with --resume goes on with {name}" if name in {kept.name for kept in interrupted()} else ""
+        )
+        message = f"no model was stored{goes_on}"
+        if isinstance(end, SystemExit):
+            ui.say(f"ended: {message}")
+            raise
+        raise KeyboardInterrupt(message) from None
     if finished:
         _say_end(finished)
     return finished
 
 
-def _check(inspected: Inspected, json_output: bool) -> None:
-    """Say or print what was found, and end with 1 if a training cannot begin with it."""
-    if json_output:
-        findings = [finding.to_json() for finding in inspected.findings]
-        typer.echo(json.dumps({"samples": len(inspected.learn.samples), "fatal": inspected.is_fatal, "findings": findings}))
-    if not inspected.findings:
-        ui.say("nothing is wrong with the data")
-    if inspected.is_fatal:
-        raise typer.Exit(DataError.exit_code)
+def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -> None:
+    """Raise what is wrong with the options before the pictures are read, which can take long."""
+    from crnnocr import devices
+    from crnnocr.training.preparation import start_from
+    from crnnocr.training.tensorboard import check_installed
+
+    start_from(config)
+    devices.select(device)
+    if tensorboard:
+        check_installed()
+
+
+def _findings(inspected: Inspected) -> dict[str, Any]:
+    findings = [finding.to_json() for finding in inspected.findings]
+    return {"samples": len(inspected.learn.samples), "fatal": inspected.is_fatal, "findings": findings}
 
 
 def _sampler(config: TrainConfig, inspected: Inspected, more: int) -> Sampler | None:
@@ -224,16 +250,19 @@ def _sampler(config: TrainConfig, inspected: Inspected, more: int) -> Sampler | 
     if style and style not in list(Style):
         raise UsageError(f"--synth {config.synth}: the style is one of {', '.join(Style)}")
     start, drawn = inspected.start, SynthConfig()
-    return Sampler(
-        replace(
-            drawn,
-            lang=tuple(filter(None, codes.split(","))),
-            style=Style(style) if style else drawn.style,
-            seed=(config.seed + more) % 2**31,
-            height=max(start.shape.height, drawn.height),
-            orientation=Orientation.VERTICAL if start.orientation is Orientation.VERTICAL else drawn.orientation,
+    try:
+        return Sampler(
+            replace(
+                drawn,
+                lang=tuple(filter(None, codes.split(","))),
+                style=Style(style) if style else drawn.style,
+                seed=(config.seed + more) % 2**31,
+                height=max(start.shape.height, drawn.height),
+                orientation=Orientation.VERTICAL if start.orientation is Orientation.VERTICAL else drawn.orientation,
+            )
         )
-    )
+    except UsageError as error:
+        raise UsageError(f"--synth {config.synth}: {error}") from error
 
 
 def _batch_size(value: str) -> int | None:
@@ -245,8 +274,11 @@ def _batch_size(value: str) -> int | None:
 
 
 def _say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
+    from crnnocr.datasets.lint.finding import counted
+
     for dataset in datasets:
-        ui.say(f"{dataset.source}: {len(dataset.samples):,} labelled pictures{purpose} ({dataset.format})")
+        pictures = counted(len(dataset.samples), "labelled picture", "labelled pictures")
+        ui.say(f"{dataset.source}: {pictures}{purpose} ({dataset.format})")
 
 
 def _say_finding(finding: Finding) -> None:
@@ -257,20 +289,26 @@ def _say_finding(finding: Finding) -> None:
     else:
         ui.warn(finding.message)
     for place in finding.places if ui.is_verbose() else finding.places[:_PLACES_SHOWN]:
-        ui.say(f"  {place.path}: {place.detail}")
+        ui.say(f"  {place.detail if place.detail.startswith(place.path) else f'{place.path}: {place.detail}'}")
     if len(finding.places) > _PLACES_SHOWN and not ui.is_verbose():
         ui.say(f"  … and {len(finding.places) - _PLACES_SHOWN:,} more (--verbose names all)")
 
 
 def _say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
+    from crnnocr.datasets.lint.finding import counted
+
     card, found = prepared.card, prepared.start.found
     origin = found.name if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
     drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.examples) else ""
-    pictures = f"{len(prepared.examples):,} pictures{drawn}" if len(prepared.examples) else f"pictures drawn ({config.synth})"
+    learnt = counted(len(prepared.examples), "picture", "pictures")
+    pictures = f"{learnt}{drawn}" if len(prepared.examples) else f"pictures drawn ({config.synth})"
     ui.say(
-        f"training {card.config.preset} from {origin} for {begun.budget} on {begun.device}: {pictures} to learn from, "
-        f"{len(prepared.held_out):,} held out, {len(card.charset.characters)} characters, {begun.batch_size} pictures a step"
+        f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {pictures} to "
+        f"learn from, {len(prepared.held_out):,} held out, {len(card.charset.characters)} characters, "
+        f"{begun.batch_size} pictures a step"
     )
+    if begun.interrupted:
+        ui.say(f"an interrupted run of the same data and options, {begun.interrupted}, is left alone: --resume goes on with it")
     if begun.resumed_at:
         ui.say(f"going on with the run {begun.run} at step {begun.resumed_at:,}")
     if prepared.new_characters:
@@ -286,11 +324,14 @@ def _say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
 
 
 def _say_end(finished: Finished) -> None:
+    from crnnocr.datasets.lint.finding import counted
+
     if finished.name != finished.wanted:
         ui.say(f"the name {finished.wanted} was taken (--force would replace it): stored as {finished.name}")
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (
-        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on {finished.scores.n} held-out pictures"
+        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on "
+        + counted(finished.scores.n, "held-out picture", "held-out pictures")
         if finished.scores
         else "not measured"
     )

@@ -8,9 +8,10 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 
 import typer
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED = 130
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 _settings = {"quiet": False, "verbose": False, "debug": False}
 
@@ -117,7 +119,7 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         warnings.showwarning = _show_warning
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, end_by)
         try:
             command(*args, **kwargs)
             sys.stdout.flush()
@@ -138,9 +140,33 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def _end(number: int, frame: object) -> None:
-    """End as after Ctrl-C, so that nothing is left half-written."""
-    raise SystemExit(TERMINATED)
+@contextmanager
+def withheld_signals(wanted: bool) -> Iterator[list[int]]:
+    """The signals to end that have come meanwhile, for a block that can end well only now and then, if that is `wanted`.
+
+    A second one ends it at once.
+    """
+    come: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if come:
+            end_by(number)
+        come.append(number)
+
+    numbers = [signal.Signals[name] for name in _ENDING if wanted and hasattr(signal, name)]
+    before = {number: signal.signal(number, note) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
+    try:
+        yield come
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_by(number: int, frame: object = None) -> NoReturn:
+    """End as a signal asks for, after all that must not be left half-written."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
 
 
 def _complain(message: str) -> None:

@@ -31,6 +31,8 @@ def read(label_file: Path) -> Dataset:
     """The samples of a table. Raises `DataError` where it is no table of pictures and texts."""
     content = read_label_file(label_file)
     _, first = next(_lines(content), (1, ""))
+    if not first:
+        raise DataError(f"{label_file} is empty")
     if icdar.fits(first):
         return icdar.read(label_file, content)
     match _separator(first):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crnnocr.config import AUTO, SCRATCH
 from crnnocr.directories import data_directory
-from crnnocr.errors import ModelError, UsageError
+from crnnocr.errors import CrnnocrError, ModelError, UsageError
 from crnnocr.files import replacing
 
 WEIGHTS = "model.safetensors"
@@ -91,9 +91,16 @@ def path_of(name: str) -> Path:
 def check_writable() -> None:
     """Raise `CrnnocrError` where a model could not be stored."""
     probe = _models() / ".writable"
-    with replacing(probe) as part:
-        part.touch()
-    probe.unlink(missing_ok=True)
+    try:
+        with replacing(probe) as part:
+            part.touch()
+        probe.unlink(missing_ok=True)
+    except (CrnnocrError, OSError) as error:
+        reason = error.__cause__ or error
+        raise CrnnocrError(
+            f"cannot write in the data directory {data_directory()}: {getattr(reason, 'strerror', None) or reason} "
+            "(CRNNOCR_DATA_DIR names another)"
+        ) from error
 
 
 def make_current(name: str) -> None:

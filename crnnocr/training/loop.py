@@ -32,6 +32,8 @@ from crnnocr.training.validation import Reading, Validation, Validator
 
 _REPORT_SECONDS = 0.5
 _LOSSES_AVERAGED = 50
+_LEARNING_TO_VALIDATING = 5.0
+"""How many times as long as a validation takes is learnt before the next, where the budget is in time."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Trainer:
         self._highest_rate = config.learning_rate * math.sqrt(batch_size / config.base_batch)
         self._schedule = Schedule(budget, config)
         self._losses: deque[Tensor] = deque(maxlen=_LOSSES_AVERAGED)
-        self._pictures, self._validated = 0, 0.0
+        self._pictures, self._validated, self._validation_seconds = 0, 0.0, 0.0
 
     def train(self, loader: Loader) -> Iterator[Progress | Validation | Trained]:
         """Train on the batches of `loader`; at the end the network holds the best of the annealed weights.
@@ -137,7 +139,7 @@ class Trainer:
             self._average.update(self.step)
             now = self._now()
             finished = self._schedule.finished(now)
-            due = now - self._validated >= self._budget.total / self._config.validations or finished
+            due = now - self._validated >= self._between_validations() or finished
             if self._budget.seconds - reported > _REPORT_SECONDS or due:
                 reported = self._budget.seconds
                 progress = Progress(
@@ -195,6 +197,11 @@ class Trainer:
                 like = parameter if value.ndim else value.to(self._device)
                 self._optimiser.state[parameter][key] = torch.empty_like(like).copy_(value)
 
+    def _between_validations(self) -> float:
+        """How much of the budget lies between two validations; those of a budget in time take no more than a part of it."""
+        share = self._budget.total / self._config.validations
+        return max(share, _LEARNING_TO_VALIDATING * self._validation_seconds) if self._budget.in_seconds else share
+
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
 
@@ -240,10 +247,10 @@ class Trainer:
 
     def _validate(self, now: float, progress: Progress) -> Iterator[Validation]:
         """Validate in the first process; all learn whether it is time to end."""
-        self._validated = now
+        began = self._budget.seconds
         validation, plateau = None, False
         if self._ranks.is_first and self._held_out:
-            share = self._schedule.factor(now, self.step)
+            share = self._schedule.factor(now, self.step) if self._schedule.decaying(now) else 1.0
             scores, readings, is_best = self._validator.validate(self._average.model, share)
             plateau = self._validator.is_on_plateau
             validation = Validation(
@@ -260,6 +267,8 @@ class Trainer:
             )
         if self._ranks.first_says([plateau])[0]:
             self._schedule.start_decay(now)
+        self._validation_seconds = self._budget.seconds - began
+        self._validated = self._now() if self._budget.in_seconds else now
         if validation:
             yield validation
 

@@ -139,6 +139,7 @@ def inspect(
         _seen(others) if others else None,
         [*faults, *others.faults] if others else faults,
         start.shape,
+        start.orientation,
         start.charset,
         [label for dataset in (*learn, *validate) for label in dataset.trimmed],
         held_out(read.content_ids.tolist(), config.held_out),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -63,7 +63,9 @@ class Begun:
     resumed_at: int
     """Steps made before it was interrupted."""
     device: str
-    """Where it runs."""
+    """Where it runs, and in how many processes, in words."""
+    interrupted: str
+    """The name of an interrupted run of the same data and options that it does not go on with; empty where there is none."""
 
 
 @dataclass(frozen=True)
@@ -135,15 +137,16 @@ def run(order: Order) -> Generator[Event]:
             "options": as_json(asdict(config)),
         }
         resumed = runs.resumable(card.name if order.named else None, about) if order.resume else None
+        left = "" if order.resume else runs.left_alone(about)
         kept = resumed or (runs.begin(card.name, about) if ranks.is_first else None)
         with runs.held(kept) if kept and ranks.is_first else nullcontext():
             try:
-                yield from _train(order, kept, resumed is not None, device, ranks)
+                yield from _train(order, kept, resumed is not None, left, device, ranks)
             except torch.OutOfMemoryError as error:
                 raise CrnnocrError("the GPU has no memory left: train with a smaller --batch-size") from error
 
 
-def _train(order: Order, run: Run | None, resume: bool, device: torch.device, ranks: Ranks) -> Iterator[Event]:
+def _train(order: Order, run: Run | None, resume: bool, left: str, device: torch.device, ranks: Ranks) -> Iterator[Event]:
     prepared, config = order.prepared, order.config
     state = run.load() if run and resume else None
     batch_size = state[1]["batch_size"] if state else batch_size_for(config, prepared, device, ranks)
@@ -155,14 +158,18 @@ def _train(order: Order, run: Run | None, resume: bool, device: torch.device, ra
             trainer.go_on_from(*state)
         except (KeyError, RuntimeError, TypeError) as error:
             raise CrnnocrError(f"the run {run.name if run else ''} is of another version of crnnocr: begin anew") from error
-    yield Begun(run.name if run else "", batch_size, _in_words(budget, plan, config), trainer.step, str(device))
+    where = f"{device}, {ranks.size} processes" if ranks.size > 1 else str(device)
+    yield Begun(run.name if run else "", batch_size, _in_words(budget, plan, config), trainer.step, where, left)
     with _loader(order, plan, trainer.step, device, ranks) as loader:
         if not ranks.is_first or run is None:
             for _ in trainer.train(loader):
                 pass
             return
-        with History.open(run.history, trainer.step) as history:
-            for event in _kept(trainer, loader, history, run, batch_size):
+        with (
+            History.open(run.history, trainer.step) as history,
+            closing(_kept(trainer, loader, history, run, batch_size)) as events,
+        ):
+            for event in events:
                 if isinstance(event, Trained):
                     trained = event
                 else:
@@ -172,8 +179,8 @@ def _train(order: Order, run: Run | None, resume: bool, device: torch.device, ra
 
 def _kept(
     trainer: Trainer, loader: Loader, history: History, run: Run, batch_size: int
-) -> Iterator[Progress | Validation | Trained]:
-    """The events of a training whose states are kept as it goes on."""
+) -> Generator[Progress | Validation | Trained]:
+    """The events of a training whose states are kept as it goes on, and when it is closed."""
 
     def keep() -> None:
         tensors, values = trainer.state()
@@ -186,7 +193,12 @@ def _kept(
         if time.monotonic() - saved > _SAVE_SECONDS:
             keep()
             saved = time.monotonic()
-        yield event
+        try:
+            yield event
+        except GeneratorExit:
+            if not isinstance(event, Trained):
+                keep()
+            raise
 
 
 def _loader(order: Order, plan: Plan, step: int, device: torch.device, ranks: Ranks) -> Loader:

@@ -142,8 +142,14 @@ def resumable(name: str | None, about: dict[str, Any]) -> Run:
         if name in (None, run.name, run.model) and not _differences(run, about):
             return run
     listed = "; ".join(f"{run.name} ({_why_not(run, about)})" for run in there) or "there are none"
-    wanted = f"the run {name} cannot go on" if name else "no interrupted run has the same data and options"
+    called = f" called {name}" if name else ""
+    wanted = f"no interrupted run{called} has the same data and options"
     raise UsageError(f"--resume: {wanted}: {listed}")
+
+
+def left_alone(about: dict[str, Any]) -> str:
+    """The name of the newest run with the same data and options; empty where there is none."""
+    return next((run.name for run in interrupted() if not _differences(run, about)), "")
 
 
 def _differences(run: Run, about: dict[str, Any]) -> list[str]:

@@ -10,15 +10,22 @@ from crnnocr.errors import UsageError
 from crnnocr.training.history import Row
 
 
+def check_installed() -> None:
+    """Raise `UsageError` where the extra is not installed."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        raise UsageError("TensorBoard is not installed: pip install 'crnnocr[tensorboard]'") from error
+
+
 class TensorBoard:
     """Writes scalars over the steps of a training to a folder that `tensorboard --logdir` shows."""
 
     def __init__(self, folder: Path) -> None:
         """Open the folder, which is made if need be. Raises `UsageError` where the extra is not installed."""
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UsageError("TensorBoard is not installed: pip install 'crnnocr[tensorboard]'") from error
+        check_installed()
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer = SummaryWriter(str(folder))
         self._before: Row | None = None
 

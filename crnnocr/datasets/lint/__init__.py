@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 
 from crnnocr.charset import Charset
-from crnnocr.config import ModelConfig
+from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets import Fault
 from crnnocr.datasets.lint import labels, pictures, repeats
 from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted
@@ -20,6 +20,7 @@ def lint(
     val: Sequence[Seen] | None,
     faults: Sequence[Fault],
     shape: ModelConfig,
+    orientation: Orientation = Orientation.HORIZONTAL,
     start: Charset | None = None,
     spaced: Sequence[Fault] = (),
     held_out: Sequence[bool] | None = None,
@@ -34,6 +35,7 @@ def lint(
         val: those to validate on; None where some of the others are held out.
         faults: what was left out when the data were read.
         shape: the model to be trained.
+        orientation: which way the lines are taken to run.
         start: the characters of the model that training goes on from, if it does; they are learnt, however rare they are here.
         spaced: labels that had white space at their ends.
         held_out: for each of `train` whether it will be held out, where `val` is None.
@@ -52,8 +54,8 @@ def lint(
         *(labels.unknown_characters(seen, start.characters) if start else ()),
         *left_out(faults),
         *trimmed(spaced),
-        *pictures.too_long_labels([one for one, is_fit in zip(seen, fits, strict=True) if not is_fit], shape),
-        *pictures.tall_pictures(seen),
+        *pictures.too_long_labels([one for one, is_fit in zip(seen, fits, strict=True) if not is_fit], shape, orientation),
+        *pictures.tall_pictures(seen, orientation),
         *pictures.odd_widths([one for one in compress(seen, fits) if not pictures.is_tall(one)]),
         *repeats.two_labels(seen),
         *repeats.in_both(learned, val or ()),

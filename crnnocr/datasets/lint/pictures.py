@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr.charset import frames_needed
-from crnnocr.config import DEFAULT_PRESET, MAX_WIDTH, PRESETS, ModelConfig
+from crnnocr.config import DEFAULT_PRESET, MAX_WIDTH, PRESETS, ModelConfig, Orientation
 from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted, place, quoted
 from crnnocr.images import VERTICAL_FROM
 
@@ -44,7 +44,7 @@ def fit(seen: Sequence[Seen], shape: ModelConfig) -> list[bool]:
     return fits
 
 
-def too_long_labels(outside: Sequence[Seen], shape: ModelConfig) -> Iterator[Finding]:
+def too_long_labels(outside: Sequence[Seen], shape: ModelConfig, orientation: Orientation) -> Iterator[Finding]:
     """The samples that do not fit, with the widths and options that would fit them."""
     if not outside:
         return
@@ -55,7 +55,8 @@ def too_long_labels(outside: Sequence[Seen], shape: ModelConfig) -> Iterator[Fin
         if name != shape.preset and not any(np.array_equal(fits, known) for known in options.values()):
             options[f"--preset {name}"] = fits
     tall = np.array([is_tall(one) for one in outside])
-    options["--orientation vertical"] = tall & (needed <= _frames(sizes[:, ::-1], shape))
+    turned = "no --orientation vertical" if orientation is Orientation.VERTICAL else "--orientation vertical"
+    options[turned] = tall & (needed <= _frames(sizes[:, ::-1], shape))
     mends = [f"{option} would fit {fits.sum():,} of them" for option, fits in options.items() if fits.any()]
     pace = 1024 / (shape.frames(2048) - shape.frames(1024))
     message = (
@@ -68,11 +69,13 @@ def too_long_labels(outside: Sequence[Seen], shape: ModelConfig) -> Iterator[Fin
     yield Finding("label-too-long", Severity.SET_ASIDE, message, tuple(places))
 
 
-def tall_pictures(seen: Sequence[Seen]) -> Iterator[Finding]:
+def tall_pictures(seen: Sequence[Seen], orientation: Orientation) -> Iterator[Finding]:
     """Pictures that are much taller than wide with a label of several characters: lines that run down, or lie on their side."""
     tall = [one for one in seen if is_tall(one)]
     if tall:
         mend = "train with --orientation vertical" if len(tall) == len(seen) else "--orientation auto turns such pictures"
+        if orientation is Orientation.VERTICAL:  # which has turned them
+            mend = "their lines run from left to right, so leave --orientation vertical out"
         are = counted(
             len(tall),
             "picture is much taller than wide, as a vertical line",
