@@ -13,8 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from crnnocr.charset import BLANK
-from crnnocr.decoders import Hypothesis, LogProbs
-from crnnocr.decoders.lattice import align
+from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
 
 Prefix: TypeAlias = tuple[int, ...]
 
@@ -40,11 +39,7 @@ def beam_search(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis
         beams = {prefix: (blank / scale, last / scale) for prefix, (blank, last) in beams.items()}
         log_scale += math.log(scale)
     best = sorted(beams.items(), key=lambda item: (-sum(item[1]), item[0]))[:top]
-    return [
-        Hypothesis(prefix, log_scale + math.log(sum(mass)), align(log_probs, prefix))
-        for prefix, mass in best
-        if sum(mass) > 0.0
-    ]
+    return [Hypothesis(prefix, log_scale + math.log(sum(mass))) for prefix, mass in best if sum(mass) > 0.0]
 
 
 def _likely_characters(probs: np.ndarray, beam: int) -> Iterable[list[int]]:
