@@ -5,6 +5,7 @@ Everywhere here `log_probs` is a (T, C) array of natural-log probabilities of on
 
 from __future__ import annotations
 
+from crnnocr.decoders.decoder import Decoder
 from crnnocr.decoders.hypothesis import Hypothesis, Ids, LogProbs
 
-__all__ = ["Hypothesis", "Ids", "LogProbs"]
+__all__ = ["Decoder", "Hypothesis", "Ids", "LogProbs"]

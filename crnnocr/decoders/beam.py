@@ -1,89 +1,192 @@
 """CTC prefix beam search: the most probable text, not path, for it sums over the alignments of each prefix it keeps.
 
 Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", section 7.5; Hannun et al. 2014
-(arXiv 1408.2873), algorithm 1, without a language model.
+(arXiv 1408.2873), algorithm 1. An automaton says which texts are permitted: a prefix is kept only while some completion of it
+fits the frames that are left, so that the search never ends without a text where there is one. A language model multiplies
+the probability of each character when it is appended.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 import numpy as np
 
 from crnnocr.charset import BLANK
+from crnnocr.decoders.automaton import Automaton, State
+from crnnocr.decoders.fusion import Fusion
 from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
-
-Prefix: TypeAlias = tuple[int, ...]
 
 Mass: TypeAlias = tuple[float, float]
 """Probability of all alignments of a prefix so far that end in a blank, and of those that end in its last character."""
 
+_FEW = 16
+"""Characters among which the likely ones are looked for by themselves, not in the order of all."""
+_FLOOR = 1e-200
+"""The least probability of a class where an automaton says what is permitted: with it no permitted text is impossible."""
+_SMALL, _LARGE = 1e-30, 1e30
+"""Masses are scaled when the greatest one is beyond these."""
 
-def beam_search(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis]:
+
+def beam_search(
+    log_probs: LogProbs, beam: int, top: int = 1, automaton: Automaton | None = None, fusion: Fusion | None = None
+) -> list[Hypothesis]:
     """The `top` most probable texts among those that a beam of `beam` prefixes finds, best first.
 
     Exactly the most probable ones when `beam` is at least the number of prefixes there are. What is left unexplored in a
     frame is only what cannot enter the beam, so that the result is that of the plain algorithm (but among exact ties).
+
+    Args:
+        log_probs: (T, C) natural-log probabilities.
+        beam: prefixes that are kept.
+        top: texts that are wanted.
+        automaton: the permitted texts; by default all are. Where none of them fits T frames there are no hypotheses.
+        fusion: what a language model adds to the hypotheses' log-probabilities.
     """
-    beams: dict[Prefix, Mass] = {(): (1.0, 0.0)}
+    root = _Prefix(None, BLANK, automaton, fusion)
+    if root.after_blank > len(log_probs):
+        return []
+    beams: Beams = {root: (1.0, 0.0)}
     log_scale = 0.0
     probs = np.exp(np.asarray(log_probs, dtype=np.float64))
-    for frame, likely in zip(probs.tolist(), _likely_characters(probs, beam), strict=True):
-        beams = _advance(beams, frame, likely, beam)
-        # Kept near 1, so that no product underflows on a long line.
+    if automaton:
+        probs = np.maximum(probs, _FLOOR)
+    # Of the extensions of a prefix at most `beam` are in the beam already and at most `beam` can enter it.
+    count = probs.shape[1] if automaton or fusion else 2 * beam
+    for t, (frame, likely) in enumerate(zip(probs.tolist(), _likely_characters(probs, count), strict=True)):
+        beams = _advance(beams, frame, likely, beam, left=len(probs) - t - 1)
         scale = max(map(sum, beams.values()))
-        if scale <= 0.0:
-            break
-        beams = {prefix: (blank / scale, last / scale) for prefix, (blank, last) in beams.items()}
-        log_scale += math.log(scale)
-    best = sorted(beams.items(), key=lambda item: (-sum(item[1]), item[0]))[:top]
-    return [Hypothesis(prefix, log_scale + math.log(sum(mass))) for prefix, mass in best if sum(mass) > 0.0]
+        if not _SMALL < scale < _LARGE and scale > 0.0:
+            beams = {prefix: (blank / scale, last / scale) for prefix, (blank, last) in beams.items()}
+            log_scale += math.log(scale)
+    ended = {prefix: sum(mass) * prefix.end for prefix, mass in beams.items()}
+    best = sorted(ended, key=ended.__getitem__, reverse=True)[:top]
+    return [Hypothesis(prefix.ids, log_scale + math.log(ended[prefix])) for prefix in best if ended[prefix] > 0.0]
 
 
-def _likely_characters(probs: np.ndarray, beam: int) -> Iterable[list[int]]:
-    """For each frame the characters that can bring a new prefix into the beam, most probable first.
+class _Prefix:
+    """The beginning of a text, in the tree of all that a search looks at."""
 
-    Of a prefix's extensions at most `beam` are in the beam already and at most `beam` can enter it: 2 · `beam` suffice.
-    """
-    count = min(2 * beam, probs.shape[1] - 1)
+    __slots__ = (
+        "after_blank",
+        "after_last",
+        "arcs",
+        "automaton",
+        "character",
+        "children",
+        "context",
+        "factor",
+        "factors",
+        "fusion",
+        "parent",
+        "reach",
+    )
+
+    def __init__(self, parent: _Prefix | None, character: int, automaton: Automaton | None, fusion: Fusion | None) -> None:
+        self.parent = parent
+        self.character = character
+        self.children: dict[int, _Prefix | None] = {}
+
+        # Frames needed from here on after a frame of the blank and after one of the character; what may come next.
+        self.automaton = automaton
+        self.after_blank = self.after_last = 0.0
+        self.arcs: Mapping[int, State] | None = None
+        if automaton:
+            state = parent.arcs[character] if parent and parent.arcs else automaton.start
+            self.after_blank = automaton.frames_needed(state, BLANK)
+            self.after_last = automaton.frames_needed(state, character)
+            self.arcs = automaton.arcs(state)
+
+        # What the language model makes of the character, of each that may come next, and of the best of these.
+        self.fusion = fusion
+        self.factor = self.reach = 1.0
+        self.factors: list[float]
+        self.context: int
+        if fusion:
+            self.context = fusion.next(parent.context, character) if parent else fusion.start
+            self.factor = parent.factors[character] if parent else 1.0
+            self.factors, self.reach = fusion.factors(self.context)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The class of each character."""
+        ids, prefix = [], self
+        while prefix.parent:
+            ids.append(prefix.character)
+            prefix = prefix.parent
+        return tuple(reversed(ids))
+
+    @property
+    def end(self) -> float:
+        """What the language model makes of the line's ending here."""
+        return self.factors[BLANK] if self.fusion else 1.0
+
+    def child(self, character: int) -> _Prefix | None:
+        """The prefix that is longer by `character`; None if that is not permitted."""
+        if character not in self.children:
+            is_permitted = self.arcs is None or character in self.arcs
+            self.children[character] = _Prefix(self, character, self.automaton, self.fusion) if is_permitted else None
+        return self.children[character]
+
+    def choices(self, frame: list[float], likely: list[int]) -> list[int]:
+        """The characters that may come next, most probable first, and perhaps others of the `likely` ones."""
+        if self.arcs is None or len(self.arcs) > _FEW:
+            return likely
+        return sorted(self.arcs, key=frame.__getitem__, reverse=True)
+
+
+Beams: TypeAlias = dict[_Prefix, Mass]
+"""The prefixes that are kept."""
+
+
+def _likely_characters(probs: np.ndarray, count: int) -> Iterable[list[int]]:
+    """For each frame the `count` most probable characters, most probable first."""
     characters = probs[:, BLANK + 1 :]
     if count < characters.shape[1]:
         chosen = np.argpartition(-characters, count - 1, axis=1)[:, :count]
     else:
-        chosen = np.broadcast_to(np.arange(count), characters.shape)
+        chosen = np.broadcast_to(np.arange(characters.shape[1]), characters.shape)
     order = np.argsort(-np.take_along_axis(characters, chosen, axis=1), axis=1, kind="stable")
     ids: list[list[int]] = (np.take_along_axis(chosen, order, axis=1) + BLANK + 1).tolist()
     return ids
 
 
-def _advance(beams: dict[Prefix, Mass], frame: list[float], likely: list[int], beam: int) -> dict[Prefix, Mass]:
-    """The beam after one more frame of class probabilities."""
-    kept: dict[Prefix, Mass] = {}
-    for prefix, (blank, last) in beams.items():
-        repeated = last * frame[prefix[-1]] if prefix else 0.0
-        parent = beams.get(prefix[:-1]) if prefix else None
-        if parent is not None:
-            repeated += _extended(prefix[:-1], parent, prefix[-1], frame)
-        kept[prefix] = ((blank + last) * frame[BLANK], repeated)
-
+def _advance(beams: Beams, frame: list[float], likely: list[int], beam: int, left: int) -> Beams:
+    """The beam after one more frame of class probabilities, when `left` frames are left."""
+    kept = _stayed(beams, frame, left)
     scores = sorted(map(sum, kept.values()), reverse=True)
     threshold = scores[beam - 1] if len(scores) >= beam else 0.0
     for prefix, mass in beams.items():
-        total = sum(mass)
-        for character in likely:
-            if total * frame[character] <= threshold:
+        most = sum(mass) * prefix.reach
+        for character in prefix.choices(frame, likely):
+            if most * frame[character] <= threshold:
                 break
-            extended = (*prefix, character)
-            if extended not in beams:
-                kept[extended] = (0.0, _extended(prefix, mass, character, frame))
+            child = prefix.child(character)
+            if child and child not in beams and child.after_last <= left:
+                kept[child] = (0.0, _appended(child, mass, frame))
     if len(kept) <= beam:
         return kept
-    return dict(sorted(kept.items(), key=lambda item: (-sum(item[1]), item[0]))[:beam])
+    return dict(sorted(kept.items(), key=lambda item: sum(item[1]), reverse=True)[:beam])
 
 
-def _extended(prefix: Prefix, mass: Mass, character: int, frame: list[float]) -> float:
-    """Probability that `prefix` is extended by `character` in this frame: a repeat needs a blank in between."""
+def _stayed(beams: Beams, frame: list[float], left: int) -> Beams:
+    """The prefixes of the beam after one more frame, with what their parents add to them."""
+    kept = {}
+    for prefix, (blank, last) in beams.items():
+        repeated = last * frame[prefix.character]
+        if prefix.parent in beams:
+            repeated += _appended(prefix, beams[prefix.parent], frame)
+        kept[prefix] = (
+            (blank + last) * frame[BLANK] if prefix.after_blank <= left else 0.0,
+            repeated if prefix.after_last <= left else 0.0,
+        )
+    return kept
+
+
+def _appended(prefix: _Prefix, mass: Mass, frame: list[float]) -> float:
+    """Probability that `prefix` comes of its parent in this frame: a repeat needs a blank in between."""
     blank, last = mass
-    return (blank if prefix and prefix[-1] == character else blank + last) * frame[character]
+    repeats = prefix.parent is not None and prefix.parent.character == prefix.character
+    return (blank if repeats else blank + last) * frame[prefix.character] * prefix.factor
