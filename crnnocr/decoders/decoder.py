@@ -10,9 +10,10 @@ import numpy as np
 from crnnocr.charset import BLANK, Charset, describe
 from crnnocr.config import DecodeConfig
 from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, Product
-from crnnocr.decoders.beam import beam_search
+from crnnocr.decoders.beam import beam_searches
 from crnnocr.decoders.fusion import Fusion
 from crnnocr.decoders.greedy import greedy
+from crnnocr.decoders.guided import guided_search
 from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
 from crnnocr.decoders.language_model import LanguageModel
 from crnnocr.decoders.lattice import score
@@ -89,7 +90,10 @@ class Decoder:
     def _searched(self, lines: list[LogProbs]) -> list[list[Hypothesis]]:
         """For each line what the beam ends with, with exact probabilities."""
         width = self._config.width
-        beams = [beam_search(line, width, width, self._automaton, self._fusion) for line in lines]
+        if self._automaton or self._fusion:
+            beams = [guided_search(line, width, self._automaton, self._fusion) for line in lines]
+        else:
+            beams = beam_searches(lines, width)
         flat = [(line, found.ids) for line, beam in zip(lines, beams, strict=True) for found in beam]
         exact = iter(score([line for line, _ in flat], [ids for _, ids in flat]).tolist())
         return [[Hypothesis(found.ids, next(exact)) for found in beam] for beam in beams]

@@ -134,7 +134,7 @@ def _write(cache: Path, key: str, model: LanguageModel) -> None:
 def _read(cache: Path, key: str, classes: int) -> LanguageModel | None:
     """The model that is kept there; None if there is none, or that of something else."""
     try:
-        with np.load(cache, allow_pickle=False) as arrays:
+        with cache.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["key"]) != key:
                 return None
             ngrams = NGrams(**{field.name: arrays[field.name] for field in fields(NGrams)})

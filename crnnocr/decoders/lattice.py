@@ -54,11 +54,10 @@ def score(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
     result = np.empty(len(lines))
     for group in groups(lines, texts):
         own_lines, own_texts = [lines[n] for n in group], [texts[n] for n in group]
-        emitted, skipped = emissions(own_lines, own_texts), skips(own_texts)
-        own = forward(np.exp(emitted), skipped, store=False)[1][-1]
-        unsure = ~(own > _SURE)
-        if unsure.any():
-            own[unsure] = _summed_in_logs(emitted[:, :, unsure], skipped[:, unsure])[-1].max(axis=0)
+        own = forward(_probabilities(own_lines, own_texts), skips(own_texts), store=False)[1][-1]
+        unsure = np.flatnonzero(~(own > _SURE)).tolist()
+        if unsure:
+            own[unsure] = _summed_in_logs([own_lines[n] for n in unsure], [own_texts[n] for n in unsure])[-1].max(axis=0)
         result[group] = own
     return result
 
@@ -84,12 +83,23 @@ def emissions(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
 
     After a line's frames its last blank is certain and all else impossible, which closes its text.
     """
-    result = np.full((max(map(len, lines)) + 1, 2 * max(map(len, texts)) + 1, len(lines)), -np.inf)
+    return _of_states(lines, texts, impossible=-np.inf, certain=0.0)
+
+
+def _probabilities(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
+    """The same as probabilities."""
+    # A line that has several texts is one array, exponentiated once.
+    probs = {key: np.exp(line, dtype=np.float64) for key, line in {id(line): line for line in lines}.items()}
+    return _of_states([probs[id(line)] for line in lines], texts, impossible=0.0, certain=1.0)
+
+
+def _of_states(lines: Sequence[NDArray[np.floating]], texts: Sequence[Ids], impossible: float, certain: float) -> Floats:
+    result = np.full((max(map(len, lines)) + 1, 2 * max(map(len, texts)) + 1, len(lines)), impossible)
     for n, (line, ids) in enumerate(zip(lines, texts, strict=True)):
         frames, states = len(line), 2 * len(ids) + 1
         result[:frames, 0:states:2, n] = line[:, BLANK, None]
         result[:frames, 1:states:2, n] = line[:, list(ids)]
-        result[frames:, states - 1, n] = 0.0
+        result[frames:, states - 1, n] = certain
     return result
 
 
@@ -133,20 +143,16 @@ def log_forward(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
     Returns:
         (T + 2, S + 2, N) variables after 0 to T frames and after the closing one, below two rows of -inf.
     """
-    emitted, skipped = emissions(lines, texts), skips(texts)
-    variables, scales = forward(np.exp(emitted), skipped, store=True)
+    variables, scales = forward(_probabilities(lines, texts), skips(texts), store=True)
     with np.errstate(divide="ignore"):
         logs = np.log(variables, out=variables)
     logs += scales[:, None]
-    unsure = ~(scales[-1] > _SURE)
-    if unsure.any():
-        logs[:, :, unsure] = _summed_in_logs(emitted[:, :, unsure], skipped[:, unsure])
-    return logs
+    return logs if (scales[-1] > _SURE).all() else _summed_in_logs(lines, texts)
 
 
-def _summed_in_logs(emitted: Floats, skipped: Floats) -> Floats:
+def _summed_in_logs(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
     """The logs of the forward variables, in the log domain throughout: slow, but nothing underflows."""
-    may_skip = np.where(skipped, 0.0, -np.inf)
+    emitted, may_skip = emissions(lines, texts), np.where(skips(texts), 0.0, -np.inf)
     logs = np.full((len(emitted) + 1, emitted.shape[1] + 2, emitted.shape[2]), -np.inf)
     logs[0, 2] = 0.0
     for before, after, emission in zip(logs[:-1], logs[1:], emitted, strict=True):
