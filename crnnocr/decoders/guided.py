@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from heapq import heappush, heappushpop, nlargest
 from typing import TypeAlias
 
 import numpy as np
@@ -71,11 +72,8 @@ class _Prefix:
         "character",
         "children",
         "context",
-        "factor",
-        "factors",
         "fusion",
         "parent",
-        "reach",
     )
 
     def __init__(self, parent: _Prefix | None, character: int, automaton: Automaton | None, fusion: Fusion | None) -> None:
@@ -93,15 +91,10 @@ class _Prefix:
             self.after_last = automaton.frames_needed(state, character)
             self.arcs = automaton.arcs(state)
 
-        # What the language model makes of the character, of each that may come next, and of the best of these.
         self.fusion = fusion
-        self.factor = self.reach = 1.0
-        self.factors: list[float]
-        self.context: int
+        self.context = 0
         if fusion:
             self.context = fusion.next(parent.context, character) if parent else fusion.start
-            self.factor = parent.factors[character] if parent else 1.0
-            self.factors, self.reach = fusion.factors(self.context)
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -115,7 +108,19 @@ class _Prefix:
     @property
     def end(self) -> float:
         """What the language model makes of the line's ending here."""
-        return self.factors[BLANK] if self.fusion else 1.0
+        return self.fusion.factors(self.context)[0][BLANK] if self.fusion else 1.0
+
+    def reach(self) -> float:
+        """What the language model makes of the character that it finds likeliest to come next."""
+        return self.fusion.factors(self.context)[1] if self.fusion else 1.0
+
+    def extended(self, character: int, mass: Mass, frame: list[float]) -> float:
+        """Probability that `character` is appended in this frame to this prefix of the given mass."""
+        blank, last = mass
+        # A repeat needs a blank in between.
+        start = blank if character == self.character else blank + last
+        factor = self.fusion.factors(self.context)[0][character] if self.fusion else 1.0
+        return start * frame[character] * factor
 
     def child(self, character: int) -> _Prefix | None:
         """The prefix that is longer by `character`; None if that is not permitted."""
@@ -138,16 +143,20 @@ Beams: TypeAlias = dict[_Prefix, Mass]
 def _advance(beams: Beams, frame: list[float], likely: list[int], beam: int, left: int) -> Beams:
     """The beam after one more frame of class probabilities, when `left` frames are left."""
     kept = _stayed(beams, frame, left)
-    scores = sorted(map(sum, kept.values()), reverse=True)
-    threshold = scores[beam - 1] if len(scores) >= beam else 0.0
+    best = nlargest(beam, map(sum, kept.values()))[::-1]  # ascending, so a heap
     for prefix, mass in beams.items():
-        most = sum(mass) * prefix.reach
+        most = sum(mass) * prefix.reach()
         for character in prefix.choices(frame, likely):
+            threshold = best[0] if len(best) == beam else 0.0
             if most * frame[character] <= threshold:
                 break
+            probability = prefix.extended(character, mass, frame)
+            if probability <= threshold:
+                continue
             child = prefix.child(character)
             if child and child not in beams and child.after_last <= left:
-                kept[child] = (0.0, _appended(child, mass, frame))
+                kept[child] = (0.0, probability)
+                (heappushpop if len(best) == beam else heappush)(best, probability)
     if len(kept) <= beam:
         return kept
     return dict(sorted(kept.items(), key=lambda item: sum(item[1]), reverse=True)[:beam])
@@ -159,16 +168,9 @@ def _stayed(beams: Beams, frame: list[float], left: int) -> Beams:
     for prefix, (blank, last) in beams.items():
         repeated = last * frame[prefix.character]
         if prefix.parent in beams:
-            repeated += _appended(prefix, beams[prefix.parent], frame)
+            repeated += prefix.parent.extended(prefix.character, beams[prefix.parent], frame)
         kept[prefix] = (
             (blank + last) * frame[BLANK] if prefix.after_blank <= left else 0.0,
             repeated if prefix.after_last <= left else 0.0,
         )
     return kept
-
-
-def _appended(prefix: _Prefix, mass: Mass, frame: list[float]) -> float:
-    """Probability that `prefix` comes of its parent in this frame: a repeat needs a blank in between."""
-    blank, last = mass
-    repeats = prefix.parent is not None and prefix.parent.character == prefix.character
-    return (blank if repeats else blank + last) * frame[prefix.character] * prefix.factor
