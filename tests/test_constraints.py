@@ -346,3 +346,14 @@ def test_a_lexicon_that_cannot_be_read_is_named(content: bytes | None, complaint
         path.write_bytes(content)
     with pytest.raises(UsageError, match=complaint):
         Decoder(DecodeConfig(lexicon=str(path)), SMALL)
+
+
+def test_the_patterns_of_the_documentation_permit_their_examples() -> None:
+    page = (Path(__file__).parents[1] / "docs/decoding.md").read_text(encoding="utf-8")
+    examples = re.findall(r"--pattern '(.+)' +# (.+)", page)
+    assert len(examples) == 4
+    charset = Charset("".join(map(chr, range(32, 127))))
+    for pattern, example in examples:
+        automaton = Pattern(pattern, charset, frozenset(range(1, charset.classes)))
+        assert automaton.permits(tuple(charset.encode(example)))
+        assert not automaton.permits(tuple(charset.encode(example[1:])))

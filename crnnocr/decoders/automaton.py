@@ -93,12 +93,14 @@ class Product(Automaton):
         The shortest way to a state that both accept, found with A* (Hart, Nilsson, Raphael 1968): what each needs alone is a
         lower bound. Where there is no way, all that was visited is known to have none.
         """
-        source = state, last
-        if source not in self._needed:
+        needed = self._needed.get((state, last))
+        if needed is None:
             if len(self._needed) > MOST_STATES:
                 self._needed = {}
-            self._needed.update(self._shortest(source))
-        return self._needed[source]
+            found = self._shortest((state, last))
+            self._needed.update(found)
+            needed = found[state, last]
+        return needed
 
     def _arcs(self, state: State) -> Mapping[int, State]:
         (one, own), (other, others) = self._parts(state)
