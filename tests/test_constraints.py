@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -357,3 +359,24 @@ def test_the_patterns_of_the_documentation_permit_their_examples() -> None:
         automaton = Pattern(pattern, charset, frozenset(range(1, charset.classes)))
         assert automaton.permits(tuple(charset.encode(example)))
         assert not automaton.permits(tuple(charset.encode(example[1:])))
+
+
+def test_a_lexicon_of_a_hundred_thousand_words_is_compiled_in_seconds_and_used_by_many_threads(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    charset = Charset("abcdefghijklmnopqrstuvwxyz -")
+    lengths = rng.integers(3, 12, size=100_000)
+    words = ["".join(rng.choice(list(charset.characters[:26]), size=n)) for n in lengths]
+    path = tmp_path / "words.txt"
+    path.write_text("\n".join(words), encoding="utf-8")
+    start = time.process_time()
+    decoder = Decoder(DecodeConfig(beam=5, lexicon=str(path), pattern=".*-.*"), charset)
+    assert time.process_time() - start < 10  # one or two on a slow core
+    lines = [random_log_probs(rng, 30, charset.classes, 2.0) for _ in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda line: decoder.decode([line])[0], lines * 3))
+    assert results == decoder.decode([*lines]) * 3
+    known = set(words)
+    for found in results:
+        text = charset.decode(found[0].ids)
+        assert "-" in text
+        assert all(word in known for word in re.findall("[a-z]+", text))
