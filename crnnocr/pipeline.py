@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from queue import Empty, Full, Queue
 from typing import Any, Generic, TypeVar
 
@@ -82,7 +83,7 @@ class Pipeline(Generic[Item, Prepared, Result]):
             groups = list(self._groups(prepared))
             countdown = _Countdown(len(groups), done, lambda: done.set_result(results))
             for group in groups:
-                second.submit(countdown.after, lambda group=group: finish(group))
+                second.submit(countdown.after, partial(finish, group))
 
         def finish(group: list[int]) -> None:
             for i, result in zip(group, self._finish([prepared[i] for i in group]), strict=True):
@@ -95,7 +96,7 @@ class Pipeline(Generic[Item, Prepared, Result]):
         starts = range(0, len(window), _AT_A_TIME)
         countdown = _Countdown(len(starts), done, finish_all)
         for start in starts:
-            first.submit(countdown.after, lambda start=start: prepare(start))
+            first.submit(countdown.after, partial(prepare, start))
         return done
 
 

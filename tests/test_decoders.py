@@ -5,87 +5,29 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from functools import cache
-from typing import TypeAlias
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from paths import (
+    SHARPNESSES,
+    WIDE,
+    Floats,
+    Text,
+    log,
+    path_log_probs,
+    paths_and_texts,
+    random_log_probs,
+    small_cases,
+    text_probs,
+)
 
 from crnnocr.charset import frames_needed
 from crnnocr.decoders import Hypothesis
+from crnnocr.decoders.alignment import align
 from crnnocr.decoders.beam import beam_search
 from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.lattice import align, log_prob
-
-Text: TypeAlias = tuple[int, ...]
-Floats: TypeAlias = NDArray[np.float64]
-
-WIDE = 2000
-"""A beam wider than the prefixes of 6 frames of 3 characters: 1 + 3 + … + 3⁶ = 1093."""
-
-SHARPNESSES = (0.3, 1.0, 3.0, 10.0)
-"""Factors on normally distributed logits: nearly flat, as they are, peaked, and as sure as a trained network."""
-
-
-def random_log_probs(rng: np.random.Generator, frames: int, classes: int, sharpness: float) -> Floats:
-    """(T, C) log-softmax of normally distributed logits."""
-    logits = rng.normal(size=(frames, classes)) * sharpness
-    result: Floats = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    return result
-
-
-def log(probs: list[list[float]]) -> Floats:
-    """Natural log of written-out probabilities, -inf for 0."""
-    with np.errstate(divide="ignore"):
-        result: Floats = np.log(np.array(probs))
-    return result
-
-
-def collapse(path: Text) -> Text:
-    """The text of a path: repeats merged, then blanks (class 0) dropped."""
-    return tuple(c for c, _ in itertools.groupby(path) if c != 0)
-
-
-@cache
-def paths_and_texts(frames: int, classes: int) -> tuple[NDArray[np.int64], list[Text], NDArray[np.int64]]:
-    """All C**T paths as (C**T, T), the distinct texts, and for each path the index of its text."""
-    paths = np.array(list(itertools.product(range(classes), repeat=frames)), dtype=np.int64).reshape(-1, frames)
-    collapsed = [collapse(tuple(path)) for path in paths.tolist()]
-    texts = sorted(set(collapsed))
-    index = {text: i for i, text in enumerate(texts)}
-    return paths, texts, np.array([index[text] for text in collapsed])
-
-
-def path_log_probs(log_probs: Floats) -> Floats:
-    """(C**T,) log-probabilities of all paths."""
-    paths, _, _ = paths_and_texts(*log_probs.shape)
-    result: Floats = log_probs[np.arange(len(log_probs)), paths].sum(axis=1)
-    return result
-
-
-def text_probs(log_probs: Floats) -> dict[Text, float]:
-    """The probability of every text there is: that of all its paths, summed."""
-    _, texts, owner = paths_and_texts(*log_probs.shape)
-    return dict(zip(texts, np.bincount(owner, np.exp(path_log_probs(log_probs))).tolist(), strict=True))
-
-
-def small_cases(count: int) -> Iterator[Floats]:
-    """Seeded cases of 1 to 6 frames and 2 to 4 classes, of which all paths can be counted."""
-    rng = np.random.default_rng(987)
-    for i in range(count):
-        yield random_log_probs(rng, int(rng.integers(1, 7)), int(rng.integers(2, 5)), SHARPNESSES[i % len(SHARPNESSES)])
-
-
-def best_path_frames(log_probs: Floats, text: Text) -> Text:
-    """For each character its most probable frame along the most probable of all paths that read `text`."""
-    paths, texts, owner = paths_and_texts(*log_probs.shape)
-    reads_text = np.flatnonzero(owner == texts.index(text))
-    path = paths[reads_text[path_log_probs(log_probs)[reads_text].argmax()]].tolist()
-    runs = [list(run) for _, run in itertools.groupby(range(len(path)), key=path.__getitem__)]
-    return tuple(max(run, key=lambda t: float(log_probs[t, path[t]])) for run in runs if path[run[0]] != 0)
+from crnnocr.decoders.lattice import log_prob
 
 
 def plain_beam_search(log_probs: Floats, beam: int) -> list[tuple[Text, float]]:
@@ -182,25 +124,6 @@ def test_greedy_takes_the_best_path_of_all() -> None:
         found = greedy(log_probs)
         assert found.ids == texts[owner[all_paths.argmax()]]
         assert found.log_prob == pytest.approx(float(all_paths.max()), rel=0, abs=1e-9)
-        assert found.frames == best_path_frames(log_probs, found.ids)
-
-
-def test_greedy_names_the_most_probable_frame_of_each_run() -> None:
-    log_probs = log(
-        [
-            [0.4, 0.6, 0.0],  # a
-            [0.2, 0.8, 0.0],  # a, the surest of the run
-            [0.3, 0.7, 0.0],  # a
-            [0.9, 0.1, 0.0],  # blank
-            [0.0, 0.9, 0.1],  # a again, after the blank
-            [0.0, 0.3, 0.7],  # b at once
-            [0.0, 0.1, 0.9],  # b, surer
-        ]
-    )
-    found = greedy(log_probs)
-    assert found.ids == (1, 1, 2)
-    assert found.frames == (1, 4, 6)
-    assert math.exp(found.log_prob) == pytest.approx(0.6 * 0.8 * 0.7 * 0.9 * 0.9 * 0.7 * 0.9)
 
 
 def test_characters_repeat_only_over_a_blank() -> None:
@@ -209,39 +132,7 @@ def test_characters_repeat_only_over_a_blank() -> None:
     assert greedy(apart).ids == beam_search(apart, beam=9)[0].ids == (1, 1)
     assert log_prob(apart, (1, 1)) == pytest.approx(3 * math.log(0.9))  # one path: a, blank, a
     assert log_prob(apart[:2], (1, 1)) == -np.inf
-    assert align(apart, (1, 1)) == (0, 2)
-
-
-def test_alignments_are_those_of_the_most_probable_path_that_reads_the_text() -> None:
-    rng = np.random.default_rng(5)
-    for log_probs in small_cases(200):
-        _, texts, _ = paths_and_texts(*log_probs.shape)
-        for text in (texts[i] for i in rng.integers(len(texts), size=5)):
-            assert align(log_probs, text) == best_path_frames(log_probs, text)
-
-
-def test_every_hypothesis_of_the_beam_is_aligned() -> None:
-    for log_probs in small_cases(30):
-        for hypothesis in beam_search(log_probs, beam=5, top=5):
-            assert hypothesis.frames == best_path_frames(log_probs, hypothesis.ids)
-
-
-@pytest.mark.parametrize("sharpness", SHARPNESSES)
-def test_frames_increase_along_the_text(sharpness: float) -> None:
-    rng = np.random.default_rng(6)
-    for _ in range(10):
-        log_probs = random_log_probs(rng, 60, 8, sharpness)
-        readings = [greedy(log_probs), *beam_search(log_probs, beam=4, top=4)]
-        text = tuple(rng.integers(1, 8, size=20).tolist())  # whatever it is, 20 characters need at most 39 frames
-        for frames in [*(reading.frames for reading in readings), align(log_probs, text)]:
-            assert all(a < b for a, b in itertools.pairwise((-1, *frames, 60)))
-
-
-def test_a_text_that_does_not_fit_is_impossible_and_has_no_alignment() -> None:
-    log_probs = log([[0.2, 0.4, 0.4]] * 2)
-    assert log_prob(log_probs, (1, 2, 1)) == -np.inf
-    with pytest.raises(ValueError, match="3 characters do not fit 2 frames"):
-        align(log_probs, (1, 2, 1))
+    assert align([apart], [(1, 1)]) == [(0, 2)]
 
 
 NO_FRAMES = np.zeros((0, 3))
@@ -249,22 +140,16 @@ NO_FRAMES = np.zeros((0, 3))
 
 
 def test_without_frames_greedy_reads_the_empty_text() -> None:
-    assert greedy(NO_FRAMES) == Hypothesis((), 0.0, ())
+    assert greedy(NO_FRAMES) == Hypothesis((), 0.0)
 
 
 def test_without_frames_the_beam_reads_the_empty_text() -> None:
-    assert beam_search(NO_FRAMES, beam=5, top=5) == [Hypothesis((), 0.0, ())]
+    assert beam_search(NO_FRAMES, beam=5, top=5) == [Hypothesis((), 0.0)]
 
 
 def test_without_frames_only_the_empty_text_is_possible() -> None:
     assert log_prob(NO_FRAMES, ()) == 0
     assert log_prob(NO_FRAMES, (1,)) == -np.inf
-    assert align(NO_FRAMES, ()) == ()
-
-
-def test_without_frames_no_character_can_be_aligned() -> None:
-    with pytest.raises(ValueError, match="1 characters do not fit 0 frames"):
-        align(NO_FRAMES, (1,))
 
 
 def test_impossible_classes_are_never_read() -> None:
@@ -285,7 +170,7 @@ def test_impossible_classes_are_never_read() -> None:
 
 def test_certain_frames_leave_one_text_of_probability_1() -> None:
     log_probs = log([[0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    sure = Hypothesis((1, 1, 2), 0.0, (0, 2, 3))
+    sure = Hypothesis((1, 1, 2), 0.0)
     assert greedy(log_probs) == sure
     assert beam_search(log_probs, beam=5, top=5) == [sure]
     assert log_prob(log_probs, (1, 1, 2)) == 0
@@ -333,7 +218,6 @@ def test_a_long_sure_line_is_read_by_the_beam_as_by_the_best_path() -> None:
     log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
     path, text = greedy(log_probs), beam_search(log_probs, beam=3)[0]
     assert text.ids == path.ids
-    assert len(text.frames) == len(text.ids)
     # The beam sums at least the best path, and at most all paths of the text.
     assert path.log_prob <= text.log_prob <= log_prob(log_probs, text.ids) + 1e-6
 

@@ -1,94 +1,166 @@
 """CTC prefix beam search: the most probable text, not path, for it sums over the alignments of each prefix it keeps.
 
 Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", section 7.5; Hannun et al. 2014
-(arXiv 1408.2873), algorithm 1, without a language model.
+(arXiv 1408.2873), algorithm 1, without a language model. The beams of many lines go forward together, frame by frame.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crnnocr.charset import BLANK
-from crnnocr.decoders import Hypothesis, LogProbs
-from crnnocr.decoders.lattice import align
+from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
 
-Prefix: TypeAlias = tuple[int, ...]
+Floats: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.int64]
 
-Mass: TypeAlias = tuple[float, float]
-"""Probability of all alignments of a prefix so far that end in a blank, and of those that end in its last character."""
+_MOST_LINES = 32
+_MOST_CELLS = 1 << 20
+"""Lines times prefixes times extensions that are looked at together, unless a single line has more."""
+
+_MULTIPLIER, _INCREMENT = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
+"""Of Knuth's linear congruential generator, which makes a prefix's key of its parent's and its last character."""
+
+_LEAST = 1e-300
+_NOBODY = np.uint64(2)
+"""The parent's key of prefixes that have none."""
 
 
 def beam_search(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis]:
-    """The `top` most probable texts among those that a beam of `beam` prefixes finds, best first.
+    """The `top` most probable texts of one line, as `beam_searches` finds them."""
+    return beam_searches([log_probs], beam)[0][:top]
+
+
+def beam_searches(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
+    """For each line the texts that a beam of `beam` prefixes ends with, the most probable first.
 
     Exactly the most probable ones when `beam` is at least the number of prefixes there are. What is left unexplored in a
     frame is only what cannot enter the beam, so that the result is that of the plain algorithm (but among exact ties).
+
+    Args:
+        lines: (T, C) log-probabilities of each, all of the same classes.
+        beam: prefixes that are kept.
     """
-    beams: dict[Prefix, Mass] = {(): (1.0, 0.0)}
-    log_scale = 0.0
-    probs = np.exp(np.asarray(log_probs, dtype=np.float64))
-    for frame, likely in zip(probs.tolist(), _likely_characters(probs, beam), strict=True):
-        beams = _advance(beams, frame, likely, beam)
-        # Kept near 1, so that no product underflows on a long line.
-        scale = max(map(sum, beams.values()))
-        if scale <= 0.0:
-            break
-        beams = {prefix: (blank / scale, last / scale) for prefix, (blank, last) in beams.items()}
-        log_scale += math.log(scale)
-    best = sorted(beams.items(), key=lambda item: (-sum(item[1]), item[0]))[:top]
-    return [
-        Hypothesis(prefix, log_scale + math.log(sum(mass)), align(log_probs, prefix))
-        for prefix, mass in best
-        if sum(mass) > 0.0
-    ]
+    found: dict[int, list[Hypothesis]] = {}
+    for group in _groups(lines, beam):
+        found.update(zip(group, _Beams([lines[n] for n in group], beam).run(), strict=True))
+    return [found[n] for n in range(len(lines))]
 
 
-def _likely_characters(probs: np.ndarray, beam: int) -> Iterable[list[int]]:
-    """For each frame the characters that can bring a new prefix into the beam, most probable first.
+def _groups(lines: Sequence[LogProbs], beam: int) -> Iterator[list[int]]:
+    """The lines' indices in groups of like length, the longest first."""
+    order = sorted(range(len(lines)), key=lambda n: -len(lines[n]))
+    size = max(1, min(_MOST_LINES, _MOST_CELLS // (beam * 3 * beam))) if lines else 1
+    for begin in range(0, len(order), size):
+        yield order[begin : begin + size]
+
+
+class _Beams:
+    """The beams of N lines, the longest first: K prefixes each."""
+
+    def __init__(self, lines: list[LogProbs], beam: int) -> None:
+        self._lengths = np.array([len(line) for line in lines])
+        self._probs = np.zeros((self._lengths[0], len(lines), lines[0].shape[1]))  # (T, N, C)
+        for n, line in enumerate(lines):
+            np.exp(line, out=self._probs[: len(line), n], dtype=np.float64)
+        self._likely = _likely_characters(self._probs, 2 * beam)  # (T, N, M)
+
+        shape = len(lines), beam
+        # Probability of all alignments of a prefix so far that end in a blank, and of those that end in its last character.
+        self._blank, self._last = np.zeros((2, *shape))
+        self._blank[:, 0] = 1.0
+        self._log_scales = np.zeros(len(lines))
+        self._characters = np.full(shape, BLANK)
+        # Prefixes are the same if their keys are; two have the same by a chance of 2**-64. Places without one have key 0.
+        self._keys = np.zeros(shape, dtype=np.uint64)
+        self._keys[:, 0] = 1
+        self._parents = np.full(shape, _NOBODY)
+        # By frame, of which prefix each one came, and by which character; the blank where it stayed as it was.
+        self._came_from = np.broadcast_to(np.arange(beam), (len(self._probs), *shape)).copy()
+        self._appended = np.full((len(self._probs), *shape), BLANK)
+
+    def run(self) -> list[list[Hypothesis]]:
+        """Go through all frames."""
+        for t in range(len(self._probs)):
+            self._advance(t, int(np.count_nonzero(self._lengths > t)))
+        totals = self._blank + self._last
+        texts = self._texts()
+        return [
+            [
+                Hypothesis(tuple(texts[texts[:, n, k] != BLANK, n, k].tolist()), float(scale + np.log(totals[n, k])))
+                for k in np.argsort(-totals[n], kind="stable")
+                if totals[n, k] > 0.0
+            ]
+            for n, scale in enumerate(self._log_scales)
+        ]
+
+    def _advance(self, t: int, count: int) -> None:
+        """Take in frame `t` of the first `count` lines, which have one."""
+        blank, last, characters = self._blank[:count], self._last[:count], self._characters[:count]
+        probs, likely = self._probs[t, :count], self._likely[t, :count]
+        rows = np.arange(count)[:, None]
+        total = blank + last
+
+        # Extensions: a repeat needs a blank in between.
+        starts = np.where(likely[:, None] == characters[:, :, None], blank[:, :, None], total[:, :, None])
+        extended = starts * probs[rows, likely][:, None]  # (N, K, M)
+
+        # Prefixes stay; those whose parent is in the beam too gain what extends it, which is no new prefix then.
+        own = probs[rows, characters]
+        stay_blank, stay_last = total * probs[:, BLANK, None], last * own
+        n, child, parent = np.nonzero(self._parents[:count, :, None] == self._keys[:count, None])
+        repeats = characters[n, child] == characters[n, parent]
+        stay_last[n, child] += np.where(repeats, blank[n, parent], total[n, parent]) * own[n, child]
+        which, place = np.nonzero(likely[n] == characters[n, child, None])
+        extended[n[which], parent[which], place] = 0.0
+
+        self._keep(t, stay_blank, stay_last, extended, likely)
+
+    def _keep(self, t: int, stay_blank: Floats, stay_last: Floats, extended: Floats, likely: Indices) -> None:
+        """Keep the most probable of the prefixes that stayed and those that were extended."""
+        count, beam, choices = extended.shape
+        rows = np.arange(count)[:, None]
+        scores = np.concatenate([stay_blank + stay_last, extended.reshape(count, -1)], axis=1)
+        best = np.argpartition(scores, -beam, axis=1)[:, -beam:]
+        best_scores = scores.take(best + rows * scores.shape[1])
+        is_new = best >= beam
+        came_from, choice = np.divmod(best - beam, choices)
+        came_from = np.where(is_new, came_from, best)
+        appended = np.where(is_new, likely.take(choice + rows * choices), BLANK)
+        scale = np.maximum(best_scores.max(axis=1, keepdims=True), _LEAST)
+
+        old = came_from + rows * beam
+        keys, is_one = self._keys.take(old), best_scores > 0.0
+        new_keys = keys * _MULTIPLIER + appended.astype(np.uint64) + _INCREMENT
+        self._parents[:count] = np.where(is_one, np.where(is_new, keys, self._parents.take(old)), _NOBODY)
+        self._keys[:count] = np.where(is_new, new_keys, keys) * is_one
+        self._characters[:count] = np.where(is_new, appended, self._characters.take(old))
+        self._blank[:count] = np.where(is_new, 0.0, stay_blank.take(old)) / scale
+        self._last[:count] = np.where(is_new, best_scores, stay_last.take(old)) / scale
+        self._log_scales[:count] += np.log(scale[:, 0])
+        self._came_from[t, :count], self._appended[t, :count] = came_from, appended
+
+    def _texts(self) -> Indices:
+        """(T, N, K): by frame the character that was appended to each prefix that is kept now, the blank where none was."""
+        texts = np.empty_like(self._appended)
+        rows = np.arange(len(self._lengths))[:, None]
+        places = np.broadcast_to(np.arange(texts.shape[2]), texts.shape[1:])
+        for t in range(len(texts) - 1, -1, -1):
+            texts[t] = self._appended[t][rows, places]
+            places = self._came_from[t][rows, places]
+        return texts
+
+
+def _likely_characters(probs: Floats, count: int) -> Indices:
+    """(T, N, M): for each frame the `count` most probable characters, or all.
 
     Of a prefix's extensions at most `beam` are in the beam already and at most `beam` can enter it: 2 · `beam` suffice.
     """
-    count = min(2 * beam, probs.shape[1] - 1)
-    characters = probs[:, BLANK + 1 :]
-    if count < characters.shape[1]:
-        chosen = np.argpartition(-characters, count - 1, axis=1)[:, :count]
-    else:
-        chosen = np.broadcast_to(np.arange(count), characters.shape)
-    order = np.argsort(-np.take_along_axis(characters, chosen, axis=1), axis=1, kind="stable")
-    ids: list[list[int]] = (np.take_along_axis(chosen, order, axis=1) + BLANK + 1).tolist()
-    return ids
-
-
-def _advance(beams: dict[Prefix, Mass], frame: list[float], likely: list[int], beam: int) -> dict[Prefix, Mass]:
-    """The beam after one more frame of class probabilities."""
-    kept: dict[Prefix, Mass] = {}
-    for prefix, (blank, last) in beams.items():
-        repeated = last * frame[prefix[-1]] if prefix else 0.0
-        parent = beams.get(prefix[:-1]) if prefix else None
-        if parent is not None:
-            repeated += _extended(prefix[:-1], parent, prefix[-1], frame)
-        kept[prefix] = ((blank + last) * frame[BLANK], repeated)
-
-    scores = sorted(map(sum, kept.values()), reverse=True)
-    threshold = scores[beam - 1] if len(scores) >= beam else 0.0
-    for prefix, mass in beams.items():
-        total = sum(mass)
-        for character in likely:
-            if total * frame[character] <= threshold:
-                break
-            extended = (*prefix, character)
-            if extended not in beams:
-                kept[extended] = (0.0, _extended(prefix, mass, character, frame))
-    if len(kept) <= beam:
-        return kept
-    return dict(sorted(kept.items(), key=lambda item: (-sum(item[1]), item[0]))[:beam])
-
-
-def _extended(prefix: Prefix, mass: Mass, character: int, frame: list[float]) -> float:
-    """Probability that `prefix` is extended by `character` in this frame: a repeat needs a blank in between."""
-    blank, last = mass
-    return (blank if prefix and prefix[-1] == character else blank + last) * frame[character]
+    characters = probs[:, :, BLANK + 1 :]
+    if count < characters.shape[2]:
+        return np.argpartition(characters, -count, axis=2)[:, :, -count:] + BLANK + 1
+    return np.broadcast_to(np.arange(BLANK + 1, probs.shape[2]), characters.shape)

@@ -1,82 +1,156 @@
-"""All alignments of one text with the frames: their summed probability, and the best of them.
+"""All alignments of a text with the frames: their summed probability, and the best of them.
 
-Graves et al. 2006, "Connectionist Temporal Classification", sections 4.1 (forward variables) and 3.
+Many lines are taken at once, each with a text: the states of all of them stand side by side, and one pass over the frames
+serves all. Graves et al. 2006, "Connectionist Temporal Classification", sections 4.1 (forward variables) and 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.charset import BLANK, frames_needed
-from crnnocr.decoders import LogProbs
+from crnnocr.charset import BLANK
+from crnnocr.decoders.hypothesis import Ids, LogProbs
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_MOST_LINES = 32
+"""Lines in a pass: more gain nothing."""
+_MOST_CELLS = 1 << 20
+"""Frames times states times lines in a pass, unless a single line has more: 8 MB."""
+_SURE = -650.0
+"""Above it a log-probability summed in the linear domain is exact. What a state loses when it underflows is at most 5e-324 of
+the frame's scale, which is at most 1: of e**-650 = 5e-283 that is nothing, however many frames and states lose it."""
+_LEAST = 1e-300
 
 
-def log_prob(log_probs: LogProbs, ids: Sequence[int]) -> float:
+def log_prob(log_probs: LogProbs, ids: Ids) -> float:
     """Natural log of the probability of the text of class `ids`, summed over all its alignments (equations 6 to 8).
 
     -inf where the text needs more frames than there are.
     """
-    if not len(log_probs):
-        return 0.0 if not ids else -np.inf
-    states, skips = _states(ids)
-    emissions = np.asarray(log_probs, dtype=np.float64)[:, states]  # (T, S)
-    forward = np.full(len(states), -np.inf)
-    forward[:2] = emissions[0, :2]
-    for emission in emissions[1:]:
-        reached = forward.copy()
-        reached[1:] = np.logaddexp(reached[1:], forward[:-1])
-        reached[2:] = np.where(skips[2:], np.logaddexp(reached[2:], forward[:-2]), reached[2:])
-        forward = reached + emission
-    return float(np.logaddexp.reduce(forward[-2:]))
+    return float(score([log_probs], [ids])[0])
 
 
-def align(log_probs: LogProbs, ids: Sequence[int]) -> tuple[int, ...]:
-    """For each character of the text of class `ids`, its most probable frame along the best (Viterbi) alignment.
+def score(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
+    """The `log_prob` of each text over its line.
 
-    Raises `ValueError` where the text needs more frames than there are, or has no probability.
+    Args:
+        lines: for each text the (T, C) log-probabilities of its line; a line may come as often as it has texts.
+        texts: their class ids.
+
+    Returns:
+        (N,) natural-log probabilities.
     """
-    if not ids:
-        return ()
-    if frames_needed(ids) > len(log_probs):
-        raise ValueError(f"{len(ids)} characters do not fit {len(log_probs)} frames")
-    states, skips = _states(ids)
-    emissions = np.asarray(log_probs, dtype=np.float64)[:, states]  # (T, S)
-    came_from = np.zeros(emissions.shape, dtype=np.int64)  # how many states back the best path was a frame ago
-    best = np.full(len(states), -np.inf)
-    best[:2] = emissions[0, :2]
-    for t in range(1, len(emissions)):
-        steps = np.full((3, len(states)), -np.inf)
-        steps[0] = best
-        steps[1, 1:] = best[:-1]
-        steps[2, 2:] = np.where(skips[2:], best[:-2], -np.inf)
-        came_from[t] = steps.argmax(axis=0)
-        best = steps.max(axis=0) + emissions[t]
-    if not np.isfinite(best[-2:].max()):
-        raise ValueError("the text has no probability")
-    path = _walk_back(came_from, len(states) - 2 + int(best[-2:].argmax()))
-    return tuple(_peak(emissions[:, state], path == state) for state in range(1, len(states), 2))
+    result = np.empty(len(lines))
+    for group in groups(lines, texts):
+        own_lines, own_texts = [lines[n] for n in group], [texts[n] for n in group]
+        own = forward(_probabilities(own_lines, own_texts), skips(own_texts), store=False)[1][-1]
+        unsure = np.flatnonzero(~(own > _SURE)).tolist()
+        if unsure:
+            own[unsure] = _summed_in_logs([own_lines[n] for n in unsure], [own_texts[n] for n in unsure])[-1].max(axis=0)
+        result[group] = own
+    return result
 
 
-def _states(ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The (S,) classes of blank, character, blank, …, blank, and for each whether the blank before it may be skipped."""
-    states = np.full(2 * len(ids) + 1, BLANK, dtype=np.int64)
-    states[1::2] = ids
-    skips = np.zeros(len(states), dtype=bool)
-    skips[3::2] = states[3::2] != states[1:-2:2]
-    return states, skips
+def groups(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Iterator[list[int]]:
+    """The lines' indices in groups of like size, to be worked on together."""
+    group: list[int] = []
+    longest = 0
+    for n in sorted(range(len(lines)), key=lambda n: len(lines[n])):
+        reaches = max(longest, len(texts[n]))
+        cells = (len(group) + 1) * (len(lines[n]) + 1) * (2 * reaches + 1)
+        if group and (len(group) == _MOST_LINES or cells > _MOST_CELLS):
+            yield group
+            group, reaches = [], len(texts[n])
+        group.append(n)
+        longest = reaches
+    if group:
+        yield group
 
 
-def _walk_back(came_from: NDArray[np.int64], state: int) -> NDArray[np.int64]:
-    """The state of the best path in each frame."""
-    path = np.empty(len(came_from), dtype=np.int64)
-    for t in range(len(came_from) - 1, -1, -1):
-        path[t] = state
-        state -= int(came_from[t, state])
-    return path
+def emissions(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
+    """The (T + 1, S, N) log-probabilities of each state in each frame: blank, character, blank, …, blank.
+
+    After a line's frames its last blank is certain and all else impossible, which closes its text.
+    """
+    return _of_states(lines, texts, impossible=-np.inf, certain=0.0)
 
 
-def _peak(emissions: NDArray[np.float64], inside: NDArray[np.bool_]) -> int:
-    return int(np.where(inside, emissions, -np.inf).argmax())
+def _probabilities(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
+    """The same as probabilities."""
+    # A line that has several texts is one array, exponentiated once.
+    probs = {key: np.exp(line, dtype=np.float64) for key, line in {id(line): line for line in lines}.items()}
+    return _of_states([probs[id(line)] for line in lines], texts, impossible=0.0, certain=1.0)
+
+
+def _of_states(lines: Sequence[NDArray[np.floating]], texts: Sequence[Ids], impossible: float, certain: float) -> Floats:
+    result = np.full((max(map(len, lines)) + 1, 2 * max(map(len, texts)) + 1, len(lines)), impossible)
+    for n, (line, ids) in enumerate(zip(lines, texts, strict=True)):
+        frames, states = len(line), 2 * len(ids) + 1
+        result[:frames, 0:states:2, n] = line[:, BLANK, None]
+        result[:frames, 1:states:2, n] = line[:, list(ids)]
+        result[frames:, states - 1, n] = certain
+    return result
+
+
+def skips(texts: Sequence[Ids]) -> Floats:
+    """(S, N): 1 where the blank before a state may be left out, between different characters; else 0."""
+    result = np.zeros((2 * max(map(len, texts)) + 1, len(texts)))
+    for n, ids in enumerate(texts):
+        result[3 : 2 * len(ids) : 2, n] = [a != b for a, b in pairwise(ids)]
+    return result
+
+
+def forward(emitted: Floats, skipped: Floats, store: bool) -> tuple[Floats, Floats]:
+    """The forward variables, each frame's scaled to a maximum of 1 (Graves 2006, section 4.1; Rabiner 1989, section V.A).
+
+    Args:
+        emitted: (T, S, N) probabilities of the states.
+        skipped: (S, N) 1 where a state can be reached from two before, else 0.
+        store: keep the variables of all frames, else only of the last two.
+
+    Returns:
+        (T + 1, S + 2, N) variables after 0 to T frames, below two rows of zeros, and (T + 1, N) the logs of their scales.
+    """
+    frames, states, lines = emitted.shape
+    variables = np.zeros((frames + 1 if store else 2, states + 2, lines))
+    variables[0, 2] = 1.0
+    scales = np.ones((frames + 1, lines))
+    for t in range(frames):
+        before, after = variables[t % len(variables)], variables[(t + 1) % len(variables)][2:]
+        np.multiply(before[:-2], skipped, out=after)
+        after += before[1:-1]
+        after += before[2:]
+        after *= emitted[t]
+        np.maximum(after.max(axis=0), _LEAST, out=scales[t + 1])
+        after /= scales[t + 1]
+    return variables, np.log(scales).cumsum(axis=0)
+
+
+def log_forward(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
+    """The natural logs of the forward variables, exact however small they are.
+
+    Returns:
+        (T + 2, S + 2, N) variables after 0 to T frames and after the closing one, below two rows of -inf.
+    """
+    variables, scales = forward(_probabilities(lines, texts), skips(texts), store=True)
+    with np.errstate(divide="ignore"):
+        logs = np.log(variables, out=variables)
+    logs += scales[:, None]
+    return logs if (scales[-1] > _SURE).all() else _summed_in_logs(lines, texts)
+
+
+def _summed_in_logs(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
+    """The logs of the forward variables, in the log domain throughout: slow, but nothing underflows."""
+    emitted, may_skip = emissions(lines, texts), np.where(skips(texts), 0.0, -np.inf)
+    logs = np.full((len(emitted) + 1, emitted.shape[1] + 2, emitted.shape[2]), -np.inf)
+    logs[0, 2] = 0.0
+    for before, after, emission in zip(logs[:-1], logs[1:], emitted, strict=True):
+        reached = np.logaddexp(before[2:], before[1:-1])
+        after[2:] = np.logaddexp(reached, before[:-2] + may_skip) + emission
+    return logs

@@ -187,7 +187,7 @@ class _Graph:
         mask = self.add("Unsqueeze", [inside, self.constant([1, 2])])  # (N, 1, 1, W)
         if self.scale is None:
             return self.add("Mul", [maps, self.add("Cast", [mask], to=TensorProto.FLOAT)])
-        step, zero = self.constant(np.float32(self.scale)), self.constant(np.uint8(0))
+        step, zero = self.constant(np.array(self.scale, np.float32)), self.constant(np.array(0, np.uint8))
         whole = self.add("Where", [mask, self.add("QuantizeLinear", [maps, step, zero]), zero])
         return self.add("DequantizeLinear", [whole, step, zero])
 

@@ -1,0 +1,130 @@
+"""The decoder that a `DecodeConfig` describes: compiled once, used for all lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crnnocr.charset import BLANK, Charset, describe
+from crnnocr.config import DecodeConfig
+from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, Product
+from crnnocr.decoders.beam import beam_searches
+from crnnocr.decoders.fusion import Fusion
+from crnnocr.decoders.greedy import greedy
+from crnnocr.decoders.guided import guided_search
+from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
+from crnnocr.decoders.language_model import LanguageModel
+from crnnocr.decoders.lattice import score
+from crnnocr.decoders.lexicon import Lexicon
+from crnnocr.decoders.pattern import Pattern
+from crnnocr.decoders.text_file import lines_of
+from crnnocr.errors import UsageError
+
+_PROVEN = np.log(0.5)
+"""A text of a greater log-probability is the most probable one: all others share the rest."""
+
+
+class Decoder:
+    """Finds texts in log-probabilities. Safe to use from several threads."""
+
+    def __init__(self, config: DecodeConfig, charset: Charset, lm_cache: Path | None = None) -> None:
+        """Compile what the config permits.
+
+        Args:
+            config: how texts are found.
+            charset: the characters of the model.
+            lm_cache: a file to keep the language model in.
+
+        Raises:
+            UsageError: a file cannot be read, the pattern is none, or no text at all is permitted.
+        """
+        self._config = config
+        self._allowed = _allowed(config, charset)
+        self._blocked = np.array(sorted(set(range(BLANK + 1, charset.classes)) - self._allowed), dtype=np.int64)
+        self.lexicon = Lexicon(lines_of(config.lexicon, "--lexicon"), charset, self._allowed) if config.lexicon else None
+        """The words that are permitted, or None."""
+        pattern = Pattern(config.pattern, charset, self._allowed) if config.pattern else None
+        self._automaton = _combined(self.lexicon, pattern)
+        self.language_model = LanguageModel.load(config.lm, charset, lm_cache) if config.lm else None
+        """What tells likely texts, or None."""
+        self._fusion = Fusion(self.language_model, config.lm_weight) if self.language_model else None
+
+    def decode(self, lines: Sequence[LogProbs]) -> list[list[Hypothesis]]:
+        """For each line its best texts, best first, with their exact probabilities.
+
+        There are `top_k` of them, or fewer where fewer are possible. No hypotheses mean that no permitted text fits the line's
+        frames. With a language model the best are those of the best score, not of the greatest probability.
+
+        Args:
+            lines: (T, C) log-probabilities of each.
+        """
+        lines = [self._without_blocked(line) for line in lines]
+        greedy_texts = [greedy(line).ids for line in lines]
+        firsts = [Hypothesis(*pair) for pair in zip(greedy_texts, score(lines, greedy_texts).tolist(), strict=True)]
+        if not self._config.width:
+            return [[first] for first in firsts]
+        found = [[first] if self._permits(first) else [] for first in firsts]
+        open_lines = [n for n, first in enumerate(firsts) if not (found[n] and self._is_proven(first))]
+        for n, hypotheses in zip(open_lines, self._searched([lines[n] for n in open_lines]), strict=True):
+            # The greedy text is known already, so what is found is never less probable.
+            candidates = {hypothesis.ids: hypothesis for hypothesis in found[n] + hypotheses}
+            found[n] = self._best(list(candidates.values()))
+        return found
+
+    def _without_blocked(self, line: LogProbs) -> LogProbs:
+        if not len(self._blocked):
+            return line
+        line = line.copy()
+        line[:, self._blocked] = -np.inf
+        return line
+
+    def _permits(self, hypothesis: Hypothesis) -> bool:
+        return self._automaton is None or self._automaton.permits(hypothesis.ids)
+
+    def _is_proven(self, hypothesis: Hypothesis) -> bool:
+        """Whether nothing that a search could find is better."""
+        return self._config.top_k == 1 and self._fusion is None and hypothesis.log_prob > _PROVEN
+
+    def _searched(self, lines: list[LogProbs]) -> list[list[Hypothesis]]:
+        """For each line what the beam ends with, with exact probabilities."""
+        width = self._config.width
+        if self._automaton or self._fusion:
+            beams = [guided_search(line, width, self._automaton, self._fusion) for line in lines]
+        else:
+            beams = beam_searches(lines, width)
+        flat = [(line, found.ids) for line, beam in zip(lines, beams, strict=True) for found in beam]
+        exact = iter(score([line for line, _ in flat], [ids for _, ids in flat]).tolist())
+        return [[Hypothesis(found.ids, next(exact)) for found in beam] for beam in beams]
+
+    def _best(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """The best of a line; those without probability only where there is no other."""
+        possible = [each for each in hypotheses if each.log_prob > -np.inf] or hypotheses[:1]
+        return sorted(possible, key=self._score, reverse=True)[: self._config.top_k]
+
+    def _score(self, hypothesis: Hypothesis) -> float:
+        return hypothesis.log_prob + (self._fusion.log_score(hypothesis.ids) if self._fusion else 0.0)
+
+
+def _allowed(config: DecodeConfig, charset: Charset) -> frozenset[int]:
+    """The class ids of the characters that texts may hold."""
+    unknown = charset.unknown(config.allow or "")
+    if unknown:
+        raise UsageError(f"--allow: the model does not know {', '.join(map(describe, unknown))}")
+    blocked = [c for c in config.block or "" if not charset.unknown(c)]
+    allowed = frozenset(charset.encode(config.allow or charset.characters)) - frozenset(charset.encode("".join(blocked)))
+    if not allowed:
+        raise UsageError("--allow and --block leave no character")
+    return allowed
+
+
+def _combined(lexicon: Lexicon | None, pattern: Pattern | None) -> Automaton | None:
+    """The texts that both permit; None where there is neither.
+
+    Raises `UsageError` where there is no such text.
+    """
+    automaton = Product(lexicon, pattern) if lexicon and pattern else lexicon or pattern
+    if automaton and automaton.frames_needed(automaton.start, BLANK) == IMPOSSIBLE:
+        raise UsageError("no text is permitted: what --pattern, --lexicon, --allow and --block ask for excludes all")
+    return automaton

@@ -1,0 +1,143 @@
+"""A character n-gram model of a plain text: how probable each character is after those before it."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnnocr.charset import Charset
+from crnnocr.decoders.ngrams import BOUNDARY, NGrams, smoothed, symbols_of
+from crnnocr.decoders.text_file import lines_of
+from crnnocr.errors import UsageError
+from crnnocr.files import replacing
+
+ORDER = 6
+"""Characters of the longest n-grams, the one that is told included."""
+
+_FORMAT = 1
+_HELD_OUT = 10
+"""One line in so many is unseen when the cross-entropy is measured."""
+_MEASURED = 20_000
+"""Characters on which it is measured."""
+_CACHED_NUMBERS = 1 << 22
+"""Probabilities that are remembered: 32 MB."""
+
+
+class LanguageModel:
+    """The probabilities of characters in their contexts. Safe to use from several threads.
+
+    A context is a number that `start` and `next` give.
+    """
+
+    def __init__(self, ngrams: NGrams, classes: int, bonus: float = 0.0) -> None:
+        self.classes = classes
+        """C, the number of the characters and one for the end of the line, which has the blank's class id."""
+        self.bonus = bonus
+        """Cross-entropy on lines that it has not seen, in nats a character."""
+        self.ngrams = ngrams
+        """What was counted and smoothed."""
+        remembered = 1 + _CACHED_NUMBERS // classes
+        self.log_probs = lru_cache(remembered)(self._log_probs)
+        """By context, the (C,) natural-log probabilities of the character that follows, the blank standing for the end."""
+        self.next = lru_cache(remembered)(self._next)
+        """By context and class id, the context after that character."""
+        self._probs = lru_cache(remembered)(self._summed)
+        self.start = self.next(0, BOUNDARY)
+        """The context at the beginning of a line."""
+
+    @classmethod
+    def load(cls, path: str, charset: Charset, cache: Path | None = None) -> LanguageModel:
+        """The model of a text file.
+
+        Args:
+            path: a UTF-8 text file.
+            charset: the characters to tell; over others no context goes.
+            cache: where the model is kept. What is there is used if it is of the same text and charset, else replaced.
+
+        Raises:
+            UsageError: the text cannot be read, or holds nothing that the charset can write.
+        """
+        lines = lines_of(path, "--lm")
+        key = hashlib.sha256("\n".join([str(_FORMAT), str(ORDER), charset.characters, *lines]).encode()).hexdigest()
+        if cache and (cached := _read(cache, key, charset.classes)):
+            return cached
+        model = cls.of_lines(lines, charset)
+        if cache:
+            _write(cache, key, model)
+        return model
+
+    @classmethod
+    def of_lines(cls, lines: Sequence[str], charset: Charset, order: int = ORDER) -> LanguageModel:
+        """The model of some lines of text."""
+        symbols = symbols_of(lines, charset)
+        if not (symbols > BOUNDARY).any():
+            raise UsageError("--lm holds no character that the model knows")
+        kept = [line for n, line in enumerate(lines) if n % _HELD_OUT] or lines
+        unseen = lines[::_HELD_OUT]
+        measured = cls(smoothed(symbols_of(kept, charset), charset.classes, order), charset.classes)
+        bonus = measured.cross_entropy(unseen, charset)
+        return cls(smoothed(symbols, charset.classes, order), charset.classes, bonus)
+
+    def log_prob(self, ids: Sequence[int]) -> float:
+        """Natural log of the probability of a line of class `ids`, its end included."""
+        context, total = self.start, 0.0
+        for character in ids:
+            total += self.log_probs(context)[character]
+            context = self.next(context, character)
+        return float(total + self.log_probs(context)[BOUNDARY])
+
+    def cross_entropy(self, lines: Sequence[str], charset: Charset) -> float:
+        """What lines lose a character, their ends counting as one: nats. Of many lines a part is measured."""
+        loss, count = 0.0, 0
+        spread = max(1, sum(map(len, lines)) // _MEASURED)
+        for line in lines[::spread]:
+            ids = charset.encode("".join(c for c in line if not charset.unknown(c)))
+            loss -= self.log_prob(ids)
+            count += len(ids) + 1
+        return loss / max(count, 1)
+
+    def _log_probs(self, context: int) -> NDArray[np.float64]:
+        return np.log(self._probs(context))
+
+    def _summed(self, context: int) -> NDArray[np.float64]:
+        """(C,) probabilities after the context: its own n-grams, and its share of those after the shorter one."""
+        ngrams = self.ngrams
+        shorter = self._probs(int(ngrams.shorter[context])) if context else np.full(self.classes, 1 / self.classes)
+        probs = shorter * float(ngrams.shares[context])
+        own = slice(ngrams.begins[context], ngrams.begins[context + 1])
+        probs[ngrams.symbols[own]] += ngrams.gains[own]
+        return probs
+
+    def _next(self, context: int, character: int) -> int:
+        """The longest context there is of the ends of this one and the character."""
+        ngrams = self.ngrams
+        while True:
+            begin, end = ngrams.begins[context : context + 2]
+            gram = int(begin + np.searchsorted(ngrams.symbols[begin:end], character))
+            if gram < end and ngrams.symbols[gram] == character and gram + 1 < len(ngrams.shares):
+                return gram + 1
+            context = int(ngrams.shorter[context])
+
+
+def _write(cache: Path, key: str, model: LanguageModel) -> None:
+    with replacing(cache) as part, part.open("wb") as file:
+        np.savez(file, key=np.array(key), bonus=np.array(model.bonus), **vars(model.ngrams))
+
+
+def _read(cache: Path, key: str, classes: int) -> LanguageModel | None:
+    """The model that is kept there; None if there is none, or that of something else."""
+    try:
+        with cache.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if str(arrays["key"]) != key:
+                return None
+            ngrams = NGrams(**{field.name: arrays[field.name] for field in fields(NGrams)})
+            return LanguageModel(ngrams, classes, float(arrays["bonus"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

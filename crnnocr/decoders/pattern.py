@@ -1,0 +1,179 @@
+"""Texts that fit a pattern: parsed, written as a nondeterministic automaton (Thompson 1968), made deterministic.
+
+Characters that the pattern never tells apart share a column of the table, so that a charset of thousands costs no more than a
+small one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import cast
+
+from crnnocr.charset import BLANK, Charset
+from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, State
+from crnnocr.decoders.pattern_syntax import Characters, Choice, Part, Repeat, Sequence, parse
+from crnnocr.errors import UsageError
+
+_MOST_STATES = 20_000
+"""States of a pattern, more than any that tells how a line of text looks."""
+
+_Key = frozenset[int]
+"""The states of the nondeterministic automaton that one of the deterministic one stands for."""
+
+
+class Pattern(Automaton):
+    """The texts that a pattern permits."""
+
+    def __init__(self, pattern: str, charset: Charset, allowed: frozenset[int]) -> None:
+        """Compile `pattern` for texts of the `allowed` class ids.
+
+        Raises `UsageError`, naming the place, where it is no pattern.
+        """
+        super().__init__()
+        network = _Network(parse(pattern, charset))
+        self._groups = _alike(network.moves, allowed)
+        self._table, ends = _deterministic(network, self._groups, pattern)
+        self._needed = _frames_needed(self._table, ends, self._groups)
+        self._ends = ends
+
+    @property
+    def start(self) -> State:
+        """The state before the first character."""
+        return 0
+
+    def accepts(self, state: State) -> bool:
+        """Whether the pattern is complete."""
+        return state in self._ends
+
+    def frames_needed(self, state: State, last: int) -> float:
+        """The fewest frames that complete the pattern: one more than its characters where the only way on repeats the last."""
+        needed, only = self._needed.get(cast("int", state), (IMPOSSIBLE, BLANK))
+        return needed + (only == last != BLANK)
+
+    def _arcs(self, state: State) -> Mapping[int, State]:
+        row = self._table[cast("int", state)]
+        return {c: target for group, target in row.items() if target in self._needed for c in self._groups[group]}
+
+
+class _Network:
+    """A nondeterministic automaton. State 0 is its start and 1 its end."""
+
+    def __init__(self, part: Part) -> None:
+        self.free: list[list[int]] = [[], []]
+        """By state, the states that are reached without a character."""
+        self.moves: list[tuple[frozenset[int], int] | None] = [None, None]
+        """By state, the characters that lead on from it, and where to."""
+        self._add(part, 0, 1)
+
+    def _state(self) -> int:
+        if len(self.free) > 10 * _MOST_STATES:
+            raise UsageError("--pattern repeats too much: write it with smaller numbers in braces")
+        self.free.append([])
+        self.moves.append(None)
+        return len(self.free) - 1
+
+    def _add(self, part: Part, start: int, end: int) -> None:
+        """Add the ways that `part` leads from one state to another."""
+        match part:
+            case Characters(ids):
+                here = self._state()
+                self.free[start].append(here)
+                self.moves[here] = ids, end
+            case Sequence(parts):
+                for each in parts:
+                    after = self._state()
+                    self._add(each, start, after)
+                    start = after
+                self.free[start].append(end)
+            case Choice(options):
+                for option in options:
+                    self._add(option, start, end)
+            case Repeat(repeated, least, most):
+                for times in range(max(least, most or 0)):
+                    if times >= least:
+                        self.free[start].append(end)
+                    after = self._state()
+                    self._add(repeated, start, after)
+                    start = after
+                self.free[start].append(end)
+                if most is None:
+                    # A state of its own to come back to, for other parts may begin where this one does.
+                    hub, inside = self._state(), self._state()
+                    self.free[start].append(hub)
+                    self.free[hub] += [inside, end]
+                    self._add(repeated, inside, hub)
+
+    def closure(self, states: set[int]) -> _Key:
+        """The states, and those that are reached from them without a character."""
+        reached, waiting = set(states), list(states)
+        while waiting:
+            new = [state for state in self.free[waiting.pop()] if state not in reached]
+            reached.update(new)
+            waiting += new
+        return frozenset(reached)
+
+
+def _alike(moves: list[tuple[frozenset[int], int] | None], allowed: frozenset[int]) -> list[tuple[int, ...]]:
+    """The allowed characters in groups that no move tells apart."""
+    members = defaultdict(list)
+    kinds = list({move[0] for move in moves if move})
+    for character in sorted(allowed):
+        members[tuple(character in kind for kind in kinds)].append(character)
+    return [tuple(group) for signature, group in members.items() if any(signature)]
+
+
+def _deterministic(
+    network: _Network, groups: list[tuple[int, ...]], pattern: str
+) -> tuple[list[dict[int, int]], frozenset[int]]:
+    """For each state the state that each group leads to, and the states that end a text (the subset construction)."""
+    keys = [network.closure({0})]
+    numbers = {keys[0]: 0}
+    table: list[dict[int, int]] = []
+    for key in keys:  # which grows
+        row: dict[int, int] = {}
+        moves = [move for state in key if (move := network.moves[state])]
+        for group, (character, *_) in enumerate(groups):
+            reached = {target for ids, target in moves if character in ids}
+            if not reached:
+                continue
+            after = network.closure(reached)
+            if after not in numbers:
+                numbers[after] = len(keys)
+                keys.append(after)
+            row[group] = numbers[after]
+        if len(keys) > _MOST_STATES:
+            raise UsageError(f"--pattern {pattern} is too large: it has more than {_MOST_STATES} states")
+        table.append(row)
+    return table, frozenset(number for key, number in numbers.items() if 1 in key)
+
+
+def _frames_needed(
+    table: list[dict[int, int]], ends: frozenset[int], groups: list[tuple[int, ...]]
+) -> dict[int, tuple[int, int]]:
+    """For each state that can end: the fewest frames that its rest needs, and the only character that begins such a rest.
+
+    That is the blank where several do, or none. After this character, the rest needs a frame more for the blank between. States
+    are settled in the order of what they need.
+    """
+    before = defaultdict(list)
+    for state, row in enumerate(table):
+        for group, target in row.items():
+            before[target].append((state, group))
+    needed: dict[int, tuple[int, int]] = {}
+    waiting: defaultdict[int, dict[int, set[int]]] = defaultdict(dict, {0: {state: set() for state in ends}})
+    while waiting:
+        frames = min(waiting)
+        settled = [(state, firsts) for state, firsts in waiting.pop(frames).items() if state not in needed]
+        for state, firsts in settled:
+            needed[state] = frames, min(firsts) if len(firsts) == 1 else BLANK
+        for target, _ in settled:
+            only = needed[target][1]
+            for state, group in before[target]:
+                # Two that need no blank after them are as good as all.
+                others = [c for c in groups[group][:3] if c != only][:2]
+                if others:
+                    waiting[frames + 1].setdefault(state, set()).update(others)
+                if only in groups[group]:
+                    waiting[frames + 2].setdefault(state, set()).add(only)
+    return needed

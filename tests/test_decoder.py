@@ -1,0 +1,92 @@
+"""The decoder as a whole: when it searches, and what it says of what it finds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from paths import SHARPNESSES, log, random_log_probs, small_cases, text_probs
+
+from crnnocr.charset import Charset
+from crnnocr.config import DecodeConfig
+from crnnocr.decoders import Decoder, Hypothesis, LogProbs, decoder
+from crnnocr.decoders.greedy import greedy
+
+CHARSET = Charset("abcdefg")
+
+
+def lines_of(count: int) -> list[LogProbs]:
+    """Seeded lines of up to 40 frames, from nearly flat to sure."""
+    rng = np.random.default_rng(12)
+    return [random_log_probs(rng, int(rng.integers(1, 40)), CHARSET.classes, SHARPNESSES[i % 4]) for i in range(count)]
+
+
+def forbid_searching(monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(lines: list[LogProbs], beam: int) -> list[list[Hypothesis]]:
+        assert not lines, "searched"
+        return []
+
+    monkeypatch.setattr(decoder, "beam_searches", search)
+
+
+def test_by_default_it_is_the_text_of_the_best_path_with_its_exact_probability() -> None:
+    for log_probs in small_cases(100):
+        charset = Charset("abcdefg"[: log_probs.shape[1] - 1])
+        ((found,),) = Decoder(DecodeConfig(), charset).decode([log_probs])
+        assert found.ids == greedy(log_probs).ids
+        assert math.exp(found.log_prob) == pytest.approx(text_probs(log_probs)[found.ids])
+
+
+def test_the_probabilities_of_the_n_best_are_exact_however_narrow_the_beam() -> None:
+    for log_probs in small_cases(100):
+        charset = Charset("abcdefg"[: log_probs.shape[1] - 1])
+        (found,) = Decoder(DecodeConfig(beam=2, top_k=2), charset).decode([log_probs])
+        exact = text_probs(log_probs)
+        assert [math.exp(h.log_prob) for h in found] == pytest.approx([exact[h.ids] for h in found])
+        assert found == sorted(found, key=lambda h: -h.log_prob)
+        assert 1 <= len(found) <= 2
+
+
+def test_a_search_never_ends_with_less_than_the_first_guess() -> None:
+    lines = lines_of(80)
+    guesses, found = (Decoder(DecodeConfig(beam=beam), CHARSET).decode(lines) for beam in (0, 1))
+    assert all(best[0].log_prob >= guess[0].log_prob for guess, best in zip(guesses, found, strict=True))
+
+
+def test_what_is_proven_the_best_is_not_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a has 0.94, as its paths are a blank, a a and blank a: 0.9 · 0.6 + 0.9 · 0.4 + 0.1 · 0.4.
+    sure = log([[0.1, 0.9, 0.0], [0.6, 0.4, 0.0]])
+    charset = Charset("ab")
+    forbid_searching(monkeypatch)
+    for config in (DecodeConfig(beam=5), DecodeConfig(beam=5, allow="a")):
+        ((found,),) = Decoder(config, charset).decode([sure])
+        assert found.ids == (1,)
+    with pytest.raises(AssertionError, match="searched"):
+        Decoder(DecodeConfig(beam=5, top_k=2), charset).decode([sure])
+    with pytest.raises(AssertionError, match="searched"):
+        Decoder(DecodeConfig(beam=5), charset).decode([log([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])])  # "" has 0.36
+
+
+def test_a_sure_text_that_is_not_permitted_proves_nothing() -> None:
+    sure = log([[0.1, 0.85, 0.05], [0.6, 0.39, 0.01]])
+    ((found,),) = Decoder(DecodeConfig(beam=5, pattern="b"), Charset("ab")).decode([sure])
+    assert found.ids == (2,)
+    assert math.exp(found.log_prob) == pytest.approx(0.1 * 0.01 + 0.05 * 0.6 + 0.05 * 0.01)
+
+
+def test_each_line_is_decoded_the_same_alone_and_beside_others() -> None:
+    lines = lines_of(40)
+    for config in (DecodeConfig(), DecodeConfig(beam=3), DecodeConfig(beam=4, top_k=3), DecodeConfig(pattern="[a-d]+")):
+        whole = Decoder(config, CHARSET)
+        for line, found in zip(lines, whole.decode(lines), strict=True):
+            (alone,) = whole.decode([line])
+            assert [h.ids for h in found] == [h.ids for h in alone]
+            assert [h.log_prob for h in found] == pytest.approx([h.log_prob for h in alone], abs=1e-9)
+
+
+def test_nothing_is_decoded_of_nothing() -> None:
+    for config in (DecodeConfig(), DecodeConfig(beam=3), DecodeConfig(pattern="a*")):
+        assert Decoder(config, CHARSET).decode([]) == []
+        ((found,),) = Decoder(config, CHARSET).decode([np.zeros((0, CHARSET.classes))])
+        assert (found.ids, found.log_prob) == ((), 0.0)
