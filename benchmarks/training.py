@@ -35,11 +35,11 @@ from torch import Tensor, nn
 from torch.utils import data
 
 from crnnocr.charset import BLANK, Charset
-from crnnocr.config import PRESETS, SCRATCH, Conv, DecodeConfig, ModelConfig, Style, SynthConfig, TrainConfig
+from crnnocr.config import PRESETS, SCRATCH, Conv, ModelConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detect import load_dataset
+from crnnocr.decoders.greedy import greedy
 from crnnocr.metrics import Scorer
-from crnnocr.recognizer import best_hypothesis
 from crnnocr.synth.sets.folder import draw
 from crnnocr.training.batching import Plan
 from crnnocr.training.loader import Loader
@@ -292,7 +292,7 @@ class PlainLoop:
         scorer = Scorer()
         for images, _, _, texts in data.DataLoader(Files(check, self.files.height), BATCH, collate_fn=self.collate):
             for log_probs, truth in zip(self.model(images).transpose(0, 1).numpy(), texts, strict=True):
-                scorer.update(truth, self.charset.decode(best_hypothesis(log_probs, DecodeConfig()).ids))
+                scorer.update(truth, self.charset.decode(greedy(log_probs).ids))
         return scorer.summary().cer
 
 

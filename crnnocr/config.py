@@ -105,6 +105,12 @@ class ModelConfig:
             width = layer.output_size(width, axis=1)
         return width
 
+    def centre(self, frame: float) -> float:
+        """Where the middle of what a frame sees lies in the line, in pixels from its left edge."""
+        for layer in reversed(self.backbone):
+            frame = frame * layer.stride[1] - layer.padding[1] + (layer.kernel[1] - 1) / 2
+        return frame + 0.5
+
     @property
     def min_width(self) -> int:
         """The narrowest line in pixels that gives a frame."""
@@ -215,6 +221,37 @@ class Style(StrEnum):
     """Thermal and dot-matrix print."""
     MIXED = "mixed"
     """All of these but trdg's, in turns of chance."""
+
+
+class Precision(StrEnum):
+    """The numbers that a network computes with."""
+
+    FP32 = "fp32"
+    """Single precision, as it was trained."""
+    INT8 = "int8"
+    """Bytes in the convolutions, single precision elsewhere: twice as fast, and hardly less accurate."""
+
+
+class Invert(StrEnum):
+    """Whether black and white are exchanged before reading."""
+
+    NEVER = "never"
+    """Pictures are read as they are."""
+    AUTO = "auto"
+    """Those that are light on dark become dark on light."""
+    ALWAYS = "always"
+    """All are exchanged."""
+
+
+class EngineChoice(StrEnum):
+    """What runs the network."""
+
+    AUTO = "auto"
+    """torch on a GPU, onnxruntime on a CPU."""
+    ONNXRUNTIME = "onnxruntime"
+    """onnxruntime, on the CPU."""
+    TORCH = "torch"
+    """torch, on the device."""
 
 
 class Orientation(StrEnum):
@@ -428,6 +465,27 @@ class DecodeConfig:
         """Prefixes that the search keeps; 0 where there is none to do."""
         searches = self.beam or self.top_k > 1 or self.lexicon or self.pattern or self.lm
         return max(self.beam or self._SEARCH, self.top_k) if searches else 0
+
+
+@dataclass(frozen=True)
+class ReadConfig:
+    """What is done with pictures that are read, and what is said of them."""
+
+    orientation: Orientation | None = None
+    """Which way the lines run; by default what the model was trained for. With `auto`, a tall picture is read both ways."""
+    invert: Invert = Invert.NEVER
+    """Whether black and white are exchanged."""
+    characters: bool = False
+    """Say of each character where it is and how sure."""
+    threads: int | None = None
+    """How many threads work; by default one a core."""
+
+    def __post_init__(self) -> None:
+        if self.orientation is not None:
+            object.__setattr__(self, "orientation", Orientation(self.orientation))
+        object.__setattr__(self, "invert", Invert(self.invert))
+        if self.threads is not None and self.threads < 1:
+            raise UsageError("--threads must be at least 1")
 
 
 class CharsetChoice(StrEnum):

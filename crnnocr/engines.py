@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr import devices
+from crnnocr.config import EngineChoice, Precision
 from crnnocr.errors import ModelError, UsageError
+from crnnocr.machine import cores
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
+from crnnocr.model.store import WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -22,12 +26,26 @@ if TYPE_CHECKING:
 ONNX_CARD_KEY = "crnnocr"
 """Metadata entry of an exported model that holds its card, as JSON."""
 
+SOURCE_HASH_KEY = "crnnocr.source_sha256"
+"""Metadata entry with the hash of the `.safetensors` file that the export was made from."""
+
+PRECISION_KEY = "crnnocr.precision"
+"""Metadata entry with the numbers it computes with."""
+
+DERIVED = {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx"}
+"""Names of the files beside a `model.safetensors` that hold it for onnxruntime."""
+
 ONNX_TRAINED_ON_KEY = "crnnocr.trained_on"
 """Metadata entry that holds the content ids of the pictures it was trained on: little-endian 64-bit integers in base64."""
 
 
 class Engine(Protocol):
-    """Runs a network over a batch."""
+    """Runs a network over a batch. Several threads may use it at once."""
+
+    description: str
+    """What runs, in words."""
+    threads: int
+    """How many batches at a time keep it busy."""
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -50,6 +68,8 @@ class TorchEngine:
 
     def __init__(self, model: CRNN, device: torch.device) -> None:
         self.device = device
+        self.description = f"torch on {device}"
+        self.threads = 1
         self.model = on_device(model, device).eval()
 
     def log_probs(
@@ -84,8 +104,10 @@ class OnnxEngine:
     def __init__(self, path: Path) -> None:
         import onnxruntime
 
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # lines are read faster side by side than each by all cores
         try:
-            self._session: Any = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+            self._session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime's errors share no base class of their own
             raise ModelError(f"{path} cannot be run: {str(error).splitlines()[0]}") from error
@@ -97,6 +119,10 @@ class OnnxEngine:
         except ValueError as error:
             raise ModelError(f"{path}: its list of training pictures is damaged") from error
         self.trained_on = frozenset(ids.tolist())
+        self.source_hash = metadata.get(SOURCE_HASH_KEY, "")
+        self.precision = Precision(metadata.get(PRECISION_KEY, Precision.FP32))
+        self.description = f"onnxruntime, {self.precision}"
+        self.threads = cores()
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -106,16 +132,44 @@ class OnnxEngine:
         return log_probs, frames
 
 
-def load_engine(path: Path, device: str = "auto") -> tuple[Card, Engine, frozenset[int]]:
-    """What a model file holds: torch runs a `.safetensors`, onnxruntime an exported `.onnx`.
+def load_engine(
+    path: Path, device: str = "auto", engine: EngineChoice = EngineChoice.AUTO
+) -> tuple[Card, Engine, frozenset[int]]:
+    """What runs a model: onnxruntime on a CPU, torch on other devices, unless one of them is asked for.
+
+    onnxruntime runs an exported file, or what lies beside a `.safetensors` and was made from it as it is now. Where there is no
+    such file, torch runs.
 
     Returns:
         The card, an engine that runs the network, and the content ids of the pictures it was trained on.
     """
-    if path.suffix == ".onnx":
-        if device not in ("auto", "cpu"):
-            raise UsageError(f"--device {device}: an exported model runs on the CPU; take auto or cpu")
-        engine = OnnxEngine(path)
-        return engine.card, engine, engine.trained_on
+    is_export = path.suffix == ".onnx"
+    if is_export and engine is EngineChoice.TORCH:
+        raise UsageError("--engine torch: an exported model is run by onnxruntime; name the model it was made from")
+    on_cpu = device == "cpu" or (device == "auto" and not _finds_gpu())
+    if (is_export or engine is EngineChoice.ONNXRUNTIME) and not (on_cpu or device == "auto"):
+        raise UsageError(f"--device {device}: onnxruntime runs on the CPU here; take auto or cpu")
+    if is_export or engine is EngineChoice.ONNXRUNTIME or (engine is EngineChoice.AUTO and on_cpu):
+        found = OnnxEngine(path) if is_export else _derived(path)
+        if found:
+            return found.card, found, found.trained_on
+        if engine is EngineChoice.ONNXRUNTIME:
+            raise ModelError(f"{path} has no export beside it that is up to date: crnnocr export makes one")
     card, model = checkpoint.load(path)
     return card, TorchEngine(model, devices.select(device)), checkpoint.trained_on(path)
+
+
+def _finds_gpu() -> bool:
+    return devices.may_have_gpu() and devices.select("auto").type != "cpu"
+
+
+def _derived(path: Path) -> OnnxEngine | None:
+    """What was made of a `.safetensors` file for onnxruntime; None where there is nothing, or it was made of another one."""
+    file = path.parent / DERIVED[checkpoint.read_card(path).precision]
+    if path.name != WEIGHTS or not file.is_file():
+        return None
+    try:
+        engine = OnnxEngine(file)
+    except ModelError:
+        return None
+    return engine if engine.source_hash == hashlib.sha256(path.read_bytes()).hexdigest() else None

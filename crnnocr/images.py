@@ -10,6 +10,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from crnnocr.config import MAX_PIXELS, MAX_WIDTH, Orientation
+from crnnocr.config import MAX_PIXELS, MAX_WIDTH, Invert, Orientation
 from crnnocr.errors import ImageError
 
 Line: TypeAlias = NDArray[np.uint8]
@@ -78,10 +79,67 @@ def pictures_in(paths: Iterable[Path]) -> list[Path]:
 
 def turned(grey: Image.Image, orientation: Orientation) -> Image.Image:
     """A picture whose line runs from left to right: a vertical one is turned a quarter against the clock."""
-    vertical = orientation is Orientation.VERTICAL or (
-        orientation is Orientation.AUTO and grey.height >= VERTICAL_FROM * grey.width
-    )
+    vertical = orientation is Orientation.VERTICAL or (orientation is Orientation.AUTO and _is_tall(grey))
     return grey.transpose(Image.Transpose.ROTATE_90) if vertical else grey
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture as the line that a model reads."""
+
+    line: Line
+    """(H, W) grey values, `min_width` pixels wide or more."""
+    width: int
+    """Columns of the line that show the picture; right of them its last column goes on."""
+    length: int
+    """Pixels of the picture along the line: its width, or where the line runs down, its height."""
+    other: Opened | None = None
+    """The same picture with its line running the other way, where its shape does not tell which is right."""
+
+
+def open_line(
+    source: Source,
+    height: int,
+    min_width: int,
+    orientation: Orientation = Orientation.HORIZONTAL,
+    invert: Invert = Invert.NEVER,
+    name: str | None = None,
+) -> Opened:
+    """Read a picture as a line of a model's height.
+
+    Args:
+        source: the picture.
+        height: of the line.
+        min_width: least width of the line in pixels.
+        orientation: which way its line runs; with `auto` a tall picture is given both ways.
+        invert: whether black and white are exchanged.
+        name: what to call it in messages; by default its path.
+
+    Raises `ImageError` as `open_grey` does.
+    """
+    grey = open_grey(source, name)
+    if invert is Invert.ALWAYS or (invert is Invert.AUTO and _is_light_on_dark(grey)):
+        grey = ImageOps.invert(grey)
+    if orientation is Orientation.AUTO and _is_tall(grey):
+        upright = _opened(grey, height, min_width)
+        return replace(_opened(turned(grey, Orientation.VERTICAL), height, min_width), other=upright)
+    return _opened(turned(grey, orientation), height, min_width)
+
+
+def _opened(grey: Image.Image, height: int, min_width: int) -> Opened:
+    width = min(MAX_WIDTH, max(1, round(grey.width * height / grey.height)))
+    return Opened(to_line(grey, height, min_width), width, grey.width)
+
+
+def _is_light_on_dark(grey: Image.Image) -> bool:
+    """Whether what stands at the edges, which is mostly paper, is darker than the picture as a whole."""
+    pixels = np.asarray(grey)
+    edges = np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
+    return bool(np.median(edges) < pixels.mean())
+
+
+def _is_tall(grey: Image.Image) -> bool:
+    return grey.height >= VERTICAL_FROM * grey.width
 
 
 def to_line(grey: Image.Image, height: int, min_width: int) -> Line:

@@ -10,28 +10,59 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from crnnocr import images
-from crnnocr.config import DecodeConfig
+from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.decoders import Hypothesis, LogProbs
-from crnnocr.decoders.beam import beam_search
-from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.lattice import log_prob
+from crnnocr.decoders.alignment import align
+from crnnocr.decoders.decoder import Decoder
+from crnnocr.decoders.posteriors import posteriors
 from crnnocr.engines import Engine, load_engine
 from crnnocr.errors import ImageError
+from crnnocr.images import Opened
+from crnnocr.machine import cores
 from crnnocr.model import store
 from crnnocr.model.checkpoint import Card
+from crnnocr.pipeline import Pipeline
 
-_WINDOW = 64
+_WINDOW = 256
 """Pictures that are looked at together to find those of like widths."""
 _MAX_LINES = 16
 """Lines in a batch."""
 _MAX_COLUMNS = 8192
 """Columns in a batch, padding included, unless a single line has more."""
+
+NO_TEXT_FITS = "no text that is permitted fits the picture"
+"""The error of a picture in which nothing is possible."""
+
+
+@dataclass(frozen=True)
+class Character:
+    """One character of a text, and where it is."""
+
+    character: str
+    """The character itself."""
+    confidence: float
+    """How likely it is right if all others are, from 0 to 1."""
+    start: float
+    """Where it begins, in pixels of the picture along the line: from the left, or from the top where the line runs down."""
+    end: float
+    """Where it ends."""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One of the most probable texts of a picture."""
+
+    text: str
+    """The text."""
+    probability: float
+    """Its probability by the model, from 0 to 1, summed over all alignments."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +75,14 @@ class Prediction:
     """How likely the text is right, from 0 to 1: its probability by the model, calibrated as the model's card says."""
     error: str | None = None
     """Why the picture could not be read, or None."""
+    characters: tuple[Character, ...] = ()
+    """Each character with its place, if that was asked for."""
+    alternatives: tuple[Alternative, ...] = ()
+    """The most probable texts, the best first, if several were asked for."""
 
 
 class Recognizer:
-    """Reads pictures of one line or word with one model."""
+    """Reads pictures of one line or word with one model. Several threads may use it at once."""
 
     def __init__(self, card: Card, engine: Engine, trained_on: frozenset[int] = frozenset()) -> None:
         self.card = card
@@ -58,23 +93,27 @@ class Recognizer:
         """Content ids of the pictures that the model was trained on."""
 
     @classmethod
-    def load(cls, model: str | None = None, device: str = "auto") -> Recognizer:
+    def load(
+        cls, model: str | Path | None = None, device: str = "auto", engine: EngineChoice = EngineChoice.AUTO
+    ) -> Recognizer:
         """The recognizer of a model.
 
         Args:
             model: name of a trained model, a model folder, a `.safetensors` or exported `.onnx` file; None for the current.
             device: `auto`, `cuda`, `mps` or `cpu`.
+            engine: what runs the network: `auto` takes onnxruntime on a CPU and torch on a GPU.
 
         Raises:
             ModelError: there is no such model, or it cannot be read.
             UsageError: the device is not there.
         """
-        return cls(*load_engine(store.find(model).path, device))
+        return cls(*load_engine(store.find(None if model is None else str(model)).path, device, EngineChoice(engine)))
 
     def predict(
         self,
         sources: Iterable[images.Source] | images.Source,
-        decode: DecodeConfig = DecodeConfig(),  # noqa: B008 (frozen)
+        decode: DecodeConfig | Decoder = DecodeConfig(),  # noqa: B008 (frozen)
+        read: ReadConfig = ReadConfig(),  # noqa: B008 (frozen)
     ) -> Iterator[Prediction]:
         """Read pictures, in their order, as they come.
 
@@ -82,14 +121,23 @@ class Recognizer:
 
         Args:
             sources: paths, bytes, Pillow images or arrays, or one of these; a generator may go on for ever.
-            decode: how texts are found.
+            decode: how texts are found; or a decoder that was made of that, to be used again.
+            read: what is done with the pictures, and what is said of them.
         """
-        stream = iter([sources] if isinstance(sources, images.SOURCE_TYPES) else sources)
-        while window := [self._open(source) for source in islice(stream, _WINDOW)]:
-            lines = [line for line in window if not isinstance(line, ImageError)]
-            readings = iter(self.read(lines))
-            for line in window:
-                yield (Prediction("", 0.0, str(line)) if isinstance(line, ImageError) else self._decode(next(readings), decode))
+        decoder = self.decoder(decode) if isinstance(decode, DecodeConfig) else decode
+        pipeline = Pipeline(
+            prepare=partial(self._open, read),
+            groups=_groups,
+            finish=partial(self._finish, decoder, read),
+            window=_WINDOW,
+            preparers=read.threads or cores(),
+            finishers=min(self.engine.threads, read.threads or cores()),
+        )
+        return pipeline.run([sources] if isinstance(sources, images.SOURCE_TYPES) else sources)
+
+    def decoder(self, decode: DecodeConfig, lm_cache: Path | None = None) -> Decoder:
+        """What finds texts as `decode` says, for this model's characters. Raises `UsageError` where that cannot be."""
+        return Decoder(decode, self.card.charset, lm_cache)
 
     def read(self, lines: Sequence[images.Line]) -> list[LogProbs]:
         """The (T, C) log-probabilities of each line, which must be of the model's height."""
@@ -99,22 +147,67 @@ class Recognizer:
             readings.update((i, log_probs[row, : frames[row]]) for row, i in enumerate(batch))
         return [readings[i] for i in range(len(lines))]
 
-    def _open(self, source: images.Source) -> images.Line | ImageError:
+    def _open(self, read: ReadConfig, source: images.Source) -> Opened | ImageError:
+        shape, orientation = self.card.config, read.orientation or self.card.orientation
         try:
-            grey = images.turned(images.open_grey(source), self.card.orientation)
-            return images.to_line(grey, self.card.config.height, self.card.config.min_width)
+            return images.open_line(source, shape.height, shape.min_width, orientation, read.invert)
         except ImageError as error:
             return error
 
-    def _decode(self, log_probs: LogProbs, decode: DecodeConfig) -> Prediction:
-        best = best_hypothesis(log_probs, decode)
-        confidence = self.card.calibration.apply(log_prob(log_probs, best.ids))
-        return Prediction(self.card.charset.decode(best.ids), confidence)
+    def _finish(self, decoder: Decoder, read: ReadConfig, group: list[Opened | ImageError]) -> list[Prediction]:
+        """What is read in a group: either pictures alone, or one that could not be opened."""
+        pictures = [picture for picture in group if not isinstance(picture, ImageError)]
+        if not pictures:
+            return [Prediction("", 0.0, str(error)) for error in group]
+        found = self._read(decoder, read, pictures)
+        unsure = [i for i, picture in enumerate(pictures) if picture.other]
+        others = self._read(decoder, read, [picture.other for picture in pictures if picture.other])
+        for i, other in zip(unsure, others, strict=True):
+            found[i] = max(found[i], other, key=lambda prediction: prediction.confidence)
+        return found
+
+    def _read(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened]) -> list[Prediction]:
+        lines = self.read([picture.line for picture in pictures])
+        best = decoder.decode(lines)
+        found = [self._prediction(hypotheses, decoder) for hypotheses in best]
+        if read.characters:
+            possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
+            own = [lines[i] for i in possible], [best[i][0].ids for i in possible]
+            for i, frames, sure in zip(possible, align(*own), posteriors(*own), strict=True):
+                found[i] = replace(found[i], characters=self._characters(found[i].text, frames, sure, pictures[i]))
+        return found
+
+    def _prediction(self, hypotheses: Sequence[Hypothesis], decoder: Decoder) -> Prediction:
+        if not hypotheses:
+            return Prediction("", 0.0, NO_TEXT_FITS)
+        decoded = [(self.card.charset.decode(found.ids), found.log_prob) for found in hypotheses]
+        text, log_prob = decoded[0]
+        several = decoded if decoder.config.top_k > 1 else []
+        alternatives = tuple(Alternative(text, float(np.exp(log_prob))) for text, log_prob in several)
+        return Prediction(text, self.card.calibration.apply(log_prob), alternatives=alternatives)
+
+    def _characters(
+        self, text: str, frames: Sequence[int], confidences: Sequence[float], picture: Opened
+    ) -> tuple[Character, ...]:
+        """Each character between the middles to its neighbours; those at the ends reach as far outwards as inwards."""
+        if not text:
+            return ()
+        scale = picture.length / picture.width
+        centres = np.array([self.card.config.centre(frame) for frame in frames]) * scale
+        middles = (centres[1:] + centres[:-1]) / 2
+        whole = len(text) == 1
+        first = 0.0 if whole else 2 * centres[0] - middles[0]
+        last = picture.length if whole else 2 * centres[-1] - middles[-1]
+        edges = np.clip(np.concatenate(([first], middles, [last])), 0, picture.length).tolist()
+        return tuple(map(Character, text, confidences, edges[:-1], edges[1:]))
 
 
-def best_hypothesis(log_probs: LogProbs, decode: DecodeConfig) -> Hypothesis:
-    """The best reading of (T, C) log-probabilities by the chosen decoder."""
-    return beam_search(log_probs, decode.beam)[0] if decode.beam else greedy(log_probs)
+def _groups(window: Sequence[Opened | ImageError]) -> Iterator[list[int]]:
+    """What is read together: pictures of like widths, and each that could not be opened alone."""
+    pictures = [i for i, picture in enumerate(window) if not isinstance(picture, ImageError)]
+    widths = [picture.line.shape[1] for picture in window if not isinstance(picture, ImageError)]
+    yield from ([pictures[i] for i in batch] for batch in _batches(widths))
+    yield from ([i] for i, picture in enumerate(window) if isinstance(picture, ImageError))
 
 
 def _batches(widths: Sequence[int]) -> Iterator[list[int]]:

@@ -40,7 +40,8 @@ class Decoder:
         Raises:
             UsageError: a file cannot be read, the pattern is none, or no text at all is permitted.
         """
-        self._config = config
+        self.config = config
+        """How texts are found."""
         self._allowed = _allowed(config, charset)
         self._blocked = np.array(sorted(set(range(BLANK + 1, charset.classes)) - self._allowed), dtype=np.int64)
         self.lexicon = Lexicon(lines_of(config.lexicon, "--lexicon"), charset, self._allowed) if config.lexicon else None
@@ -63,7 +64,7 @@ class Decoder:
         lines = [self._without_blocked(line) for line in lines]
         greedy_texts = [greedy(line).ids for line in lines]
         firsts = [Hypothesis(*pair) for pair in zip(greedy_texts, score(lines, greedy_texts).tolist(), strict=True)]
-        if not self._config.width:
+        if not self.config.width:
             return [[first] for first in firsts]
         found = [[first] if self._permits(first) else [] for first in firsts]
         open_lines = [n for n, first in enumerate(firsts) if not (found[n] and self._is_proven(first))]
@@ -85,11 +86,11 @@ class Decoder:
 
     def _is_proven(self, hypothesis: Hypothesis) -> bool:
         """Whether nothing that a search could find is better."""
-        return self._config.top_k == 1 and self._fusion is None and hypothesis.log_prob > _PROVEN
+        return self.config.top_k == 1 and self._fusion is None and hypothesis.log_prob > _PROVEN
 
     def _searched(self, lines: list[LogProbs]) -> list[list[Hypothesis]]:
         """For each line what the beam ends with, with exact probabilities."""
-        width = self._config.width
+        width = self.config.width
         if self._automaton or self._fusion:
             beams = [guided_search(line, width, self._automaton, self._fusion) for line in lines]
         else:
@@ -101,7 +102,7 @@ class Decoder:
     def _best(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
         """The best of a line; those without probability only where there is no other."""
         possible = [each for each in hypotheses if each.log_prob > -np.inf] or hypotheses[:1]
-        return sorted(possible, key=self._score, reverse=True)[: self._config.top_k]
+        return sorted(possible, key=self._score, reverse=True)[: self.config.top_k]
 
     def _score(self, hypothesis: Hypothesis) -> float:
         return hypothesis.log_prob + (self._fusion.log_score(hypothesis.ids) if self._fusion else 0.0)

@@ -10,18 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from crnnocr.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine
+from crnnocr.config import Precision
+from crnnocr.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, PRECISION_KEY, SOURCE_HASH_KEY, OnnxEngine, TorchEngine
 from crnnocr.errors import ModelError
 from crnnocr.exporting import onnx_graph
 from crnnocr.exporting.parity import Proof, built_in_pictures, prove
 from crnnocr.files import replacing
 from crnnocr.model import checkpoint
 
-SOURCE_HASH_KEY = "crnnocr.source_sha256"
-"""Metadata entry with the hash of the `.safetensors` file that the export was made from."""
 
-
-def export(model_file: Path, output: Path) -> Proof:
+def export(model_file: Path, output: Path, precision: Precision = Precision.FP32) -> Proof:
     """Write the ONNX file of a model, whole and proven or not at all.
 
     Raises:
@@ -36,6 +34,7 @@ def export(model_file: Path, output: Path) -> Proof:
     metadata = {
         ONNX_CARD_KEY: json.dumps(card.to_json(), ensure_ascii=False),
         ONNX_TRAINED_ON_KEY: base64.b64encode(ids.tobytes()).decode(),
+        PRECISION_KEY: precision.value,
         SOURCE_HASH_KEY: hashlib.sha256(model_file.read_bytes()).hexdigest(),
     }
     graph = onnx_graph.build(card.config, card.charset.classes, weights, metadata)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from crnnocr.calibration import Calibration
 from crnnocr.charset import Charset
-from crnnocr.config import MAX_WIDTH, ModelConfig, Orientation
+from crnnocr.config import MAX_WIDTH, ModelConfig, Orientation, Precision
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.files import replacing
 
@@ -49,6 +49,10 @@ class Card:
     """How well it reads: the scores on the pictures that were held out from training."""
     calibration: Calibration = field(default_factory=Calibration)
     """What brings the confidences of its readings to the share of right ones."""
+    peaks: tuple[float, ...] = ()
+    """The highest value of the maps after each layer of the backbone, from which it can be quantised."""
+    precision: Precision = Precision.FP32
+    """The numbers that it is read with on a CPU."""
 
     def to_json(self) -> dict[str, Any]:
         """The card as values that JSON can hold."""
@@ -74,6 +78,7 @@ class Card:
             "training": self.training,
             "scores": self.scores,
             "calibration": self.calibration.to_json(),
+            "quantisation": {"peaks": list(self.peaks), "precision": self.precision.value},
         }
 
     @classmethod
@@ -91,6 +96,7 @@ class Card:
                 f"{path} has model format {version}, and this crnnocr reads up to {FORMAT_VERSION}: pip install -U crnnocr"
             )
         try:
+            quantisation = data.get("quantisation", {})
             return cls(
                 name=data["name"],
                 charset=Charset(data["charset"]),
@@ -99,6 +105,8 @@ class Card:
                 training=data["training"],
                 scores=data["scores"],
                 calibration=Calibration.from_json(data["calibration"]) if "calibration" in data else Calibration(),
+                peaks=tuple(map(float, quantisation.get("peaks", ()))),
+                precision=Precision(quantisation.get("precision", Precision.FP32)),
             )
         except (KeyError, TypeError, ValueError, AttributeError, CrnnocrError) as error:
             raise ModelError(f"{path}: its card cannot be read ({error})") from error

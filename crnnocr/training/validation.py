@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from crnnocr.config import DecodeConfig, TrainConfig
-from crnnocr.decoders.lattice import log_prob
 from crnnocr.metrics import Scorer, Scores
 from crnnocr.model.crnn import CRNN
-from crnnocr.recognizer import Recognizer, best_hypothesis
+from crnnocr.recognizer import Recognizer
 from crnnocr.training.examples import Examples
 
 _READS_NOTHING = 0.8
@@ -99,13 +98,13 @@ class Validator:
         """Read the held-out pictures, at most `limit` of them, with the recognizer's weights as they are."""
         scorer = Scorer()
         readings = []
-        charset = self._recognizer.card.charset
+        charset, decoder = self._recognizer.card.charset, self._recognizer.decoder(DecodeConfig())
         chosen = range(0, len(self._held_out), -(-len(self._held_out) // limit) if limit and self._held_out else 1)
         for start in range(0, len(chosen), _AT_A_TIME):
             examples = [self._held_out[i] for i in chosen[start : start + _AT_A_TIME]]
-            for example, log_probs in zip(examples, self._recognizer.read([e.line for e in examples]), strict=True):
-                ids = best_hypothesis(log_probs, DecodeConfig()).ids
-                readings.append(Reading(example.text, charset.decode(ids), log_prob(log_probs, ids)))
+            found = decoder.decode(self._recognizer.read([example.line for example in examples]))
+            for example, (best, *_) in zip(examples, found, strict=True):
+                readings.append(Reading(example.text, charset.decode(best.ids), best.log_prob))
                 scorer.update(example.text, readings[-1].text)
         return scorer.summary(), tuple(readings)
 
