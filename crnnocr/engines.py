@@ -101,13 +101,16 @@ def memory_format(device: torch.device) -> torch.memory_format:
 class OnnxEngine:
     """Runs an exported network with onnxruntime on the CPU."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: Path | bytes) -> None:
+        """Open a file, or the bytes of one. Raises `ModelError` where it cannot be run, or was not made by crnnocr."""
         import onnxruntime
+
+        path = source if isinstance(source, Path) else Path("the export")
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # lines are read faster side by side than each by all cores
         try:
-            self._session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
             metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime's errors share no base class of their own
             raise ModelError(f"{path} cannot be run: {str(error).splitlines()[0]}") from error

@@ -10,19 +10,19 @@ import torch
 from crnnocr import images
 from crnnocr.model.crnn import CRNN
 
-_LINES = 400
-"""Lines that are looked at, at most."""
+LINES = 400
+"""As many say enough."""
 _AT_A_TIME = 16
 
 
 @torch.inference_mode()
 def peaks(model: CRNN, lines: Sequence[images.Line]) -> tuple[float, ...]:
-    """The highest value of the maps after each layer of the backbone, over some of the lines.
+    """The highest value of the maps after each layer of the backbone, over the lines.
 
     Reaching up to the highest value measured better than cutting off the highest thousandth or ten thousandth: on real crops
     the character error rate was within 0.1 points of single precision, where those cost up to 0.2.
     """
-    chosen = sorted((lines[i] for i in range(0, len(lines), -(-len(lines) // _LINES))), key=lambda line: line.shape[1])
+    chosen = sorted(lines, key=lambda line: line.shape[1])
     highest = np.zeros(len(model.config.backbone))
     for start in range(0, len(chosen), _AT_A_TIME):
         batch, widths = images.to_batch(chosen[start : start + _AT_A_TIME])

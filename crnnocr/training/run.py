@@ -13,13 +13,16 @@ import torch
 
 from crnnocr import calibration, devices
 from crnnocr.calibration import Calibration
-from crnnocr.config import TrainConfig
+from crnnocr.config import Precision, TrainConfig
 from crnnocr.datasets import Dataset
+from crnnocr.engines import DERIVED, OnnxEngine
 from crnnocr.errors import CrnnocrError, GateError
-from crnnocr.exporting import onnx_file
+from crnnocr.exporting import onnx_file, quantisation
 from crnnocr.machine import cores
 from crnnocr.metrics import Scores
 from crnnocr.model import checkpoint, store
+from crnnocr.model.checkpoint import Card
+from crnnocr.recognizer import Recognizer
 from crnnocr.training import runs
 from crnnocr.training.batch_size import batch_size_for
 from crnnocr.training.batching import Plan
@@ -35,7 +38,7 @@ from crnnocr.training.record import as_json, digest, record
 from crnnocr.training.runs import Run
 from crnnocr.training.schedule import Budget
 from crnnocr.training.stream import Sampler, drawn
-from crnnocr.training.validation import Validation
+from crnnocr.training.validation import Validation, read_examples
 
 _SAVE_SECONDS = 20.0
 """Between two states that are kept."""
@@ -43,8 +46,8 @@ _SAVE_SECONDS = 20.0
 _MAKERS = 8
 """Most threads that make batches for a GPU."""
 
-EXPORTED = "model.onnx"
-"""The stored model for those who read without torch."""
+_WORSE = 0.001
+"""How much higher the character error rate of the quantised network may be for it to be used."""
 
 CURVES = "curves.svg"
 """The picture of loss and error rate."""
@@ -216,6 +219,7 @@ def _loader(order: Order, plan: Plan, step: int, device: torch.device, ranks: Ra
 def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: str, batch_size: int) -> Finished:
     """Store the model with all that belongs to it, and forget the run."""
     prepared, scores = order.prepared, trained.scores
+    prepared.model.to("cpu")
     fitted = calibration.fit(
         [reading.log_prob for reading in trained.readings], [reading.text == reading.truth for reading in trained.readings]
     )
@@ -229,18 +233,40 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         calibration=fitted,
     )
     path = store.path_of(name)
+    card = replace(card, peaks=_peaks(prepared))
+    if scores and _reads_as_well(card, prepared, scores):
+        card = replace(card, precision=Precision.INT8)
     rows = tuple(history_rows(run.history))
     checkpoint.save(path, card, prepared.model, prepared.start.trained_on | set(prepared.examples.content_ids.tolist()))
     (path.parent / runs.HISTORY).write_bytes(run.history.read_bytes())
-    for derived in (CURVES, EXPORTED):  # those of the model it replaces
+    for derived in (CURVES, *DERIVED.values()):  # those of the model it replaces
         (path.parent / derived).unlink(missing_ok=True)
     if rows:
         curves(path.parent / CURVES, rows)
     with suppress(GateError):  # it reads otherwise than the model: torch reads in its place
-        onnx_file.export(path, path.parent / EXPORTED)
+        onnx_file.export(path, path.parent / DERIVED[Precision.FP32])
+    if card.peaks:
+        onnx_file.write_quantised(path, path.parent / DERIVED[Precision.INT8])
     store.make_current(name)
     run.remove()
-    return Finished(name, wanted, path, scores, fitted, (path.parent / EXPORTED).is_file(), seconds)
+    is_exported = (path.parent / DERIVED[card.precision]).is_file()
+    return Finished(name, wanted, path, scores, fitted, is_exported, seconds)
+
+
+def _peaks(prepared: Prepared) -> tuple[float, ...]:
+    """How far the network's values reach over what it learnt from, or where that was drawn, over what it was validated on."""
+    examples = prepared.examples if len(prepared.examples) else prepared.held_out
+    if not len(examples):
+        return ()
+    chosen = range(0, len(examples), -(-len(examples) // quantisation.LINES))
+    return quantisation.peaks(prepared.model, [examples[i].line for i in chosen])
+
+
+def _reads_as_well(card: Card, prepared: Prepared, scores: Scores) -> bool:
+    """Whether the quantised network reads the held-out pictures nearly as well as the network itself."""
+    engine = OnnxEngine(onnx_file.serialised(card, prepared.model, Precision.INT8))
+    quantised, _ = read_examples(Recognizer(card, engine), prepared.held_out)
+    return quantised.cer <= scores.cer + _WORSE
 
 
 def _in_words(budget: Budget, plan: Plan, config: TrainConfig) -> str:

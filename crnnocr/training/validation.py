@@ -61,6 +61,21 @@ class Validation:
     """Whether these are the weights to keep so far; only annealed ones ever are."""
 
 
+def read_examples(recognizer: Recognizer, examples: Examples, limit: int | None = None) -> tuple[Scores, tuple[Reading, ...]]:
+    """Read examples, or some from all over where there are more than `limit`, and score that."""
+    scorer = Scorer()
+    readings = []
+    charset, decoder = recognizer.card.charset, recognizer.decoder(DecodeConfig())
+    chosen = range(0, len(examples), -(-len(examples) // limit) if limit and examples else 1)
+    for start in range(0, len(chosen), _AT_A_TIME):
+        some = [examples[i] for i in chosen[start : start + _AT_A_TIME]]
+        found = decoder.decode(recognizer.read([example.line for example in some]))
+        for example, (best, *_) in zip(some, found, strict=True):
+            readings.append(Reading(example.text, charset.decode(best.ids), best.log_prob))
+            scorer.update(example.text, readings[-1].text)
+    return scorer.summary(), tuple(readings)
+
+
 class Validator:
     """Reads the held-out pictures, keeps the best annealed weights, and counts validations without progress."""
 
@@ -96,17 +111,7 @@ class Validator:
 
     def read(self, limit: int | None = None) -> tuple[Scores, tuple[Reading, ...]]:
         """Read the held-out pictures, at most `limit` of them, with the recognizer's weights as they are."""
-        scorer = Scorer()
-        readings = []
-        charset, decoder = self._recognizer.card.charset, self._recognizer.decoder(DecodeConfig())
-        chosen = range(0, len(self._held_out), -(-len(self._held_out) // limit) if limit and self._held_out else 1)
-        for start in range(0, len(chosen), _AT_A_TIME):
-            examples = [self._held_out[i] for i in chosen[start : start + _AT_A_TIME]]
-            found = decoder.decode(self._recognizer.read([example.line for example in examples]))
-            for example, (best, *_) in zip(examples, found, strict=True):
-                readings.append(Reading(example.text, charset.decode(best.ids), best.log_prob))
-                scorer.update(example.text, readings[-1].text)
-        return scorer.summary(), tuple(readings)
+        return read_examples(self._recognizer, self._held_out, limit)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
         """What an interrupted training needs to go on: the weights to keep, and where the validations stand."""
