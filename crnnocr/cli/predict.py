@@ -2,50 +2,83 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
-from glob import glob
-from itertools import chain, tee
+from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import ui
-from crnnocr.config import DecodeConfig
+from crnnocr.cli import pictures, ui
+from crnnocr.cli.rows import Format, Rows, opened, row
+from crnnocr.config import DecodeConfig, EngineChoice, Invert, Orientation, ReadConfig
 from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
 
 if TYPE_CHECKING:
+    from crnnocr.decoders.decoder import Decoder
     from crnnocr.images import Source
-    from crnnocr.recognizer import Prediction
+    from crnnocr.recognizer import Prediction, Recognizer
 
-_DEFAULTS = DecodeConfig()
-
-
-class Format(StrEnum):
-    """What is printed for each picture."""
-
-    text = "text"
-    tsv = "tsv"
-    jsonl = "jsonl"
+_DECODE, _READ = DecodeConfig(), ReadConfig()
 
 
 @ui.boundary
 def predict_cli(
-    pictures: Annotated[
+    names: Annotated[
         list[str] | None,
         typer.Argument(metavar="PICTURE", help="Files, folders, quoted globs; - for one picture's bytes on stdin."),
     ] = None,
     files_from: Annotated[
         str | None, typer.Option("--files-from", metavar="FILE|-", help="Read paths, one a line, from a file or stdin.")
     ] = None,
+    null: Annotated[bool, typer.Option("--null", "-0", help="Paths in a list end with NUL (find -print0).")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Take the pictures in folders below a folder too.")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="i/n", help="Read the i-th of n parts only: pictures i, i+n, …")
+    ] = None,
     model: ui.Model = None,
-    beam: ui.Beam = _DEFAULTS.beam,
+    beam: ui.Beam = _DECODE.beam,
+    top_k: Annotated[int, typer.Option("--top-k", metavar="N", help="Give the N best texts (in jsonl).")] = _DECODE.top_k,
+    allow: ui.Allow = None,
+    block: ui.Block = None,
+    lexicon: ui.Lexicon = None,
+    pattern: ui.Pattern = None,
+    lm: ui.Lm = None,
+    lm_weight: ui.LmWeight = _DECODE.lm_weight,
+    min_confidence: Annotated[
+        float, typer.Option("--min-confidence", metavar="P", help="Leave out rows whose confidence, 0 to 1, is lower.")
+    ] = 0.0,
+    orientation: Annotated[
+        Orientation | None,
+        typer.Option("--orientation", help="Which way lines run; auto tries both for tall pictures.  [default: the model's]"),
+    ] = None,
+    invert: Annotated[
+        Invert, typer.Option("--invert", help="Exchange black and white; auto: where a picture is light on dark.")
+    ] = _READ.invert,
     format: Annotated[Format | None, typer.Option("--format", "-f", help="Form of the output; by default text.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
+    characters: Annotated[
+        bool, typer.Option("--characters", help="Say of each character where it is and how sure (in jsonl).")
+    ] = _READ.characters,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", metavar="FOLDER", help="Draw each picture with what was read where.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the rows to a file, whole or not at all.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Read only pictures that have no row in --output or what is left of it.")
+    ] = False,
+    engine: Annotated[
+        EngineChoice, typer.Option("--engine", help="What runs the network; auto: onnxruntime on a CPU, torch on a GPU.")
+    ] = EngineChoice.AUTO,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="Threads that work; by default one a core.")
+    ] = _READ.threads,
     device: ui.Device = "auto",
     quiet: ui.Quiet = False,
     verbose: ui.Verbose = False,
@@ -56,118 +89,104 @@ def predict_cli(
     A single file, or -, gives just its text; folders, globs and lists give PATH<TAB>TEXT. With no picture named and
     something piped in, stdin is a list of paths.
     """
+    format = _format(format, json_output)
+    if (top_k > 1 or characters) and format is not Format.jsonl:
+        raise UsageError(f"--{'top-k' if top_k > 1 else 'characters'} is for --format jsonl, which has room for it")
+    if resume and output is None:
+        raise UsageError("--resume goes on with a file: name it with --output")
+    if not 0 <= min_confidence <= 1:
+        raise UsageError("--min-confidence takes 0 to 1")
+    decode = DecodeConfig(beam, top_k, allow, block, lexicon, pattern, lm, lm_weight)
+    read = ReadConfig(orientation, invert, characters or draw is not None, threads)
+    given = pictures.named(names or [], files_from, recursive, b"\0" if null else b"\n")
+    wanted = pictures.shard(given, shard)
+    single = files_from is None and names is not None and len(names) == 1 and pictures.is_file(names[0])
+
+    recognizer, decoder = _loaded(model, device, engine, decode)
+    counts = _Counts()
+    with opened(output, format, resume) as rows:
+        to_do, to_open = tee(name for name in wanted if not rows.has(name))
+        predictions = zip(to_do, recognizer.predict(map(_source, to_open), decoder, read), strict=False)
+        for name, prediction in _drawn(predictions, draw) if draw else predictions:
+            if counts.add(prediction, min_confidence):
+                _write(rows, name, prediction, format, single and output is None)
+        if not counts.all and not resume:
+            raise DataError("no picture was named: the list of paths is empty")
+    counts.say(min_confidence)
+
+
+@dataclass
+class _Counts:
+    """What became of the pictures."""
+
+    read: int = 0
+    failed: int = 0
+    unsure: int = 0
+
+    @property
+    def all(self) -> int:
+        return self.read + self.failed
+
+    def add(self, prediction: Prediction, least: float) -> bool:
+        """Count a picture; whether it gets a row."""
+        if prediction.error:
+            self.failed += 1
+            ui.warn(prediction.error)
+            return True
+        self.read += 1
+        self.unsure += prediction.confidence < least
+        return prediction.confidence >= least
+
+    def say(self, least: float) -> None:
+        """Say what was left out. Raises `CrnnocrError` where nothing could be read, `PartialError` where some could not."""
+        if self.unsure:
+            ui.say(f"{self.unsure:,} of {self.read:,} rows with a confidence below {least:g} are left out")
+        if self.failed and not self.read:
+            raise CrnnocrError(
+                "the picture could not be read" if self.failed == 1 else f"none of the {self.failed} pictures could be read"
+            )
+        if self.failed:
+            raise PartialError(f"{self.failed} of {self.all} pictures could not be read")
+
+
+def _format(format: Format | None, json_output: bool) -> Format:
+    if json_output and format not in (None, Format.jsonl):
+        raise UsageError(f"give --json or --format {format}, not both")
+    return Format.jsonl if json_output else format or Format.text
+
+
+def _loaded(model: str | None, device: str, engine: EngineChoice, decode: DecodeConfig) -> tuple[Recognizer, Decoder]:
+    """The model and the decoder, and what they are in words."""
+    from crnnocr.directories import cache_directory
     from crnnocr.model import store
     from crnnocr.recognizer import Recognizer
 
-    if json_output and format not in (None, Format.jsonl):
-        raise UsageError(f"give --json or --format {format}, not both")
-    decode = DecodeConfig(beam=beam)
-    names = _names(pictures or [], files_from)
-    single = files_from is None and pictures is not None and len(pictures) == 1 and _is_file(pictures[0])
     found = store.find(model)
-    ui.say_model(found)
-    recognizer = Recognizer.load(str(found.path), device)
-    names, to_open = tee(names)
-    rows = zip(names, recognizer.predict(map(_source, to_open), decode), strict=False)
-    read, failed = _print(rows, Format.jsonl if json_output else format or Format.text, single)
-    if not read and not failed:
-        raise DataError("no picture was named: the list of paths is empty")
-    if failed and not read:
-        raise CrnnocrError("the picture could not be read" if failed == 1 else f"none of the {failed} pictures could be read")
-    if failed:
-        raise PartialError(f"{failed} of {read + failed} pictures could not be read")
-
-
-def _names(pictures: list[str], files_from: str | None) -> Iterator[str]:
-    """The path of each picture, in order; `-` stands for stdin's bytes."""
-    if not pictures and files_from is None:
-        if sys.stdin is None or sys.stdin.isatty():
-            raise UsageError("name pictures, folders or globs, or pipe in a list of paths; see crnnocr predict --help")
-        files_from = "-"
-    if pictures.count("-") + (files_from == "-") > 1:
-        raise UsageError("stdin can be read once only: as one picture (-), or as a list (--files-from -)")
-    named = [name for argument in pictures for name in _expanded(argument)]
-    return iter(named) if files_from is None else _chained(named, files_from)
-
-
-def _expanded(argument: str) -> list[str]:
-    """The pictures that one argument names: itself, those of a folder in natural order, or those a glob finds."""
-    from natsort import natsorted
-
-    from crnnocr.images import pictures_in
-
-    path = Path(argument)
-    if path.is_dir():
-        found = list(map(str, pictures_in(path.iterdir())))
-        if not found:
-            raise DataError(f"{argument} holds no pictures")
-        return natsorted(found)
-    if not path.exists() and any(c in argument for c in "*?["):
-        found = [name for name in glob(argument, recursive=True) if Path(name).is_file()]
-        if not found:
-            raise DataError(f"no file fits {argument}")
-        return natsorted(found)
-    return [argument]
-
-
-def _chained(named: list[str], files_from: str) -> Iterator[str]:
-    """The pictures of the arguments, then those of the list, which is opened at once so that its lack is seen at once."""
-    try:
-        lines = sys.stdin.buffer if files_from == "-" else Path(files_from).open("rb")  # noqa: SIM115 (_listed closes it)
-    except OSError as error:
-        raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from error
-    return chain(named, _listed(lines))
-
-
-def _listed(lines: BinaryIO) -> Iterator[str]:
-    """The paths of a list, one a line; empty lines are passed over, and a file called - is not taken for stdin."""
-    with lines:
-        for line in lines:
-            if name := os.fsdecode(line.rstrip(b"\r\n")):
-                yield os.path.join(".", name) if name == "-" else name  # noqa: PTH118 (a Path drops the dot)
-
-
-def _is_file(argument: str) -> bool:
-    path = Path(argument)
-    return argument == "-" or path.is_file() or not (path.is_dir() or any(c in argument for c in "*?["))
+    recognizer = Recognizer.load(found.path, device, engine)
+    ui.say_model(found, recognizer.engine.description)
+    decoder = recognizer.decoder(decode, cache_directory())
+    if decoder.lexicon and decoder.lexicon.left_out:
+        ui.warn(f"{decoder.lexicon.left_out:,} words of {decode.lexicon} have characters that are not possible: left out")
+    return recognizer, decoder
 
 
 def _source(name: str) -> Source:
     return sys.stdin.buffer.read() if name == "-" else name
 
 
-def _print(rows: Iterable[tuple[str, Prediction]], format: Format, single: bool) -> tuple[int, int]:
-    """Print a line for each picture, at once; returns how many could be read and how many could not."""
-    read = failed = 0
-    if format is Format.tsv:
-        _line("path\ttext\tconfidence")
-    for name, prediction in rows:
-        if prediction.error is None:
-            read += 1
-        else:
-            failed += 1
-            ui.warn(prediction.error)
-        if not single or format is not Format.text:
-            _line(_row(name, prediction, format))
-        elif prediction.error is None:
-            _line(prediction.text)
-    return read, failed
+def _write(rows: Rows, name: str, prediction: Prediction, format: Format, text_alone: bool) -> None:
+    if not text_alone or format is not Format.text:
+        rows.write(row(name, prediction, format))
+    elif prediction.error is None:
+        rows.write(prediction.text)
 
 
-def _row(name: str, prediction: Prediction, format: Format) -> str:
-    """One picture's line. One that could not be read has an empty text, and in tsv an empty confidence."""
-    if format is Format.jsonl:
-        values = {"path": name, "text": prediction.text, "confidence": round(prediction.confidence, 6)}
-        readable = not any("\ud800" <= character <= "\udfff" for character in name)  # else it stands for other bytes
-        return json.dumps({**values, "error": prediction.error}, ensure_ascii=not readable)
-    columns = [name, prediction.text]
-    if format is Format.tsv:
-        columns = [column.replace("\\", "\\\\") for column in columns]
-        columns.append("" if prediction.error else f"{prediction.confidence:.6f}")
-    return "\t".join(map(ui.on_one_line, columns))
+def _drawn(predictions: Iterable[tuple[str, Prediction]], folder: Path) -> Iterator[tuple[str, Prediction]]:
+    """The same, each drawn to a file in the folder."""
+    from crnnocr.drawing import draw
 
-
-def _line(text: str) -> None:
-    """A line on stdout, in UTF-8; what of a file name is not UTF-8 comes out as the bytes it is."""
-    sys.stdout.buffer.write(text.encode(errors="surrogateescape") + b"\n")
-    sys.stdout.buffer.flush()
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, (name, prediction) in enumerate(predictions):
+        if prediction.error is None and name != "-":
+            draw(name, prediction).save(folder / f"{index:06}-{Path(name).stem}.png")
+        yield name, prediction

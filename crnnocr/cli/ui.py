@@ -54,6 +54,18 @@ Model = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Start of all chance.")]
 Beam = Annotated[int, typer.Option("--beam", metavar="N", help="Prefixes of the beam search; 0 takes the best path (greedy).")]
+Allow = Annotated[
+    str | None, typer.Option("--allow", metavar="CHARACTERS", help="The only characters that are possible, such as 0123456789.")
+]
+Block = Annotated[str | None, typer.Option("--block", metavar="CHARACTERS", help="Characters that are not possible.")]
+Lexicon = Annotated[str | None, typer.Option("--lexicon", metavar="FILE", help="The only words that are possible, one a line.")]
+Pattern = Annotated[
+    str | None, typer.Option("--pattern", metavar="REGEX", help="What the whole text is like, such as [A-Z]{2}\\d{3,5}.")
+]
+Lm = Annotated[
+    str | None, typer.Option("--lm", metavar="FILE", help="Text such as the pictures show, which makes likely texts preferred.")
+]
+LmWeight = Annotated[float, typer.Option("--lm-weight", metavar="W", help="How much --lm counts.")]
 
 
 @functools.cache
@@ -107,9 +119,9 @@ def say_faults(faults: Sequence[Fault]) -> None:
         detail(f"  {fault.where}: {fault.kind}")
 
 
-def say_model(found: FoundModel) -> None:
-    """Which model is used."""
-    say(f"model: {found.name}{' (the current one)' if found.is_current else ''}")
+def say_model(found: FoundModel, engine: str = "") -> None:
+    """Which model is used, and what runs it."""
+    say(f"model: {found.name}{' (the current one)' if found.is_current else ''}{f', by {engine}' if engine else ''}")
     detail(f"  {found.path}")
 
 

@@ -1,0 +1,102 @@
+"""Which pictures a command line names: files, folders, globs, lists, standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from glob import glob
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+
+from crnnocr.errors import DataError, UsageError
+
+_NATURALLY_SORTED = 100_000
+"""Pictures of a folder up to which 9 comes before 10; what that needs of each is more than a million of them may take."""
+
+
+def named(arguments: list[str], files_from: str | None, recursive: bool = False, separator: bytes = b"\n") -> Iterator[str]:
+    """The path of each picture, in order; `-` stands for stdin's bytes.
+
+    Args:
+        arguments: files, folders, globs, or `-`.
+        files_from: a list of more of them, or `-` for one on stdin; with neither, stdin is a list.
+        recursive: take the pictures in folders below a folder too.
+        separator: what stands between the paths of a list.
+    """
+    if not arguments and files_from is None:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError("name pictures, folders or globs, or pipe in a list of paths; see crnnocr predict --help")
+        files_from = "-"
+    if arguments.count("-") + (files_from == "-") > 1:
+        raise UsageError("stdin can be read once only: as one picture (-), or as a list (--files-from -)")
+    found = [_expanded(argument, recursive) for argument in arguments]
+    return chain(*found) if files_from is None else _chained(chain(*found), files_from, separator)
+
+
+def is_file(argument: str) -> bool:
+    """Whether an argument stands for one picture alone."""
+    path = Path(argument)
+    return argument == "-" or path.is_file() or not (path.is_dir() or any(c in argument for c in "*?["))
+
+
+def shard(names: Iterator[str], which: str | None) -> Iterator[str]:
+    """The part `i/n` of the pictures: the i-th, the one n later, and so on. Raises `UsageError` where it is no such part."""
+    if which is None:
+        return names
+    number, _, count = which.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UsageError(f"--shard {which}: write i/n, the i-th of n parts, such as 1/8 to 8/8")
+    return islice(names, int(number) - 1, None, int(count))
+
+
+def _expanded(argument: str, recursive: bool) -> list[str]:
+    """The pictures that one argument names: itself, those of a folder in natural order, or those a glob finds."""
+    from crnnocr.images import pictures_in
+
+    path = Path(argument)
+    if path.is_dir():
+        found = list(map(str, pictures_in(path.rglob("*") if recursive else path.iterdir())))
+        if not found:
+            below = "" if recursive else " (--recursive looks into the folders below)"
+            raise DataError(f"{argument} holds no pictures{below}")
+        return _sorted(found)
+    if not path.exists() and any(c in argument for c in "*?["):
+        found = [name for name in glob(argument, recursive=True) if Path(name).is_file()]
+        if not found:
+            raise DataError(f"no file fits {argument}")
+        return _sorted(found)
+    return [argument]
+
+
+def _sorted(names: list[str]) -> list[str]:
+    from natsort import natsorted
+
+    return natsorted(names) if len(names) <= _NATURALLY_SORTED else sorted(names)
+
+
+def _chained(names: Iterator[str], files_from: str, separator: bytes) -> Iterator[str]:
+    """The pictures of the arguments, then those of the list, which is opened at once so that its lack is seen at once."""
+    try:
+        lines = sys.stdin.buffer if files_from == "-" else Path(files_from).open("rb")  # noqa: SIM115 (_listed closes it)
+    except OSError as error:
+        raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from error
+    return chain(names, _listed(lines, separator))
+
+
+def _listed(lines: BinaryIO, separator: bytes) -> Iterator[str]:
+    """The paths of a list; empty ones are passed over, and a file called - is not taken for stdin."""
+    with lines:
+        for line in lines if separator == b"\n" else _split(lines, separator):
+            if name := os.fsdecode(line.rstrip(b"\r\n") if separator == b"\n" else line):
+                yield os.path.join(".", name) if name == "-" else name  # noqa: PTH118 (a Path drops the dot)
+
+
+def _split(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
+    rest = b""
+    while data := stream.read1(2**16) if hasattr(stream, "read1") else stream.read(2**16):
+        *whole, rest = (rest + data).split(separator)
+        yield from whole
+    if rest:
+        yield rest
