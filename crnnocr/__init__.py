@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crnnocr.charset import Charset as Charset
     from crnnocr.config import DecodeConfig as DecodeConfig
+    from crnnocr.config import ReadConfig as ReadConfig
     from crnnocr.config import Style as Style
     from crnnocr.config import SynthConfig as SynthConfig
     from crnnocr.errors import CrnnocrError as CrnnocrError
+    from crnnocr.recognizer import Alternative as Alternative
+    from crnnocr.recognizer import Character as Character
     from crnnocr.recognizer import Prediction as Prediction
     from crnnocr.recognizer import Recognizer as Recognizer
     from crnnocr.synth.sampler import Sampler as Sampler
@@ -18,10 +21,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Alternative": "crnnocr.recognizer",
+    "Character": "crnnocr.recognizer",
     "Charset": "crnnocr.charset",
     "CrnnocrError": "crnnocr.errors",
     "DecodeConfig": "crnnocr.config",
     "Prediction": "crnnocr.recognizer",
+    "ReadConfig": "crnnocr.config",
     "Recognizer": "crnnocr.recognizer",
     "Sampler": "crnnocr.synth.sampler",
     "Style": "crnnocr.config",
@@ -29,10 +35,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Alternative",
+    "Character",
     "Charset",
     "CrnnocrError",
     "DecodeConfig",
     "Prediction",
+    "ReadConfig",
     "Recognizer",
     "Sampler",
     "Style",

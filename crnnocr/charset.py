@@ -1,6 +1,7 @@
 """The characters a model knows, and their class ids.
 
-A character is one Unicode code point after NFC normalisation. Class 0 is the CTC blank and is nobody's character, so that
+A character is one Unicode code point after NFC normalisation. Class ids follow each other as the characters do on paper, from
+left to right, also where the text runs from right to left. Class 0 is the CTC blank and is nobody's character, so that
 a space, or an emoji, is a character like any other.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from crnnocr.direction import visual
 from crnnocr.errors import DataError
 
 BLANK = 0
@@ -61,7 +63,7 @@ class Charset:
         """The charset of all characters in `texts` (after NFC), in code point order."""
         seen: set[str] = set()
         for text in texts:
-            seen.update(normalise(text))
+            seen.update(visual(normalise(text)))
         return cls("".join(sorted(seen)))
 
     @property
@@ -70,21 +72,24 @@ class Charset:
         return len(self.characters) + 1
 
     def unknown(self, text: str) -> list[str]:
-        """The characters of `text` (after NFC) that the charset lacks, each once, in order of appearance."""
-        return list(dict.fromkeys(c for c in normalise(text) if c not in self._ids))
+        """The characters of `text` (after NFC) that the charset lacks, each once, in order of appearance.
+
+        Of a text that runs from right to left they are those that stand on paper: its opening bracket is `)`.
+        """
+        return list(dict.fromkeys(c for c in visual(normalise(text)) if c not in self._ids))
 
     def encode(self, text: str) -> list[int]:
-        """Class ids of `text` after NFC.
+        """Class ids of `text` after NFC, from left to right.
 
         Raises `DataError`, naming the character with its code point, where the charset lacks one.
         """
         missing = self.unknown(text)
         if missing:
             raise DataError(f"{text!r} holds {', '.join(map(describe, missing))}, not in the charset")
-        return [self._ids[c] for c in normalise(text)]
+        return [self._ids[c] for c in visual(normalise(text))]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of class `ids`, which must hold no blank."""
+        """The text of class `ids`, which run from left to right and must hold no blank."""
         if any(not BLANK < i < self.classes for i in ids):
             raise ValueError(f"class ids must lie between 1 and {self.classes - 1}: {list(ids)}")
-        return "".join(self.characters[i - 1] for i in ids)
+        return visual("".join(self.characters[i - 1] for i in ids))

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import tee
 
-from PIL import Image
-
-from crnnocr import images
-from crnnocr.config import DecodeConfig
+from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.datasets.split import content_id
+from crnnocr.decoders.decoder import Decoder
 from crnnocr.errors import DataError, ImageError
 from crnnocr.metrics import Scorer, Scores
 from crnnocr.recognizer import Prediction, Recognizer
-
-_WINDOW = 64
-"""Pictures that are read together."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +40,14 @@ def _content_id(sample: Sample) -> int | None:
 
 
 def read_samples(
-    recognizer: Recognizer, samples: Iterable[Sample], decode: DecodeConfig
+    recognizer: Recognizer,
+    samples: Iterable[Sample],
+    decode: DecodeConfig | Decoder,
+    read: ReadConfig = ReadConfig(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[Sample, Prediction]]:
     """Read each sample's picture, in their order."""
-    stream = iter(samples)
-    while window := list(islice(stream, _WINDOW)):
-        yield from zip(window, _read(recognizer, window, decode), strict=True)
-
-
-def _read(recognizer: Recognizer, samples: Sequence[Sample], decode: DecodeConfig) -> list[Prediction]:
-    failed: dict[int, Prediction] = {}
-
-    def pictures() -> Iterator[Image.Image]:
-        for index, sample in enumerate(samples):
-            try:
-                yield images.open_grey(sample.read(), sample.name)
-            except ImageError as error:
-                failed[index] = Prediction("", 0.0, str(error))
-
-    readings = iter(list(recognizer.predict(pictures(), decode)))
-    return [failed[index] if index in failed else next(readings) for index in range(len(samples))]
+    ours, theirs = tee(samples)
+    return zip(ours, recognizer.predict(theirs, decode, read), strict=True)
 
 
 def score(readings: Iterable[tuple[Sample, Prediction]]) -> EvalResult:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,19 @@ from crnnocr.errors import ImageError
 Line: TypeAlias = NDArray[np.uint8]
 """(H, W) grey values of one line, 0 black to 255 white, at the model's height."""
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
-"""What a picture can come from: a path, the bytes of a file, a Pillow image, or an array ((H, W) grey, (H, W, 3) RGB)."""
 
-SOURCE_TYPES = (str, os.PathLike, bytes, Image.Image, np.ndarray)
-"""The types of a `Source`."""
+class Readable(Protocol):
+    """An open file, or anything else that gives the bytes of one."""
+
+    def read(self) -> bytes:
+        """The bytes of a picture's file."""
+        ...
+
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | Readable | Image.Image | NDArray[Any]
+"""What a picture can come from: a path, the bytes of a file, an open file, a Pillow image, or an array ((H, W) grey, (H, W, 3)
+RGB).
+"""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".jp2"})
 """File name endings, in lower case, of what is taken for a picture in a folder."""
@@ -40,6 +48,11 @@ VERTICAL_FROM = 1.5
 
 class ImageWarning(UserWarning):
     """A picture was read, but not all of it."""
+
+
+def is_source(value: object) -> bool:
+    """Whether a value is one picture, and not several."""
+    return isinstance(value, str | os.PathLike | bytes | Image.Image | np.ndarray) or hasattr(value, "read")
 
 
 def open_grey(source: Source, name: str | None = None) -> Image.Image:
@@ -175,7 +188,9 @@ def _name(source: Source) -> str:
         return "the image bytes"
     if isinstance(source, Image.Image | np.ndarray):
         return "the image"
-    return os.fspath(source)
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return str(getattr(source, "name", "the open file"))
 
 
 def _reason(error: Exception) -> str:
@@ -191,7 +206,10 @@ def _open(source: Source, name: str) -> Image.Image:
         if source.dtype not in (np.uint8, np.uint16, np.bool_) or source.ndim not in (2, 3):
             raise ImageError(f"{name}: an array must be (H, W) or (H, W, 3) of uint8, uint16 or bool, not {source.dtype}")
         return Image.fromarray(source)
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if isinstance(source, str | os.PathLike):
+        data = Path(source).read_bytes()
+    else:
+        data = source if isinstance(source, bytes) else source.read()
     if not data:
         raise ImageError(f"{name}: the file is empty")
     return Image.open(io.BytesIO(data))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class Prediction:
     error: str | None = None
     """Why the picture could not be read, or None."""
     characters: tuple[Character, ...] = ()
-    """Each character with its place, if that was asked for."""
+    """Each character with its place, from left to right (or down), if that was asked for."""
     alternatives: tuple[Alternative, ...] = ()
     """The most probable texts, the best first, if several were asked for."""
 
@@ -120,7 +121,7 @@ class Recognizer:
         A picture that cannot be read gives a prediction with an error; the others are read all the same.
 
         Args:
-            sources: paths, bytes, Pillow images or arrays, or one of these; a generator may go on for ever.
+            sources: paths, bytes, open files, Pillow images or arrays, or one of these; a generator may go on for ever.
             decode: how texts are found; or a decoder that was made of that, to be used again.
             read: what is done with the pictures, and what is said of them.
         """
@@ -133,7 +134,8 @@ class Recognizer:
             preparers=read.threads or cores(),
             finishers=min(self.engine.threads, read.threads or cores()),
         )
-        return pipeline.run([sources] if isinstance(sources, images.SOURCE_TYPES) else sources)
+        several: Any = [sources] if images.is_source(sources) else sources
+        return pipeline.run(several)
 
     def decoder(self, decode: DecodeConfig, lm_cache: Path | None = None) -> Decoder:
         """What finds texts as `decode` says, for this model's characters. Raises `UsageError` where that cannot be."""
@@ -174,7 +176,8 @@ class Recognizer:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
             own = [lines[i] for i in possible], [best[i][0].ids for i in possible]
             for i, frames, sure in zip(possible, align(*own), posteriors(*own), strict=True):
-                found[i] = replace(found[i], characters=self._characters(found[i].text, frames, sure, pictures[i]))
+                shown = [self.card.charset.characters[character - 1] for character in best[i][0].ids]
+                found[i] = replace(found[i], characters=self._characters(shown, frames, sure, pictures[i]))
         return found
 
     def _prediction(self, hypotheses: Sequence[Hypothesis], decoder: Decoder) -> Prediction:
@@ -187,19 +190,19 @@ class Recognizer:
         return Prediction(text, self.card.calibration.apply(log_prob), alternatives=alternatives)
 
     def _characters(
-        self, text: str, frames: Sequence[int], confidences: Sequence[float], picture: Opened
+        self, shown: Sequence[str], frames: Sequence[int], confidences: Sequence[float], picture: Opened
     ) -> tuple[Character, ...]:
         """Each character between the middles to its neighbours; those at the ends reach as far outwards as inwards."""
-        if not text:
+        if not shown:
             return ()
         scale = picture.length / picture.width
         centres = np.array([self.card.config.centre(frame) for frame in frames]) * scale
         middles = (centres[1:] + centres[:-1]) / 2
-        whole = len(text) == 1
+        whole = len(shown) == 1
         first = 0.0 if whole else 2 * centres[0] - middles[0]
         last = picture.length if whole else 2 * centres[-1] - middles[-1]
         edges = np.clip(np.concatenate(([first], middles, [last])), 0, picture.length).tolist()
-        return tuple(map(Character, text, confidences, edges[:-1], edges[1:]))
+        return tuple(map(Character, shown, confidences, edges[:-1], edges[1:]))
 
 
 def _groups(window: Sequence[Opened | ImageError]) -> Iterator[list[int]]:

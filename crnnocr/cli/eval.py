@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crnnocr.cli import ui
-from crnnocr.config import DecodeConfig
+from crnnocr.cli.loading import load
+from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.errors import DataError, PartialError
 
 if TYPE_CHECKING:
@@ -27,7 +28,16 @@ def eval_cli(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled pictures, or a label file.")],
     model: ui.Model = None,
     beam: ui.Beam = _DEFAULTS.beam,
+    allow: ui.Allow = None,
+    block: ui.Block = None,
+    lexicon: ui.Lexicon = None,
+    pattern: ui.Pattern = None,
+    lm: ui.Lm = None,
+    lm_weight: ui.LmWeight = _DEFAULTS.lm_weight,
+    orientation: ui.Orientation = None,
+    invert: ui.Invert = ReadConfig.invert,
     everything: Annotated[bool, typer.Option("--all", help="Score the pictures that the model was trained on, too.")] = False,
+    engine: ui.Engine = EngineChoice.AUTO,
     device: ui.Device = "auto",
     json_output: ui.Json = False,
     quiet: ui.Quiet = False,
@@ -42,34 +52,29 @@ def eval_cli(
     from crnnocr.datasets.characters import unknown_characters
     from crnnocr.datasets.detect import load_dataset
     from crnnocr.evaluation import read_samples, score, unseen
-    from crnnocr.model import store
-    from crnnocr.recognizer import Recognizer
 
-    decode = DecodeConfig(beam=beam)
+    decode = DecodeConfig(beam, 1, allow, block, lexicon, pattern, lm, lm_weight)
+    read = ReadConfig(orientation, invert)
     dataset = load_dataset(data)
     ui.say(f"{data}: {len(dataset.samples):,} labelled pictures ({dataset.format})")
     ui.say_faults(dataset.faults)
-    found = store.find(model)
-    ui.say_model(found)
-    recognizer = Recognizer.load(str(found.path), device)
+    name, recognizer, decoder = load(model, device, engine, decode)
     if unknown := unknown_characters(dataset.samples, recognizer.card.charset):
         more = f"; and {len(unknown) - _NAMED} more (--verbose lists them)" if len(unknown) > _NAMED else ""
-        ui.warn(f"{found.name} cannot read characters that it does not know: {'; '.join(unknown[:_NAMED])}{more}")
+        ui.warn(f"{name} cannot read characters that it does not know: {'; '.join(unknown[:_NAMED])}{more}")
         for character in unknown[_NAMED:]:
             ui.detail(f"  {character}")
     samples = list(dataset.samples) if everything else unseen(dataset.samples, recognizer)
     seen = len(dataset.samples) - len(samples)
     if not samples:
-        raise DataError(f"{found.name} was trained on all {seen:,} pictures of {data}: give others, or score them with --all")
+        raise DataError(f"{name} was trained on all {seen:,} pictures of {data}: give others, or score them with --all")
     if seen:
-        ui.say(
-            f"scored: the {len(samples):,} held-out pictures; {seen:,} that {found.name} was trained on are left out (--all)"
-        )
-    result = score(_tracked(read_samples(recognizer, samples, decode), len(samples)))
+        ui.say(f"scored: the {len(samples):,} held-out pictures; {seen:,} that {name} was trained on are left out (--all)")
+    result = score(_tracked(read_samples(recognizer, samples, decoder, read), len(samples)))
     for reason in result.unreadable:
         ui.warn(reason)
     if json_output:
-        typer.echo(json.dumps(report.to_json(result, found.name)))
+        typer.echo(json.dumps(report.to_json(result, name)))
     else:
         _show(report.rows(result.scores))
     if result.unreadable:

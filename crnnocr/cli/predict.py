@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crnnocr.cli import pictures, ui
+from crnnocr.cli.loading import load
 from crnnocr.cli.rows import Format, Rows, opened, row
-from crnnocr.config import DecodeConfig, EngineChoice, Invert, Orientation, ReadConfig
+from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
 
 if TYPE_CHECKING:
-    from crnnocr.decoders.decoder import Decoder
     from crnnocr.images import Source
-    from crnnocr.recognizer import Prediction, Recognizer
+    from crnnocr.recognizer import Prediction
 
 _DECODE, _READ = DecodeConfig(), ReadConfig()
 
@@ -52,13 +52,8 @@ def predict_cli(
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", metavar="P", help="Leave out rows whose confidence, 0 to 1, is lower.")
     ] = 0.0,
-    orientation: Annotated[
-        Orientation | None,
-        typer.Option("--orientation", help="Which way lines run; auto tries both for tall pictures.  [default: the model's]"),
-    ] = None,
-    invert: Annotated[
-        Invert, typer.Option("--invert", help="Exchange black and white; auto: where a picture is light on dark.")
-    ] = _READ.invert,
+    orientation: ui.Orientation = None,
+    invert: ui.Invert = _READ.invert,
     format: Annotated[Format | None, typer.Option("--format", "-f", help="Form of the output; by default text.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
     characters: Annotated[
@@ -73,9 +68,7 @@ def predict_cli(
     resume: Annotated[
         bool, typer.Option("--resume", help="Read only pictures that have no row in --output or what is left of it.")
     ] = False,
-    engine: Annotated[
-        EngineChoice, typer.Option("--engine", help="What runs the network; auto: onnxruntime on a CPU, torch on a GPU.")
-    ] = EngineChoice.AUTO,
+    engine: ui.Engine = EngineChoice.AUTO,
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", help="Threads that work; by default one a core.")
     ] = _READ.threads,
@@ -102,7 +95,7 @@ def predict_cli(
     wanted = pictures.shard(given, shard)
     single = files_from is None and names is not None and len(names) == 1 and pictures.is_file(names[0])
 
-    recognizer, decoder = _loaded(model, device, engine, decode)
+    _, recognizer, decoder = load(model, device, engine, decode)
     counts = _Counts()
     with opened(output, format, resume) as rows:
         to_do, to_open = tee(name for name in wanted if not rows.has(name))
@@ -153,21 +146,6 @@ def _format(format: Format | None, json_output: bool) -> Format:
     if json_output and format not in (None, Format.jsonl):
         raise UsageError(f"give --json or --format {format}, not both")
     return Format.jsonl if json_output else format or Format.text
-
-
-def _loaded(model: str | None, device: str, engine: EngineChoice, decode: DecodeConfig) -> tuple[Recognizer, Decoder]:
-    """The model and the decoder, and what they are in words."""
-    from crnnocr.directories import cache_directory
-    from crnnocr.model import store
-    from crnnocr.recognizer import Recognizer
-
-    found = store.find(model)
-    recognizer = Recognizer.load(found.path, device, engine)
-    ui.say_model(found, recognizer.engine.description)
-    decoder = recognizer.decoder(decode, cache_directory())
-    if decoder.lexicon and decoder.lexicon.left_out:
-        ui.warn(f"{decoder.lexicon.left_out:,} words of {decode.lexicon} have characters that are not possible: left out")
-    return recognizer, decoder
 
 
 def _source(name: str) -> Source:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +26,6 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
-_ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
-
 TSV_HEADER = "path\ttext\tconfidence"
 
 
@@ -37,11 +34,10 @@ def row(name: str, prediction: Prediction, format: Format) -> str:
     if format is Format.jsonl:
         readable = not any("\ud800" <= character <= "\udfff" for character in name)  # else it stands for other bytes
         return json.dumps(_values(name, prediction), ensure_ascii=not readable)
-    columns = [name, prediction.text]
+    columns = [_column(name, format), _column(prediction.text, format)]
     if format is Format.tsv:
-        columns = [column.replace("\\", "\\\\") for column in columns]
         columns.append("" if prediction.error else f"{prediction.confidence:.6f}")
-    return "\t".join(map(ui.on_one_line, columns))
+    return "\t".join(columns)
 
 
 def _values(name: str, prediction: Prediction) -> dict[str, Any]:
@@ -66,13 +62,12 @@ def _values(name: str, prediction: Prediction) -> dict[str, Any]:
 class Rows:
     """Where rows go: stdout, or a file that is whole or not there."""
 
-    def __init__(self, stream: BinaryIO, done: frozenset[int] = frozenset()) -> None:
-        self._stream = stream
-        self._done = done
+    def __init__(self, stream: BinaryIO, format: Format, done: frozenset[int] = frozenset()) -> None:
+        self._stream, self._format, self._done = stream, format, done
 
     def has(self, name: str) -> bool:
         """Whether the row of a picture is there already."""
-        return bool(self._done) and hash(name) in self._done
+        return bool(self._done) and hash(_column(name, self._format)) in self._done
 
     def write(self, text: str) -> None:
         """A line, in UTF-8, at once; what of a file name is not UTF-8 comes out as the bytes it is."""
@@ -88,7 +83,7 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
     an interrupted command has left; those of a whole file are gone on with too.
     """
     if output is None:
-        rows = Rows(sys.stdout.buffer)
+        rows = Rows(sys.stdout.buffer, format)
         if format is Format.tsv:
             rows.write(TSV_HEADER)
         yield rows
@@ -104,7 +99,7 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
         with part.open("ab") as stream:
             if format is Format.tsv and not stream.tell():
                 stream.write(TSV_HEADER.encode() + b"\n")
-            yield Rows(stream, done)
+            yield Rows(stream, format, done)
         os.replace(part, output)
     except OSError as error:
         raise cannot_write(output, error) from error
@@ -119,25 +114,23 @@ def _whole_rows(part: Path, format: Format) -> frozenset[int]:
             if not line.endswith(b"\n"):
                 break
             end += len(line)
-            done.add(hash(_path_of(line.decode(errors="surrogateescape").rstrip("\n"), format)))
+            done.add(hash(_path_column(line.decode(errors="surrogateescape").rstrip("\n"), format)))
         stream.truncate(end)
     return frozenset(done)
 
 
-def _path_of(line: str, format: Format) -> str:
+def _path_column(line: str, format: Format) -> str:
+    """The path of a row, as it stands there."""
+    if format is not Format.jsonl:
+        return line.partition("\t")[0]
+    try:
+        return str(json.loads(line)["path"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _column(text: str, format: Format) -> str:
+    """How a text or a path stands in a row."""
     if format is Format.jsonl:
-        try:
-            return str(json.loads(line)["path"])
-        except (ValueError, KeyError, TypeError):
-            return ""
-    name = line.partition("\t")[0]
-    if format is Format.tsv:
-        name = _unescaped(name)
-    else:
-        name = name.replace("\\t", "\t").replace("\\n", "\n").replace("\\r", "\r")
-    return name
-
-
-def _unescaped(column: str) -> str:
-    """What `row` wrote for tsv, read back."""
-    return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), column)
+        return text
+    return ui.on_one_line(text.replace("\\", "\\\\") if format is Format.tsv else text)

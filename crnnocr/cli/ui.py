@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 
 import typer
 
+from crnnocr import config
 from crnnocr.errors import CrnnocrError
 
 if TYPE_CHECKING:
@@ -64,6 +65,17 @@ Pattern = Annotated[
 ]
 Lm = Annotated[
     str | None, typer.Option("--lm", metavar="FILE", help="Text such as the pictures show, which makes likely texts preferred.")
+]
+Orientation = Annotated[
+    config.Orientation | None,
+    typer.Option("--orientation", help="Which way lines run; auto tries both for tall pictures.  [default: the model's]"),
+]
+Invert = Annotated[
+    config.Invert, typer.Option("--invert", help="Exchange black and white; auto: where a picture is light on dark.")
+]
+Engine = Annotated[
+    config.EngineChoice,
+    typer.Option("--engine", help="What runs the network; auto: onnxruntime on a CPU, torch on a GPU."),
 ]
 LmWeight = Annotated[float, typer.Option("--lm-weight", metavar="W", help="How much --lm counts.")]
 

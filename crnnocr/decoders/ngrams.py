@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.charset import Charset
+from crnnocr.charset import BLANK, Charset
+from crnnocr.direction import visual
 
 BOUNDARY = 0
 """Stands for the beginning of a line where it is a context, and for its end where it follows one; the blank's class id."""
@@ -45,11 +46,11 @@ class NGrams:
 
 
 def symbols_of(lines: Sequence[str], charset: Charset) -> NDArray[np.int64]:
-    """Class ids of all lines, each between two `BOUNDARY`; -1 for characters that the charset lacks."""
+    """Class ids of all lines from left to right, each between two `BOUNDARY`; -1 for characters that the charset lacks."""
     table = np.full(0x110000, _UNKNOWN, dtype=np.int64)
-    table[[ord(character) for character in charset.characters]] = charset.encode(charset.characters)
+    table[[ord(character) for character in charset.characters]] = np.arange(BLANK + 1, charset.classes)
     table[ord("\n")] = BOUNDARY
-    text = "".join(f"\n{line}\n" for line in lines)
+    text = "".join(f"\n{visual(line)}\n" for line in lines)
     return table[np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)]
 
 

@@ -220,7 +220,7 @@ def _seen(read: ReadSamples) -> list[Seen]:
 def _charset(inspected: Inspected, config: TrainConfig, draw: Sampler | None) -> Charset:
     """The start model's characters in their order, then those of the texts that it lacks."""
     texts = [sample.text for read in (inspected.learn, inspected.validate) if read for sample in read.samples]
-    wanted = set("".join(texts)) | set(draw.charset if draw else "")
+    wanted = set(Charset.from_texts(texts).characters if texts else "") | set(draw.charset if draw else "")
     known = inspected.start.charset.characters if inspected.start.charset else ""
     if config.charset is CharsetChoice.DATA:
         known = "".join(character for character in known if character in wanted)

@@ -1,0 +1,228 @@
+"""How fast pictures are read from files on disk to text, beside other recognisers, and how well: all on the same files.
+
+What counts is the CPU time of the whole process, so that other work on the machine changes little, and the wall time. Each
+recogniser is used through its public interface on one file after the other, as its documentation shows, its models loaded and
+warmed up before; Tesseract reads words as words and lines as lines, RapidOCR without detection. Peers that are not installed
+are left out:
+
+    pip install tesserocr rapidocr
+    python benchmarks/predict.py --data words=scene_words lines=printed_lines --models small=model.safetensors
+    python benchmarks/predict.py --parts scaling memory --models small=NAME --data words=scene_words
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from transfer import plain
+
+from crnnocr.config import DecodeConfig, ReadConfig
+from crnnocr.metrics import Scorer
+from crnnocr.recognizer import Recognizer
+
+Reader = Callable[[Sequence[Path]], list[str]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["peers"])
+    parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER with labels.tsv; KIND is words or lines")
+    parser.add_argument("--models", nargs="+", required=True, help="NAME=MODEL, such as small=model.safetensors")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), help="other recognisers")
+    parser.add_argument("--limit", type=int, default=400, help="pictures of each folder")
+    parser.add_argument("--rounds", type=int, default=3, help="times that each reads all of them, in turns")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--count", type=int, default=100_000, help="memory: files to read")
+    options = parser.parse_args()
+    for part in options.parts:
+        PARTS[part](options)
+
+
+def peers(options: argparse.Namespace) -> None:
+    """Pictures a CPU second, and errors, of ours and the others."""
+    for kind, files, truths in sets(options):
+        readers: dict[str, Reader] = {}
+        for (name, model), threads in itertools.product(models(options), options.threads):
+            readers[f"crnnocr {name}, {threads} threads"] = ours(model, threads)
+        for peer in options.peers:
+            try:
+                readers[peer] = PEERS[peer](kind)
+            except ImportError as error:
+                print(f"{peer} is left out: {error}", file=sys.stderr)
+        texts = {name: read(files) for name, read in readers.items()}  # warms up, too
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in readers}
+        for _ in range(options.rounds):
+            for name, read in readers.items():
+                started, wall = time.process_time(), time.monotonic()
+                read(files)
+                seconds[name].append((time.process_time() - started, time.monotonic() - wall))
+        for name, times in seconds.items():
+            cpu, wall = (statistics.median(column) for column in zip(*times, strict=True))
+            report(
+                part="peers", kind=kind, reader=name, per_cpu_second=len(files) / cpu, per_second=len(files) / wall,
+                **scores(truths, texts[name]),
+            )  # fmt: skip
+
+
+def scaling(options: argparse.Namespace) -> None:
+    """Pictures a second with one thread and with two, in turns."""
+    for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
+        ratios = []
+        for _ in range(options.rounds):
+            rates = []
+            for threads in (1, 2):
+                read = ours(model, threads)
+                read(files[:64])
+                wall = time.monotonic()
+                read(files)
+                rates.append(len(files) / (time.monotonic() - wall))
+            ratios.append(rates[1] / rates[0])
+        report(part="scaling", kind=kind, model=name, two_to_one=statistics.median(ratios), all=[round(r, 2) for r in ratios])
+
+
+def stages(options: argparse.Namespace) -> None:
+    """The share of each stage in the CPU time, in one thread."""
+    for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
+        recognizer, decode = Recognizer.load(model, "cpu"), DecodeConfig()
+        decoder = recognizer.decoder(decode)
+        spent = dict.fromkeys(("open", "network", "decode"), 0.0)
+        for start in range(0, len(files), 256):
+            window = files[start : start + 256]
+            before = time.process_time()
+            opened = [recognizer._open(ReadConfig(), file) for file in window]
+            spent["open"] += time.process_time() - before
+            before = time.process_time()
+            log_probs = recognizer.read([one.line for one in opened])  # type: ignore[union-attr]
+            spent["network"] += time.process_time() - before
+            before = time.process_time()
+            for part in range(0, len(log_probs), 16):
+                decoder.decode(log_probs[part : part + 16])
+            spent["decode"] += time.process_time() - before
+        each = {stage: round(1000 * seconds / len(files), 3) for stage, seconds in spent.items()}
+        report(part="stages", kind=kind, model=name, milliseconds_a_picture=each)
+
+
+def memory(options: argparse.Namespace) -> None:
+    """The command on many files by a pipe: its rate, and its memory over time."""
+    (_, files, _), (_, model) = next(iter(sets(options))), next(iter(models(options)))
+    with tempfile.TemporaryDirectory() as folder:
+        listing = Path(folder) / "list"
+        names = itertools.islice(itertools.cycle(map(str, files)), options.count)
+        listing.write_text("\n".join(names) + "\n", encoding="utf-8")
+        command = [sys.executable, "-m", "crnnocr", "predict", "--model", model, "--files-from", str(listing), "--quiet"]
+        started, seen = time.monotonic(), []
+        with subprocess.Popen([*command, "--output", f"{folder}/rows"]) as process:
+            while process.poll() is None:
+                status = Path(f"/proc/{process.pid}/status")
+                if status.exists() and (
+                    found := [line for line in status.read_text().splitlines() if line.startswith("VmRSS")]
+                ):
+                    seen.append(int(found[0].split()[1]) / 1024)
+                time.sleep(1)
+        seconds = time.monotonic() - started
+        tenths = [round(seen[len(seen) * i // 10]) for i in range(10)]
+        rows = sum(1 for _ in (Path(folder) / "rows").open("rb"))
+        report(part="memory", files=rows, per_second=rows / seconds, megabytes_over_time=tenths, most=round(max(seen)))
+
+
+def start(options: argparse.Namespace) -> None:
+    """CPU time of the command from the shell to the text of one picture."""
+    for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
+        times = []
+        for file in files[: max(5, options.rounds)]:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            command = [sys.executable, "-m", "crnnocr", "predict", "--model", model, str(file)]
+            subprocess.run(command, check=True, capture_output=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        report(part="start", kind=kind, model=name, cpu_seconds=statistics.median(times))
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "peers": peers,
+    "scaling": scaling,
+    "stages": stages,
+    "memory": memory,
+    "start": start,
+}
+
+
+def sets(options: argparse.Namespace) -> Iterator[tuple[str, list[Path], list[str]]]:
+    """Each folder's kind, files and truths."""
+    for entry in options.data:
+        kind, _, folder = entry.partition("=")
+        rows = [line.split("\t") for line in (Path(folder) / "labels.tsv").read_text(encoding="utf-8").splitlines()]
+        rows = rows[: options.limit]
+        yield kind, [Path(folder) / name for name, _ in rows], [text for _, text in rows]
+
+
+def models(options: argparse.Namespace) -> list[tuple[str, str]]:
+    return [(name, model) for name, _, model in (entry.partition("=") for entry in options.models)]
+
+
+def ours(model: str, threads: int) -> Reader:
+    recognizer, read = Recognizer.load(model, "cpu"), ReadConfig(threads=threads)
+    return lambda files: [prediction.text for prediction in recognizer.predict(files, read=read)]
+
+
+def tesseract(kind: str) -> Reader:
+    import tesserocr
+
+    mode = tesserocr.PSM.SINGLE_WORD if kind == "words" else tesserocr.PSM.SINGLE_LINE
+    api = tesserocr.PyTessBaseAPI(psm=mode)
+
+    def read(files: Sequence[Path]) -> list[str]:
+        texts = []
+        for file in files:
+            api.SetImageFile(str(file))
+            texts.append(api.GetUTF8Text().strip())
+        return texts
+
+    return read
+
+
+def rapidocr(kind: str) -> Reader:
+    from rapidocr import RapidOCR
+
+    engine = RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
+
+    def read(files: Sequence[Path]) -> list[str]:
+        texts = []
+        for file in files:
+            result = engine(str(file), use_det=False, use_cls=False, use_rec=True)
+            texts.append(" ".join(result.txts or ()))
+        return texts
+
+    return read
+
+
+PEERS: dict[str, Callable[[str], Reader]] = {"tesseract": tesseract, "rapidocr": rapidocr}
+
+
+def scores(truths: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
+    """Without case and spaces, and of letters and digits alone."""
+    scorer = Scorer()
+    for truth, text in zip(truths, texts, strict=True):
+        scorer.update(*("".join(plain(one).casefold().split()) for one in (truth, text)))
+    summary = scorer.summary()
+    return {"cer_ci_ns": summary.cer, "alnum_accuracy": summary.alnum_accuracy}
+
+
+def report(**values: object) -> None:
+    print(
+        json.dumps({key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()}), flush=True
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Work in threads: the order, how much is under way, and what becomes of errors."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
+
+from crnnocr.pipeline import Pipeline
+
+WINDOW = 16
+
+
+def pairs(prepared: Sequence[int]) -> Iterator[list[int]]:
+    """Groups of two, from both ends, so that their order is not that of the items."""
+    indices = list(range(len(prepared)))
+    while indices:
+        yield [indices.pop(), *([indices.pop(0)] if indices else [])]
+
+
+def pipeline(prepare: object = None, finish: object = None, threads: int = 3) -> Pipeline[int, int, str]:
+    return Pipeline(
+        prepare=prepare or (lambda item: item * 10),  # type: ignore[arg-type]
+        groups=pairs,
+        finish=finish or (lambda group: [str(value) for value in group]),  # type: ignore[arg-type]
+        window=WINDOW,
+        preparers=threads,
+        finishers=threads,
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 1000])
+def test_results_come_in_the_order_of_the_items(count: int, threads: int) -> None:
+    assert list(pipeline(threads=threads).run(range(count))) == [str(10 * i) for i in range(count)]
+
+
+def test_tasks_of_any_length_change_no_order() -> None:
+    def prepare(item: int) -> int:
+        time.sleep((item * 7 % 5) / 2000)
+        return item * 10
+
+    assert list(pipeline(prepare).run(range(100))) == [str(10 * i) for i in range(100)]
+
+
+def test_a_slow_source_is_answered_at_once() -> None:
+    answered = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        assert answered.wait(10), "the first result did not come before the second item"
+        yield 2
+
+    results = pipeline().run(items())
+    assert next(results) == "10"
+    answered.set()
+    assert list(results) == ["20"]
+
+
+def test_a_slow_consumer_keeps_the_source_waiting() -> None:
+    taken = itertools.count()
+    count = 0
+
+    def items() -> Iterator[int]:
+        nonlocal count
+        while True:
+            count = next(taken)
+            yield count
+
+    results = pipeline().run(items())
+    for _ in range(5):
+        next(results)
+    time.sleep(0.2)
+    assert count < 8 * WINDOW
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_closed_it_leaves_no_thread_at_work() -> None:
+    before = threading.active_count()
+    results = pipeline().run(itertools.count())
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    until = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+def test_what_the_source_raises_comes_after_the_items_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield from range(20)
+        raise OSError("the pipe broke")
+
+    results = pipeline().run(items())
+    assert [next(results) for _ in range(20)] == [str(10 * i) for i in range(20)]
+    with pytest.raises(OSError, match="the pipe broke"):
+        next(results)
+
+
+@pytest.mark.parametrize("step", ["prepare", "finish"])
+def test_what_a_step_raises_is_raised(step: str) -> None:
+    def fail(value: int | list[int]) -> list[str]:
+        if value == 50 or (isinstance(value, list) and 50 in value):
+            raise ZeroDivisionError
+        return value * 10 if isinstance(value, int) else [str(v) for v in value]  # type: ignore[return-value]
+
+    wrong = pipeline(prepare=fail if step == "prepare" else None, finish=fail if step == "finish" else None)
+    items: Iterable[int] = range(100) if step == "finish" else [1, 50, 2]
+    with pytest.raises(ZeroDivisionError):
+        list(wrong.run(items))
+
+
+def test_threads_work_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    def finish(group: list[int]) -> list[str]:
+        together.wait()  # which three groups must reach
+        return [str(value) for value in group]
+
+    assert len(list(pipeline(finish=finish).run(range(6)))) == 6

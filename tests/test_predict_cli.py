@@ -1,0 +1,172 @@
+"""`crnnocr predict` beyond single pictures: lists of any kind, parts, files that are gone on with, constraints, drawings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+RunCli = Callable[..., Result]
+
+
+@pytest.fixture
+def crops(tmp_path: Path, tiny_data: Path, current_model: str) -> list[Path]:
+    """Ten pictures that the model has seen or not, in a folder and one below it."""
+    (tmp_path / "crops/below").mkdir(parents=True)
+    found = []
+    for i, source in enumerate(sorted(tiny_data.glob("*.png"))[:10]):
+        found.append(tmp_path / "crops" / ("below" if i > 6 else "") / f"{i}.png")
+        shutil.copy(source, found[-1])
+    return found
+
+
+def rows(result: Result) -> list[list[str]]:
+    assert result.exit_code == 0, result.stderr
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def test_folders_below_are_read_if_asked_for(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    flat = rows(run_cli("predict", tmp_path / "crops"))
+    deep = rows(run_cli("predict", tmp_path / "crops", "--recursive"))
+    assert [name for name, _ in flat] == list(map(str, crops[:7]))
+    assert sorted(name for name, _ in deep) == sorted(map(str, crops))
+
+
+def test_a_folder_with_pictures_only_below_says_how_to_read_them(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    (tmp_path / "above").mkdir()
+    (tmp_path / "crops").rename(tmp_path / "above/crops")
+    assert "--recursive looks into the folders below" in run_cli("predict", tmp_path / "above").stderr
+
+
+def test_paths_may_be_separated_by_nul(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    odd = tmp_path / "two\nlines.png"
+    shutil.copy(crops[0], odd)
+    listed = b"\0".join(str(path).encode() for path in (crops[0], odd, crops[1])) + b"\0"
+    found = rows(run_cli("predict", "--null", stdin=listed))
+    assert [name for name, _ in found] == [str(crops[0]), str(odd).replace("\n", "\\n"), str(crops[1])]
+    assert found[0][1] == found[1][1]
+
+
+def test_shards_together_are_the_whole(crops: list[Path], run_cli: RunCli) -> None:
+    whole = rows(run_cli("predict", *crops))
+    parts = [rows(run_cli("predict", *crops, "--shard", f"{i}/3")) for i in (1, 2, 3)]
+    assert parts[0] == whole[0::3]
+    assert parts[1] == whole[1::3]
+    assert parts[2] == whole[2::3]
+
+
+@pytest.mark.parametrize("which", ["0/3", "4/3", "1", "a/b", "1/0"])
+def test_a_shard_that_is_none_is_refused(which: str, crops: list[Path], run_cli: RunCli) -> None:
+    result = run_cli("predict", *crops, "--shard", which)
+    assert result.exit_code == 2
+    assert f"--shard {which}" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["text", "tsv", "jsonl"])
+def test_a_file_is_gone_on_with_where_it_was_cut_off(form: str, crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    command = ["predict", *crops, "--format", form, "--output", tmp_path / "rows"]
+    assert run_cli(*command).exit_code == 0
+    whole = (tmp_path / "rows").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    assert not list(tmp_path.glob(".rows*"))
+    for kept in (0, 1, 4):
+        (tmp_path / "rows").unlink()
+        (tmp_path / ".rows.part").write_bytes(b"".join(lines[:kept]) + lines[kept][:7])  # a kill in the midst of a row
+        result = run_cli(*command, "--resume")
+        assert result.exit_code == 0, result.stderr
+        assert (tmp_path / "rows").read_bytes() == whole
+
+
+def test_what_is_there_already_is_not_read_again(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    output = tmp_path / "rows.tsv"
+    assert run_cli("predict", *crops[:3], "-f", "tsv", "-o", output).exit_code == 0
+    before = output.read_bytes()
+    for path in crops[:3]:
+        path.write_bytes(b"no longer a picture")
+    assert run_cli("predict", *crops, "-f", "tsv", "-o", output, "--resume").exit_code == 0
+    assert output.read_bytes().startswith(before)
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 11
+
+
+def test_a_new_file_takes_the_place_of_an_old_one_only_when_it_is_whole(
+    crops: list[Path], tmp_path: Path, run_cli: RunCli
+) -> None:
+    output = tmp_path / "rows"
+    output.write_text("old\n")
+    assert run_cli("predict", tmp_path / "gone.png", "-o", output).exit_code == 1
+    assert run_cli("predict", *crops[:2], "-o", output).exit_code == 0
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_resume_needs_a_file(crops: list[Path], run_cli: RunCli) -> None:
+    result = run_cli("predict", *crops, "--resume")
+    assert result.exit_code == 2
+    assert "name it with --output" in result.stderr
+
+
+def test_unsure_rows_are_left_out_and_counted(crops: list[Path], run_cli: RunCli) -> None:
+    all_rows = [json.loads(line) for line in run_cli("predict", *crops, "--json").stdout.splitlines()]
+    limit = sorted(one["confidence"] for one in all_rows)[5]
+    result = run_cli("predict", *crops, "--json", "--min-confidence", limit)
+    kept = [json.loads(line) for line in result.stdout.splitlines()]
+    assert kept == [one for one in all_rows if one["confidence"] >= limit]
+    assert f"{10 - len(kept)} of 10 rows" in result.stderr
+
+
+def test_only_what_is_permitted_is_read(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    free = [text for _, text in rows(run_cli("predict", *crops))]
+    assert all(set(text) <= set("aeiou") for _, text in rows(run_cli("predict", *crops, "--allow", "aeiou")))
+    assert not any("e" in text for _, text in rows(run_cli("predict", *crops, "--block", "e")))
+    assert all(len(text) == 3 for _, text in rows(run_cli("predict", *crops, "--pattern", "[a-z]{3}")))
+    (tmp_path / "words").write_text("\n".join(dict.fromkeys(free)), encoding="utf-8")
+    assert [text for _, text in rows(run_cli("predict", *crops, "--lexicon", tmp_path / "words", "--beam", 20))] == free
+    assert rows(run_cli("predict", *crops, "--lm", tmp_path / "words"))
+
+
+def test_what_cannot_be_is_an_error_of_its_row(crops: list[Path], run_cli: RunCli) -> None:
+    result = run_cli("predict", crops[0], "--json", "--pattern", "[a-z]{999}")
+    assert result.exit_code == 1
+    row = json.loads(result.stdout)
+    assert (row["text"], row["confidence"]) == ("", 0)
+    assert "no text that is permitted" in row["error"]
+
+
+def test_characters_and_alternatives_are_said_in_jsonl(crops: list[Path], run_cli: RunCli) -> None:
+    row = json.loads(run_cli("predict", crops[0], "--json", "--characters", "--top-k", 3).stdout)
+    assert "".join(one["character"] for one in row["characters"]) == row["text"]
+    width = Image.open(crops[0]).width
+    edges = [(one["start"], one["end"]) for one in row["characters"]]
+    assert all(0 <= start < end <= width for start, end in edges)
+    assert edges == sorted(edges)
+    assert len(row["alternatives"]) == 3
+    assert row["alternatives"][0]["text"] == row["text"]
+
+
+@pytest.mark.parametrize("option", [("--top-k", "2"), ("--characters",)])
+def test_what_only_jsonl_can_hold_is_refused_elsewhere(option: tuple[str, ...], crops: list[Path], run_cli: RunCli) -> None:
+    result = run_cli("predict", crops[0], *option)
+    assert result.exit_code == 2
+    assert "--format jsonl" in result.stderr
+
+
+def test_pictures_are_drawn_with_what_was_read(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    assert run_cli("predict", *crops[:2], "--draw", tmp_path / "drawn").exit_code == 0
+    names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert names == ["000000-0.png", "000001-1.png"]
+    assert Image.open(tmp_path / "drawn" / names[0]).width >= Image.open(crops[0]).width
+
+
+def test_the_engines_read_the_same(tiny_data: Path, tiny_preset: str, tmp_path: Path, own_store: Path, run_cli: RunCli) -> None:
+    assert run_cli("train", tiny_data, "--preset", tiny_preset, "--steps", 30).exit_code == 0
+    texts = {}
+    for engine in ("torch", "onnxruntime", "auto"):
+        result = run_cli("predict", tiny_data, "--engine", engine)
+        assert result.exit_code == 0, result.stderr
+        assert ("torch on cpu" if engine == "torch" else "onnxruntime") in result.stderr
+        texts[engine] = result.stdout
+    assert texts["auto"] == texts["onnxruntime"]

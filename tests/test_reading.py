@@ -1,0 +1,175 @@
+"""Pictures on their way to a text and back: which way the line runs, what is inverted, where each character is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from crnnocr import images
+from crnnocr.charset import Charset
+from crnnocr.config import PRESETS, Conv, DecodeConfig, Invert, ModelConfig, Orientation, Pool, ReadConfig
+from crnnocr.model.checkpoint import Card
+from crnnocr.recognizer import NO_TEXT_FITS, Character, Prediction, Recognizer
+
+SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
+"""A frame for every four pixels."""
+
+
+class Columns:
+    """Stands in for a network: reads `a` where the middle of a frame is black, `b` where it is grey, else nothing."""
+
+    description, threads = "columns", 2
+
+    def log_probs(
+        self, images: NDArray[np.float32], widths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        frames = widths // 4
+        levels = images[:, 0, images.shape[2] // 2, 2::4][:, : int(frames.max())]
+        classes = np.where(levels < -0.6, 1, np.where(levels < 0.5, 2, 0))
+        return np.log(np.eye(3, dtype=np.float32)[classes] * 0.94 + 0.02), frames
+
+
+@pytest.fixture
+def recognizer() -> Recognizer:
+    return Recognizer(Card("columns", Charset("ab"), SHAPE), Columns())
+
+
+def picture(width: int, *spots: tuple[int, int, int]) -> Image.Image:
+    """White, 8 pixels high, with spots (from, to, grey)."""
+    pixels = np.full((8, width), 255, np.uint8)
+    for start, end, grey in spots:
+        pixels[:, start:end] = grey
+    return Image.fromarray(pixels)
+
+
+def one(predictions: object) -> Prediction:
+    (prediction,) = predictions  # type: ignore[misc]
+    assert isinstance(prediction, Prediction)
+    return prediction
+
+
+TWO = picture(40, (8, 12, 0), (24, 28, 100))
+"""`a` in the third frame of ten, `b` in the seventh."""
+
+
+def test_each_character_lies_between_the_middles_to_its_neighbours(recognizer: Recognizer) -> None:
+    read = one(recognizer.predict(TWO, read=ReadConfig(characters=True)))
+    assert read.text == "ab"
+    (first, second) = read.characters
+    assert (first.character, first.start, first.end) == ("a", 2, 18)  # middles at 10 and 26
+    assert (second.character, second.start, second.end) == ("b", 18, 34)
+    assert 0.9 < first.confidence < 1
+
+
+def test_places_are_those_of_the_picture_whatever_its_size(recognizer: Recognizer) -> None:
+    double = TWO.resize((80, 16), Image.Resampling.NEAREST)
+    read = one(recognizer.predict(double, read=ReadConfig(characters=True)))
+    assert [(c.start, c.end) for c in read.characters] == [(4, 36), (36, 68)]
+
+
+def test_a_single_character_has_the_whole_picture(recognizer: Recognizer) -> None:
+    read = one(recognizer.predict(picture(12, (4, 8, 0)), read=ReadConfig(characters=True)))
+    assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 0, 12)]
+
+
+def test_no_text_has_no_characters(recognizer: Recognizer) -> None:
+    assert one(recognizer.predict(picture(20), read=ReadConfig(characters=True))).characters == ()
+
+
+def test_characters_are_said_only_if_asked_for(recognizer: Recognizer) -> None:
+    assert one(recognizer.predict(TWO)).characters == ()
+
+
+def test_down_a_vertical_line_places_count_from_the_top(recognizer: Recognizer) -> None:
+    down = TWO.transpose(Image.Transpose.ROTATE_270)
+    read = one(recognizer.predict(down, read=ReadConfig(orientation=Orientation.VERTICAL, characters=True)))
+    assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 2, 18), ("b", 18, 34)]
+
+
+def test_with_auto_the_more_probable_way_is_taken(recognizer: Recognizer) -> None:
+    both = ReadConfig(orientation=Orientation.AUTO)
+    down = TWO.transpose(Image.Transpose.ROTATE_270)
+    assert one(recognizer.predict(down, read=both)).text == "ab"
+    assert one(recognizer.predict(TWO, read=both)).text == "ab"
+    # A tall letter that is upright: black all over either way, but turned it would be ten frames of one letter.
+    assert one(recognizer.predict(picture(40, (0, 40, 0)).transpose(Image.Transpose.ROTATE_270), read=both)).text == "a"
+
+
+@pytest.mark.parametrize("invert", Invert)
+def test_light_text_on_dark_is_inverted_if_asked_for(invert: Invert, recognizer: Recognizer) -> None:
+    dark = Image.fromarray(255 - np.asarray(TWO))
+    read = one(recognizer.predict(dark, read=ReadConfig(invert=invert))).text
+    assert (read == "ab") == (invert is not Invert.NEVER)
+    assert (one(recognizer.predict(TWO, read=ReadConfig(invert=invert))).text == "ab") == (invert is not Invert.ALWAYS)
+
+
+def test_what_is_impossible_is_told_from_a_permitted_empty_text(recognizer: Recognizer) -> None:
+    impossible = one(recognizer.predict(picture(8), DecodeConfig(pattern="[ab]{9}")))
+    assert (impossible.text, impossible.confidence, impossible.error) == ("", 0.0, NO_TEXT_FITS)
+    empty = one(recognizer.predict(picture(8), DecodeConfig(pattern="[ab]*")))
+    assert (empty.text, empty.error) == ("", None)
+
+
+def test_the_best_texts_come_with_their_probabilities(recognizer: Recognizer) -> None:
+    read = one(recognizer.predict(TWO, DecodeConfig(beam=10, top_k=3)))
+    assert read.alternatives[0].text == read.text == "ab"
+    probabilities = [other.probability for other in read.alternatives]
+    assert len(probabilities) == 3
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) < 1
+
+
+def test_alone_or_among_others_with_any_number_of_threads_it_is_the_same(recognizer: Recognizer) -> None:
+    rng = np.random.default_rng(1)
+    pictures = []
+    for _ in range(600):
+        width, greys = int(rng.integers(8, 200)), rng.choice([0, 100, 255], 7).tolist()
+        pictures.append(picture(width, *((12 * i, 12 * i + 4, grey) for i, grey in enumerate(greys))))
+    alone = [one(recognizer.predict(p)) for p in pictures[:40]]
+    for threads in (1, 2, 7):
+        together = list(recognizer.predict(iter(pictures), read=ReadConfig(threads=threads)))
+        assert [p.text for p in together[:40]] == [p.text for p in alone]
+        assert np.allclose([p.confidence for p in together[:40]], [p.confidence for p in alone], atol=1e-6)
+        assert len(together) == 600
+
+
+def test_a_broken_picture_costs_its_own_row_only(recognizer: Recognizer, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    TWO.save(tmp_path / "good.png")
+    names = [tmp_path / "good.png", tmp_path / "broken.png", tmp_path / "gone.png", tmp_path / "good.png"]
+    read = list(recognizer.predict(names))
+    assert [p.text for p in read] == ["ab", "", "", "ab"]
+    assert [p.error is None for p in read] == [True, False, False, True]
+    assert "broken.png: not a readable picture" in str(read[1].error)
+
+
+def test_several_threads_may_use_one_recognizer(recognizer: Recognizer) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: one(recognizer.predict(TWO)).text, range(40)))
+    assert found == ["ab"] * 40
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_middle_of_a_frame_is_where_a_change_matters_most(preset: str) -> None:
+    """By hand: each layer's window starts at `frame · stride − padding` and is `kernel` wide."""
+    shape = PRESETS[preset]
+    low, high = 7.0, 7.0
+    for layer in reversed(shape.backbone):
+        low = low * layer.stride[1] - layer.padding[1]
+        high = high * layer.stride[1] - layer.padding[1] + layer.kernel[1] - 1
+    assert shape.centre(7) == (low + high) / 2 + 0.5
+
+
+def test_a_line_knows_how_much_of_it_is_the_picture() -> None:
+    opened = images.open_line(picture(3), height=8, min_width=16)
+    assert (opened.line.shape, opened.width, opened.length) == ((8, 16), 3, 3)
+
+
+def test_a_character_is_a_plain_value() -> None:
+    assert Character("a", 0.5, 1, 2) == Character("a", 0.5, 1, 2)
