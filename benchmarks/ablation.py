@@ -78,7 +78,7 @@ def main() -> None:
         first = np.array(held_out(examples.content_ids.tolist(), HELD_OUT))
         for name in options.variants:
             batching._BATCHES_A_POOL = 1 if name == "batches of any widths" else 24
-            loop.ctc_loss = distilled if name == "self-distillation" else ctc_loss
+            loop.ctc_loss = distilled if name == "self-distillation" else ctc_loss  # type: ignore[attr-defined]
             config = replace(VARIANTS[name], minutes=options.minutes, seed=options.seed)
             recognizer, about = trained(examples.subset(~first), examples.subset(first), charset, preset, config)
             result = {"preset": preset, "variant": name, "seed": options.seed, **about}
