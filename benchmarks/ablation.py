@@ -1,10 +1,10 @@
 """What each part of the recipe is worth: the same training, each time with one thing changed.
 
-Every training starts from scratch on the same folder of drawn pictures and gets the same CPU time of one process with one
-thread, so that other work on the machine changes little. Each is measured on folders of real crops, as in `transfer.py`.
+Every training starts from scratch on the same folder of pictures and gets the same CPU time of one process with one thread, so
+that other work on the machine changes little. Each is measured on other folders, as in `transfer.py`. With the pictures that
+`protocol987.py` has drawn:
 
-    crnnocr synth drawn --count 60000 --height 48 --seed 11
-    python benchmarks/ablation.py --learn drawn --minutes 12 --data scene_words printed_lines receipts
+    python benchmarks/ablation.py --learn .work/protocol987/learn --minutes 8 --data .work/protocol987/measure
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from transfer import measure
 
 from crnnocr.charset import Charset
 from crnnocr.config import PRESETS, SCRATCH, TrainConfig
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.datasets.lines import read_samples
+from crnnocr.datasets.split import held_out
 from crnnocr.engines import TorchEngine
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.recognizer import Recognizer
-from crnnocr.training import batching
+from crnnocr.training import batching, loop
 from crnnocr.training.batching import Plan
 from crnnocr.training.examples import Examples, learnable
 from crnnocr.training.loader import Loader
 from crnnocr.training.loop import Trainer
+from crnnocr.training.loss import ctc_loss
 from crnnocr.training.schedule import Budget
 from crnnocr.training.validation import Validation
 
@@ -47,12 +50,13 @@ VARIANTS: dict[str, TrainConfig] = {
     "8 pictures a step": replace(RECIPE, batch_size=8),
     "32 pictures a step": replace(RECIPE, batch_size=32),
     "batches of any widths": RECIPE,
+    "self-distillation": RECIPE,
     "learning rate halved": replace(RECIPE, learning_rate=1e-3),
     "learning rate doubled": replace(RECIPE, learning_rate=4e-3),
     "decay over the whole time": replace(RECIPE, decay_share=0.95),
     "decay over a quarter": replace(RECIPE, decay_share=0.25),
 }
-HELD_OUT = 400
+HELD_OUT = 0.1
 
 
 def main() -> None:
@@ -71,9 +75,10 @@ def main() -> None:
     for preset in options.preset:
         read = read_samples(samples, PRESETS[preset])
         examples = learnable(read, charset, PRESETS[preset])
-        first = np.arange(len(examples)) < HELD_OUT
+        first = np.array(held_out(examples.content_ids.tolist(), HELD_OUT))
         for name in options.variants:
             batching._BATCHES_A_POOL = 1 if name == "batches of any widths" else 24
+            loop.ctc_loss = distilled if name == "self-distillation" else ctc_loss  # type: ignore[attr-defined]
             config = replace(VARIANTS[name], minutes=options.minutes, seed=options.seed)
             recognizer, about = trained(examples.subset(~first), examples.subset(first), charset, preset, config)
             result = {"preset": preset, "variant": name, "seed": options.seed, **about}
@@ -81,6 +86,20 @@ def main() -> None:
             print(json.dumps(result), flush=True)
             with options.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
+
+
+def distilled(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
+    """The CTC loss, and a tenth of the cross-entropy to the most probable class of each frame given the label.
+
+    As DCTC (Zhang et al. 2023, arXiv 2308.08806), for both heads. The gradient of the CTC loss is the probability of each class
+    in each frame without the label, less that with it (Graves et al. 2006, equation 16).
+    """
+    leaf = log_probs.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(ctc_loss(leaf, frames, ids, lengths, device), leaf)
+    best = (leaf.detach().exp() - gradient).argmax(2, keepdim=True)
+    inside = torch.arange(log_probs.shape[1]) < frames[:, None]
+    cross_entropy = -(log_probs.gather(2, best)[..., 0] * inside).sum()
+    return ctc_loss(log_probs, frames, ids, lengths, device) + 0.1 * cross_entropy
 
 
 def trained(

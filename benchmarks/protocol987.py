@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=9.0, help="wall time of each training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
+    parser.add_argument("--batch-size", type=int, help="pictures a step; by default as `crnnocr train` has it")
     parser.add_argument("--folder", type=Path, default=Path(".work/protocol987"), help="where pictures and models go")
     options = parser.parse_args()
     torch.set_num_threads(2)
@@ -48,7 +49,7 @@ def main() -> None:
         raise SystemExit(f"the two sets share texts: {sorted(common)}")
     length = statistics.mean(len(sample.text) for sample in measure.samples)
     print(f"{COUNT} pictures to learn from and {COUNT} to measure with, {length:.2f} characters a label, no text in common")
-    results = [_once(learn, measure, seed, options.minutes, options.folder / f"seed-{seed}") for seed in options.seeds]
+    results = [_once(learn, measure, seed, options, options.folder / f"seed-{seed}") for seed in options.seeds]
     distances = [result["mean_levenshtein"] for result in results]
     spread = statistics.stdev(distances) if len(distances) > 1 else 0.0
     print(f"mean Levenshtein distance {statistics.mean(distances):.3f} ± {spread:.3f} over {len(distances)} trainings")
@@ -61,8 +62,8 @@ def _draw(folder: Path, config: SynthConfig) -> Dataset:
     return load_dataset(folder)
 
 
-def _once(learn: Dataset, measure: Dataset, seed: int, minutes: float, store: Path) -> dict[str, float]:
-    config = TrainConfig(start=SCRATCH, minutes=minutes, seed=seed)
+def _once(learn: Dataset, measure: Dataset, seed: int, options: argparse.Namespace, store: Path) -> dict[str, float]:
+    config = TrainConfig(start=SCRATCH, minutes=options.minutes, seed=seed, batch_size=options.batch_size)
     started = time.monotonic()
     shown = 0
     os.environ["CRNNOCR_DATA_DIR"] = str(store)

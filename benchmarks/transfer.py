@@ -21,6 +21,7 @@ import torch
 
 from crnnocr.charset import Charset
 from crnnocr.config import PRESETS, SCRATCH, DecodeConfig, Orientation, Style, SynthConfig, TrainConfig
+from crnnocr.datasets.detect import load_dataset
 from crnnocr.engines import TorchEngine
 from crnnocr.metrics import Scorer, alphanumeric
 from crnnocr.model import checkpoint
@@ -82,8 +83,7 @@ def main() -> None:
 
 def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:
     """How well the crops of a folder are read: exactly, without case and spaces (ci-ns), by letters and digits alone."""
-    rows = (line.split("\t") for line in (folder / "labels.tsv").read_text(encoding="utf-8").splitlines())
-    truths = {folder / name: text for name, text in rows}
+    truths = {sample.path: sample.text for sample in load_dataset(folder).samples}
     scorers = {"CER": Scorer(), "CER ci-ns": Scorer(), "CER alnum": Scorer()}
     views: dict[str, Callable[[str], str]] = {
         "CER": str,
@@ -95,6 +95,7 @@ def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:
             scorers[name].update(view(plain(truth)), view(plain(prediction.text)))
     scores = {name: scorer.summary() for name, scorer in scorers.items()}
     return {
+        "mean Levenshtein": scores["CER"].mean_levenshtein,
         **{name: score.cer for name, score in scores.items()},
         "exact": scores["CER"].exact,
         "alnum accuracy": scores["CER"].alnum_accuracy,

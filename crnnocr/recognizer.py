@@ -165,7 +165,7 @@ class Recognizer:
         unsure = [i for i, picture in enumerate(pictures) if picture.other]
         others = self._read(decoder, read, [picture.other for picture in pictures if picture.other])
         for i, other in zip(unsure, others, strict=True):
-            found[i] = max(found[i], other, key=lambda prediction: prediction.confidence)
+            found[i] = max(found[i], other, key=lambda prediction: (bool(prediction.text), prediction.confidence))
         return found
 
     def _read(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened]) -> list[Prediction]:

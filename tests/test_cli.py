@@ -88,8 +88,8 @@ def test_importing_the_package_loads_no_torch(run_process: RunProcess) -> None:
 
 def test_its_public_names_are_there_when_asked_for(run_process: RunProcess) -> None:
     code = "import crnnocr; print(*(getattr(crnnocr, name).__name__ for name in crnnocr.__all__ if name[0] != '_'))"
-    assert (
-        run_process("-c", code).stdout == "Charset CrnnocrError DecodeConfig Prediction Recognizer Sampler Style SynthConfig\n"
+    assert run_process("-c", code).stdout == (
+        "Alternative Character Charset CrnnocrError DecodeConfig Prediction ReadConfig Recognizer Sampler Style SynthConfig\n"
     )
 
 
@@ -139,7 +139,7 @@ def test_a_single_file_gives_just_its_text(tiny_data: Path, run_cli: RunCli) -> 
     results = [run_cli("predict", sample.path) for sample in samples]
     assert sum(result.stdout == f"{sample.text}\n" for result, sample in zip(results, samples, strict=True)) >= 6
     assert {result.exit_code for result in results} == {0}
-    assert {result.stderr for result in results} == {"model: tiny (the current one)\n"}
+    assert {result.stderr for result in results} == {"model: tiny (the current one), by torch on cpu\n"}
 
 
 def test_a_dash_reads_one_pictures_bytes(tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli) -> None:

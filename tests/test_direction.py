@@ -21,7 +21,8 @@ from crnnocr.direction import visual
         ("אב 12.50", "12.50 בא"),
         ("אב 12-13", "12-13 בא"),
         ("אב 50%", "50% בא"),
-        ("אב abc def גד", "דג abc def בא"),
+        ("אבגד abc הו", "וה abc דגבא"),
+        ("אב abc def גד", "בא abc def דג"),
         ("abc אב גד def", "abc דג בא def"),
         ("(אב)", "(בא)"),
         ("אב!", "!בא"),
@@ -39,7 +40,7 @@ def test_a_text_and_how_it_stands_on_paper(logical: str, on_paper: str) -> None:
 def test_letters_and_signs_come_back(parts: list[str]) -> None:
     text = "".join(parts).strip()
     once = visual(text)
-    assert sorted(once.translate(str.maketrans("()", ")("))) == sorted(text.translate(str.maketrans("()", ")("))) or "(" in text
+    assert sorted(once.replace(")", "(")) == sorted(text.replace(")", "("))
     assert visual(visual(visual(text))) == once
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -133,10 +134,10 @@ def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Every other number of one weight is changed in every graph that is built."""
     build = onnx_graph.build
 
-    def wrong(config: ModelConfig, classes: int, weights: onnx_graph.Weights, metadata: dict[str, str]) -> onnx.ModelProto:
+    def wrong(config: ModelConfig, classes: int, weights: onnx_graph.Weights, *rest: Any) -> onnx.ModelProto:
         changed = weights[request.param].copy()
         changed.flat[::2] -= 0.5  # not a single one, which may belong to a unit that says nothing in so small a model
-        return build(config, classes, {**weights, request.param: changed}, metadata)
+        return build(config, classes, {**weights, request.param: changed}, *rest)
 
     monkeypatch.setattr(onnx_graph, "build", wrong)
 

@@ -30,6 +30,11 @@ def rows(result: Result) -> list[list[str]]:
     return [line.split("\t") for line in result.stdout.splitlines()]
 
 
+def width_of(path: Path) -> int:
+    with Image.open(path) as picture:
+        return picture.width
+
+
 def test_folders_below_are_read_if_asked_for(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     flat = rows(run_cli("predict", tmp_path / "crops"))
     deep = rows(run_cli("predict", tmp_path / "crops", "--recursive"))
@@ -111,7 +116,7 @@ def test_resume_needs_a_file(crops: list[Path], run_cli: RunCli) -> None:
 
 def test_unsure_rows_are_left_out_and_counted(crops: list[Path], run_cli: RunCli) -> None:
     all_rows = [json.loads(line) for line in run_cli("predict", *crops, "--json").stdout.splitlines()]
-    limit = sorted(one["confidence"] for one in all_rows)[5]
+    limit = sum(sorted(one["confidence"] for one in all_rows)[4:6]) / 2
     result = run_cli("predict", *crops, "--json", "--min-confidence", limit)
     kept = [json.loads(line) for line in result.stdout.splitlines()]
     assert kept == [one for one in all_rows if one["confidence"] >= limit]
@@ -139,7 +144,7 @@ def test_what_cannot_be_is_an_error_of_its_row(crops: list[Path], run_cli: RunCl
 def test_characters_and_alternatives_are_said_in_jsonl(crops: list[Path], run_cli: RunCli) -> None:
     row = json.loads(run_cli("predict", crops[0], "--json", "--characters", "--top-k", 3).stdout)
     assert "".join(one["character"] for one in row["characters"]) == row["text"]
-    width = Image.open(crops[0]).width
+    width = width_of(crops[0])
     edges = [(one["start"], one["end"]) for one in row["characters"]]
     assert all(0 <= start < end <= width for start, end in edges)
     assert edges == sorted(edges)
@@ -158,7 +163,7 @@ def test_pictures_are_drawn_with_what_was_read(crops: list[Path], tmp_path: Path
     assert run_cli("predict", *crops[:2], "--draw", tmp_path / "drawn").exit_code == 0
     names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
     assert names == ["000000-0.png", "000001-1.png"]
-    assert Image.open(tmp_path / "drawn" / names[0]).width >= Image.open(crops[0]).width
+    assert width_of(tmp_path / "drawn" / names[0]) >= width_of(crops[0])
 
 
 def test_the_engines_read_the_same(tiny_data: Path, tiny_preset: str, tmp_path: Path, own_store: Path, run_cli: RunCli) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,8 @@ def picture(width: int, *spots: tuple[int, int, int]) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def one(predictions: object) -> Prediction:
-    (prediction,) = predictions  # type: ignore[misc]
-    assert isinstance(prediction, Prediction)
+def one(predictions: Iterable[Prediction]) -> Prediction:
+    (prediction,) = predictions
     return prediction
 
 

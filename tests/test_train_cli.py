@@ -86,7 +86,13 @@ def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, 
     (folder / "data").symlink_to(tiny_data)
     assert run_cli("train", "data", "--preset", tiny_preset, "--steps", 3).exit_code == 0
     model = store.path_of("data").parent
-    assert sorted(path.name for path in model.iterdir()) == ["curves.svg", "history.jsonl", "model.onnx", "model.safetensors"]
+    assert sorted(path.name for path in model.iterdir()) == [
+        "curves.svg",
+        "history.jsonl",
+        "model.int8.onnx",
+        "model.onnx",
+        "model.safetensors",
+    ]
     rows = [json.loads(row) for row in (model / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows[-1]["step"] == 3
     card = checkpoint.read_card(model / "model.safetensors")

@@ -257,7 +257,13 @@ def test_its_events_are_what_it_will_do_how_it_goes_on_and_what_came_of_it(whole
 def test_it_leaves_a_model_its_history_its_curves_and_an_exported_model(whole: Whole) -> None:
     folder = whole.finished.path.parent
     assert folder == whole.folder / "store" / "models" / "numbers"
-    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "model.onnx", "history.jsonl", "curves.svg"}
+    assert {path.name for path in folder.iterdir()} == {
+        "model.safetensors",
+        "model.onnx",
+        "model.int8.onnx",
+        "history.jsonl",
+        "curves.svg",
+    }
     assert (whole.folder / "store" / "current-model").read_text() == "numbers\n"
     assert not list((whole.folder / "store" / "runs").iterdir())
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]

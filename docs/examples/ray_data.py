@@ -4,19 +4,22 @@ Each actor loads the model once and reads with one thread, so that Ray alone sha
 """
 
 import sys
+from typing import Any
 
 import ray
 
 import crnnocr
 
+Batch = dict[str, Any]
+
 
 class Read:
     """An actor that reads batches of pictures' bytes."""
 
-    def __init__(self, model):
+    def __init__(self, model: str) -> None:
         self.recognizer = crnnocr.Recognizer.load(model, device="cpu")
 
-    def __call__(self, batch):
+    def __call__(self, batch: Batch) -> Batch:
         how = crnnocr.ReadConfig(threads=1)
         found = list(self.recognizer.predict(iter(batch["bytes"]), read=how))
         return {
@@ -27,11 +30,12 @@ class Read:
         }
 
 
-def read(model, folder, actors=2):
+def read(model: str, folder: str, actors: int = 2) -> Any:
     """A dataset with a row for each picture."""
     pictures = ray.data.read_binary_files(folder, include_paths=True)
     return pictures.map_batches(Read, fn_constructor_args=[model], concurrency=actors, batch_size=256)
 
 
 if __name__ == "__main__":
-    read(*sys.argv[1:3]).write_parquet(sys.argv[3])
+    model, folder, output = sys.argv[1:]
+    read(model, folder).write_parquet(output)

@@ -1,0 +1,37 @@
+"""Every option of the library as a frozen dataclass. Defaults live here and nowhere else."""
+
+from crnnocr.config.decoding import DecodeConfig
+from crnnocr.config.pictures import MAX_PIXELS, MAX_WIDTH, Orientation, Pair
+from crnnocr.config.reading import EngineChoice, Invert, Precision, ReadConfig
+from crnnocr.config.shapes import DEFAULT_PRESET, NORM_EPSILON, PRESETS, Conv, Layer, ModelConfig, Pool, Size
+from crnnocr.config.synth import DEFAULT_COUNT, LabelFormat, Style, SynthConfig
+from crnnocr.config.training import AUTO, SCRATCH, AugmentConfig, CharsetChoice, TrainConfig
+
+__all__ = [
+    "AUTO",
+    "DEFAULT_COUNT",
+    "DEFAULT_PRESET",
+    "MAX_PIXELS",
+    "MAX_WIDTH",
+    "NORM_EPSILON",
+    "PRESETS",
+    "SCRATCH",
+    "AugmentConfig",
+    "CharsetChoice",
+    "Conv",
+    "DecodeConfig",
+    "EngineChoice",
+    "Invert",
+    "LabelFormat",
+    "Layer",
+    "ModelConfig",
+    "Orientation",
+    "Pair",
+    "Pool",
+    "Precision",
+    "ReadConfig",
+    "Size",
+    "Style",
+    "SynthConfig",
+    "TrainConfig",
+]
