@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,7 +15,6 @@ from numpy.typing import NDArray
 from crnnocr import devices
 from crnnocr.config import EngineChoice, Precision
 from crnnocr.errors import ModelError, UsageError
-from crnnocr.machine import cores
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.store import WEIGHTS
@@ -44,8 +45,6 @@ class Engine(Protocol):
 
     description: str
     """What runs, in words."""
-    threads: int
-    """How many batches at a time keep it busy."""
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -69,8 +68,8 @@ class TorchEngine:
     def __init__(self, model: CRNN, device: torch.device) -> None:
         self.device = device
         self.description = f"torch on {device}"
-        self.threads = 1
         self.model = on_device(model, device).eval()
+        self._one_at_a_time = Lock()  # which takes all cores, or the whole GPU
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -78,7 +77,7 @@ class TorchEngine:
         """See `Engine`."""
         import torch
 
-        with torch.inference_mode():
+        with self._one_at_a_time, torch.inference_mode():
             batch = torch.from_numpy(images).to(device=self.device, memory_format=memory_format(self.device))
             log_probs, frames = self.model(batch, torch.from_numpy(widths))
             return log_probs.cpu().numpy(), frames.numpy()
@@ -123,9 +122,11 @@ class OnnxEngine:
             raise ModelError(f"{path}: its list of training pictures is damaged") from error
         self.trained_on = frozenset(ids.tolist())
         self.source_hash = metadata.get(SOURCE_HASH_KEY, "")
-        self.precision = Precision(metadata.get(PRECISION_KEY, Precision.FP32))
+        try:
+            self.precision = Precision(metadata.get(PRECISION_KEY, Precision.FP32))
+        except ValueError as error:
+            raise ModelError(f"{path} is of a later crnnocr: {error}") from error
         self.description = f"onnxruntime, {self.precision}"
-        self.threads = cores()
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -168,11 +169,12 @@ def _finds_gpu() -> bool:
 
 def _derived(path: Path) -> OnnxEngine | None:
     """What was made of a `.safetensors` file for onnxruntime; None where there is nothing, or it was made of another one."""
-    file = path.parent / DERIVED[checkpoint.read_card(path).precision]
-    if path.name != WEIGHTS or not file.is_file():
+    if path.name != WEIGHTS:
         return None
-    try:
-        engine = OnnxEngine(file)
-    except ModelError:
-        return None
-    return engine if engine.source_hash == hashlib.sha256(path.read_bytes()).hexdigest() else None
+    for precision in dict.fromkeys((checkpoint.read_card(path).precision, Precision.FP32)):
+        file = path.parent / DERIVED[precision]
+        with suppress(ModelError):
+            engine = OnnxEngine(file) if file.is_file() else None
+            if engine and engine.source_hash == hashlib.sha256(path.read_bytes()).hexdigest():
+                return engine
+    return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import tee
 
 from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
@@ -12,6 +11,7 @@ from crnnocr.datasets.split import content_id
 from crnnocr.decoders.decoder import Decoder
 from crnnocr.errors import DataError, ImageError
 from crnnocr.metrics import Scorer, Scores
+from crnnocr.pipeline import paired
 from crnnocr.recognizer import Prediction, Recognizer
 
 
@@ -46,16 +46,18 @@ def read_samples(
     read: ReadConfig = ReadConfig(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[Sample, Prediction]]:
     """Read each sample's picture, in their order."""
-    ours, theirs = tee(samples)
-    return zip(ours, recognizer.predict(theirs, decode, read), strict=True)
+    return paired(samples, lambda them: recognizer.predict(them, decode, read))
 
 
 def score(readings: Iterable[tuple[Sample, Prediction]]) -> EvalResult:
-    """Compare what was read with the labels. Raises `DataError` where not one picture could be read."""
+    """Compare what was read with the labels: where no permitted text fits a picture, the empty text.
+
+    Raises `DataError` where not one picture could be read.
+    """
     scorer = Scorer()
     unreadable: list[str] = []
     for sample, prediction in readings:
-        if prediction.error is None:
+        if prediction.error is None or prediction.is_impossible:
             scorer.update(sample.text, prediction.text)
         else:
             unreadable.append(prediction.error)

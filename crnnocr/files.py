@@ -90,19 +90,25 @@ def exclusive(folder: Path) -> Iterator[None]:
         raise cannot_write(folder, error) from error
     try:
         if descriptor is not None:
-            _lock(folder, descriptor)
+            lock(folder, descriptor)
         yield
     finally:
         if descriptor is not None:
             os.close(descriptor)
 
 
-def _lock(folder: Path, descriptor: int) -> None:
+def lock(path: Path, descriptor: int) -> None:
+    """Keep other processes from locking an open file or folder until this one ends or closes it, where the system can.
+
+    Raises `UsageError` where another process has.
+    """
+    if sys.platform == "win32":
+        return
     import fcntl
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UsageError(f"another process is writing to {folder}: wait until it has ended") from error
+        raise UsageError(f"another process is writing to {path}: wait until it has ended") from error
     except OSError:
         pass  # a file system that knows no locks

@@ -10,6 +10,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -55,6 +56,29 @@ def is_source(value: object) -> bool:
     return isinstance(value, str | os.PathLike | bytes | Image.Image | np.ndarray) or hasattr(value, "read")
 
 
+@dataclass(frozen=True)
+class _Contents:
+    """What an open file held."""
+
+    name: str
+    data: bytes
+
+    def read(self) -> bytes:
+        return self.data
+
+
+def held(source: Source) -> Source:
+    """A picture that stays as it is when its file is closed or its array filled anew; what cannot be taken is given back."""
+    if isinstance(source, np.ndarray):
+        return source.copy()
+    with suppress(Exception):  # opening it will say why
+        if isinstance(source, io.IOBase):
+            return _Contents(_name(source), source.read())
+        if isinstance(source, Image.Image) and source.width * source.height <= MAX_PIXELS:
+            source.load()
+    return source
+
+
 def open_grey(source: Source, name: str | None = None) -> Image.Image:
     """Read a picture as a person sees it: EXIF orientation applied, transparency over white, 16 bits scaled to 8.
 
@@ -87,7 +111,12 @@ def open_grey(source: Source, name: str | None = None) -> Image.Image:
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
     """Those of `paths` that are files and named like pictures; hidden ones (`.x.png`) are not taken."""
-    return [p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
+    return [path for path in paths if is_named_like_a_picture(path.name) and path.is_file()]
+
+
+def is_named_like_a_picture(name: str) -> bool:
+    """Whether a file's name ends as a picture's does; hidden ones are not taken."""
+    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
 def turned(grey: Image.Image, orientation: Orientation) -> Image.Image:
@@ -106,6 +135,8 @@ class Opened:
     """Columns of the line that show the picture; right of them its last column goes on."""
     length: int
     """Pixels of the picture along the line: its width, or where the line runs down, its height."""
+    orientation: Orientation
+    """Which way its line is taken to run: horizontal or vertical."""
     other: Opened | None = None
     """The same picture with its line running the other way, where its shape does not tell which is right."""
 
@@ -133,15 +164,16 @@ def open_line(
     grey = open_grey(source, name)
     if invert is Invert.ALWAYS or (invert is Invert.AUTO and _is_light_on_dark(grey)):
         grey = ImageOps.invert(grey)
-    if orientation is Orientation.AUTO and _is_tall(grey):
-        upright = _opened(grey, height, min_width)
-        return replace(_opened(turned(grey, Orientation.VERTICAL), height, min_width), other=upright)
-    return _opened(turned(grey, orientation), height, min_width)
+    if orientation is not Orientation.AUTO:
+        return _opened(grey, height, min_width, orientation)
+    along = _opened(grey, height, min_width, Orientation.HORIZONTAL)
+    return replace(_opened(grey, height, min_width, Orientation.VERTICAL), other=along) if _is_tall(grey) else along
 
 
-def _opened(grey: Image.Image, height: int, min_width: int) -> Opened:
+def _opened(grey: Image.Image, height: int, min_width: int, orientation: Orientation) -> Opened:
+    grey = turned(grey, orientation)
     width = min(MAX_WIDTH, max(1, round(grey.width * height / grey.height)))
-    return Opened(to_line(grey, height, min_width), width, grey.width)
+    return Opened(to_line(grey, height, min_width), width, grey.width, orientation)
 
 
 def _is_light_on_dark(grey: Image.Image) -> bool:

@@ -7,6 +7,7 @@ keeps one waiting: a slow source is answered at once, a fast one in large window
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,8 +26,8 @@ _UNDER_WAY = 3
 _AT_A_TIME = 8
 """Items that a thread prepares as one task."""
 
-_PATIENCE = 0.01
-"""Seconds that the next item is waited for before what there is becomes a window."""
+_PATIENCE = 0.03
+"""Seconds after the first item of a window at which what there is becomes one."""
 
 
 class Pipeline(Generic[Item, Prepared, Result]):
@@ -38,8 +39,7 @@ class Pipeline(Generic[Item, Prepared, Result]):
         groups: Callable[[Sequence[Prepared]], Iterable[list[int]]],
         finish: Callable[[list[Prepared]], Sequence[Result]],
         window: int,
-        preparers: int,
-        finishers: int,
+        threads: int,
     ) -> None:
         """What is to be done.
 
@@ -48,32 +48,31 @@ class Pipeline(Generic[Item, Prepared, Result]):
             groups: cuts a window into groups, given as indices, each of which must be in one group.
             finish: what becomes of a group, in its order.
             window: most items in a window.
-            preparers: threads that prepare.
-            finishers: threads that finish.
+            threads: how many prepare and finish.
         """
         self._prepare, self._groups, self._finish = prepare, groups, finish
-        self._window, self._preparers, self._finishers = window, preparers, finishers
+        self._window, self._threads = window, threads
 
     def run(self, items: Iterable[Item]) -> Iterator[Result]:
         """The results, in order. What an item, its preparation or its group raises is raised in its place."""
         feed = _Feed(items, self._window)
-        with ThreadPoolExecutor(self._preparers, "prepare") as first, ThreadPoolExecutor(self._finishers, "finish") as second:
+        with ThreadPoolExecutor(self._threads, "pipeline") as pool:
             under_way: deque[Future[list[Result]]] = deque()
             try:
                 while True:
-                    window = feed.window(wait=not under_way) if len(under_way) < _UNDER_WAY else []
+                    has_room = len(under_way) < _UNDER_WAY and not (under_way and under_way[0].done())
+                    window = feed.window(wait=not under_way) if has_room else []
                     if window:
-                        under_way.append(self._start(window, first, second))
+                        under_way.append(self._start(window, pool))
                     elif under_way:
                         yield from under_way.popleft().result()
                     else:
                         return
             finally:
                 feed.close()
-                first.shutdown(wait=False, cancel_futures=True)
-                second.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self, window: list[Item], first: ThreadPoolExecutor, second: ThreadPoolExecutor) -> Future[list[Result]]:
+    def _start(self, window: list[Item], pool: ThreadPoolExecutor) -> Future[list[Result]]:
         """Begin with a window; whoever prepares its last items has its groups finished, and the last group ends it."""
         done: Future[list[Result]] = Future()
         prepared: list[Any] = [None] * len(window)
@@ -83,7 +82,7 @@ class Pipeline(Generic[Item, Prepared, Result]):
             groups = list(self._groups(prepared))
             countdown = _Countdown(len(groups), done, lambda: done.set_result(results))
             for group in groups:
-                second.submit(countdown.after, partial(finish, group))
+                pool.submit(countdown.after, partial(finish, group))
 
         def finish(group: list[int]) -> None:
             for i, result in zip(group, self._finish([prepared[i] for i in group]), strict=True):
@@ -96,8 +95,21 @@ class Pipeline(Generic[Item, Prepared, Result]):
         starts = range(0, len(window), _AT_A_TIME)
         countdown = _Countdown(len(starts), done, finish_all)
         for start in starts:
-            first.submit(countdown.after, partial(prepare, start))
+            pool.submit(countdown.after, partial(prepare, start))
         return done
+
+
+def paired(items: Iterable[Item], work: Callable[[Iterable[Item]], Iterator[Result]]) -> Iterator[tuple[Item, Result]]:
+    """Each item with what became of it: `work` gives a result for each, in their order, and may take them in another thread."""
+    taken: deque[Item] = deque()
+
+    def noted() -> Iterator[Item]:
+        for item in items:
+            taken.append(item)
+            yield item
+
+    for result in work(noted()):
+        yield taken.popleft(), result
 
 
 class _Countdown:
@@ -139,11 +151,15 @@ class _Feed(Generic[Item]):
         Raises what the source raised, after the items before it.
         """
         items: list[Item] = []
+        until = time.monotonic() + _PATIENCE
         while len(items) < self._window and not self._ended:
+            wait_for_first = wait and not items
             try:
-                is_item, value = self._queue.get(timeout=None if wait and not items else _PATIENCE)
+                is_item, value = self._queue.get(timeout=None if wait_for_first else max(0.0, until - time.monotonic()))
             except Empty:
                 break
+            if wait_for_first:
+                until = time.monotonic() + _PATIENCE
             if is_item:
                 items.append(value)
             else:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from crnnocr import images
-from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
+from crnnocr.config import DecodeConfig, EngineChoice, Orientation, ReadConfig
 from crnnocr.decoders import Hypothesis, LogProbs
 from crnnocr.decoders.alignment import align
 from crnnocr.decoders.decoder import Decoder
@@ -76,6 +76,10 @@ class Prediction:
     """How likely the text is right, from 0 to 1: its probability by the model, calibrated as the model's card says."""
     error: str | None = None
     """Why the picture could not be read, or None."""
+    is_impossible: bool = False
+    """Whether the error is that no permitted text fits."""
+    orientation: Orientation = Orientation.HORIZONTAL
+    """Which way the line was read: the places of characters are counted from the left, or vertically from the top."""
     characters: tuple[Character, ...] = ()
     """Each character with its place, from left to right (or down), if that was asked for."""
     alternatives: tuple[Alternative, ...] = ()
@@ -131,11 +135,10 @@ class Recognizer:
             groups=_groups,
             finish=partial(self._finish, decoder, read),
             window=_WINDOW,
-            preparers=read.threads or cores(),
-            finishers=min(self.engine.threads, read.threads or cores()),
+            threads=read.threads or cores(),
         )
         several: Any = [sources] if images.is_source(sources) else sources
-        return pipeline.run(several)
+        return pipeline.run(map(images.held, several))
 
     def decoder(self, decode: DecodeConfig, lm_cache: Path | None = None) -> Decoder:
         """What finds texts as `decode` says, for this model's characters. Raises `UsageError` where that cannot be."""
@@ -171,7 +174,10 @@ class Recognizer:
     def _read(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened]) -> list[Prediction]:
         lines = self.read([picture.line for picture in pictures])
         best = decoder.decode(lines)
-        found = [self._prediction(hypotheses, decoder) for hypotheses in best]
+        found = [
+            replace(self._prediction(hypotheses, decoder), orientation=picture.orientation)
+            for hypotheses, picture in zip(best, pictures, strict=True)
+        ]
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
             own = [lines[i] for i in possible], [best[i][0].ids for i in possible]
@@ -182,7 +188,7 @@ class Recognizer:
 
     def _prediction(self, hypotheses: Sequence[Hypothesis], decoder: Decoder) -> Prediction:
         if not hypotheses:
-            return Prediction("", 0.0, NO_TEXT_FITS)
+            return Prediction("", 0.0, NO_TEXT_FITS, is_impossible=True)
         decoded = [(self.card.charset.decode(found.ids), found.log_prob) for found in hypotheses]
         text, log_prob = decoded[0]
         several = decoded if decoder.config.top_k > 1 else []

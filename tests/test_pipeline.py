@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
-from crnnocr.pipeline import Pipeline
+from crnnocr.pipeline import Pipeline, paired
 
 WINDOW = 16
 
@@ -27,8 +27,7 @@ def pipeline(prepare: object = None, finish: object = None, threads: int = 3) ->
         groups=pairs,
         finish=finish or (lambda group: [str(value) for value in group]),  # type: ignore[arg-type]
         window=WINDOW,
-        preparers=threads,
-        finishers=threads,
+        threads=threads,
     )
 
 
@@ -121,3 +120,33 @@ def test_threads_work_at_the_same_time() -> None:
         return [str(value) for value in group]
 
     assert len(list(pipeline(finish=finish).run(range(6)))) == 6
+
+
+def test_a_steady_source_that_is_no_fast_one_is_answered_soon() -> None:
+    """One item every 5 ms: a window that waits for each of its items anew would never end."""
+    taken = []
+
+    def items() -> Iterator[int]:
+        for item in range(200):
+            time.sleep(0.005)
+            taken.append(item)
+            yield item
+
+    assert next(pipeline().run(items())) == "0"
+    assert len(taken) < 100
+
+
+def test_each_item_comes_with_its_own_result() -> None:
+    work = pipeline().run
+    assert list(paired((i % 7 for i in range(100)), work)) == [(i % 7, str(i % 7 * 10)) for i in range(100)]
+
+
+def test_what_the_source_of_pairs_raises_is_raised() -> None:
+    def items() -> Iterator[int]:
+        yield from range(50)
+        raise OSError("the list has ended early")
+
+    found: list[tuple[int, str]] = []
+    with pytest.raises(OSError, match="ended early"):
+        found.extend(paired(items(), pipeline().run))
+    assert len(found) in (0, 50)

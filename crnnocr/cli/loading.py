@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 def load(model: str | None, device: str, engine: EngineChoice, decode: DecodeConfig) -> tuple[str, Recognizer, Decoder]:
     """The name of the model, what reads with it, and what finds texts; said in words."""
     from crnnocr.directories import cache_directory
+    from crnnocr.images import ImageWarning
     from crnnocr.model import store
     from crnnocr.recognizer import Recognizer
 
+    warnings.simplefilter("always", ImageWarning)  # each of a million pictures may give its own; none is remembered
     found = store.find(model)
     recognizer = Recognizer.load(found.path, device, engine)
     ui.say_model(found, recognizer.engine.description)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from glob import glob
+from glob import iglob
+from io import RawIOBase
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from crnnocr.errors import DataError, UsageError
+
+Readable: TypeAlias = RawIOBase | BinaryIO
 
 _NATURALLY_SORTED = 100_000
 """Pictures of a folder up to which 9 comes before 10; what that needs of each is more than a million of them may take."""
@@ -53,21 +56,31 @@ def shard(names: Iterator[str], which: str | None) -> Iterator[str]:
 
 def _expanded(argument: str, recursive: bool) -> list[str]:
     """The pictures that one argument names: itself, those of a folder in natural order, or those a glob finds."""
-    from crnnocr.images import pictures_in
-
     path = Path(argument)
     if path.is_dir():
-        found = list(map(str, pictures_in(path.rglob("*") if recursive else path.iterdir())))
+        found = list(_in_folder(str(path), recursive))
         if not found:
             below = "" if recursive else " (--recursive looks into the folders below)"
             raise DataError(f"{argument} holds no pictures{below}")
         return _sorted(found)
     if not path.exists() and any(c in argument for c in "*?["):
-        found = [name for name in glob(argument, recursive=True) if Path(name).is_file()]
+        found = [name for name in iglob(argument, recursive=True) if Path(name).is_file()]
         if not found:
             raise DataError(f"no file fits {argument}")
         return _sorted(found)
     return [argument]
+
+
+def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
+    """The pictures in a folder, as strings, of which a million take little memory."""
+    from crnnocr.images import is_named_like_a_picture
+
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_named_like_a_picture(entry.name) and entry.is_file():
+                yield entry.path
+            elif recursive and entry.is_dir(follow_symlinks=False):
+                yield from _in_folder(entry.path, recursive)
 
 
 def _sorted(names: list[str]) -> list[str]:
@@ -79,23 +92,31 @@ def _sorted(names: list[str]) -> list[str]:
 def _chained(names: Iterator[str], files_from: str, separator: bytes) -> Iterator[str]:
     """The pictures of the arguments, then those of the list, which is opened at once so that its lack is seen at once."""
     try:
-        lines = sys.stdin.buffer if files_from == "-" else Path(files_from).open("rb")  # noqa: SIM115 (_listed closes it)
+        stream = _unbuffered_stdin() if files_from == "-" else Path(files_from).open("rb", buffering=0)  # noqa: SIM115 (_listed)
     except OSError as error:
         raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from error
-    return chain(names, _listed(lines, separator))
+    return chain(names, _listed(stream, separator))
 
 
-def _listed(lines: BinaryIO, separator: bytes) -> Iterator[str]:
+def _unbuffered_stdin() -> Readable:
+    """Standard input without a buffer: it gives what there is, and a thread that waits for more holds no lock at the end."""
+    try:
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    except (OSError, ValueError):  # it is no file of the system
+        return sys.stdin.buffer
+
+
+def _listed(stream: Readable, separator: bytes) -> Iterator[str]:
     """The paths of a list; empty ones are passed over, and a file called - is not taken for stdin."""
-    with lines:
-        for line in lines if separator == b"\n" else _split(lines, separator):
-            if name := os.fsdecode(line.rstrip(b"\r\n") if separator == b"\n" else line):
+    with stream:
+        for line in _split(stream, separator):
+            if name := os.fsdecode(line.rstrip(b"\r") if separator == b"\n" else line):
                 yield os.path.join(".", name) if name == "-" else name  # noqa: PTH118 (a Path drops the dot)
 
 
-def _split(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
+def _split(stream: Readable, separator: bytes) -> Iterator[bytes]:
     rest = b""
-    while data := stream.read1(2**16) if hasattr(stream, "read1") else stream.read(2**16):
+    while data := stream.read(2**16):
         *whole, rest = (rest + data).split(separator)
         yield from whole
     if rest:

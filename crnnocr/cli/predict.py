@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import tee
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +15,15 @@ import typer
 from crnnocr.cli import pictures, ui
 from crnnocr.cli.loading import load
 from crnnocr.cli.rows import Format, Rows, opened, row
-from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
+from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig, SynthConfig
 from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
+from crnnocr.files import replacing
 
 if TYPE_CHECKING:
-    from crnnocr.images import Source
+    from PIL import ImageFont
+
     from crnnocr.recognizer import Prediction
+    from crnnocr.synth.fonts import FontFace
 
 _DECODE, _READ = DecodeConfig(), ReadConfig()
 
@@ -95,15 +99,18 @@ def predict_cli(
     wanted = pictures.shard(given, shard)
     single = files_from is None and names is not None and len(names) == 1 and pictures.is_file(names[0])
 
+    from crnnocr.pipeline import paired
+
     _, recognizer, decoder = load(model, device, engine, decode)
     counts = _Counts()
     with opened(output, format, resume) as rows:
-        to_do, to_open = tee(name for name in wanted if not rows.has(name))
-        predictions = zip(to_do, recognizer.predict(map(_source, to_open), decoder, read), strict=False)
-        for name, prediction in _drawn(predictions, draw) if draw else predictions:
-            if counts.add(prediction, min_confidence):
-                _write(rows, name, prediction, format, single and output is None)
-        if not counts.all and not resume:
+        to_do = (_Picture(name) for name in wanted if not rows.has(name))
+        for picture, prediction in paired(to_do, lambda them: recognizer.predict(them, decoder, read)):
+            if draw:
+                _draw(draw, picture, prediction)
+            if counts.add(picture.name, prediction, min_confidence):
+                _write(rows, picture.name, prediction, format, single and output is None)
+        if not counts.all and not resume and shard is None:
             raise DataError("no picture was named: the list of paths is empty")
     counts.say(min_confidence)
 
@@ -120,11 +127,11 @@ class _Counts:
     def all(self) -> int:
         return self.read + self.failed
 
-    def add(self, prediction: Prediction, least: float) -> bool:
+    def add(self, name: str, prediction: Prediction, least: float) -> bool:
         """Count a picture; whether it gets a row."""
         if prediction.error:
             self.failed += 1
-            ui.warn(prediction.error)
+            ui.warn(f"{name}: {prediction.error}" if prediction.is_impossible else prediction.error)
             return True
         self.read += 1
         self.unsure += prediction.confidence < least
@@ -148,8 +155,21 @@ def _format(format: Format | None, json_output: bool) -> Format:
     return Format.jsonl if json_output else format or Format.text
 
 
-def _source(name: str) -> Source:
-    return sys.stdin.buffer.read() if name == "-" else name
+@dataclass(frozen=True)
+class _Picture:
+    """A picture by the name it was given."""
+
+    name: str
+
+    def read(self) -> bytes:
+        """The bytes of its file."""
+        return _stdin() if self.name == "-" else Path(self.name).read_bytes()
+
+
+@cache
+def _stdin() -> bytes:
+    """All that is piped in, which can be read once only, but is needed again where it is drawn."""
+    return sys.stdin.buffer.read()
 
 
 def _write(rows: Rows, name: str, prediction: Prediction, format: Format, text_alone: bool) -> None:
@@ -159,12 +179,28 @@ def _write(rows: Rows, name: str, prediction: Prediction, format: Format, text_a
         rows.write(prediction.text)
 
 
-def _drawn(predictions: Iterable[tuple[str, Prediction]], folder: Path) -> Iterator[tuple[str, Prediction]]:
-    """The same, each drawn to a file in the folder."""
+def _draw(folder: Path, picture: _Picture, prediction: Prediction) -> None:
+    """Draw a picture to a file in the folder, whose name tells pictures of the same name in other folders apart."""
     from crnnocr.drawing import draw
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, (name, prediction) in enumerate(predictions):
-        if prediction.error is None and name != "-":
-            draw(name, prediction).save(folder / f"{index:06}-{Path(name).stem}.png")
-        yield name, prediction
+    if prediction.error is None:
+        other = hashlib.sha256(os.fsencode(picture.name)).hexdigest()[:8]
+        with replacing(folder / f"{Path(picture.name).stem}-{other}.png") as path:
+            draw(picture, prediction, _font_for).save(path, "PNG")
+
+
+@cache
+def _font_for(character: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font of those that `synth` draws with that has a character."""
+    from crnnocr.drawing import default_font
+
+    fitting = (face for face in _faces() if face.draws(character))
+    face = next(fitting, None)
+    return face.pillow(size) if face else default_font(character, size)
+
+
+@cache
+def _faces() -> tuple[FontFace, ...]:
+    from crnnocr.synth.fonts import collect
+
+    return collect(SynthConfig())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -12,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from crnnocr.cli import ui
-from crnnocr.files import cannot_write
+from crnnocr.errors import UsageError
+from crnnocr.files import cannot_write, lock
 
 if TYPE_CHECKING:
     from crnnocr.recognizer import Prediction
@@ -62,12 +65,17 @@ def _values(name: str, prediction: Prediction) -> dict[str, Any]:
 class Rows:
     """Where rows go: stdout, or a file that is whole or not there."""
 
-    def __init__(self, stream: BinaryIO, format: Format, done: frozenset[int] = frozenset()) -> None:
-        self._stream, self._format, self._done = stream, format, done
+    def __init__(self, stream: BinaryIO, format: Format, done: Counter[int] | None = None) -> None:
+        self._stream, self._format, self._done = stream, format, done or Counter()
 
     def has(self, name: str) -> bool:
-        """Whether the row of a picture is there already."""
-        return bool(self._done) and hash(_column(name, self._format)) in self._done
+        """Whether the row of a picture is there already; a picture that is asked for twice has two."""
+        key = hash(_column(name, self._format))
+        self._done[key] -= 1
+        if self._done[key] < 0:
+            del self._done[key]
+            return False
+        return True
 
     def write(self, text: str) -> None:
         """A line, in UTF-8, at once; what of a file name is not UTF-8 comes out as the bytes it is."""
@@ -91,42 +99,56 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
     part = output.with_name(f".{output.name}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            part.unlink(missing_ok=True)
-        elif not part.exists() and output.exists():
-            part.write_bytes(output.read_bytes())
-        done = _whole_rows(part, format) if part.exists() else frozenset()
-        with part.open("ab") as stream:
+        if resume and not part.exists() and output.exists():
+            shutil.copyfile(output, part)
+        part.touch()
+        with part.open("rb+") as stream:
+            lock(part, stream.fileno())
+            if not resume:
+                stream.truncate()
+            done = _whole_rows(output, stream, format)
             if format is Format.tsv and not stream.tell():
                 stream.write(TSV_HEADER.encode() + b"\n")
             yield Rows(stream, format, done)
-        os.replace(part, output)
+            os.replace(part, output)
     except OSError as error:
+        if error.filename not in (None, str(part), str(output), str(output.parent)):
+            raise  # another file's trouble
         raise cannot_write(output, error) from error
 
 
-def _whole_rows(part: Path, format: Format) -> frozenset[int]:
-    """The hashes of the paths of the rows in a file, of which a last one that was cut off is taken off."""
-    done: set[int] = set()
+def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> Counter[int]:
+    """The hashes of the paths of the rows that a file holds; it goes on behind them, a last one that was cut off is taken off.
+
+    Raises `UsageError` where they are of another form.
+    """
+    done: Counter[int] = Counter()
     end = 0
-    with part.open("rb+") as stream:
-        for line in stream:
-            if not line.endswith(b"\n"):
-                break
-            end += len(line)
-            done.add(hash(_path_column(line.decode(errors="surrogateescape").rstrip("\n"), format)))
-        stream.truncate(end)
-    return frozenset(done)
+    for line in stream:
+        if not line.endswith(b"\n"):
+            break
+        path = _path_column(line.decode(errors="surrogateescape").rstrip("\n"), format, is_first=not end)
+        if path is None:
+            raise UsageError(f"the rows of {output} are not {format}: --resume goes on in the form it was begun with")
+        end += len(line)
+        if end > len(line) or format is not Format.tsv:  # the header of tsv is no row
+            done[hash(path)] += 1
+    stream.seek(end)
+    stream.truncate()
+    return done
 
 
-def _path_column(line: str, format: Format) -> str:
-    """The path of a row, as it stands there."""
-    if format is not Format.jsonl:
-        return line.partition("\t")[0]
-    try:
-        return str(json.loads(line)["path"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+def _path_column(line: str, format: Format, is_first: bool) -> str | None:
+    """The path of a row, as it stands there; None where it is a row of another form."""
+    if format is Format.jsonl:
+        try:
+            return str(json.loads(line)["path"])
+        except (ValueError, KeyError, TypeError):
+            return None
+    columns = line.split("\t")
+    if is_first and (line == TSV_HEADER) != (format is Format.tsv):
+        return None
+    return columns[0] if len(columns) == (3 if format is Format.tsv else 2) else None
 
 
 def _column(text: str, format: Format) -> str:

@@ -338,7 +338,9 @@ def _say_end(finished: Finished) -> None:
     ui.say(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} min")
     if finished.scores and finished.scores.cer > _HARDLY_READS:
         ui.warn(f"{finished.name} hardly reads yet: train for longer (--minutes), or with more pictures")
-    if not finished.is_exported:
+    if finished.precision:
+        ui.say(f"on a CPU it is read by onnxruntime, {finished.precision}")
+    else:
         ui.warn(f"{finished.name} reads otherwise when it is exported, so that it is read with torch")
     ui.detail(f"  {finished.path}")
 

@@ -29,6 +29,9 @@ IR_VERSION = 8
 _KERNEL_LIMIT = 63
 """Largest byte in a quantised kernel."""
 
+_BIAS_LIMIT = 2**30
+"""Largest whole number in a quantised bias."""
+
 Weights = dict[str, NDArray[np.float32]]
 """The network's `state_dict`, as arrays."""
 
@@ -151,7 +154,9 @@ class _Graph:
         kernel, bias = self._folded(index, layer)
         if self.scale_in is None:
             return self.constant(kernel, f"{name}.weight"), self.constant(bias, f"{name}.bias")
-        steps = np.maximum(np.abs(kernel).max(axis=(1, 2, 3)) / _KERNEL_LIMIT, 1e-12).astype(np.float32)  # (K,)
+        steps = np.abs(kernel).max(axis=(1, 2, 3)) / _KERNEL_LIMIT  # (K,)
+        least = np.abs(bias) / (self.scale_in * _BIAS_LIMIT)  # so that the bias of a channel that sees nothing has room
+        steps = np.maximum.reduce([steps, least, np.full_like(steps, 1e-12)]).astype(np.float32)
         whole = np.round(kernel / steps[:, None, None, None]).astype(np.int8)
         bias_steps = steps * np.float32(self.scale_in)
         return (

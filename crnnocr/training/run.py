@@ -85,8 +85,8 @@ class Finished:
     """Scores of the kept weights on the held-out pictures, if there are any."""
     calibration: Calibration
     """What brings confidences to the share of right readings."""
-    is_exported: bool
-    """Whether it can be read without torch as well."""
+    precision: Precision | None
+    """The numbers that it is read with on a CPU, without torch; None where it is read by torch."""
     seconds: float
     """Wall time of the training, that before an interruption included."""
 
@@ -233,10 +233,11 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         calibration=fitted,
     )
     path = store.path_of(name)
-    card = replace(card, peaks=_peaks(prepared))
-    if scores and _reads_as_well(card, prepared, scores):
-        card = replace(card, precision=Precision.INT8)
     rows = tuple(history_rows(run.history))
+    card = replace(card, peaks=_peaks(prepared))
+    with suppress(CrnnocrError):  # what cannot be quantised is kept as it is
+        if scores and _reads_as_well(card, prepared, scores):
+            card = replace(card, precision=Precision.INT8)
     checkpoint.save(path, card, prepared.model, prepared.start.trained_on | set(prepared.examples.content_ids.tolist()))
     (path.parent / runs.HISTORY).write_bytes(run.history.read_bytes())
     for derived in (CURVES, *DERIVED.values()):  # those of the model it replaces
@@ -249,8 +250,9 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         onnx_file.write_quantised(path, path.parent / DERIVED[Precision.INT8])
     store.make_current(name)
     run.remove()
-    is_exported = (path.parent / DERIVED[card.precision]).is_file()
-    return Finished(name, wanted, path, scores, fitted, is_exported, seconds)
+    readable = [numbers for numbers in (card.precision, Precision.FP32) if (path.parent / DERIVED[numbers]).is_file()]
+    precision = readable[0] if readable else None
+    return Finished(name, wanted, path, scores, fitted, precision, seconds)
 
 
 def _peaks(prepared: Prepared) -> tuple[float, ...]:
