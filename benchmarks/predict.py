@@ -2,12 +2,13 @@
 
 What counts is the CPU time of the whole process, so that other work on the machine changes little, and the wall time. Each
 recogniser is used through its public interface on one file after the other, as its documentation shows, its models loaded and
-warmed up before; Tesseract reads words as words and lines as lines, RapidOCR without detection. Peers that are not installed
-are left out:
+warmed up before; Tesseract reads words as words and lines as lines, RapidOCR's PP-OCRv6-small without detection. For two
+threads each of them is there twice. Peers that are not installed are left out; Tesseract finds `eng.traineddata` by
+TESSDATA_PREFIX:
 
-    pip install tesserocr rapidocr
+    pip install tesserocr rapidocr onnxruntime
     python benchmarks/predict.py --data words=scene_words lines=printed_lines --models small=model.safetensors
-    python benchmarks/predict.py --parts scaling memory --models small=NAME --data words=scene_words
+    python benchmarks/predict.py --parts scaling memory beam --models small=NAME --data words=scene_words
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -22,11 +24,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from transfer import plain
 
-from crnnocr.config import DecodeConfig, ReadConfig
+from crnnocr import images
+from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.metrics import Scorer
 from crnnocr.recognizer import Recognizer
 
@@ -44,6 +48,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--count", type=int, default=100_000, help="memory: files to read")
     options = parser.parse_args()
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")  # Tesseract's own threads cost more than they bring
     for part in options.parts:
         PARTS[part](options)
 
@@ -54,9 +59,9 @@ def peers(options: argparse.Namespace) -> None:
         readers: dict[str, Reader] = {}
         for (name, model), threads in itertools.product(models(options), options.threads):
             readers[f"crnnocr {name}, {threads} threads"] = ours(model, threads)
-        for peer in options.peers:
+        for peer, threads in itertools.product(options.peers, options.threads):
             try:
-                readers[peer] = PEERS[peer](kind)
+                readers[f"{peer}, {threads} threads"] = side_by_side([PEERS[peer](kind) for _ in range(threads)])
             except ImportError as error:
                 print(f"{peer} is left out: {error}", file=sys.stderr)
         texts = {name: read(files) for name, read in readers.items()}  # warms up, too
@@ -91,25 +96,59 @@ def scaling(options: argparse.Namespace) -> None:
 
 
 def stages(options: argparse.Namespace) -> None:
-    """The share of each stage in the CPU time, in one thread."""
+    """What each stage takes of the CPU time, in one thread."""
     for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
         recognizer, decode = Recognizer.load(model, "cpu"), DecodeConfig()
-        decoder = recognizer.decoder(decode)
-        spent = dict.fromkeys(("open", "network", "decode"), 0.0)
+        decoder, shape = recognizer.decoder(decode), recognizer.card.config
+        spent = dict.fromkeys(("reading", "resizing", "network", "decoding"), 0.0)
         for start in range(0, len(files), 256):
             window = files[start : start + 256]
             before = time.process_time()
-            opened = [recognizer._open(ReadConfig(), file) for file in window]
-            spent["open"] += time.process_time() - before
+            pictures = [images.open_grey(file) for file in window]
+            spent["reading"] += time.process_time() - before
             before = time.process_time()
-            log_probs = recognizer.read([one.line for one in opened])  # type: ignore[union-attr]
+            lines = [images.to_line(picture, shape.height, shape.min_width) for picture in pictures]
+            spent["resizing"] += time.process_time() - before
+            before = time.process_time()
+            log_probs = recognizer.read(lines)
             spent["network"] += time.process_time() - before
             before = time.process_time()
             for part in range(0, len(log_probs), 16):
                 decoder.decode(log_probs[part : part + 16])
-            spent["decode"] += time.process_time() - before
+            spent["decoding"] += time.process_time() - before
         each = {stage: round(1000 * seconds / len(files), 3) for stage, seconds in spent.items()}
         report(part="stages", kind=kind, model=name, milliseconds_a_picture=each)
+
+
+def beam(options: argparse.Namespace) -> None:
+    """The wall time of reading with `--beam 5` against that of greedy reading, in turns."""
+    for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
+        recognizer, ratios = Recognizer.load(model, "cpu"), []
+        for _ in range(options.rounds):
+            seconds = []
+            for width in (0, 5):
+                started = time.process_time()
+                for _ in recognizer.predict(files, DecodeConfig(beam=width)):
+                    pass
+                seconds.append(time.process_time() - started)
+            ratios.append(seconds[1] / seconds[0])
+        report(part="beam", kind=kind, model=name, beam_to_greedy=statistics.median(ratios), all=[round(r, 2) for r in ratios])
+
+
+def equal(options: argparse.Namespace) -> None:
+    """How many texts differ from those of one picture after the other in one thread."""
+    for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
+        recognizer = Recognizer.load(model, "cpu")
+        alone = [next(recognizer.predict(file, read=ReadConfig(threads=1))).text for file in files]
+        others = {f"{threads} threads": ours(model, threads)(files) for threads in (1, 2, 4)}
+        command = [sys.executable, "-m", "crnnocr", "predict", "--model", model, "--files-from", "-", "--format", "jsonl"]
+        listed = "\n".join(map(str, files))
+        rows = subprocess.run(command, input=listed, check=True, capture_output=True, encoding="utf-8").stdout.splitlines()
+        others["piped"] = [json.loads(row)["text"] for row in rows]
+        for engine in (EngineChoice.ONNXRUNTIME, EngineChoice.TORCH):
+            others[f"engine {engine}"] = [p.text for p in Recognizer.load(model, "cpu", engine).predict(files)]
+        differ = {how: sum(a != b for a, b in zip(alone, texts, strict=True)) for how, texts in others.items()}
+        report(part="equal", kind=kind, model=name, engine=recognizer.engine.description, pictures=len(files), differ=differ)
 
 
 def memory(options: argparse.Namespace) -> None:
@@ -152,6 +191,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "peers": peers,
     "scaling": scaling,
     "stages": stages,
+    "beam": beam,
+    "equal": equal,
     "memory": memory,
     "start": start,
 }
@@ -175,6 +216,23 @@ def ours(model: str, threads: int) -> Reader:
     return lambda files: [prediction.text for prediction in recognizer.predict(files, read=read)]
 
 
+def side_by_side(readers: Sequence[Reader]) -> Reader:
+    """Several that share the files, each in a thread of its own."""
+    if len(readers) == 1:
+        return readers[0]
+
+    def read(files: Sequence[Path]) -> list[str]:
+        shares = [files[i :: len(readers)] for i in range(len(readers))]
+        with ThreadPoolExecutor(len(readers)) as pool:
+            parts = list(pool.map(lambda reader, share: reader(share), readers, shares))
+        texts = [""] * len(files)
+        for i, part in enumerate(parts):
+            texts[i :: len(readers)] = part
+        return texts
+
+    return read
+
+
 def tesseract(kind: str) -> Reader:
     import tesserocr
 
@@ -192,9 +250,16 @@ def tesseract(kind: str) -> Reader:
 
 
 def rapidocr(kind: str) -> Reader:
-    from rapidocr import RapidOCR
+    from rapidocr import ModelType, OCRVersion, RapidOCR
 
-    engine = RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
+    engine = RapidOCR(
+        params={
+            "Global.log_level": "error",
+            "Rec.ocr_version": OCRVersion.PPOCRV6,
+            "Rec.model_type": ModelType.SMALL,
+            "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+        }
+    )
 
     def read(files: Sequence[Path]) -> list[str]:
         texts = []

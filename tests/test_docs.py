@@ -1,8 +1,17 @@
 """The documentation says what is there."""
 
+import importlib.util
 import re
 import runpy
+import sys
+import types
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crnnocr.recognizer import Recognizer
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,6 +43,40 @@ def test_the_example_in_the_page_on_export_is_the_one_under_test() -> None:
     code = (ROOT / "docs/examples/read_onnx.py").read_text(encoding="utf-8")
     function = code[code.index("def read(") : code.index("\n\nif __name__")].rstrip()
     assert function in (ROOT / "docs/export.md").read_text(encoding="utf-8")
+
+
+def test_the_example_in_the_page_on_scaling_is_the_one_under_test() -> None:
+    code = (ROOT / "docs/examples/ray_data.py").read_text(encoding="utf-8")
+    part = code[code.index("class Read") : code.index("if __name__")].rstrip()
+    assert f"```python\n{part}\n```" in (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def ray_example(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The example, which imports Ray for its datasets only."""
+    if importlib.util.find_spec("ray") is None:
+        monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
+    return runpy.run_path(str(ROOT / "docs/examples/ray_data.py"))
+
+
+def test_the_example_for_ray_reads_batches(ray_example: dict[str, Any], tiny_model: Path, tiny_data: Path) -> None:
+    files = sorted(tiny_data.glob("*.png"))[:5]
+    batch = {
+        "path": np.array(list(map(str, files))),
+        "bytes": np.array([f.read_bytes() for f in files] + [b"no"], dtype=object),
+    }
+    batch["path"] = np.append(batch["path"], "broken")
+    rows = ray_example["Read"](str(tiny_model))(batch)
+    texts = [prediction.text for prediction in Recognizer.load(tiny_model, "cpu").predict(files)]
+    assert rows["text"] == [*texts, ""]
+    assert [bool(error) for error in rows["error"]] == [False] * 5 + [True]
+
+
+def test_the_example_for_ray_runs_on_ray(ray_example: dict[str, Any], tiny_model: Path, tiny_data: Path) -> None:
+    pytest.importorskip("ray")
+    rows = ray_example["read"](str(tiny_model), str(tiny_data), actors=1).take_all()
+    assert {Path(row["path"]).name for row in rows} == {path.name for path in tiny_data.glob("*.png")}
+    assert not any(row["error"] for row in rows)
 
 
 def test_the_pictures_that_prove_an_export_are_of_the_real_crops() -> None:

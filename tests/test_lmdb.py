@@ -211,9 +211,9 @@ def test_databases_in_folders_below_are_named(tmp_path: Path) -> None:
 
 
 class WidthReader:
-    description, threads = "widths", 2
-
     """Stands in for a network: reads as many letters `a` as the line has tens of pixels."""
+
+    description = "widths"
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]

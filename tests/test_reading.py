@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,9 @@ from PIL import Image
 from crnnocr import images
 from crnnocr.charset import Charset
 from crnnocr.config import PRESETS, Conv, DecodeConfig, Invert, ModelConfig, Orientation, Pool, ReadConfig
+from crnnocr.datasets import Sample
+from crnnocr.evaluation import score
+from crnnocr.images import Source
 from crnnocr.model.checkpoint import Card
 from crnnocr.recognizer import NO_TEXT_FITS, Character, Prediction, Recognizer
 
@@ -23,7 +26,7 @@ SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2,
 class Columns:
     """Stands in for a network: reads `a` where the middle of a frame is black, `b` where it is grey, else nothing."""
 
-    description, threads = "columns", 2
+    description = "columns"
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -112,6 +115,36 @@ def test_what_is_impossible_is_told_from_a_permitted_empty_text(recognizer: Reco
     assert (impossible.text, impossible.confidence, impossible.error) == ("", 0.0, NO_TEXT_FITS)
     empty = one(recognizer.predict(picture(8), DecodeConfig(pattern="[ab]*")))
     assert (empty.text, empty.error) == ("", None)
+
+
+def test_an_impossible_picture_is_scored_as_an_empty_text(recognizer: Recognizer) -> None:
+    impossible = recognizer.predict(picture(8), DecodeConfig(pattern="[ab]{9}"))
+    sample = Sample(Path("x.png"), "ab")
+    result = score([(sample, one(recognizer.predict(TWO))), (sample, one(impossible))])
+    assert (result.scores.n, result.scores.exact, result.unreadable) == (2, 0.5, ())
+
+
+def test_which_way_a_line_was_read_is_said(recognizer: Recognizer) -> None:
+    down = TWO.transpose(Image.Transpose.ROTATE_270)
+    for source, asked in ((down, Orientation.VERTICAL), (down, Orientation.AUTO), (TWO, Orientation.AUTO)):
+        read = one(recognizer.predict(source, read=ReadConfig(orientation=asked, characters=True)))
+        assert read.orientation is (Orientation.VERTICAL if source is down else Orientation.HORIZONTAL)
+        assert read.characters[-1].end <= 40
+
+
+def test_pictures_may_change_or_close_once_they_were_given(recognizer: Recognizer, tmp_path: Path) -> None:
+    file, same = tmp_path / "two.png", np.asarray(TWO).copy()
+    TWO.save(file)
+
+    def sources() -> Iterator[Source]:
+        with file.open("rb") as stream:
+            yield stream
+        with Image.open(file) as image:
+            yield image
+        yield same
+        same[:] = 255
+
+    assert [prediction.text for prediction in recognizer.predict(sources())] == ["ab"] * 3
 
 
 def test_the_best_texts_come_with_their_probabilities(recognizer: Recognizer) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crnnocr import images
-from crnnocr.config import DEFAULT_PRESET, PRESETS, DecodeConfig, TrainConfig
+from crnnocr.config import DEFAULT_PRESET, PRESETS, DecodeConfig, EngineChoice, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.engines import TorchEngine
 from crnnocr.errors import CrnnocrError, UsageError
@@ -216,7 +216,7 @@ def test_it_learns_to_read_numbers_that_it_has_not_seen(whole: Whole) -> None:
 
 
 def test_what_was_measured_is_what_is_stored(whole: Whole) -> None:
-    recognizer = Recognizer.load(str(whole.finished.path), "cpu")
+    recognizer = Recognizer.load(str(whole.finished.path), "cpu", EngineChoice.TORCH)
     held_out = unseen(whole.data.samples, recognizer)
     assert sorted(sample.text for sample in held_out) == sorted(whole.ready.held_out.texts)
     assert score(read_samples(recognizer, held_out, DecodeConfig())).scores == whole.finished.scores

@@ -50,6 +50,7 @@ def _values(name: str, prediction: Prediction) -> dict[str, Any]:
             {"text": other.text, "probability": round(other.probability, 6)} for other in prediction.alternatives
         ]
     if prediction.characters:
+        values["orientation"] = prediction.orientation.value
         values["characters"] = [
             {
                 "character": one.character,

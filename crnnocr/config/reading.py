@@ -15,7 +15,7 @@ class Precision(StrEnum):
     FP32 = "fp32"
     """Single precision, as it was trained."""
     INT8 = "int8"
-    """Bytes in the convolutions, single precision elsewhere: twice as fast, and hardly less accurate."""
+    """Bytes in the convolutions, single precision elsewhere: faster, and hardly less accurate."""
 
 
 class EngineChoice(StrEnum):

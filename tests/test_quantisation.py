@@ -1,0 +1,122 @@
+"""The network with bytes in its convolutions: the same alone and in a batch, and used only where it reads as well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from digits import CONFIG, SHAPE, number, numbers, picture, prepared
+
+from crnnocr import images
+from crnnocr.config import DEFAULT_PRESET, PRESETS, EngineChoice, Precision
+from crnnocr.engines import OnnxEngine, load_engine
+from crnnocr.errors import ModelError
+from crnnocr.exporting import onnx_file, quantisation
+from crnnocr.model import checkpoint
+from crnnocr.training import run as training
+from crnnocr.training.run import Finished, Order
+
+LINES = [
+    images.to_line(picture(text), SHAPE.height, SHAPE.min_width)
+    for text in (number(1), "7", "5327532753275", number(2, 9), number(3))
+]
+
+
+def train(folder: Path) -> Finished:
+    data = numbers(folder / "data")
+    *_, end = training.run(Order(prepared(data, CONFIG, name="numbers"), CONFIG, (data,), device="cpu"))
+    assert isinstance(end, Finished)
+    return end
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that reads numbers. Not to be written to."""
+    folder = tmp_path_factory.mktemp("quantised")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRNNOCR_DATA_DIR", str(folder / "store"))
+        patch.setenv("CRNNOCR_CACHE_DIR", str(folder / "cache"))
+        patch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
+        return train(folder).path
+
+
+@pytest.fixture
+def quantised(model_file: Path) -> OnnxEngine:
+    return OnnxEngine(model_file.parent / "model.int8.onnx")
+
+
+def test_a_line_reads_the_same_alone_and_in_any_batch(quantised: OnnxEngine) -> None:
+    together, frames = quantised.log_probs(*images.to_batch(LINES))
+    for row, line in enumerate(LINES):
+        alone, (count,) = quantised.log_probs(*images.to_batch([line]))
+        assert frames[row] == count
+        np.testing.assert_allclose(together[row, :count], alone[0, :count], atol=1e-3)
+
+
+def test_it_is_near_the_network_itself(quantised: OnnxEngine, model_file: Path) -> None:
+    _, exact, _ = load_engine(model_file, "cpu", EngineChoice.TORCH)
+    batch = images.to_batch(LINES)
+    (ours, frames), (theirs, _) = quantised.log_probs(*batch), exact.log_probs(*batch)
+    differences = [np.abs(np.exp(ours[i, :n]) - np.exp(theirs[i, :n])).max() for i, n in enumerate(frames)]
+    assert 0 < max(differences) < 0.2
+    assert quantised.precision is Precision.INT8
+    assert "int8" in quantised.description
+
+
+def test_the_card_says_which_numbers_are_used(model_file: Path) -> None:
+    card = checkpoint.read_card(model_file)
+    assert len(card.peaks) == len(SHAPE.backbone)
+    engine = load_engine(model_file, "cpu")[1]
+    assert isinstance(engine, OnnxEngine)
+    assert engine.precision is card.precision
+
+
+def test_where_it_reads_worse_the_network_itself_is_used(
+    tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
+    true_peaks = quantisation.peaks
+    monkeypatch.setattr(quantisation, "peaks", lambda *given: tuple(peak / 50 for peak in true_peaks(*given)))
+    end = train(tmp_path)
+    assert end.precision is Precision.FP32
+    assert checkpoint.read_card(end.path).precision is Precision.FP32
+    engine = load_engine(end.path, "cpu")[1]
+    assert isinstance(engine, OnnxEngine)
+    assert engine.precision is Precision.FP32
+
+
+def test_the_export_in_single_precision_stands_in_for_one_that_is_missing_or_stale(model_file: Path, tmp_path: Path) -> None:
+    card, model = checkpoint.load(model_file)
+    path = tmp_path / model_file.name
+    checkpoint.save(path, replace(card, precision=Precision.INT8), model, set())
+    onnx_file.export(path, tmp_path / "model.onnx")
+    for stale in (False, True):
+        if stale:
+            (tmp_path / "model.int8.onnx").write_bytes((model_file.parent / "model.int8.onnx").read_bytes())
+        engine = load_engine(path, "cpu")[1]
+        assert isinstance(engine, OnnxEngine)
+        assert engine.precision is Precision.FP32
+
+
+def test_numbers_of_a_later_version_are_refused(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Precision, "INT8", type("Later", (), {"value": "int4"}))
+    card, model = checkpoint.load(model_file)
+    graph = onnx_file.serialised(card, model, Precision.INT8)
+    with pytest.raises(ModelError, match="later crnnocr"):
+        OnnxEngine(graph)
+
+
+def test_the_bias_of_a_channel_that_sees_nothing_is_kept(model_file: Path) -> None:
+    card, model = checkpoint.load(model_file)
+    weights = model.state_dict()
+    weights["backbone.stages.2.0.weight"][3] = 0
+    model.load_state_dict(weights)
+    batch = images.to_batch(LINES)
+    for precision in Precision:
+        engine = OnnxEngine(onnx_file.serialised(card, model, precision))
+        log_probs, frames = engine.log_probs(*batch)
+        if precision is Precision.FP32:
+            exact = log_probs
+    assert max(np.abs(np.exp(log_probs[i, :n]) - np.exp(exact[i, :n])).max() for i, n in enumerate(frames)) < 0.2
