@@ -51,8 +51,8 @@ VARIANTS: dict[str, TrainConfig] = {
     "32 pictures a step": replace(RECIPE, batch_size=32),
     "batches of any widths": RECIPE,
     "self-distillation": RECIPE,
-    "learning rate halved": replace(RECIPE, learning_rate=1e-3),
-    "learning rate doubled": replace(RECIPE, learning_rate=4e-3),
+    "learning rate halved": replace(RECIPE, learning_rate=2e-3),
+    "learning rate doubled": replace(RECIPE, learning_rate=8e-3),
     "decay over the whole time": replace(RECIPE, decay_share=0.95),
     "decay over a quarter": replace(RECIPE, decay_share=0.25),
 }

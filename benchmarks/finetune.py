@@ -66,19 +66,21 @@ def trained(dataset: Dataset, config: TrainConfig) -> Recognizer:
 
 
 def measured(recognizer: Recognizer, dataset: Dataset) -> dict[str, float]:
-    """Scores without case and spaces, and how well confidence tells exact readings."""
-    scorer, confidences, right = Scorer(), [], []
+    """Scores without case and spaces, and how well confidence tells readings that are right with them and without."""
+    scorer, confidences, exact, bare = Scorer(), [], [], []
     for sample, prediction in read_samples(recognizer, dataset.samples, DecodeConfig()):
         truth, text = ("".join(text.casefold().split()) for text in (sample.text, prediction.text))
         scorer.update(truth, text)
         confidences.append(prediction.confidence)
-        right.append(sample.text == prediction.text)
+        exact.append(sample.text == prediction.text)
+        bare.append(truth == text)
     scores = scorer.summary()
     return {
         "CER ci-ns": scores.cer,
         "exact ci-ns": scores.exact,
-        "exact": sum(right) / len(right),
-        "ECE": expected_calibration_error(confidences, right),
+        "exact": sum(exact) / len(exact),
+        "ECE ci-ns": expected_calibration_error(confidences, bare),
+        "ECE exact": expected_calibration_error(confidences, exact),
     }
 
 

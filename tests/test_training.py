@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crnnocr import images
-from crnnocr.config import DEFAULT_PRESET, PRESETS, DecodeConfig, EngineChoice, TrainConfig
+from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, DecodeConfig, EngineChoice, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.engines import TorchEngine
 from crnnocr.errors import CrnnocrError, UsageError
@@ -350,12 +350,24 @@ def test_the_reported_loss_is_the_mean_of_the_last_fifty_steps(data: Dataset, mo
     assert reported == pytest.approx([np.mean(each[max(0, step - 50) : step]) for step in range(1, 56)], rel=1e-5)
 
 
-@pytest.mark.parametrize(("batch_size", "factor"), [(16, 1), (64, 2), (4, 0.5)])
-def test_the_learning_rate_grows_with_the_root_of_the_batch_size(batch_size: int, factor: float, data: Dataset) -> None:
-    config = replace(CONFIG, steps=10, batch_size=batch_size, learning_rate=1e-3, validations=10)
+@pytest.mark.parametrize(("batch_size", "factor"), [(16, 1), (64, 2), (4, 0.5), (1024, 4)])
+def test_the_learning_rate_grows_with_the_root_of_the_batch_size_up_to_a_limit(
+    batch_size: int, factor: float, data: Dataset
+) -> None:
+    config = replace(CONFIG, steps=10, batch_size=batch_size, learning_rate=1e-3, rate_limit=4e-3, validations=10)
     assert config.base_batch == 16
     rates = [event.learning_rate for event in events_of(prepared(data, config), config) if isinstance(event, Validation)]
     assert max(rates) == pytest.approx(1e-3 * factor)  # from the end of the rise to the fifth step
+
+
+def test_a_shape_that_is_not_normalised_throughout_learns_at_half_the_rate(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, steps=10, batch_size=16, learning_rate=1e-3, validations=10)
+    bare = replace(SHAPE, backbone=(Conv(8, norm=False), *SHAPE.backbone[1:]))
+    monkeypatch.setitem(PRESETS, DEFAULT_PRESET, bare)
+    rates = [event.learning_rate for event in events_of(prepared(data, config), config) if isinstance(event, Validation)]
+    assert max(rates) == pytest.approx(5e-4)
 
 
 def test_without_held_out_pictures_the_last_weights_are_kept_and_nothing_is_measured(data: Dataset) -> None:

@@ -104,6 +104,11 @@ class ModelConfig:
         return frame + 0.5
 
     @property
+    def is_normalised(self) -> bool:
+        """Whether every convolution is."""
+        return all(layer.norm for layer in self.backbone if isinstance(layer, Conv))
+
+    @property
     def min_width(self) -> int:
         """The narrowest line in pixels that gives a frame."""
         return next(width for width in range(1, 1000) if self.frames(width) >= 1)

@@ -161,8 +161,11 @@ class TrainConfig:
     """Take only kernels that give the same bits each time, also on a GPU."""
     held_out: float = 0.1
     """Share of the pictures that are kept for validation, where no data set is given for it."""
-    learning_rate: float = 2e-3
-    """Highest learning rate for `base_batch` pictures a step; it grows with the root of their number."""
+    learning_rate: float = 4e-3
+    """Highest learning rate for `base_batch` pictures a step, half of it where some convolutions are not normalised; it grows
+    with the root of their number, up to `rate_limit`."""
+    rate_limit: float = 8e-3
+    """Highest learning rate for any number of pictures a step."""
     base_batch: int = 16
     """Pictures a step that `learning_rate` is for."""
     presentations: int = 30_000

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from crnnocr import devices
-from crnnocr.config import TrainConfig
+from crnnocr.config import ModelConfig, TrainConfig
 from crnnocr.engines import TorchEngine, memory_format, on_device
 from crnnocr.errors import CrnnocrError
 from crnnocr.metrics import Scores
@@ -119,7 +119,7 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(
             device.type, enabled=device.type == "cuda" and devices.half_precision() is torch.float16
         )
-        self._highest_rate = config.learning_rate * math.sqrt(batch_size / config.base_batch)
+        self._highest_rate = _highest_rate(config, model.config, batch_size)
         self._schedule = Schedule(budget, config)
         self._losses: deque[Tensor] = deque(maxlen=_LOSSES_AVERAGED)
         self._pictures, self._validated, self._validation_seconds = 0, 0.0, 0.0
@@ -293,6 +293,11 @@ class _Learner(nn.Module):
         """(N, T, C) log-probabilities of the head and of the auxiliary head, and (N,) frames; the arguments of `CRNN`."""
         features, frames = self.model.features(images, widths)
         return self.model.read(features, frames), self.model.read_without_context(features), frames
+
+
+def _highest_rate(config: TrainConfig, shape: ModelConfig, batch_size: int) -> float:
+    grown = config.learning_rate * math.sqrt(batch_size / config.base_batch)
+    return min(grown, max(config.rate_limit, config.learning_rate)) * (1 if shape.is_normalised else 0.5)
 
 
 def _optimiser(model: CRNN, config: TrainConfig) -> torch.optim.AdamW:
