@@ -20,7 +20,7 @@ from paths import WIDE, Floats, Text, random_log_probs, text_probs
 from crnnocr.charset import Charset, frames_needed
 from crnnocr.config import DecodeConfig
 from crnnocr.decoders import Decoder, Hypothesis
-from crnnocr.decoders.automaton import Automaton, Product
+from crnnocr.decoders.automaton import Automaton
 from crnnocr.decoders.lexicon import Lexicon
 from crnnocr.decoders.pattern import Pattern
 from crnnocr.errors import UsageError
@@ -182,13 +182,13 @@ def test_a_lexicon_knows_the_frames_it_needs(words: list[str]) -> None:
 @pytest.mark.parametrize(("words", "pattern"), [*itertools.product(LISTS, ["a.*", ".{2,3}", ".*1", "(aa|b.)+", r"\w+ \w+"])])
 def test_both_permit_what_each_permits_and_need_what_that_needs(words: list[str], pattern: str) -> None:
     one, other = Lexicon(words, CHARSET, ALL), Pattern(pattern, CHARSET, ALL)
-    both = Product(one, other)
+    both = Lexicon(words, CHARSET, ALL, other)
     assert permitted(both) == permitted(one) & permitted(other)
     assert_needs_what_is_least(both)
 
 
 def test_two_that_exclude_each_other_permit_nothing() -> None:
-    both = Product(Lexicon(["a"], CHARSET, ALL), Pattern("b+", CHARSET, ALL))
+    both = Lexicon(["a"], CHARSET, ALL, Pattern("b+", CHARSET, ALL))
     assert both.frames_needed(both.start, 0) == math.inf
 
 
@@ -379,3 +379,25 @@ def test_a_lexicon_of_a_hundred_thousand_words_is_compiled_in_seconds_and_used_b
         text = charset.decode(found[0].ids)
         assert "-" in text
         assert all(word in known for word in re.findall("[a-z]+", text))
+
+
+def test_what_few_words_hold_is_found_without_looking_through_the_list_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    charset = Charset("abcdefghijklmnopqrstuvwxyz -")
+    allowed = frozenset(range(1, charset.classes))
+    words = ["".join(rng.choice(list("abcdefghijklmnoprstuvwxy"), size=n)) for n in rng.integers(3, 12, size=100_000)]
+    asked, letters = "[a-z ]*zq[a-z ]*", len({word[:n] for word in words for n in range(len(word) + 1)})
+    with pytest.raises(UsageError, match="no text is permitted"):
+        Decoder(configured(tmp_path, {"lexicon": words, "pattern": asked}), charset)
+    lexicon = Lexicon([*words, "abzqab"], charset, allowed, Pattern(asked, charset, allowed))
+    # Every beginning of a word twice: on a line that has come past "zq" and on one that has not; after a word it ends.
+    assert lexicon.beginnings < 2.1 * letters
+    assert lexicon.frames_needed(lexicon.start, 0) == 6
+    (word, *_) = words
+    state = lexicon.start
+    for character in charset.encode(word):
+        state = lexicon.arcs(state)[character]
+    assert lexicon.frames_needed(state, 0) == len(" abzqab")
+    decoder = Decoder(configured(tmp_path, {"lexicon": [*words, "abzqab"], "pattern": asked}, beam=5), charset)
+    for found in decoder.decode([random_log_probs(rng, 50, charset.classes, 2.0) for _ in range(3)]):
+        assert "abzqab" in charset.decode(found[0].ids).split(" ")

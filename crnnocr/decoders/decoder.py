@@ -9,7 +9,7 @@ import numpy as np
 
 from crnnocr.charset import BLANK, Charset, describe
 from crnnocr.config import DecodeConfig
-from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, Product
+from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton
 from crnnocr.decoders.beam import beam_searches
 from crnnocr.decoders.fusion import Fusion
 from crnnocr.decoders.greedy import greedy
@@ -44,10 +44,13 @@ class Decoder:
         """How texts are found."""
         self._allowed = _allowed(config, charset)
         self._blocked = np.array(sorted(set(range(BLANK + 1, charset.classes)) - self._allowed), dtype=np.int64)
-        self.lexicon = Lexicon(lines_of(config.lexicon, "--lexicon"), charset, self._allowed) if config.lexicon else None
-        """The words that are permitted, or None."""
         pattern = Pattern(config.pattern, charset, self._allowed) if config.pattern else None
-        self._automaton = _combined(self.lexicon, pattern)
+        words = lines_of(config.lexicon, "--lexicon") if config.lexicon else None
+        self.lexicon = None if words is None else Lexicon(words, charset, self._allowed, pattern)
+        """The words that are permitted, or None."""
+        self._automaton: Automaton | None = self.lexicon or pattern
+        if self._automaton and self._automaton.frames_needed(self._automaton.start, BLANK) == IMPOSSIBLE:
+            raise UsageError("no text is permitted: what --pattern, --lexicon, --allow and --block ask for excludes all")
         self.language_model = LanguageModel.load(config.lm, charset, lm_cache) if config.lm else None
         """What tells likely texts, or None."""
         self._fusion = Fusion(self.language_model, config.lm_weight) if self.language_model else None
@@ -118,14 +121,3 @@ def _allowed(config: DecodeConfig, charset: Charset) -> frozenset[int]:
     if not allowed:
         raise UsageError("--allow and --block leave no character")
     return allowed
-
-
-def _combined(lexicon: Lexicon | None, pattern: Pattern | None) -> Automaton | None:
-    """The texts that both permit; None where there is neither.
-
-    Raises `UsageError` where there is no such text.
-    """
-    automaton = Product(lexicon, pattern) if lexicon and pattern else lexicon or pattern
-    if automaton and automaton.frames_needed(automaton.start, BLANK) == IMPOSSIBLE:
-        raise UsageError("no text is permitted: what --pattern, --lexicon, --allow and --block ask for excludes all")
-    return automaton

@@ -10,13 +10,18 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crnnocr.charset import BLANK, Charset
 from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, State
+from crnnocr.decoders.hypothesis import Indices
 from crnnocr.decoders.pattern_syntax import Characters, Choice, Part, Repeat, Sequence, parse
 from crnnocr.errors import UsageError
 
 _MOST_STATES = 20_000
 """States of a pattern, more than any that tells how a line of text looks."""
+_NOWHERE = -1
 
 _Key = frozenset[int]
 """The states of the nondeterministic automaton that one of the deterministic one stands for."""
@@ -36,6 +41,9 @@ class Pattern(Automaton):
         self._table, ends = _deterministic(network, self._groups, pattern)
         self._needed = _frames_needed(self._table, ends, self._groups)
         self._ends = ends
+        self.states = len(self._table)
+        """How many there are; the first is that of the empty text."""
+        self._column, self._targets = self._arrays(charset.classes)
 
     @property
     def start(self) -> State:
@@ -50,6 +58,22 @@ class Pattern(Automaton):
         """The fewest frames that complete the pattern: one more than its characters where the only way on repeats the last."""
         needed, only = self._needed.get(cast("int", state), (IMPOSSIBLE, BLANK))
         return needed + (only == last != BLANK)
+
+    def after(self, states: NDArray[np.integer], characters: NDArray[np.integer]) -> Indices:
+        """(N,) the states that (N,) characters lead to from (N,) states; -1 where no permitted text follows."""
+        result: Indices = self._targets[states, self._column[characters]]
+        return result
+
+    def _arrays(self, classes: int) -> tuple[Indices, Indices]:
+        """(C,) by class its group, and (states, groups + 1) the states that these lead to."""
+        column = np.full(classes, len(self._groups))
+        targets = np.full((self.states, len(self._groups) + 1), _NOWHERE)
+        for number, group in enumerate(self._groups):
+            column[list(group)] = number
+        for state, row in enumerate(self._table):
+            for number, target in row.items():
+                targets[state, number] = target if target in self._needed else _NOWHERE
+        return column, targets
 
     def _arcs(self, state: State) -> Mapping[int, State]:
         row = self._table[cast("int", state)]
