@@ -90,3 +90,29 @@ def test_nothing_is_decoded_of_nothing() -> None:
         assert Decoder(config, CHARSET).decode([]) == []
         ((found,),) = Decoder(config, CHARSET).decode([np.zeros((0, CHARSET.classes))])
         assert (found.ids, found.log_prob) == ((), 0.0)
+
+
+@pytest.mark.parametrize("texts", [["א)", "ב)", "גד"], ["\u0dd9k\u0ddf"], ["אבג", "1 2"]])
+def test_the_characters_of_a_charset_need_not_make_a_text(texts: list[str]) -> None:
+    charset = Charset.from_texts(texts)
+    line = random_log_probs(np.random.default_rng(1), 20, charset.classes, 3.0)
+    ((found,),) = Decoder(DecodeConfig(), charset).decode([line])
+    assert found.ids == greedy(line).ids
+
+
+@pytest.mark.parametrize(("block", "gone"), [("e\u0301", "é"), ("é", "é"), ("א(", "(א"), (")א", ")א"), ("eeא", "eא")])
+def test_each_character_is_blocked_as_it_is_however_it_is_written_and_whatever_is_beside_it(block: str, gone: str) -> None:
+    charset = Charset("eéא()b")
+    lines = [np.log(np.eye(charset.classes)[[charset.id_of(c) or 0]] * 0.9 + 0.01) for c in charset.characters]
+    found = Decoder(DecodeConfig(block=block), charset).decode(lines)
+    read = [charset.characters[best.ids[0] - 1] if best.ids else "" for (best,) in found]
+    assert {c for c, other in zip(charset.characters, read, strict=True) if c != other} == set(gone)
+
+
+@pytest.mark.parametrize(("allow", "kept"), [("e\u0301", "é"), ("א(", "א("), (")א", "א)")])
+def test_each_character_is_allowed_as_it_is_however_it_is_written_and_whatever_is_beside_it(allow: str, kept: str) -> None:
+    charset = Charset("eéא()b")
+    lines = [np.log(np.eye(charset.classes)[[charset.id_of(c) or 0]] * 0.9 + 0.01) for c in charset.characters]
+    found = Decoder(DecodeConfig(allow=allow), charset).decode(lines)
+    read = [charset.characters[best.ids[0] - 1] if best.ids else "" for (best,) in found]
+    assert {c for c, other in zip(charset.characters, read, strict=True) if c == other} == set(kept)

@@ -92,7 +92,7 @@ class Cuts:
         return np.insert(shortest, 0, cut, axis=1)
 
     def _settled(self, links: Indices) -> Floats:
-        """(cuts, kinds): the frames needed after a character of each kind; after a blank, or any word character, in column 0."""
+        """(cuts, kinds): the frames needed after a character of each kind; in column 0 after a blank or any word character."""
         source, code, first, last, frames = links.T
         target = self._ids[code]
         shape = len(self.beginnings), self._sides

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnnocr.charset import BLANK, Charset, describe
+from crnnocr.charset import BLANK, Charset, describe, normalise
 from crnnocr.config import DecodeConfig
 from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton
 from crnnocr.decoders.beam import beam_searches
@@ -113,11 +113,13 @@ class Decoder:
 
 def _allowed(config: DecodeConfig, charset: Charset) -> frozenset[int]:
     """The class ids of the characters that texts may hold."""
-    unknown = charset.unknown(config.allow or "")
+    # One by one: beside each other, in an order that means nothing, they might be taken for a text.
+    asked, blocked = (normalise(characters or "") for characters in (config.allow, config.block))
+    unknown = dict.fromkeys(c for c in asked if charset.id_of(c) is None)
     if unknown:
         raise UsageError(f"--allow: the model does not know {', '.join(map(describe, unknown))}")
-    blocked = [c for c in config.block or "" if not charset.unknown(c)]
-    allowed = frozenset(charset.encode(config.allow or charset.characters)) - frozenset(charset.encode("".join(blocked)))
+    allowed = frozenset(filter(None, map(charset.id_of, asked))) or frozenset(range(BLANK + 1, charset.classes))
+    allowed -= frozenset(filter(None, map(charset.id_of, blocked)))
     if not allowed:
         raise UsageError("--allow and --block leave no character")
     return allowed
