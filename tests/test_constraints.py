@@ -401,3 +401,40 @@ def test_what_few_words_hold_is_found_without_looking_through_the_list_again(tmp
     decoder = Decoder(configured(tmp_path, {"lexicon": [*words, "abzqab"], "pattern": asked}, beam=5), charset)
     for found in decoder.decode([random_log_probs(rng, 50, charset.classes, 2.0) for _ in range(3)]):
         assert "abzqab" in charset.decode(found[0].ids).split(" ")
+
+
+HEBREW = Charset.from_texts(["אבג 12.", "(אב)", "ab"])
+
+
+def on_paper_permitted(text: str, automaton: Automaton) -> bool:
+    return automaton.permits(tuple(HEBREW.encode(text)))
+
+
+@pytest.mark.parametrize("pattern", [".{4}", "[אבג]+", r"\d\d", r"[ab]1|\d\.\d", ".*", r"[()אב]{3}", r"\(\d\)"])
+def test_a_pattern_with_right_to_left_letters_permits_what_python_s_expressions_match_where_order_is_nothing(
+    pattern: str,
+) -> None:
+    automaton = Pattern(pattern, HEBREW, frozenset(range(1, HEBREW.classes)))
+    for text in ["אב12", "12אב", "אבג", "א12ב", "12", "2.1", "a1", "1a", "(אב", "אב)", "(1)", ")1(", "ab א", "א.", "גבא", ""]:
+        assert on_paper_permitted(text, automaton) == bool(re.fullmatch(pattern, text)), text
+
+
+@pytest.mark.parametrize("pattern", ["אב[12]{2}", r"\w+ \w+", r".*\d", "אב", r"[(אב]+", "ab|א"])
+def test_a_pattern_that_asks_for_an_order_of_right_to_left_letters_is_refused(pattern: str) -> None:
+    with pytest.raises(UsageError, match="run from right to left"):
+        Pattern(pattern, HEBREW, frozenset(range(1, HEBREW.classes)))
+
+
+def test_a_pattern_may_ask_for_any_order_where_right_to_left_letters_are_not_allowed() -> None:
+    allowed = frozenset(filter(None, map(HEBREW.id_of, "ab12")))
+    assert on_paper_permitted("ab12", Pattern(r"\D+\d+", HEBREW, allowed))
+
+
+def test_a_lexicon_permits_right_to_left_lines_of_its_words() -> None:
+    words = ["אב", "ג", "12", "ab", "בג1"]
+    lexicon = Lexicon(words, HEBREW, frozenset(range(1, HEBREW.classes)))
+    for count in (1, 2, 3):
+        for chosen in itertools.product(words, repeat=count):
+            for line in (" ".join(chosen), ". ".join(chosen) + ".", f"({' '.join(chosen)})"):
+                assert on_paper_permitted(line, lexicon), line
+    assert not any(on_paper_permitted(line, lexicon) for line in ["בא", "אב גג", "21", "ba", "1בג"])

@@ -17,6 +17,7 @@ from crnnocr.charset import BLANK, Charset
 from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, State
 from crnnocr.decoders.hypothesis import Indices
 from crnnocr.decoders.pattern_syntax import Characters, Choice, Part, Repeat, Sequence, parse
+from crnnocr.direction import mirrored, runs_right_to_left
 from crnnocr.errors import UsageError
 
 _MOST_STATES = 20_000
@@ -33,11 +34,13 @@ class Pattern(Automaton):
     def __init__(self, pattern: str, charset: Charset, allowed: frozenset[int]) -> None:
         """Compile `pattern` for texts of the `allowed` class ids.
 
-        Raises `UsageError`, naming the place, where it is no pattern.
+        Raises `UsageError`: naming the place, where it is no pattern; where it is too large, or asks for an order of
+        right-to-left letters.
         """
         super().__init__()
         network = _Network(parse(pattern, charset))
         self._groups = _alike(network.moves, allowed)
+        _check_direction(self._groups, pattern, charset)
         self._table, ends = _deterministic(network, self._groups, pattern)
         self._needed = _frames_needed(self._table, ends, self._groups)
         self._ends = ends
@@ -78,6 +81,22 @@ class Pattern(Automaton):
     def _arcs(self, state: State) -> Mapping[int, State]:
         row = self._table[cast("int", state)]
         return {c: target for group, target in row.items() if target in self._needed for c in self._groups[group]}
+
+
+def _check_direction(groups: list[tuple[int, ...]], pattern: str, charset: Charset) -> None:
+    """Refuse what depends on an order that the line on paper does not have.
+
+    A pattern is read as texts are written, a line from left to right. Where letters may run the other way, both agree only if
+    all characters are alike to the pattern, with those that stand for them when mirrored.
+    """
+    read = {charset.characters[id_ - 1] for group in groups for id_ in group}
+    if not any(map(runs_right_to_left, read)):
+        return
+    if len(groups) > 1 or any(charset.id_of(mirrored(c)) is not None and mirrored(c) not in read for c in read):
+        raise UsageError(
+            f"--pattern {pattern} permits letters that run from right to left beside others that it tells apart from them, "
+            "and which is first is not told by their order on paper: leave those letters out of it, or use --lexicon"
+        )
 
 
 class _Network:
