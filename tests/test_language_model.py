@@ -39,7 +39,7 @@ def contexts_of(model: LanguageModel, line: str) -> list[int]:
 
 def test_the_characters_after_any_context_have_probabilities_that_sum_to_1(model: LanguageModel) -> None:
     for context in {c for line in [*LINES, "tttttt", "oeaoea", ""] for c in contexts_of(model, line)}:
-        probs = np.exp(model.log_probs(context))
+        probs = model.probs(context)
         assert probs.min() > 0
         assert probs.sum() == pytest.approx(1, abs=1e-6)  # 32-bit numbers are kept
 
@@ -50,7 +50,7 @@ def test_unigrams_and_bigrams_are_those_of_kneser_and_ney() -> None:
     model = LanguageModel.of_lines(["ab", "ab", "b"], Charset("abc"), order=2)
     unigram = {"a": (1 - 0.5) / 4, "b": (2 - 0.75) / 4}
     left = (0.5 + 0.75 + 0.5) / 4
-    after_start = np.exp(model.log_probs(model.start))
+    after_start = model.probs(model.start)
     lower = {c: unigram[c] + left / 4 for c in unigram}
     share = (0.75 + 0.5) / 3  # what ^a and ^b hand down, of three beginnings
     assert after_start[1] == pytest.approx((2 - 0.75) / 3 + share * lower["a"], abs=1e-6)
@@ -68,9 +68,30 @@ def test_unknown_characters_part_the_text_and_teach_nothing() -> None:
     with_unknown = LanguageModel.of_lines(["abxab"], charset)
     a, b = charset.encode("ab")
     after_b = with_unknown.next(with_unknown.next(with_unknown.start, a), b)
-    assert np.exp(with_unknown.log_probs(after_b)).argmax() == 0  # b was followed by the end, never by a
+    assert with_unknown.probs(after_b).argmax() == 0  # b was followed by the end, never by a
     with pytest.raises(UsageError, match="no character that the model knows"):
         LanguageModel.of_lines(["xyz"], charset)
+
+
+def test_lines_that_run_from_right_to_left_are_learnt_as_they_stand_on_paper() -> None:
+    charset = Charset("(אב")  # on paper the bracket of the first line is a closing one, which is unknown
+    model = LanguageModel.of_lines(["(א", "אב", "בא"] * 20, charset)
+    assert 0 < model.bonus < math.log(4)
+    letters = LanguageModel.of_lines(["אב"] * 20, Charset("אב"))
+    assert letters.probs(letters.start).argmax() == 2, "the last letter stands first"
+
+
+def test_what_follows_an_unknown_character_is_measured_without_it() -> None:
+    model = LanguageModel.of_lines(LINES, CHARSET)
+    whole, without = (model.cross_entropy([line], CHARSET) for line in ("the #cat", "the cat"))
+    assert whole > without  # the c is told of no context, not of "the "
+    assert model.cross_entropy(["#"], CHARSET) == -math.log(model.probs(0)[0])  # the end alone
+
+
+def test_a_model_of_single_characters_has_no_contexts() -> None:
+    model = LanguageModel.of_lines(["aab", "ab"], Charset("ab"), order=1)
+    assert model.start == model.next(model.start, 1) == 0
+    assert model.probs(0)[1] > model.probs(0)[2]
 
 
 def test_the_bonus_is_what_unseen_lines_lose_a_character() -> None:
@@ -139,9 +160,9 @@ def test_a_score_is_the_model_s_and_the_bonus_of_each_character() -> None:
     fusion = Fusion(model, 0.5)
     context, total = model.start, 0.0
     for character in (1, 2):
-        total += model.log_probs(context)[character] + model.bonus
+        total += math.log(model.probs(context)[character]) + model.bonus
         context = model.next(context, character)
-    assert fusion.log_score((1, 2)) == pytest.approx(0.5 * (total + model.log_probs(context)[0]))
+    assert fusion.log_score((1, 2)) == pytest.approx(0.5 * (total + math.log(model.probs(context)[0])))
 
 
 def test_the_language_decides_where_the_picture_leaves_it_open(tmp_path: Path) -> None:
