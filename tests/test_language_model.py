@@ -103,30 +103,49 @@ def test_the_bonus_is_what_unseen_lines_lose_a_character() -> None:
     assert LanguageModel.of_lines(lines, charset).bonus == pytest.approx(entropy, rel=0.05)
 
 
-def test_a_kept_model_is_used_for_the_same_text_and_charset_only(tmp_path: Path) -> None:
-    text, cache = tmp_path / "text.txt", tmp_path / "cache" / "lm.npz"
+def kept_in(cache: Path) -> dict[str, int]:
+    """The files of a cache and when they were written."""
+    return {file.name: file.stat().st_mtime_ns for file in cache.iterdir()}
+
+
+def test_a_model_is_kept_for_each_text_and_charset(tmp_path: Path) -> None:
+    text, cache = tmp_path / "text.txt", tmp_path / "cache" / "lm"
     text.write_text("\n".join(LINES), encoding="utf-8")
     made = LanguageModel.load(str(text), CHARSET, cache)
-    stamp = cache.stat().st_mtime_ns
-    kept = LanguageModel.load(str(text), CHARSET, cache)
+    files = kept_in(cache)
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(text.read_bytes())
+    kept = LanguageModel.load(str(copy), CHARSET, cache)
     ids = CHARSET.encode("the oat")
     assert kept.log_prob(ids) == made.log_prob(ids)
     assert kept.bonus == made.bonus
-    assert cache.stat().st_mtime_ns == stamp
+    assert kept_in(cache) == files
     text.write_text("the oat\n" * 9, encoding="utf-8")
     assert LanguageModel.load(str(text), CHARSET, cache).log_prob(ids) > made.log_prob(ids)
-    assert cache.stat().st_mtime_ns != stamp
     other = Charset(CHARSET.characters + "z")
-    assert LanguageModel.load(str(text), other, cache).classes == other.classes
+    assert LanguageModel.load(str(copy), other, cache).classes == other.classes
+    assert len(kept_in(cache)) == 3
+    assert files.items() <= kept_in(cache).items()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive"])
 def test_a_broken_cache_is_made_again(content: bytes, tmp_path: Path) -> None:
-    text, cache = tmp_path / "text.txt", tmp_path / "lm.npz"
+    text, cache = tmp_path / "text.txt", tmp_path / "lm"
     text.write_text("\n".join(LINES), encoding="utf-8")
-    cache.write_bytes(content)
     made = LanguageModel.load(str(text), CHARSET, cache)
+    (file,) = cache.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(content)
     assert LanguageModel.load(str(text), CHARSET, cache).log_prob([1]) == made.log_prob([1])
+    assert len(file.read_bytes()) == len(whole)
+
+
+def test_where_nothing_can_be_kept_the_model_is_made_all_the_same(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(LINES), encoding="utf-8")
+    expected = LanguageModel.of_lines(LINES, CHARSET).log_prob([1])
+    for place in (text, text / "lm", text / "crnnocr" / "lm"):  # a file is no folder
+        assert LanguageModel.load(str(text), CHARSET, place).log_prob([1]) == expected
 
 
 def scores_by_counting(line: Floats, fusion: Fusion) -> dict[Text, float]:

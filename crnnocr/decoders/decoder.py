@@ -35,7 +35,7 @@ class Decoder:
         Args:
             config: how texts are found.
             charset: the characters of the model.
-            lm_cache: a file to keep the language model in.
+            lm_cache: a folder to keep language models in.
 
         Raises:
             UsageError: a file cannot be read, the pattern is none, or no text at all is permitted.

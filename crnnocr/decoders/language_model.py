@@ -6,6 +6,7 @@ import hashlib
 import math
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -17,13 +18,13 @@ from crnnocr.decoders.automaton import MOST_STATES
 from crnnocr.decoders.hypothesis import Floats
 from crnnocr.decoders.ngrams import BOUNDARY, UNKNOWN, NGrams, smoothed, symbols_of
 from crnnocr.decoders.text_file import lines_of
-from crnnocr.errors import UsageError
+from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.files import replacing
 
 ORDER = 6
 """Characters of the longest n-grams, the one that is told included."""
 
-_FORMAT = 1
+_FORMAT = 2
 _HELD_OUT = 10
 """One line in so many is unseen when the cross-entropy is measured."""
 _MEASURED = 20_000
@@ -61,18 +62,20 @@ class LanguageModel:
         Args:
             path: a UTF-8 text file.
             charset: the characters to tell; over others no context goes.
-            cache: where the model is kept. What is there is used if it is of the same text and charset, else replaced.
+            cache: a folder in which models are kept, one for each text and charset; what cannot be written there is not kept.
 
         Raises:
             UsageError: the text cannot be read, or holds nothing that the charset can write.
         """
         lines = lines_of(path, "--lm")
         key = hashlib.sha256("\n".join([str(_FORMAT), str(ORDER), charset.characters, *lines]).encode()).hexdigest()
-        if cache and (cached := _read(cache, key, charset.classes)):
-            return cached
+        kept = cache / f"{key}.npz" if cache else None
+        if kept and (model := _read(kept, charset.classes)):
+            return model
         model = cls.of_lines(lines, charset)
-        if cache:
-            _write(cache, key, model)
+        if kept:
+            with suppress(CrnnocrError, OSError):  # a read-only home, a full disk
+                _write(kept, model)
         return model
 
     @classmethod
@@ -133,17 +136,15 @@ class LanguageModel:
             context = int(ngrams.shorter[context])
 
 
-def _write(cache: Path, key: str, model: LanguageModel) -> None:
-    with replacing(cache) as part, part.open("wb") as file:
-        np.savez(file, key=np.array(key), bonus=np.array(model.bonus), **vars(model.ngrams))
+def _write(file: Path, model: LanguageModel) -> None:
+    with replacing(file) as part, part.open("wb") as stream:
+        np.savez(stream, bonus=np.array(model.bonus), **vars(model.ngrams))
 
 
-def _read(cache: Path, key: str, classes: int) -> LanguageModel | None:
-    """The model that is kept there; None if there is none, or that of something else."""
+def _read(file: Path, classes: int) -> LanguageModel | None:
+    """The model that is kept there; None if there is none, or it is broken."""
     try:
-        with cache.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if str(arrays["key"]) != key:
-                return None
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             ngrams = NGrams(**{field.name: arrays[field.name] for field in fields(NGrams)})
             return LanguageModel(ngrams, classes, float(arrays["bonus"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
