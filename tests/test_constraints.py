@@ -86,10 +86,19 @@ def test_what_is_wrong_with_a_pattern_is_said_with_its_place(pattern: str, place
         Pattern(pattern, CHARSET, ALL)
 
 
-@pytest.mark.parametrize("pattern", ["((a|b)*a(a|b){20})", "((a{1000}){1000}){1000}"])
-def test_a_pattern_that_would_take_all_memory_is_refused(pattern: str) -> None:
-    with pytest.raises(UsageError, match="too"):
+@pytest.mark.parametrize("pattern", ["((a|b)*a(a|b){20})", "((a{1000}){1000}){1000}", "((a?){100}){30}"])
+def test_a_pattern_that_would_take_all_memory_is_refused_at_once(pattern: str) -> None:
+    start = time.process_time()
+    with pytest.raises(UsageError, match="too large"):
         Pattern(pattern, CHARSET, ALL)
+    assert time.process_time() - start < 10  # one on a slow core
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a?){1000}", ".{1,1000}", "([ab]{1,20} ){10}", f".*({'|'.join(['ab', 'ba1', 'b1a'] * 40)}).*"]
+)
+def test_a_pattern_that_is_only_long_is_none_too_large(pattern: str) -> None:
+    assert Pattern(pattern, CHARSET, ALL).states > 1
 
 
 def test_a_pattern_over_thousands_of_characters_is_compiled_at_once() -> None:

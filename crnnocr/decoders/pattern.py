@@ -21,7 +21,11 @@ from crnnocr.direction import mirrored, runs_right_to_left
 from crnnocr.errors import UsageError
 
 _MOST_STATES = 20_000
-"""States of a pattern, more than any that tells how a line of text looks."""
+"""States of a pattern, more than any that tells how a line of text looks; ten times as many before they are deterministic."""
+_MOST_STEPS = 1 << 22
+"""Steps in making them so, and thus states in all keys together: a second and 150 MB."""
+_START, _END = 0, 1
+"""States of the nondeterministic automaton."""
 _NOWHERE = -1
 
 _Key = frozenset[int]
@@ -38,10 +42,10 @@ class Pattern(Automaton):
         right-to-left letters.
         """
         super().__init__()
-        network = _Network(parse(pattern, charset))
+        network = _Network(parse(pattern, charset), pattern)
         self._groups = _alike(network.moves, allowed)
         _check_direction(self._groups, pattern, charset)
-        self._table, ends = _deterministic(network, self._groups, pattern)
+        self._table, ends = _deterministic(network, self._groups)
         self._needed = _frames_needed(self._table, ends, self._groups)
         self._ends = ends
         self.states = len(self._table)
@@ -100,18 +104,19 @@ def _check_direction(groups: list[tuple[int, ...]], pattern: str, charset: Chars
 
 
 class _Network:
-    """A nondeterministic automaton. State 0 is its start and 1 its end."""
+    """A nondeterministic automaton."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, pattern: str) -> None:
+        self._pattern = pattern
+        self._steps = 0
         self.free: list[list[int]] = [[], []]
         """By state, the states that are reached without a character."""
         self.moves: list[tuple[frozenset[int], int] | None] = [None, None]
         """By state, the characters that lead on from it, and where to."""
-        self._add(part, 0, 1)
+        self._add(part, _START, _END)
 
     def _state(self) -> int:
-        if len(self.free) > 10 * _MOST_STATES:
-            raise UsageError("--pattern repeats too much: write it with smaller numbers in braces")
+        self.check(len(self.free) <= 10 * _MOST_STATES)
         self.free.append([])
         self.moves.append(None)
         return len(self.free) - 1
@@ -148,13 +153,20 @@ class _Network:
                     self._add(repeated, inside, hub)
 
     def closure(self, states: set[int]) -> _Key:
-        """The states, and those that are reached from them without a character."""
+        """Of the states and those reached from them without a character: those that a character leads on from, and the end."""
         reached, waiting = set(states), list(states)
         while waiting:
             new = [state for state in self.free[waiting.pop()] if state not in reached]
             reached.update(new)
             waiting += new
-        return frozenset(reached)
+        self._steps += len(reached)
+        self.check(self._steps <= _MOST_STEPS)
+        return frozenset(state for state in reached if self.moves[state] or state == _END)
+
+    def check(self, is_small: bool) -> None:
+        """Refuse what is not."""
+        if not is_small:
+            raise UsageError(f"--pattern {self._pattern} is too large: write it with smaller numbers in braces")
 
 
 def _alike(moves: list[tuple[frozenset[int], int] | None], allowed: frozenset[int]) -> list[tuple[int, ...]]:
@@ -166,11 +178,9 @@ def _alike(moves: list[tuple[frozenset[int], int] | None], allowed: frozenset[in
     return [tuple(group) for signature, group in members.items() if any(signature)]
 
 
-def _deterministic(
-    network: _Network, groups: list[tuple[int, ...]], pattern: str
-) -> tuple[list[dict[int, int]], frozenset[int]]:
+def _deterministic(network: _Network, groups: list[tuple[int, ...]]) -> tuple[list[dict[int, int]], frozenset[int]]:
     """For each state the state that each group leads to, and the states that end a text (the subset construction)."""
-    keys = [network.closure({0})]
+    keys = [network.closure({_START})]
     numbers = {keys[0]: 0}
     table: list[dict[int, int]] = []
     for key in keys:  # which grows
@@ -185,10 +195,9 @@ def _deterministic(
                 numbers[after] = len(keys)
                 keys.append(after)
             row[group] = numbers[after]
-        if len(keys) > _MOST_STATES:
-            raise UsageError(f"--pattern {pattern} is too large: it has more than {_MOST_STATES} states")
+        network.check(len(keys) <= _MOST_STATES)
         table.append(row)
-    return table, frozenset(number for key, number in numbers.items() if 1 in key)
+    return table, frozenset(number for key, number in numbers.items() if _END in key)
 
 
 def _frames_needed(
