@@ -159,6 +159,15 @@ def test_words_that_the_model_cannot_write_are_counted() -> None:
         Lexicon(["x"], CHARSET, ALL)
 
 
+def test_words_of_characters_that_are_not_allowed_are_left_out_and_counted(tmp_path: Path) -> None:
+    options = {"lexicon": ["ab", "b", "a", "x"]}
+    lexicon = Decoder(configured(tmp_path, options, block="a"), SMALL).lexicon
+    assert lexicon
+    assert (lexicon.words, lexicon.left_out) == (1, 3)
+    with pytest.raises(UsageError, match="no word of characters that the model knows and --allow and --block permit"):
+        Decoder(configured(tmp_path, options, allow=" "), SMALL)
+
+
 def assert_needs_what_is_least(automaton: Automaton) -> None:
     """From every prefix of up to two characters, the frames needed are those of its shortest completion."""
     accepted = [tuple(CHARSET.encode(text)) for text in permitted(automaton)]

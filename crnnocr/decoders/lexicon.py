@@ -41,17 +41,13 @@ class Lexicon(Automaton):
         Raises `UsageError` where none of them can be written so, or where words and pattern are too large together.
         """
         super().__init__()
-        known, self.left_out = [], 0
-        for word in words:
-            if charset.unknown(word):
-                self.left_out += 1
-            else:
-                known.append(charset.encode(word))
+        listed = list(words)
+        known = [ids for word in listed if not charset.unknown(word) and allowed.issuperset(ids := charset.encode(word))]
+        self.words, self.left_out = len(known), len(listed) - len(known)
         if not known:
-            raise UsageError("--lexicon holds no word that the model knows all characters of")
-        self.words = len(known)
+            raise UsageError("--lexicon holds no word of characters that the model knows and --allow and --block permit")
         in_words = np.array([False, *map(is_word_character, charset.characters)])
-        self._trie = Trie([*(ids for ids in known if allowed.issuperset(ids)), *((id,) for id in allowed if not in_words[id])])
+        self._trie = Trie([*known, *((id_,) for id_ in allowed if not in_words[id_])])
         self._cuts = Cuts(self._trie, pattern or Pattern(".*", charset, allowed), in_words)
         self._roots = lru_cache(_MOST_ROOTS)(self._root_arcs)
 
