@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,20 +154,45 @@ def scores_by_counting(line: Floats, fusion: Fusion) -> dict[Text, float]:
     return {text: math.log(p) + fusion.log_score(text) for text, p in text_probs(line).items() if p > 0}
 
 
+RESTRICTIONS: list[dict[str, str]] = [
+    {},
+    {"pattern": "a.*b"},
+    {"pattern": ".{2,}"},
+    {"allow": "ab"},
+    {"block": "b"},
+    {"lexicon": "ab b"},
+    {"lexicon": "ab b", "block": " "},
+    {"lexicon": "a ab", "pattern": r"\w+ \w+"},
+    {"lexicon": "a ab b", "pattern": ".*b", "allow": "b a"},
+]
+
+
+def is_permitted(text: str, lexicon: str = "", pattern: str = ".*", allow: str = SMALL.characters, block: str = "") -> bool:
+    """Whether a text satisfies each restriction by itself; words are made of letters, so that a line is split at spaces."""
+    return (
+        bool(re.fullmatch(pattern, text))
+        and set(text) <= set(allow) - set(block)
+        and (not lexicon or all(word in lexicon.split() for word in text.split()))
+    )
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, 2.5])
-@pytest.mark.parametrize("pattern", [None, "a.*b", ".{2,}"])
-def test_a_wide_beam_ranks_texts_by_picture_and_language(weight: float, pattern: str | None, tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
+@pytest.mark.parametrize("restrictions", RESTRICTIONS)
+def test_a_wide_beam_ranks_texts_by_picture_and_language(weight: float, restrictions: dict[str, str], tmp_path: Path) -> None:
+    path, words = tmp_path / "text.txt", tmp_path / "words.txt"
     path.write_text("\n".join(SMALL_LINES), encoding="utf-8")
-    decoder = Decoder(DecodeConfig(beam=WIDE, top_k=WIDE, lm=str(path), lm_weight=weight, pattern=pattern), SMALL)
+    words.write_text("\n".join(restrictions.get("lexicon", "").split()), encoding="utf-8")
+    options: dict[str, Any] = restrictions | ({"lexicon": str(words)} if "lexicon" in restrictions else {})
+    decoder = Decoder(DecodeConfig(beam=WIDE, top_k=WIDE, lm=str(path), lm_weight=weight, **options), SMALL)
     assert decoder.language_model
     fusion = Fusion(decoder.language_model, weight)
-    permitted = re.compile(pattern or ".*")
     rng = np.random.default_rng(7)
     for frames in (1, 2, 3, 4, 5):
         line = random_log_probs(rng, frames, 4, 1.0)
         expected = {
-            text: score for text, score in scores_by_counting(line, fusion).items() if permitted.fullmatch(SMALL.decode(text))
+            text: score
+            for text, score in scores_by_counting(line, fusion).items()
+            if is_permitted(SMALL.decode(text), **restrictions)
         }
         (found,) = decoder.decode([line])
         assert [h.ids for h in found] == sorted(expected, key=expected.__getitem__, reverse=True)

@@ -14,7 +14,7 @@ from crnnocr import images
 from crnnocr.charset import Charset
 from crnnocr.config import PRESETS, Conv, DecodeConfig, Invert, ModelConfig, Orientation, Pool, ReadConfig
 from crnnocr.model.checkpoint import Card
-from crnnocr.recognizer import NO_TEXT_FITS, Character, Prediction, Recognizer
+from crnnocr.recognizer import NO_TEXT_FITS, Prediction, Recognizer
 
 SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
 """A frame for every four pixels."""
@@ -169,7 +169,3 @@ def test_the_middle_of_a_frame_is_where_a_change_matters_most(preset: str) -> No
 def test_a_line_knows_how_much_of_it_is_the_picture() -> None:
     opened = images.open_line(picture(3), height=8, min_width=16)
     assert (opened.line.shape, opened.width, opened.length) == ((8, 16), 3, 3)
-
-
-def test_a_character_is_a_plain_value() -> None:
-    assert Character("a", 0.5, 1, 2) == Character("a", 0.5, 1, 2)
