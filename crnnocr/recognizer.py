@@ -50,7 +50,7 @@ class Character:
     character: str
     """The character itself."""
     confidence: float
-    """How likely it is right if all others are, from 0 to 1."""
+    """How likely it is right if all others are, from 0 to 1, among the characters that are allowed."""
     start: float
     """Where it begins, in pixels of the picture along the line: from the left, or from the top where the line runs down."""
     end: float
@@ -179,7 +179,7 @@ class Recognizer:
         found = [self._prediction(hypotheses, decoder) for hypotheses in best]
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
-            own = [lines[i] for i in possible], [best[i][0].ids for i in possible]
+            own = [decoder.possible(lines[i]) for i in possible], [best[i][0].ids for i in possible]
             for i, frames, sure in zip(possible, align(*own), posteriors(*own), strict=True):
                 shown = [self.card.charset.characters[character - 1] for character in best[i][0].ids]
                 found[i] = replace(found[i], characters=self._characters(shown, frames, sure, pictures[i]))
