@@ -18,8 +18,8 @@ from crnnocr.errors import UsageError
 NOWHERE = -1
 """No cut."""
 
-_MOST_BEGINNINGS = 1 << 25
-"""Beginnings of words after all cuts together: 14 bytes each."""
+_MOST_BEGINNINGS = 1 << 24
+"""Beginnings of words after all cuts together, 16 bytes each: 256 MB."""
 
 
 class Cuts:
@@ -39,15 +39,21 @@ class Cuts:
         self._kinds = np.where(in_words, 0, (~in_words).cumsum())
         self._sides = int(self._kinds.max()) + 1
         self._ids = np.full(2 * pattern.states, NOWHERE)
-        """By state of the pattern · 2 + whether a word character is before it."""
+        """By code, the cut."""
         states = [0]
         self._ids[0] = 0
         self.beginnings: list[Beginnings] = []
         """By cut, what may begin there."""
+        self.size = 0
+        """All that together: what it costs to compile."""
         links = []
         for cut, code in enumerate(states):  # which grows
             self.beginnings.append(Beginnings(trie, pattern, code // 2, ~in_words if code % 2 else np.ones_like(in_words)))
-            self._check_size()
+            self.size += len(self.beginnings[-1].nodes)
+            if self.size > _MOST_BEGINNINGS:
+                raise UsageError(
+                    "--lexicon and --pattern are too large together: take a shorter list, or a pattern that counts less"
+                )
             links.append(self._links(cut))
             reached = np.unique(links[-1][:, 1])
             new = reached[self._ids[reached] == NOWHERE]
@@ -57,36 +63,25 @@ class Cuts:
         """By cut, whether a line may end there."""
         self._needed = self._settled(np.concatenate(links))
         for own in self.beginnings:
-            own.settle(trie, *self._at_ends(own))
+            last = self._trie.characters[own.nodes[own.words]]
+            cuts = self._ids[self._codes(own)]
+            own.settle(cuts, self._needed[cuts, 0], self._needed[cuts, self._kinds[last]])
 
     def frames_needed(self, cut: int) -> float:
         """The fewest frames that make a line of what is before a cut, after a blank."""
         return float(self._needed[cut, 0])
 
-    def after(self, cut: int, place: int) -> int:
-        """The cut that may follow a beginning of a word, or nowhere."""
-        own = self.beginnings[cut]
-        node = own.nodes[place]
-        return int(self._ids[self._code(own.states[place], node)]) if self._trie.is_word[node] else NOWHERE
-
-    def _code(self, states: NDArray[np.integer], nodes: NDArray[np.integer]) -> Indices:
-        return 2 * np.asarray(states, dtype=np.int64) + self._in_words[self._trie.characters[nodes]]
-
-    def _check_size(self) -> None:
-        if sum(len(own.nodes) for own in self.beginnings) > _MOST_BEGINNINGS:
-            raise UsageError(
-                "--lexicon and --pattern are too large together: let the pattern tell fewer places of words apart, or "
-                "take a shorter list"
-            )
+    def _codes(self, own: Beginnings) -> Indices:
+        """(W,) by word, the cut after it as a state of the pattern · 2 + whether a word character is before it."""
+        return 2 * own.states + self._in_words[self._trie.characters[own.nodes[own.words]]]
 
     def _links(self, cut: int) -> Indices:
         """(M, 5): the cut, what it leads to by a word, the kinds of the word's first and last character, its fewest frames."""
         trie, own = self._trie, self.beginnings[cut]
-        places = np.flatnonzero(trie.is_word[own.nodes])
-        nodes = own.nodes[places]
+        nodes = own.nodes[own.words]
         first, last = self._kinds[trie.firsts[nodes]], self._kinds[trie.characters[nodes]]
         order = np.argsort(trie.frames[nodes], kind="stable")
-        ends = np.stack([self._code(own.states[places], nodes), first, last, trie.frames[nodes]], axis=1)[order]
+        ends = np.stack([self._codes(own), first, last, trie.frames[nodes]], axis=1)[order]
         keys = (ends[:, 0] * self._sides + ends[:, 1]) * self._sides + ends[:, 2]
         shortest = ends[np.unique(keys, return_index=True)[1]]
         return np.insert(shortest, 0, cut, axis=1)
@@ -110,13 +105,3 @@ class Cuts:
             if np.array_equal(better, needed):
                 return needed
             needed = better
-
-    def _at_ends(self, own: Beginnings) -> tuple[Floats, Floats]:
-        """By place, the frames needed where a word is over, after a blank and after its last character."""
-        result = np.full((2, len(own.nodes)), np.inf, dtype=np.float32)
-        places = np.flatnonzero(self._trie.is_word[own.nodes])
-        nodes = own.nodes[places]
-        cuts = self._ids[self._code(own.states[places], nodes)]
-        result[0, places] = self._needed[cuts, 0]
-        result[1, places] = self._needed[cuts, self._kinds[self._trie.characters[nodes]]]
-        return result[0], result[1]

@@ -7,7 +7,7 @@ of one that holds other characters itself, such as don't.
 
 from __future__ import annotations
 
-from collections import ChainMap, defaultdict
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TypeAlias, cast
@@ -22,7 +22,7 @@ from crnnocr.decoders.pattern_syntax import is_word_character
 from crnnocr.decoders.trie import Trie
 from crnnocr.errors import UsageError
 
-_MOST_ROOTS = 128
+_MOST_BEGUN = 128
 """Cuts of which it is remembered what may begin there: in a large Chinese lexicon a megabyte each."""
 
 _Place: TypeAlias = tuple[int, int]
@@ -49,7 +49,7 @@ class Lexicon(Automaton):
         in_words = np.array([False, *map(is_word_character, charset.characters)])
         self._trie = Trie([*known, *((id_,) for id_ in allowed if not in_words[id_])])
         self._cuts = Cuts(self._trie, pattern or Pattern(".*", charset, allowed), in_words)
-        self._roots = lru_cache(_MOST_ROOTS)(self._root_arcs)
+        self._begun = lru_cache(_MOST_BEGUN)(lambda cut: self._children(cut, 0))
 
     @property
     def start(self) -> State:
@@ -59,7 +59,7 @@ class Lexicon(Automaton):
     @property
     def beginnings(self) -> int:
         """Beginnings of words that are possible after all cuts together: what it costs to compile."""
-        return sum(len(own.nodes) for own in self._cuts.beginnings)
+        return self._cuts.size
 
     def accepts(self, state: State) -> bool:
         """Whether no word is left unfinished, and the pattern complete."""
@@ -75,27 +75,28 @@ class Lexicon(Automaton):
 
     def _arcs(self, state: State) -> Mapping[int, State]:
         cut, places = cast("_State", state)
-        root = {} if cut == NOWHERE else self._roots(cut)
-        longer: defaultdict[int, list[_Place]] = defaultdict(list)
-        for before, place in places:
-            for child in self._cuts.beginnings[before].children(place):
-                longer[self._character(before, child)].append((before, child))
-        own: dict[int, State] = {}
-        for character, reached in longer.items():
-            begun = root[character][1] if character in root else ()
-            own[character] = self._state([*reached, *begun])
+        begun = {} if cut == NOWHERE else self._begun(cut)
+        longer: dict[int, _State] = {}
+        for place in places:
+            for character, reached in self._children(*place).items():
+                longer[character] = self._both(longer[character], reached) if character in longer else reached
+        for character in longer:
+            if character in begun:
+                longer[character] = self._both(longer[character], begun[character])
         # What may begin at a cut is shared by all prefixes that come to it: it may be thousands of characters.
-        return ChainMap(own, cast("dict[int, State]", root)) if own and root else own or root
+        arcs = ChainMap(longer, begun) if longer and begun else longer or begun
+        return cast("Mapping[int, State]", arcs)
 
-    def _root_arcs(self, cut: int) -> dict[int, _State]:
-        """By character, what the words lead to that begin with it at a cut."""
-        return {self._character(cut, child): self._state([(cut, child)]) for child in self._cuts.beginnings[cut].children(0)}
+    def _children(self, cut: int, place: int) -> dict[int, _State]:
+        """By character, where a word leads that began at a cut and has come to a place."""
+        own = self._cuts.beginnings[cut]
+        children = slice(own.begins[place], own.begins[place + 1])
+        reached = zip(own.cuts[children].tolist(), range(children.start, children.stop), strict=True)
+        characters = self._trie.characters[own.nodes[children]].tolist()
+        return {character: (after, ((cut, child),)) for character, (after, child) in zip(characters, reached, strict=True)}
 
-    def _character(self, cut: int, place: int) -> int:
-        return int(self._trie.characters[self._cuts.beginnings[cut].nodes[place]])
-
-    def _state(self, places: list[_Place]) -> _State:
-        """What it is to be in these places, which one prefix has led to."""
-        if len(places) > 1:  # the same node, though the word began at different cuts, is the same
-            places = sorted({self._cuts.beginnings[cut].nodes[place]: (cut, place) for cut, place in places}.values())
-        return max(self._cuts.after(*place) for place in places), tuple(places)
+    def _both(self, one: _State, other: _State) -> _State:
+        """What it is to have come to the places of two states by the same prefix."""
+        # The same node is the same wherever the word began.
+        places = {self._cuts.beginnings[cut].nodes[place]: (cut, place) for cut, place in one[1] + other[1]}
+        return max(one[0], other[0]), tuple(sorted(places.values()))

@@ -66,6 +66,9 @@ class Beginnings:
     Place 0 is the root. What each place still needs is known after `settle`.
     """
 
+    cuts: NDArray[np.int32]
+    """(P,) by place, the cut that may follow it, or -1."""
+
     def __init__(self, trie: Trie, pattern: Pattern, state: int, first: NDArray[np.bool_]) -> None:
         """Walk down the trie.
 
@@ -75,7 +78,7 @@ class Beginnings:
             state: that of the pattern before them.
             first: (C,) by class, whether a word may begin with it.
         """
-        nodes, states, counts = [np.zeros(1, dtype=np.int64)], [np.full(1, state)], []
+        nodes, states, counts = [np.zeros(1, dtype=np.int64)], [np.full(1, state)], [np.ones(1, dtype=np.int64)]
         while len(nodes[-1]):
             parents, children = _children(trie.begins, nodes[-1])
             characters = trie.characters[children]
@@ -86,39 +89,41 @@ class Beginnings:
             counts.append(np.bincount(parents[kept], minlength=len(nodes[-1])))
             nodes.append(children[kept])
             states.append(after[kept])
+        self._trie = trie
         self._levels = np.cumsum([0, *map(len, nodes)]).tolist()
         self.nodes = np.concatenate(nodes).astype(np.int32)
         """(P,) by place, the node of the trie."""
-        self.states = np.concatenate(states).astype(np.uint16)
-        """(P,) by place, the state of the pattern."""
-        self.begins = np.cumsum([1, *np.concatenate(counts)]).astype(np.int32)
+        self.begins = np.concatenate(counts).cumsum().astype(np.int32)
         """(P + 1,) by place, its first child; they end where those of the next place begin."""
-        self._needed = np.zeros((2, len(self.nodes)), dtype=np.uint16)
+        self.words = np.flatnonzero(trie.is_word[self.nodes])
+        """(W,) places that are words."""
+        self.states = np.concatenate(states)[self.words]
+        """(W,) by word, the state of the pattern after it."""
 
-    def settle(self, trie: Trie, after_blank: Floats, after_character: Floats) -> None:
+    def settle(self, cuts: Indices, after_blank: Floats, after_character: Floats) -> None:
         """Work out the frames that all places need.
 
         Args:
-            trie: all words.
-            after_blank: (P,) by place, the frames that are needed where a word is over, after a blank; infinite where none is.
-            after_character: (P,) the same after its last character.
+            cuts: (W,) by word, the cut after it.
+            after_blank: (W,) the frames that are needed there after a blank.
+            after_character: (W,) the same after the word's last character.
         """
-        characters = trie.characters[self.nodes]
+        self.cuts = np.full(len(self.nodes), -1, dtype=np.int32)
+        self.cuts[self.words] = cuts
+        needed = np.full((2, len(self.nodes)), np.inf, dtype=np.float32)
+        needed[:, self.words] = after_blank, after_character
+        characters = self._trie.characters[self.nodes]
         for begin, end, last in reversed([*zip(self._levels, self._levels[1:], self._levels[2:], strict=False)]):
             parents = np.repeat(np.arange(begin, end), np.diff(self.begins[begin : end + 1]))
-            needed = after_character[end:last] + 1
-            np.minimum.at(after_blank, parents, needed)
-            np.minimum.at(after_character, parents, needed + (characters[parents] == characters[end:last]))
-        np.minimum([after_blank, after_character], _NEVER, out=self._needed, casting="unsafe")
+            through = needed[1, end:last] + 1
+            np.minimum.at(needed[0], parents, through)
+            np.minimum.at(needed[1], parents, through + (characters[parents] == characters[end:last]))
+        self._needed = np.minimum(needed, _NEVER).astype(np.uint16)
 
     def frames_needed(self, place: int, after_character: bool) -> float:
         """The fewest frames that a place still needs: after a blank, or after its last character."""
         needed = int(self._needed[int(after_character), place])
         return needed if needed < _NEVER else np.inf
-
-    def children(self, place: int) -> range:
-        """The places that are longer by a character."""
-        return range(self.begins[place], self.begins[place + 1])
 
 
 def _children(begins: Indices, nodes: Indices) -> tuple[Indices, Indices]:
