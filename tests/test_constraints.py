@@ -19,7 +19,7 @@ from paths import WIDE, Floats, Text, random_log_probs, text_probs
 
 from crnnocr.charset import Charset, frames_needed
 from crnnocr.config import DecodeConfig
-from crnnocr.decoders import Decoder, Hypothesis
+from crnnocr.decoders import Decoder, Hypothesis, cuts
 from crnnocr.decoders.automaton import Automaton
 from crnnocr.decoders.lexicon import Lexicon
 from crnnocr.decoders.pattern import Pattern
@@ -203,6 +203,13 @@ def test_both_permit_what_each_permits_and_need_what_that_needs(words: list[str]
     both = Lexicon(words, CHARSET, ALL, other)
     assert permitted(both) == permitted(one) & permitted(other)
     assert_needs_what_is_least(both)
+
+
+def test_a_list_that_is_too_large_for_its_pattern_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "_MOST_BEGINNINGS", 100)
+    assert Lexicon(["ab", "b1"], CHARSET, ALL).beginnings < 100
+    with pytest.raises(UsageError, match="too large together"):
+        Lexicon(["ab", "b1"], CHARSET, ALL, Pattern(".{1,40}", CHARSET, ALL))
 
 
 def test_two_that_exclude_each_other_permit_nothing() -> None:

@@ -156,6 +156,16 @@ def test_a_broken_picture_costs_its_own_row_only(recognizer: Recognizer, tmp_pat
     assert "broken.png: not a readable picture" in str(read[1].error)
 
 
+def test_language_models_are_kept_in_the_cache_directory(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRNNOCR_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "text.txt").write_text("ab\nab\n", encoding="utf-8")
+    decoder = recognizer.decoder(DecodeConfig(lm=str(tmp_path / "text.txt")))
+    assert one(recognizer.predict(TWO, decoder)).text == "ab"
+    assert len(list((tmp_path / "cache" / "lm").iterdir())) == 1
+
+
 def test_several_threads_may_use_one_recognizer(recognizer: Recognizer) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

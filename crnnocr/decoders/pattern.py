@@ -23,7 +23,7 @@ from crnnocr.errors import UsageError
 _MOST_STATES = 20_000
 """States of a pattern, more than any that tells how a line of text looks; ten times as many before they are deterministic."""
 _MOST_STEPS = 1 << 22
-"""Steps in making them so, and thus states in all keys together: a second and 150 MB."""
+"""Steps in making them so, and thus states in all keys together: two seconds and 100 MB."""
 _START, _END = 0, 1
 """States of the nondeterministic automaton."""
 _NOWHERE = -1
