@@ -71,6 +71,10 @@ class Charset:
         """Number of classes C of a model for this charset: the characters and the blank."""
         return len(self.characters) + 1
 
+    def id_of(self, character: str) -> int | None:
+        """The class id of one character as it stands on paper, in NFC; None where the charset lacks it."""
+        return self._ids.get(character)
+
     def unknown(self, text: str) -> list[str]:
         """The characters of `text` (after NFC) that the charset lacks, each once, in order of appearance.
 

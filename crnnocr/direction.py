@@ -35,6 +35,16 @@ def visual(text: str) -> str:
     return "".join(clusters[i].translate(_MIRRORED) if levels[i] % 2 else clusters[i] for i in ordered)
 
 
+def runs_right_to_left(character: str) -> bool:
+    """Whether it is a letter of a script that runs from right to left."""
+    return unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
+
+
+def mirrored(character: str) -> str:
+    """What stands on paper for a character where the text runs from right to left."""
+    return character.translate(_MIRRORED)
+
+
 def _clusters(text: str) -> list[str]:
     """Characters with the marks on them."""
     clusters: list[str] = []

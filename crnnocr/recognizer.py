@@ -23,6 +23,7 @@ from crnnocr.decoders import Hypothesis, LogProbs
 from crnnocr.decoders.alignment import align
 from crnnocr.decoders.decoder import Decoder
 from crnnocr.decoders.posteriors import posteriors
+from crnnocr.directories import cache_directory
 from crnnocr.engines import Engine, load_engine
 from crnnocr.errors import ImageError
 from crnnocr.images import Opened
@@ -49,7 +50,7 @@ class Character:
     character: str
     """The character itself."""
     confidence: float
-    """How likely it is right if all others are, from 0 to 1."""
+    """How likely it is right if all others are, from 0 to 1, among the characters that are allowed."""
     start: float
     """Where it begins, in pixels of the picture along the line: from the left, or from the top where the line runs down."""
     end: float
@@ -126,7 +127,8 @@ class Recognizer:
 
         Args:
             sources: paths, bytes, open files, Pillow images or arrays, or one of these; a generator may go on for ever.
-            decode: how texts are found; or a decoder that was made of that, to be used again.
+            decode: how texts are found. To read repeatedly with a lexicon, a pattern or a language model, make a decoder of it
+                once, with `decoder`, and give that: a config is compiled in every call.
             read: what is done with the pictures, and what is said of them.
         """
         decoder = self.decoder(decode) if isinstance(decode, DecodeConfig) else decode
@@ -140,9 +142,12 @@ class Recognizer:
         several: Any = [sources] if images.is_source(sources) else sources
         return pipeline.run(map(images.held, several))
 
-    def decoder(self, decode: DecodeConfig, lm_cache: Path | None = None) -> Decoder:
-        """What finds texts as `decode` says, for this model's characters. Raises `UsageError` where that cannot be."""
-        return Decoder(decode, self.card.charset, lm_cache)
+    def decoder(self, decode: DecodeConfig) -> Decoder:
+        """What finds texts as `decode` says, for this model's characters; language models are kept in the cache directory.
+
+        Raises `UsageError` where that cannot be.
+        """
+        return Decoder(decode, self.card.charset, cache_directory() / "lm")
 
     def read(self, lines: Sequence[images.Line]) -> list[LogProbs]:
         """The (T, C) log-probabilities of each line, which must be of the model's height."""
@@ -180,7 +185,7 @@ class Recognizer:
         ]
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
-            own = [lines[i] for i in possible], [best[i][0].ids for i in possible]
+            own = [decoder.possible(lines[i]) for i in possible], [best[i][0].ids for i in possible]
             for i, frames, sure in zip(possible, align(*own), posteriors(*own), strict=True):
                 shown = [self.card.charset.characters[character - 1] for character in best[i][0].ids]
                 found[i] = replace(found[i], characters=self._characters(shown, frames, sure, pictures[i]))

@@ -98,6 +98,11 @@ def test_class_ids_may_be_numpy_integers() -> None:
     assert Charset("ab").decode(ids) == "ba"
 
 
+def test_a_single_character_has_its_class_whatever_direction_it_has() -> None:
+    charset = Charset("(א)")
+    assert [charset.id_of(c) for c in "(א)b"] == [1, 2, 3, None]
+
+
 def test_unknown_characters_are_listed_once_in_order_of_appearance() -> None:
     assert Charset("abc").unknown("zaxbz") == ["z", "x"]
     assert Charset("abc").unknown("cab") == []

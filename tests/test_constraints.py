@@ -19,8 +19,8 @@ from paths import WIDE, Floats, Text, random_log_probs, text_probs
 
 from crnnocr.charset import Charset, frames_needed
 from crnnocr.config import DecodeConfig
-from crnnocr.decoders import Decoder, Hypothesis
-from crnnocr.decoders.automaton import Automaton, Product
+from crnnocr.decoders import Decoder, Hypothesis, cuts
+from crnnocr.decoders.automaton import Automaton
 from crnnocr.decoders.lexicon import Lexicon
 from crnnocr.decoders.pattern import Pattern
 from crnnocr.errors import UsageError
@@ -86,10 +86,19 @@ def test_what_is_wrong_with_a_pattern_is_said_with_its_place(pattern: str, place
         Pattern(pattern, CHARSET, ALL)
 
 
-@pytest.mark.parametrize("pattern", ["((a|b)*a(a|b){20})", "((a{1000}){1000}){1000}"])
-def test_a_pattern_that_would_take_all_memory_is_refused(pattern: str) -> None:
-    with pytest.raises(UsageError, match="too"):
+@pytest.mark.parametrize("pattern", ["((a|b)*a(a|b){20})", "((a{1000}){1000}){1000}", "((a?){100}){30}"])
+def test_a_pattern_that_would_take_all_memory_is_refused_at_once(pattern: str) -> None:
+    start = time.process_time()
+    with pytest.raises(UsageError, match="too large"):
         Pattern(pattern, CHARSET, ALL)
+    assert time.process_time() - start < 10  # one on a slow core
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a?){1000}", ".{1,1000}", "([ab]{1,20} ){10}", f".*({'|'.join(['ab', 'ba1', 'b1a'] * 40)}).*"]
+)
+def test_a_pattern_that_is_only_long_is_none_too_large(pattern: str) -> None:
+    assert Pattern(pattern, CHARSET, ALL).states > 1
 
 
 def test_a_pattern_over_thousands_of_characters_is_compiled_at_once() -> None:
@@ -150,6 +159,15 @@ def test_words_that_the_model_cannot_write_are_counted() -> None:
         Lexicon(["x"], CHARSET, ALL)
 
 
+def test_words_of_characters_that_are_not_allowed_are_left_out_and_counted(tmp_path: Path) -> None:
+    options = {"lexicon": ["ab", "b", "a", "x"]}
+    lexicon = Decoder(configured(tmp_path, options, block="a"), SMALL).lexicon
+    assert lexicon
+    assert (lexicon.words, lexicon.left_out) == (1, 3)
+    with pytest.raises(UsageError, match="no word of characters that the model knows and --allow and --block permit"):
+        Decoder(configured(tmp_path, options, allow=" "), SMALL)
+
+
 def assert_needs_what_is_least(automaton: Automaton) -> None:
     """From every prefix of up to two characters, the frames needed are those of its shortest completion."""
     accepted = [tuple(CHARSET.encode(text)) for text in permitted(automaton)]
@@ -182,13 +200,20 @@ def test_a_lexicon_knows_the_frames_it_needs(words: list[str]) -> None:
 @pytest.mark.parametrize(("words", "pattern"), [*itertools.product(LISTS, ["a.*", ".{2,3}", ".*1", "(aa|b.)+", r"\w+ \w+"])])
 def test_both_permit_what_each_permits_and_need_what_that_needs(words: list[str], pattern: str) -> None:
     one, other = Lexicon(words, CHARSET, ALL), Pattern(pattern, CHARSET, ALL)
-    both = Product(one, other)
+    both = Lexicon(words, CHARSET, ALL, other)
     assert permitted(both) == permitted(one) & permitted(other)
     assert_needs_what_is_least(both)
 
 
+def test_a_list_that_is_too_large_for_its_pattern_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "_MOST_BEGINNINGS", 100)
+    assert Lexicon(["ab", "b1"], CHARSET, ALL).beginnings < 100
+    with pytest.raises(UsageError, match="too large together"):
+        Lexicon(["ab", "b1"], CHARSET, ALL, Pattern(".{1,40}", CHARSET, ALL))
+
+
 def test_two_that_exclude_each_other_permit_nothing() -> None:
-    both = Product(Lexicon(["a"], CHARSET, ALL), Pattern("b+", CHARSET, ALL))
+    both = Lexicon(["a"], CHARSET, ALL, Pattern("b+", CHARSET, ALL))
     assert both.frames_needed(both.start, 0) == math.inf
 
 
@@ -379,3 +404,62 @@ def test_a_lexicon_of_a_hundred_thousand_words_is_compiled_in_seconds_and_used_b
         text = charset.decode(found[0].ids)
         assert "-" in text
         assert all(word in known for word in re.findall("[a-z]+", text))
+
+
+def test_what_few_words_hold_is_found_without_looking_through_the_list_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    charset = Charset("abcdefghijklmnopqrstuvwxyz -")
+    allowed = frozenset(range(1, charset.classes))
+    words = ["".join(rng.choice(list("abcdefghijklmnoprstuvwxy"), size=n)) for n in rng.integers(3, 12, size=100_000)]
+    asked, letters = "[a-z ]*zq[a-z ]*", len({word[:n] for word in words for n in range(len(word) + 1)})
+    with pytest.raises(UsageError, match="no text is permitted"):
+        Decoder(configured(tmp_path, {"lexicon": words, "pattern": asked}), charset)
+    lexicon = Lexicon([*words, "abzqab"], charset, allowed, Pattern(asked, charset, allowed))
+    # Every beginning of a word twice: on a line that has come past "zq" and on one that has not; after a word it ends.
+    assert lexicon.beginnings < 2.1 * letters
+    assert lexicon.frames_needed(lexicon.start, 0) == 6
+    (word, *_) = words
+    state = lexicon.start
+    for character in charset.encode(word):
+        state = lexicon.arcs(state)[character]
+    assert lexicon.frames_needed(state, 0) == len(" abzqab")
+    decoder = Decoder(configured(tmp_path, {"lexicon": [*words, "abzqab"], "pattern": asked}, beam=5), charset)
+    for found in decoder.decode([random_log_probs(rng, 50, charset.classes, 2.0) for _ in range(3)]):
+        assert "abzqab" in charset.decode(found[0].ids).split(" ")
+
+
+HEBREW = Charset.from_texts(["אבג 12.", "(אב)", "ab"])
+
+
+def on_paper_permitted(text: str, automaton: Automaton) -> bool:
+    return automaton.permits(tuple(HEBREW.encode(text)))
+
+
+@pytest.mark.parametrize("pattern", [".{4}", "[אבג]+", r"\d\d", r"[ab]1|\d\.\d", ".*", r"[()אב]{3}", r"\(\d\)"])
+def test_a_pattern_with_right_to_left_letters_permits_what_python_s_expressions_match_where_order_is_nothing(
+    pattern: str,
+) -> None:
+    automaton = Pattern(pattern, HEBREW, frozenset(range(1, HEBREW.classes)))
+    for text in ["אב12", "12אב", "אבג", "א12ב", "12", "2.1", "a1", "1a", "(אב", "אב)", "(1)", ")1(", "ab א", "א.", "גבא", ""]:
+        assert on_paper_permitted(text, automaton) == bool(re.fullmatch(pattern, text)), text
+
+
+@pytest.mark.parametrize("pattern", ["אב[12]{2}", r"\w+ \w+", r".*\d", "אב", r"[(אב]+", "ab|א"])
+def test_a_pattern_that_asks_for_an_order_of_right_to_left_letters_is_refused(pattern: str) -> None:
+    with pytest.raises(UsageError, match="run from right to left"):
+        Pattern(pattern, HEBREW, frozenset(range(1, HEBREW.classes)))
+
+
+def test_a_pattern_may_ask_for_any_order_where_right_to_left_letters_are_not_allowed() -> None:
+    allowed = frozenset(filter(None, map(HEBREW.id_of, "ab12")))
+    assert on_paper_permitted("ab12", Pattern(r"\D+\d+", HEBREW, allowed))
+
+
+def test_a_lexicon_permits_right_to_left_lines_of_its_words() -> None:
+    words = ["אב", "ג", "12", "ab", "בג1"]
+    lexicon = Lexicon(words, HEBREW, frozenset(range(1, HEBREW.classes)))
+    for count in (1, 2, 3):
+        for chosen in itertools.product(words, repeat=count):
+            for line in (" ".join(chosen), ". ".join(chosen) + ".", f"({' '.join(chosen)})"):
+                assert on_paper_permitted(line, lexicon), line
+    assert not any(on_paper_permitted(line, lexicon) for line in ["בא", "אב גג", "21", "ba", "1בג"])

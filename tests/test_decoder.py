@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +28,11 @@ def forbid_searching(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not lines, "searched"
         return []
 
+    def guided(line: LogProbs, beam: int, automaton: object, fusion: object) -> list[Hypothesis]:
+        raise AssertionError("searched")
+
     monkeypatch.setattr(decoder, "beam_searches", search)
+    monkeypatch.setattr(decoder, "guided_search", guided)
 
 
 def test_by_default_it_is_the_text_of_the_best_path_with_its_exact_probability() -> None:
@@ -54,18 +59,33 @@ def test_a_search_never_ends_with_less_than_the_first_guess() -> None:
     assert all(best[0].log_prob >= guess[0].log_prob for guess, best in zip(guesses, found, strict=True))
 
 
-def test_what_is_proven_the_best_is_not_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_proven_the_best_is_not_searched_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("a\nab\n", encoding="utf-8")
     # a has 0.94, as its paths are a blank, a a and blank a: 0.9 · 0.6 + 0.9 · 0.4 + 0.1 · 0.4.
     sure = log([[0.1, 0.9, 0.0], [0.6, 0.4, 0.0]])
     charset = Charset("ab")
     forbid_searching(monkeypatch)
-    for config in (DecodeConfig(beam=5), DecodeConfig(beam=5, allow="a")):
+    for config in (
+        DecodeConfig(beam=5),
+        DecodeConfig(beam=5, allow="a"),
+        DecodeConfig(pattern="a"),
+        DecodeConfig(lexicon=str(text)),
+    ):
         ((found,),) = Decoder(config, charset).decode([sure])
         assert found.ids == (1,)
-    with pytest.raises(AssertionError, match="searched"):
-        Decoder(DecodeConfig(beam=5, top_k=2), charset).decode([sure])
-    with pytest.raises(AssertionError, match="searched"):
-        Decoder(DecodeConfig(beam=5), charset).decode([log([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])])  # "" has 0.36
+    for config in (
+        DecodeConfig(beam=5, top_k=2),
+        DecodeConfig(lm=str(text)),  # which may find another likelier
+        DecodeConfig(pattern="b"),
+        DecodeConfig(pattern="ab?", top_k=2),
+    ):
+        with pytest.raises(AssertionError, match="searched"):
+            Decoder(config, charset).decode([sure])
+    unsure = log([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])  # the best path's text, "", has 0.36
+    for config in (DecodeConfig(beam=5), DecodeConfig(pattern="a?")):
+        with pytest.raises(AssertionError, match="searched"):
+            Decoder(config, charset).decode([unsure])
 
 
 def test_a_sure_text_that_is_not_permitted_proves_nothing() -> None:
@@ -90,3 +110,29 @@ def test_nothing_is_decoded_of_nothing() -> None:
         assert Decoder(config, CHARSET).decode([]) == []
         ((found,),) = Decoder(config, CHARSET).decode([np.zeros((0, CHARSET.classes))])
         assert (found.ids, found.log_prob) == ((), 0.0)
+
+
+@pytest.mark.parametrize("texts", [["א)", "ב)", "גד"], ["\u0dd9k\u0ddf"], ["אבג", "1 2"]])
+def test_the_characters_of_a_charset_need_not_make_a_text(texts: list[str]) -> None:
+    charset = Charset.from_texts(texts)
+    line = random_log_probs(np.random.default_rng(1), 20, charset.classes, 3.0)
+    ((found,),) = Decoder(DecodeConfig(), charset).decode([line])
+    assert found.ids == greedy(line).ids
+
+
+@pytest.mark.parametrize(("block", "gone"), [("e\u0301", "é"), ("é", "é"), ("א(", "(א"), (")א", ")א"), ("eeא", "eא")])
+def test_each_character_is_blocked_as_it_is_however_it_is_written_and_whatever_is_beside_it(block: str, gone: str) -> None:
+    charset = Charset("eéא()b")
+    lines = [np.log(np.eye(charset.classes)[[charset.id_of(c) or 0]] * 0.9 + 0.01) for c in charset.characters]
+    found = Decoder(DecodeConfig(block=block), charset).decode(lines)
+    read = [charset.characters[best.ids[0] - 1] if best.ids else "" for (best,) in found]
+    assert {c for c, other in zip(charset.characters, read, strict=True) if c != other} == set(gone)
+
+
+@pytest.mark.parametrize(("allow", "kept"), [("e\u0301", "é"), ("א(", "א("), (")א", "א)")])
+def test_each_character_is_allowed_as_it_is_however_it_is_written_and_whatever_is_beside_it(allow: str, kept: str) -> None:
+    charset = Charset("eéא()b")
+    lines = [np.log(np.eye(charset.classes)[[charset.id_of(c) or 0]] * 0.9 + 0.01) for c in charset.characters]
+    found = Decoder(DecodeConfig(allow=allow), charset).decode(lines)
+    read = [charset.characters[best.ids[0] - 1] if best.ids else "" for (best,) in found]
+    assert {c for c, other in zip(charset.characters, read, strict=True) if c == other} == set(kept)

@@ -23,11 +23,19 @@ from paths import (
 )
 
 from crnnocr.charset import frames_needed
-from crnnocr.decoders import Hypothesis
+from crnnocr.decoders import Hypothesis, Ids, LogProbs
 from crnnocr.decoders.alignment import align
-from crnnocr.decoders.beam import beam_search
+from crnnocr.decoders.beam import beam_searches
 from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.lattice import log_prob
+from crnnocr.decoders.lattice import score
+
+
+def beam_search(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis]:
+    return beam_searches([log_probs], beam)[0][:top]
+
+
+def log_prob(log_probs: LogProbs, text: Ids) -> float:
+    return float(score([log_probs], [text])[0])
 
 
 def plain_beam_search(log_probs: Floats, beam: int) -> list[tuple[Text, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def contexts_of(model: LanguageModel, line: str) -> list[int]:
 
 def test_the_characters_after_any_context_have_probabilities_that_sum_to_1(model: LanguageModel) -> None:
     for context in {c for line in [*LINES, "tttttt", "oeaoea", ""] for c in contexts_of(model, line)}:
-        probs = np.exp(model.log_probs(context))
+        probs = model.probs(context)
         assert probs.min() > 0
         assert probs.sum() == pytest.approx(1, abs=1e-6)  # 32-bit numbers are kept
 
@@ -50,7 +51,7 @@ def test_unigrams_and_bigrams_are_those_of_kneser_and_ney() -> None:
     model = LanguageModel.of_lines(["ab", "ab", "b"], Charset("abc"), order=2)
     unigram = {"a": (1 - 0.5) / 4, "b": (2 - 0.75) / 4}
     left = (0.5 + 0.75 + 0.5) / 4
-    after_start = np.exp(model.log_probs(model.start))
+    after_start = model.probs(model.start)
     lower = {c: unigram[c] + left / 4 for c in unigram}
     share = (0.75 + 0.5) / 3  # what ^a and ^b hand down, of three beginnings
     assert after_start[1] == pytest.approx((2 - 0.75) / 3 + share * lower["a"], abs=1e-6)
@@ -68,9 +69,30 @@ def test_unknown_characters_part_the_text_and_teach_nothing() -> None:
     with_unknown = LanguageModel.of_lines(["abxab"], charset)
     a, b = charset.encode("ab")
     after_b = with_unknown.next(with_unknown.next(with_unknown.start, a), b)
-    assert np.exp(with_unknown.log_probs(after_b)).argmax() == 0  # b was followed by the end, never by a
+    assert with_unknown.probs(after_b).argmax() == 0  # b was followed by the end, never by a
     with pytest.raises(UsageError, match="no character that the model knows"):
         LanguageModel.of_lines(["xyz"], charset)
+
+
+def test_lines_that_run_from_right_to_left_are_learnt_as_they_stand_on_paper() -> None:
+    charset = Charset("(אב")  # on paper the bracket of the first line is a closing one, which is unknown
+    model = LanguageModel.of_lines(["(א", "אב", "בא"] * 20, charset)
+    assert 0 < model.bonus < math.log(4)
+    letters = LanguageModel.of_lines(["אב"] * 20, Charset("אב"))
+    assert letters.probs(letters.start).argmax() == 2, "the last letter stands first"
+
+
+def test_what_follows_an_unknown_character_is_measured_without_it() -> None:
+    model = LanguageModel.of_lines(LINES, CHARSET)
+    whole, without = (model.cross_entropy([line], CHARSET) for line in ("the #cat", "the cat"))
+    assert whole > without  # the c is told of no context, not of "the "
+    assert model.cross_entropy(["#"], CHARSET) == -math.log(model.probs(0)[0])  # the end alone
+
+
+def test_a_model_of_single_characters_has_no_contexts() -> None:
+    model = LanguageModel.of_lines(["aab", "ab"], Charset("ab"), order=1)
+    assert model.start == model.next(model.start, 1) == 0
+    assert model.probs(0)[1] > model.probs(0)[2]
 
 
 def test_the_bonus_is_what_unseen_lines_lose_a_character() -> None:
@@ -82,30 +104,49 @@ def test_the_bonus_is_what_unseen_lines_lose_a_character() -> None:
     assert LanguageModel.of_lines(lines, charset).bonus == pytest.approx(entropy, rel=0.05)
 
 
-def test_a_kept_model_is_used_for_the_same_text_and_charset_only(tmp_path: Path) -> None:
-    text, cache = tmp_path / "text.txt", tmp_path / "cache" / "lm.npz"
+def kept_in(cache: Path) -> dict[str, int]:
+    """The files of a cache and when they were written."""
+    return {file.name: file.stat().st_mtime_ns for file in cache.iterdir()}
+
+
+def test_a_model_is_kept_for_each_text_and_charset(tmp_path: Path) -> None:
+    text, cache = tmp_path / "text.txt", tmp_path / "cache" / "lm"
     text.write_text("\n".join(LINES), encoding="utf-8")
     made = LanguageModel.load(str(text), CHARSET, cache)
-    stamp = cache.stat().st_mtime_ns
-    kept = LanguageModel.load(str(text), CHARSET, cache)
+    files = kept_in(cache)
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(text.read_bytes())
+    kept = LanguageModel.load(str(copy), CHARSET, cache)
     ids = CHARSET.encode("the oat")
     assert kept.log_prob(ids) == made.log_prob(ids)
     assert kept.bonus == made.bonus
-    assert cache.stat().st_mtime_ns == stamp
+    assert kept_in(cache) == files
     text.write_text("the oat\n" * 9, encoding="utf-8")
     assert LanguageModel.load(str(text), CHARSET, cache).log_prob(ids) > made.log_prob(ids)
-    assert cache.stat().st_mtime_ns != stamp
     other = Charset(CHARSET.characters + "z")
-    assert LanguageModel.load(str(text), other, cache).classes == other.classes
+    assert LanguageModel.load(str(copy), other, cache).classes == other.classes
+    assert len(kept_in(cache)) == 3
+    assert files.items() <= kept_in(cache).items()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive"])
 def test_a_broken_cache_is_made_again(content: bytes, tmp_path: Path) -> None:
-    text, cache = tmp_path / "text.txt", tmp_path / "lm.npz"
+    text, cache = tmp_path / "text.txt", tmp_path / "lm"
     text.write_text("\n".join(LINES), encoding="utf-8")
-    cache.write_bytes(content)
     made = LanguageModel.load(str(text), CHARSET, cache)
+    (file,) = cache.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(content)
     assert LanguageModel.load(str(text), CHARSET, cache).log_prob([1]) == made.log_prob([1])
+    assert len(file.read_bytes()) == len(whole)
+
+
+def test_where_nothing_can_be_kept_the_model_is_made_all_the_same(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(LINES), encoding="utf-8")
+    expected = LanguageModel.of_lines(LINES, CHARSET).log_prob([1])
+    for place in (text, text / "lm", text / "crnnocr" / "lm"):  # a file is no folder
+        assert LanguageModel.load(str(text), CHARSET, place).log_prob([1]) == expected
 
 
 def scores_by_counting(line: Floats, fusion: Fusion) -> dict[Text, float]:
@@ -113,20 +154,45 @@ def scores_by_counting(line: Floats, fusion: Fusion) -> dict[Text, float]:
     return {text: math.log(p) + fusion.log_score(text) for text, p in text_probs(line).items() if p > 0}
 
 
+RESTRICTIONS: list[dict[str, str]] = [
+    {},
+    {"pattern": "a.*b"},
+    {"pattern": ".{2,}"},
+    {"allow": "ab"},
+    {"block": "b"},
+    {"lexicon": "ab b"},
+    {"lexicon": "ab b", "block": " "},
+    {"lexicon": "a ab", "pattern": r"\w+ \w+"},
+    {"lexicon": "a ab b", "pattern": ".*b", "allow": "b a"},
+]
+
+
+def is_permitted(text: str, lexicon: str = "", pattern: str = ".*", allow: str = SMALL.characters, block: str = "") -> bool:
+    """Whether a text satisfies each restriction by itself; words are made of letters, so that a line is split at spaces."""
+    return (
+        bool(re.fullmatch(pattern, text))
+        and set(text) <= set(allow) - set(block)
+        and (not lexicon or all(word in lexicon.split() for word in text.split()))
+    )
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, 2.5])
-@pytest.mark.parametrize("pattern", [None, "a.*b", ".{2,}"])
-def test_a_wide_beam_ranks_texts_by_picture_and_language(weight: float, pattern: str | None, tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
+@pytest.mark.parametrize("restrictions", RESTRICTIONS)
+def test_a_wide_beam_ranks_texts_by_picture_and_language(weight: float, restrictions: dict[str, str], tmp_path: Path) -> None:
+    path, words = tmp_path / "text.txt", tmp_path / "words.txt"
     path.write_text("\n".join(SMALL_LINES), encoding="utf-8")
-    decoder = Decoder(DecodeConfig(beam=WIDE, top_k=WIDE, lm=str(path), lm_weight=weight, pattern=pattern), SMALL)
+    words.write_text("\n".join(restrictions.get("lexicon", "").split()), encoding="utf-8")
+    options: dict[str, Any] = restrictions | ({"lexicon": str(words)} if "lexicon" in restrictions else {})
+    decoder = Decoder(DecodeConfig(beam=WIDE, top_k=WIDE, lm=str(path), lm_weight=weight, **options), SMALL)
     assert decoder.language_model
     fusion = Fusion(decoder.language_model, weight)
-    permitted = re.compile(pattern or ".*")
     rng = np.random.default_rng(7)
     for frames in (1, 2, 3, 4, 5):
         line = random_log_probs(rng, frames, 4, 1.0)
         expected = {
-            text: score for text, score in scores_by_counting(line, fusion).items() if permitted.fullmatch(SMALL.decode(text))
+            text: score
+            for text, score in scores_by_counting(line, fusion).items()
+            if is_permitted(SMALL.decode(text), **restrictions)
         }
         (found,) = decoder.decode([line])
         assert [h.ids for h in found] == sorted(expected, key=expected.__getitem__, reverse=True)
@@ -139,9 +205,9 @@ def test_a_score_is_the_model_s_and_the_bonus_of_each_character() -> None:
     fusion = Fusion(model, 0.5)
     context, total = model.start, 0.0
     for character in (1, 2):
-        total += model.log_probs(context)[character] + model.bonus
+        total += math.log(model.probs(context)[character]) + model.bonus
         context = model.next(context, character)
-    assert fusion.log_score((1, 2)) == pytest.approx(0.5 * (total + model.log_probs(context)[0]))
+    assert fusion.log_score((1, 2)) == pytest.approx(0.5 * (total + math.log(model.probs(context)[0])))
 
 
 def test_the_language_decides_where_the_picture_leaves_it_open(tmp_path: Path) -> None:

@@ -12,11 +12,15 @@ from paths import SHARPNESSES, Floats, Text, best_path_frames, log, paths_and_te
 from crnnocr.decoders import LogProbs
 from crnnocr.decoders.alignment import align
 from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.lattice import log_prob, score
+from crnnocr.decoders.lattice import score
 from crnnocr.decoders.posteriors import posteriors
 
 NO_FRAMES = np.zeros((0, 3))
 """A line without a single frame."""
+
+
+def log_prob(log_probs: LogProbs, text: Text) -> float:
+    return float(score([log_probs], [text])[0])
 
 
 def all_texts_of_small_cases(count: int) -> list[tuple[Floats, Text, float]]:
@@ -159,6 +163,7 @@ def test_only_the_doubtful_character_is_doubtful() -> None:
 
 def test_in_a_text_without_probability_nothing_is_sure() -> None:
     assert posteriors([log([[0.0, 1.0, 0.0]]), NO_FRAMES], [(2,), (1, 2)]) == [pytest.approx((0.0,)), (0.0, 0.0)]
+    assert posteriors([NO_FRAMES, NO_FRAMES], [(1,), ()]) == [(0.0,), ()]
 
 
 def test_the_characters_of_a_long_hardly_probable_line_have_confidences() -> None:

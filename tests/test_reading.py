@@ -17,7 +17,7 @@ from crnnocr.datasets import Sample
 from crnnocr.evaluation import score
 from crnnocr.images import Source
 from crnnocr.model.checkpoint import Card
-from crnnocr.recognizer import NO_TEXT_FITS, Character, Prediction, Recognizer
+from crnnocr.recognizer import NO_TEXT_FITS, Prediction, Recognizer
 
 SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
 """A frame for every four pixels."""
@@ -85,6 +85,15 @@ def test_no_text_has_no_characters(recognizer: Recognizer) -> None:
 
 def test_characters_are_said_only_if_asked_for(recognizer: Recognizer) -> None:
     assert one(recognizer.predict(TWO)).characters == ()
+
+
+def test_characters_that_are_not_allowed_are_no_rivals(recognizer: Recognizer) -> None:
+    # In each frame of a letter the network gives it 0.96, its rival 0.02 and the blank 0.02.
+    whole, only_a = (
+        one(recognizer.predict(picture(12, (4, 8, 0)), DecodeConfig(block=block), ReadConfig(characters=True))).characters[0]
+        for block in (None, "b")
+    )
+    assert whole.confidence < only_a.confidence < 1
 
 
 def test_down_a_vertical_line_places_count_from_the_top(recognizer: Recognizer) -> None:
@@ -180,6 +189,16 @@ def test_a_broken_picture_costs_its_own_row_only(recognizer: Recognizer, tmp_pat
     assert "broken.png: not a readable picture" in str(read[1].error)
 
 
+def test_language_models_are_kept_in_the_cache_directory(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRNNOCR_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "text.txt").write_text("ab\nab\n", encoding="utf-8")
+    decoder = recognizer.decoder(DecodeConfig(lm=str(tmp_path / "text.txt")))
+    assert one(recognizer.predict(TWO, decoder)).text == "ab"
+    assert len(list((tmp_path / "cache" / "lm").iterdir())) == 1
+
+
 def test_several_threads_may_use_one_recognizer(recognizer: Recognizer) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -202,7 +221,3 @@ def test_the_middle_of_a_frame_is_where_a_change_matters_most(preset: str) -> No
 def test_a_line_knows_how_much_of_it_is_the_picture() -> None:
     opened = images.open_line(picture(3), height=8, min_width=16)
     assert (opened.line.shape, opened.width, opened.length) == ((8, 16), 3, 3)
-
-
-def test_a_character_is_a_plain_value() -> None:
-    assert Character("a", 0.5, 1, 2) == Character("a", 0.5, 1, 2)

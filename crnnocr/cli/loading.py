@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crnnocr.cli import ui
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
 
 def load(model: str | None, device: str, engine: EngineChoice, decode: DecodeConfig) -> tuple[str, Recognizer, Decoder]:
     """The name of the model, what reads with it, and what finds texts; said in words."""
-    from crnnocr.directories import cache_directory
     from crnnocr.images import ImageWarning
     from crnnocr.model import store
     from crnnocr.recognizer import Recognizer
@@ -26,8 +23,7 @@ def load(model: str | None, device: str, engine: EngineChoice, decode: DecodeCon
     found = store.find(model)
     recognizer = Recognizer.load(found.path, device, engine)
     ui.say_model(found, recognizer.engine.description)
-    cache = f"{hashlib.sha256(str(Path(decode.lm or '').resolve()).encode()).hexdigest()[:16]}.npz"
-    decoder = recognizer.decoder(decode, cache_directory() / "lm" / cache)
+    decoder = recognizer.decoder(decode)
     if decoder.lexicon and decoder.lexicon.left_out:
         ui.warn(f"{decoder.lexicon.left_out:,} words of {decode.lexicon} have characters that are not possible: left out")
     return found.name, recognizer, decoder

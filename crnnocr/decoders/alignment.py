@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr.charset import frames_needed
-from crnnocr.decoders.hypothesis import Ids, LogProbs
-from crnnocr.decoders.lattice import Floats, emissions, groups, skips
+from crnnocr.decoders.hypothesis import Floats, Ids, Indices, LogProbs
+from crnnocr.decoders.lattice import emissions, groups, skips
 
 
 def align(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> list[tuple[int, ...]]:
@@ -37,7 +37,7 @@ def align(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> list[tuple[int, ..
     return [found[n] for n in range(len(lines))]
 
 
-def _arrivals(emitted: Floats, skipped: Floats, ends: NDArray[np.int64]) -> NDArray[np.int8]:
+def _arrivals(emitted: Floats, skipped: Floats, ends: Indices) -> NDArray[np.int8]:
     """(T, S, N): how many states back the best path to a state was a frame ago.
 
     Args:
@@ -59,7 +59,7 @@ def _arrivals(emitted: Floats, skipped: Floats, ends: NDArray[np.int64]) -> NDAr
     return arrivals
 
 
-def _walk_back(arrivals: NDArray[np.int8], states: NDArray[np.int64]) -> NDArray[np.int64]:
+def _walk_back(arrivals: NDArray[np.int8], states: Indices) -> Indices:
     """(T, N): the state of each best path in each frame, from the (N,) last ones back."""
     paths = np.empty((len(arrivals), len(states)), dtype=np.int64)
     lines = np.arange(len(states))
@@ -69,7 +69,7 @@ def _walk_back(arrivals: NDArray[np.int8], states: NDArray[np.int64]) -> NDArray
     return paths
 
 
-def _peaks(path: NDArray[np.int64], emitted: Floats) -> tuple[int, ...]:
+def _peaks(path: Indices, emitted: Floats) -> tuple[int, ...]:
     """For each character the first of the frames of a (T,) path in which it is most probable."""
     frames = np.flatnonzero(path % 2)
     states = path[frames]

@@ -7,16 +7,12 @@ Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", sec
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crnnocr.charset import BLANK
-from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
-
-Floats: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.int64]
+from crnnocr.decoders.hypothesis import Floats, Hypothesis, Indices, LogProbs
+from crnnocr.decoders.lattice import LEAST
 
 _MOST_LINES = 32
 _MOST_CELLS = 1 << 20
@@ -25,14 +21,8 @@ _MOST_CELLS = 1 << 20
 _MULTIPLIER, _INCREMENT = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
 """Of Knuth's linear congruential generator, which makes a prefix's key of its parent's and its last character."""
 
-_LEAST = 1e-300
 _NOBODY = np.uint64(2)
 """The parent's key of prefixes that have none."""
-
-
-def beam_search(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis]:
-    """The `top` most probable texts of one line, as `beam_searches` finds them."""
-    return beam_searches([log_probs], beam)[0][:top]
 
 
 def beam_searches(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
@@ -131,7 +121,7 @@ class _Beams:
         came_from, choice = np.divmod(best - beam, choices)
         came_from = np.where(is_new, came_from, best)
         appended = np.where(is_new, likely.take(choice + rows * choices), BLANK)
-        scale = np.maximum(best_scores.max(axis=1, keepdims=True), _LEAST)
+        scale = np.maximum(best_scores.max(axis=1, keepdims=True), LEAST)
 
         old = came_from + rows * beam
         keys, is_one = self._keys.take(old), best_scores > 0.0

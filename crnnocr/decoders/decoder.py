@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crnnocr.charset import BLANK, Charset, describe
+from crnnocr.charset import BLANK, Charset, describe, normalise
 from crnnocr.config import DecodeConfig
-from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, Product
+from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton
 from crnnocr.decoders.beam import beam_searches
 from crnnocr.decoders.fusion import Fusion
 from crnnocr.decoders.greedy import greedy
@@ -35,7 +35,7 @@ class Decoder:
         Args:
             config: how texts are found.
             charset: the characters of the model.
-            lm_cache: a file to keep the language model in.
+            lm_cache: a folder to keep language models in.
 
         Raises:
             UsageError: a file cannot be read, the pattern is none, or no text at all is permitted.
@@ -44,10 +44,13 @@ class Decoder:
         """How texts are found."""
         self._allowed = _allowed(config, charset)
         self._blocked = np.array(sorted(set(range(BLANK + 1, charset.classes)) - self._allowed), dtype=np.int64)
-        self.lexicon = Lexicon(lines_of(config.lexicon, "--lexicon"), charset, self._allowed) if config.lexicon else None
-        """The words that are permitted, or None."""
         pattern = Pattern(config.pattern, charset, self._allowed) if config.pattern else None
-        self._automaton = _combined(self.lexicon, pattern)
+        words = lines_of(config.lexicon, "--lexicon") if config.lexicon else None
+        self.lexicon = None if words is None else Lexicon(words, charset, self._allowed, pattern)
+        """The words that are permitted, or None."""
+        self._automaton: Automaton | None = self.lexicon or pattern
+        if self._automaton and self._automaton.frames_needed(self._automaton.start, BLANK) == IMPOSSIBLE:
+            raise UsageError("no text is permitted: what --pattern, --lexicon, --allow and --block ask for excludes all")
         self.language_model = LanguageModel.load(config.lm, charset, lm_cache) if config.lm else None
         """What tells likely texts, or None."""
         self._fusion = Fusion(self.language_model, config.lm_weight) if self.language_model else None
@@ -61,7 +64,7 @@ class Decoder:
         Args:
             lines: (T, C) log-probabilities of each.
         """
-        lines = [self._without_blocked(line) for line in lines]
+        lines = [self.possible(line) for line in lines]
         greedy_texts = [greedy(line).ids for line in lines]
         firsts = [Hypothesis(*pair) for pair in zip(greedy_texts, score(lines, greedy_texts).tolist(), strict=True)]
         if not self.config.width:
@@ -74,7 +77,8 @@ class Decoder:
             found[n] = self._best(list(candidates.values()))
         return found
 
-    def _without_blocked(self, line: LogProbs) -> LogProbs:
+    def possible(self, line: LogProbs) -> LogProbs:
+        """A line with no probability for the characters that are not allowed; the others keep theirs."""
         if not len(self._blocked):
             return line
         line = line.copy()
@@ -110,22 +114,13 @@ class Decoder:
 
 def _allowed(config: DecodeConfig, charset: Charset) -> frozenset[int]:
     """The class ids of the characters that texts may hold."""
-    unknown = charset.unknown(config.allow or "")
+    # One by one: beside each other, in an order that means nothing, they might be taken for a text.
+    asked, blocked = (normalise(characters or "") for characters in (config.allow, config.block))
+    unknown = dict.fromkeys(c for c in asked if charset.id_of(c) is None)
     if unknown:
         raise UsageError(f"--allow: the model does not know {', '.join(map(describe, unknown))}")
-    blocked = [c for c in config.block or "" if not charset.unknown(c)]
-    allowed = frozenset(charset.encode(config.allow or charset.characters)) - frozenset(charset.encode("".join(blocked)))
+    allowed = frozenset(filter(None, map(charset.id_of, asked))) or frozenset(range(BLANK + 1, charset.classes))
+    allowed -= frozenset(filter(None, map(charset.id_of, blocked)))
     if not allowed:
         raise UsageError("--allow and --block leave no character")
     return allowed
-
-
-def _combined(lexicon: Lexicon | None, pattern: Pattern | None) -> Automaton | None:
-    """The texts that both permit; None where there is neither.
-
-    Raises `UsageError` where there is no such text.
-    """
-    automaton = Product(lexicon, pattern) if lexicon and pattern else lexicon or pattern
-    if automaton and automaton.frames_needed(automaton.start, BLANK) == IMPOSSIBLE:
-        raise UsageError("no text is permitted: what --pattern, --lexicon, --allow and --block ask for excludes all")
-    return automaton

@@ -36,7 +36,7 @@ class Fusion:
         return self._weight * (self._model.log_prob(ids) + self._model.bonus * len(ids))
 
     def _factors(self, context: int) -> tuple[list[float], float]:
-        gains = self._model.log_probs(context).copy()
+        gains = np.log(self._model.probs(context))
         gains[BLANK + 1 :] += self._model.bonus
         factors = np.exp(self._weight * gains)
         return factors.tolist(), float(factors[BLANK + 1 :].max())

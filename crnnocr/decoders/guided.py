@@ -72,6 +72,7 @@ class _Prefix:
         "character",
         "children",
         "context",
+        "few",
         "fusion",
         "parent",
     )
@@ -85,11 +86,13 @@ class _Prefix:
         self.automaton = automaton
         self.after_blank = self.after_last = 0.0
         self.arcs: Mapping[int, State] | None = None
+        self.few: list[int] | None = None
         if automaton:
             state = parent.arcs[character] if parent and parent.arcs else automaton.start
             self.after_blank = automaton.frames_needed(state, BLANK)
             self.after_last = automaton.frames_needed(state, character)
             self.arcs = automaton.arcs(state)
+            self.few = [*self.arcs] if len(self.arcs) <= _FEW else None
 
         self.fusion = fusion
         self.context = 0
@@ -131,9 +134,7 @@ class _Prefix:
 
     def choices(self, frame: list[float], likely: list[int]) -> list[int]:
         """The characters that may come next, most probable first; where they are many, all as they are `likely`."""
-        if self.arcs is None or len(self.arcs) > _FEW:
-            return likely
-        return sorted(self.arcs, key=frame.__getitem__, reverse=True)
+        return likely if self.few is None else sorted(self.few, key=frame.__getitem__, reverse=True)
 
 
 Beams: TypeAlias = dict[_Prefix, Mass]

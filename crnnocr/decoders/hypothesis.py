@@ -9,6 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+Floats: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.int64]
+
 LogProbs: TypeAlias = NDArray[np.floating]
 """(T, C) natural-log probabilities of T frames for C classes, the blank first."""
 

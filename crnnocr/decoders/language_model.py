@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crnnocr.charset import Charset
-from crnnocr.decoders.ngrams import BOUNDARY, NGrams, smoothed, symbols_of
+from crnnocr.decoders.automaton import MOST_STATES
+from crnnocr.decoders.hypothesis import Floats
+from crnnocr.decoders.ngrams import BOUNDARY, UNKNOWN, NGrams, smoothed, symbols_of
 from crnnocr.decoders.text_file import lines_of
-from crnnocr.errors import UsageError
+from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.files import replacing
 
 ORDER = 6
 """Characters of the longest n-grams, the one that is told included."""
 
-_FORMAT = 1
+_FORMAT = 2
 _HELD_OUT = 10
 """One line in so many is unseen when the cross-entropy is measured."""
 _MEASURED = 20_000
 """Characters on which it is measured."""
-_CACHED_NUMBERS = 1 << 22
-"""Probabilities that are remembered: 32 MB."""
+_REMEMBERED = 1 << 22
+"""Probabilities that are remembered, 8 bytes each: 32 MB."""
+_NO_CONTEXT = 0
+"""After what is unknown."""
 
 
 class LanguageModel:
@@ -43,13 +48,11 @@ class LanguageModel:
         """Cross-entropy on lines that it has not seen, in nats a character."""
         self.ngrams = ngrams
         """What was counted and smoothed."""
-        remembered = 1 + _CACHED_NUMBERS // classes
-        self.log_probs = lru_cache(remembered)(self._log_probs)
-        """By context, the (C,) natural-log probabilities of the character that follows, the blank standing for the end."""
-        self.next = lru_cache(remembered)(self._next)
+        self.probs = lru_cache(1 + _REMEMBERED // classes)(self._probs)
+        """By context, the (C,) probabilities of the character that follows, the blank standing for the end."""
+        self.next = lru_cache(MOST_STATES)(self._next)
         """By context and class id, the context after that character."""
-        self._probs = lru_cache(remembered)(self._summed)
-        self.start = self.next(0, BOUNDARY)
+        self.start = self.next(_NO_CONTEXT, BOUNDARY)
         """The context at the beginning of a line."""
 
     @classmethod
@@ -59,18 +62,20 @@ class LanguageModel:
         Args:
             path: a UTF-8 text file.
             charset: the characters to tell; over others no context goes.
-            cache: where the model is kept. What is there is used if it is of the same text and charset, else replaced.
+            cache: a folder in which models are kept, one for each text and charset; what cannot be written there is not kept.
 
         Raises:
             UsageError: the text cannot be read, or holds nothing that the charset can write.
         """
         lines = lines_of(path, "--lm")
         key = hashlib.sha256("\n".join([str(_FORMAT), str(ORDER), charset.characters, *lines]).encode()).hexdigest()
-        if cache and (cached := _read(cache, key, charset.classes)):
-            return cached
+        kept = cache / f"{key}.npz" if cache else None
+        if kept and (model := _read(kept, charset.classes)):
+            return model
         model = cls.of_lines(lines, charset)
-        if cache:
-            _write(cache, key, model)
+        if kept:
+            with suppress(CrnnocrError, OSError):  # a read-only home, a full disk
+                _write(kept, model)
         return model
 
     @classmethod
@@ -89,28 +94,31 @@ class LanguageModel:
         """Natural log of the probability of a line of class `ids`, its end included."""
         context, total = self.start, 0.0
         for character in ids:
-            total += self.log_probs(context)[character]
+            total += math.log(self.probs(context)[character])
             context = self.next(context, character)
-        return float(total + self.log_probs(context)[BOUNDARY])
+        return total + math.log(self.probs(context)[BOUNDARY])
 
     def cross_entropy(self, lines: Sequence[str], charset: Charset) -> float:
         """What lines lose a character, their ends counting as one: nats. Of many lines a part is measured."""
         loss, count = 0.0, 0
         spread = max(1, sum(map(len, lines)) // _MEASURED)
-        for line in lines[::spread]:
-            ids = charset.encode("".join(c for c in line if not charset.unknown(c)))
-            loss -= self.log_prob(ids)
-            count += len(ids) + 1
+        context, is_within = _NO_CONTEXT, False
+        for symbol in symbols_of(lines[::spread], charset).tolist():
+            if symbol == UNKNOWN:
+                context = _NO_CONTEXT
+            elif symbol == BOUNDARY and not is_within:
+                context, is_within = self.start, True
+            else:
+                loss -= math.log(self.probs(context)[symbol])
+                count += 1
+                context, is_within = self.next(context, symbol), symbol != BOUNDARY
         return loss / max(count, 1)
 
-    def _log_probs(self, context: int) -> NDArray[np.float64]:
-        return np.log(self._probs(context))
-
-    def _summed(self, context: int) -> NDArray[np.float64]:
-        """(C,) probabilities after the context: its own n-grams, and its share of those after the shorter one."""
+    def _probs(self, context: int) -> Floats:
+        """What its own n-grams say, and its share of what those of the shorter context say."""
         ngrams = self.ngrams
-        shorter = self._probs(int(ngrams.shorter[context])) if context else np.full(self.classes, 1 / self.classes)
-        probs = shorter * float(ngrams.shares[context])
+        shorter = self.probs(int(ngrams.shorter[context])) if context else np.full(self.classes, 1 / self.classes)
+        probs: Floats = shorter * float(ngrams.shares[context])
         own = slice(ngrams.begins[context], ngrams.begins[context + 1])
         probs[ngrams.symbols[own]] += ngrams.gains[own]
         return probs
@@ -123,20 +131,20 @@ class LanguageModel:
             gram = int(begin + np.searchsorted(ngrams.symbols[begin:end], character))
             if gram < end and ngrams.symbols[gram] == character and gram + 1 < len(ngrams.shares):
                 return gram + 1
+            if context == _NO_CONTEXT:
+                return context
             context = int(ngrams.shorter[context])
 
 
-def _write(cache: Path, key: str, model: LanguageModel) -> None:
-    with replacing(cache) as part, part.open("wb") as file:
-        np.savez(file, key=np.array(key), bonus=np.array(model.bonus), **vars(model.ngrams))
+def _write(file: Path, model: LanguageModel) -> None:
+    with replacing(file) as part, part.open("wb") as stream:
+        np.savez(stream, bonus=np.array(model.bonus), **vars(model.ngrams))
 
 
-def _read(cache: Path, key: str, classes: int) -> LanguageModel | None:
-    """The model that is kept there; None if there is none, or that of something else."""
+def _read(file: Path, classes: int) -> LanguageModel | None:
+    """The model that is kept there; None if there is none, or it is broken."""
     try:
-        with cache.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if str(arrays["key"]) != key:
-                return None
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             ngrams = NGrams(**{field.name: arrays[field.name] for field in fields(NGrams)})
             return LanguageModel(ngrams, classes, float(arrays["bonus"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

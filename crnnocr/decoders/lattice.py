@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr.charset import BLANK
-from crnnocr.decoders.hypothesis import Ids, LogProbs
-
-Floats: TypeAlias = NDArray[np.float64]
+from crnnocr.decoders.hypothesis import Floats, Ids, LogProbs
 
 _MOST_LINES = 32
 """Lines in a pass: more gain nothing."""
@@ -25,26 +22,19 @@ _MOST_CELLS = 1 << 20
 _SURE = -650.0
 """Above it a log-probability summed in the linear domain is exact. What a state loses when it underflows is at most 5e-324 of
 the frame's scale, which is at most 1: of e**-650 = 5e-283 that is nothing, however many frames and states lose it."""
-_LEAST = 1e-300
-
-
-def log_prob(log_probs: LogProbs, ids: Ids) -> float:
-    """Natural log of the probability of the text of class `ids`, summed over all its alignments (equations 6 to 8).
-
-    -inf where the text needs more frames than there are.
-    """
-    return float(score([log_probs], [ids])[0])
+LEAST = 1e-300
+"""By less nothing is divided."""
 
 
 def score(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> Floats:
-    """The `log_prob` of each text over its line.
+    """Natural log of each text's probability, summed over all its alignments with its line (equations 6 to 8).
 
     Args:
         lines: for each text the (T, C) log-probabilities of its line; a line may come as often as it has texts.
         texts: their class ids.
 
     Returns:
-        (N,) natural-log probabilities.
+        (N,) natural-log probabilities; -inf where a text needs more frames than there are.
     """
     result = np.empty(len(lines))
     for group in groups(lines, texts):
@@ -127,7 +117,7 @@ def forward(emitted: Floats, skipped: Floats, store: bool) -> tuple[Floats, Floa
         after += before[1:-1]
         after += before[2:]
         after *= emitted[t]
-        np.maximum(after.max(axis=0), _LEAST, out=scales[t + 1])
+        np.maximum(after.max(axis=0), LEAST, out=scales[t + 1])
         after /= scales[t + 1]
     return variables, np.log(scales).cumsum(axis=0)
 

@@ -1,4 +1,4 @@
-"""Texts made of the words of a list.
+"""Texts made of the words of a list, which as a whole fit a pattern.
 
 A line can be cut into words of the list and single characters that are no part of words (spaces, punctuation, signs), such
 that no cut falls between two letters, digits or marks. So each run of letters, digits and marks is a word of the list, or part
@@ -7,120 +7,96 @@ of one that holds other characters itself, such as don't.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias, cast
 
 import numpy as np
 
 from crnnocr.charset import BLANK, Charset
-from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, State
+from crnnocr.decoders.automaton import Automaton, State
+from crnnocr.decoders.cuts import NOWHERE, Cuts
+from crnnocr.decoders.pattern import Pattern
 from crnnocr.decoders.pattern_syntax import is_word_character
+from crnnocr.decoders.trie import Trie
 from crnnocr.errors import UsageError
 
-_Place: TypeAlias = tuple[bool, bool, tuple[int, ...]]
-"""Where a prefix leads: whether it can be cut at its end, whether a word character is the last one, and the nodes of the trie
-that it may be in, if it is within a word."""
+_MOST_BEGUN = 128
+"""Cuts of which it is remembered what may begin there: in a large Chinese lexicon a megabyte each."""
 
-_ROOT = 0
+_Place: TypeAlias = tuple[int, int]
+"""The cut where a word began, and the place among what may begin there."""
+
+_State: TypeAlias = tuple[int, tuple[_Place, ...]]
+"""The cut that a prefix may end with, or nowhere, and the places within words that it may be in."""
 
 
 class Lexicon(Automaton):
     """The lines made of listed words."""
 
-    def __init__(self, words: Iterable[str], charset: Charset, allowed: frozenset[int]) -> None:
-        """Compile `words` for texts of the `allowed` class ids.
+    def __init__(self, words: Iterable[str], charset: Charset, allowed: frozenset[int], pattern: Pattern | None = None) -> None:
+        """Compile `words` for texts of the `allowed` class ids that fit a `pattern`, which was compiled for the same.
 
-        Raises `UsageError` where the charset can write none of them.
+        Raises `UsageError` where none of them can be written so, or where words and pattern are too large together.
         """
         super().__init__()
-        known, self.left_out = [], 0
-        for word in words:
-            if charset.unknown(word):
-                self.left_out += 1
-            else:
-                known.append(charset.encode(word))
+        listed = list(words)
+        known = [ids for word in listed if not charset.unknown(word) and allowed.issuperset(ids := charset.encode(word))]
+        self.words, self.left_out = len(known), len(listed) - len(known)
         if not known:
-            raise UsageError("--lexicon holds no word that the model knows all characters of")
-        self.words = len(known)
-        self._in_words = frozenset(c for c in allowed if is_word_character(charset.decode([c])))
-        self._between = allowed - self._in_words
-        self._trie = _Trie((ids for ids in known if allowed.issuperset(ids)), charset.classes)
+            raise UsageError("--lexicon holds no word of characters that the model knows and --allow and --block permit")
+        in_words = np.array([False, *map(is_word_character, charset.characters)])
+        self._trie = Trie([*known, *((id_,) for id_ in allowed if not in_words[id_])])
+        self._cuts = Cuts(self._trie, pattern or Pattern(".*", charset, allowed), in_words)
+        self._begun = lru_cache(_MOST_BEGUN)(lambda cut: self._children(cut, 0))
 
     @property
     def start(self) -> State:
         """Before the first word."""
-        return True, False, ()
+        return 0, ()
+
+    @property
+    def beginnings(self) -> int:
+        """Beginnings of words that are possible after all cuts together: what it costs to compile."""
+        return self._cuts.size
 
     def accepts(self, state: State) -> bool:
-        """Whether no word is left unfinished."""
-        can_cut, _, _ = cast("_Place", state)
-        return can_cut
+        """Whether no word is left unfinished, and the pattern complete."""
+        cut, _ = cast("_State", state)
+        return cut != NOWHERE and bool(self._cuts.is_end[cut])
 
     def frames_needed(self, state: State, last: int) -> float:
-        """The fewest frames that finish a word."""
-        can_cut, _, nodes = cast("_Place", state)
-        return 0 if can_cut else min(self._trie.frames_needed(node, last != BLANK) for node in nodes)
+        """The fewest frames that finish the words and complete the pattern."""
+        cut, places = cast("_State", state)
+        if not places:
+            return self._cuts.frames_needed(cut)
+        return min(self._cuts.beginnings[before].frames_needed(place, last != BLANK) for before, place in places)
 
     def _arcs(self, state: State) -> Mapping[int, State]:
-        can_cut, in_word, nodes = cast("_Place", state)
-        reached: defaultdict[int, list[int]] = defaultdict(list)
-        for node in (*nodes, _ROOT) if can_cut else nodes:
-            for character, child in self._trie.children(node).items():
-                if node != _ROOT or not (in_word and character in self._in_words):
-                    reached[character].append(child)
-        if can_cut:
-            for character in self._between:
-                reached[character].append(_ROOT)
-        return {character: self._place(character, children) for character, children in reached.items()}
+        cut, places = cast("_State", state)
+        begun = {} if cut == NOWHERE else self._begun(cut)
+        longer: dict[int, _State] = {}
+        for place in places:
+            for character, reached in self._children(*place).items():
+                longer[character] = self._both(longer[character], reached) if character in longer else reached
+        for character in longer:
+            if character in begun:
+                longer[character] = self._both(longer[character], begun[character])
+        # What may begin at a cut is shared by all prefixes that come to it: it may be thousands of characters.
+        arcs = ChainMap(longer, begun) if longer and begun else longer or begun
+        return cast("Mapping[int, State]", arcs)
 
-    def _place(self, last: int, nodes: list[int]) -> _Place:
-        can_cut = any(node == _ROOT or self._trie.is_word(node) for node in nodes)
-        # What a root would add is added to every place that can be cut.
-        return can_cut, last in self._in_words, tuple(sorted(node for node in nodes if node != _ROOT))
+    def _children(self, cut: int, place: int) -> dict[int, _State]:
+        """By character, where a word leads that began at a cut and has come to a place."""
+        own = self._cuts.beginnings[cut]
+        children = slice(own.begins[place], own.begins[place + 1])
+        reached = zip(own.cuts[children].tolist(), range(children.start, children.stop), strict=True)
+        characters = self._trie.characters[own.nodes[children]].tolist()
+        return {character: (after, ((cut, child),)) for character, (after, child) in zip(characters, reached, strict=True)}
 
-
-class _Trie:
-    """Words by their beginnings: a node for each, node 0 for the empty one."""
-
-    def __init__(self, words: Iterable[Sequence[int]], classes: int) -> None:
-        nodes: dict[int, int] = {}  # by parent · classes + character
-        ends = set()
-        for word in words:
-            node = _ROOT
-            for character in word:
-                node = nodes.setdefault(node * classes + character, len(nodes) + 1)
-            ends.add(node)
-        parents, self._characters = np.divmod(np.fromiter(nodes, np.int64, len(nodes)), classes)
-        self._order = np.argsort(parents, kind="stable")
-        self._begins = np.searchsorted(parents[self._order], np.arange(len(nodes) + 2)).tolist()
-        self._ends = frozenset(ends)
-        self._needed = self._frames_needed(parents.tolist(), self._characters.tolist())
-
-    def children(self, node: int) -> dict[int, int]:
-        """By character, the beginnings that are longer by it."""
-        own = self._order[self._begins[node] : self._begins[node + 1]]
-        return dict(zip(self._characters[own].tolist(), (own + 1).tolist(), strict=True))
-
-    def is_word(self, node: int) -> bool:
-        """Whether the beginning is a word."""
-        return node in self._ends
-
-    def frames_needed(self, node: int, after_character: bool) -> float:
-        """The fewest frames that make the beginning a word; more if its last character was in the frame before."""
-        return self._needed[after_character][node]
-
-    def _frames_needed(self, parents: list[int], characters: list[int]) -> tuple[list[float], list[float]]:
-        """For each node the frames needed after a blank, and after its last character."""
-        after_blank = [IMPOSSIBLE] * (len(parents) + 1)
-        after_character = after_blank.copy()
-        for node in self._ends:
-            after_blank[node] = after_character[node] = 0
-        last = [BLANK, *characters]
-        # A child comes after its parent.
-        for node in range(len(parents), 0, -1):
-            parent = parents[node - 1]
-            frames = 1 + after_character[node]
-            after_blank[parent] = min(after_blank[parent], frames)
-            after_character[parent] = min(after_character[parent], frames + (last[parent] == last[node]))
-        return after_blank, after_character
+    def _both(self, one: _State, other: _State) -> _State:
+        """What it is to have come to the places of two states by the same prefix."""
+        # The same node is the same wherever the word began.
+        places = {self._cuts.beginnings[cut].nodes[place]: (cut, place) for cut, place in one[1] + other[1]}
+        return max(one[0], other[0]), tuple(sorted(places.values()))

@@ -21,7 +21,8 @@ from crnnocr.direction import visual
 BOUNDARY = 0
 """Stands for the beginning of a line where it is a context, and for its end where it follows one; the blank's class id."""
 
-_UNKNOWN = -1
+UNKNOWN = -1
+"""Stands for a character that the charset lacks."""
 _DISCOUNTS = (0.5, 0.75, 0.9)
 """Of n-grams seen once, twice and oftener, where a text is too small to tell them."""
 
@@ -46,8 +47,8 @@ class NGrams:
 
 
 def symbols_of(lines: Sequence[str], charset: Charset) -> NDArray[np.int64]:
-    """Class ids of all lines from left to right, each between two `BOUNDARY`; -1 for characters that the charset lacks."""
-    table = np.full(0x110000, _UNKNOWN, dtype=np.int64)
+    """Class ids of all lines from left to right, each between two `BOUNDARY`; `UNKNOWN` for what the charset lacks."""
+    table = np.full(0x110000, UNKNOWN, dtype=np.int64)
     table[[ord(character) for character in charset.characters]] = np.arange(BLANK + 1, charset.classes)
     table[ord("\n")] = BOUNDARY
     text = "".join(f"\n{visual(line)}\n" for line in lines)
@@ -71,7 +72,7 @@ def smoothed(symbols: NDArray[np.int64], classes: int, order: int) -> NGrams:
             ids[ends - 1] * classes + symbols[ends], return_index=True, return_inverse=True, return_counts=True
         )
         grams.append(_Order(keys, counts, ids[ends[first]]))
-        ids = np.full(len(symbols), _UNKNOWN)
+        ids = np.full(len(symbols), UNKNOWN)
         ids[ends] = inverse
     return _joined(grams, classes)
 
@@ -89,7 +90,7 @@ class _Order:
 
 
 def _unigram_counts(symbols: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    return np.bincount(symbols[(symbols != _UNKNOWN) & ~_starts(symbols)], minlength=classes)
+    return np.bincount(symbols[(symbols != UNKNOWN) & ~_starts(symbols)], minlength=classes)
 
 
 def _starts(symbols: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -102,7 +103,7 @@ def _starts(symbols: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _available(symbols: NDArray[np.int64]) -> NDArray[np.int64]:
     """By place, how many symbols an n-gram that ends there can have: it stays within its line and known characters."""
     places = np.arange(len(symbols))
-    begins = np.where(_starts(symbols), places, np.where(symbols == _UNKNOWN, places + 1, 0))
+    begins = np.where(_starts(symbols), places, np.where(symbols == UNKNOWN, places + 1, 0))
     return places + 1 - np.maximum.accumulate(begins)
 
 

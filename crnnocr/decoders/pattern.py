@@ -10,13 +10,23 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crnnocr.charset import BLANK, Charset
 from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton, State
+from crnnocr.decoders.hypothesis import Indices
 from crnnocr.decoders.pattern_syntax import Characters, Choice, Part, Repeat, Sequence, parse
+from crnnocr.direction import mirrored, runs_right_to_left
 from crnnocr.errors import UsageError
 
 _MOST_STATES = 20_000
-"""States of a pattern, more than any that tells how a line of text looks."""
+"""States of a pattern, more than any that tells how a line of text looks; ten times as many before they are deterministic."""
+_MOST_STEPS = 1 << 22
+"""Steps in making them so, and thus states in all keys together: two seconds and 100 MB."""
+_START, _END = 0, 1
+"""States of the nondeterministic automaton."""
+_NOWHERE = -1
 
 _Key = frozenset[int]
 """The states of the nondeterministic automaton that one of the deterministic one stands for."""
@@ -28,14 +38,19 @@ class Pattern(Automaton):
     def __init__(self, pattern: str, charset: Charset, allowed: frozenset[int]) -> None:
         """Compile `pattern` for texts of the `allowed` class ids.
 
-        Raises `UsageError`, naming the place, where it is no pattern.
+        Raises `UsageError`: naming the place, where it is no pattern; where it is too large, or asks for an order of
+        right-to-left letters.
         """
         super().__init__()
-        network = _Network(parse(pattern, charset))
+        network = _Network(parse(pattern, charset), pattern)
         self._groups = _alike(network.moves, allowed)
-        self._table, ends = _deterministic(network, self._groups, pattern)
+        _check_direction(self._groups, pattern, charset)
+        self._table, ends = _deterministic(network, self._groups)
         self._needed = _frames_needed(self._table, ends, self._groups)
         self._ends = ends
+        self.states = len(self._table)
+        """How many there are; the first is that of the empty text."""
+        self._column, self._targets = self._arrays(charset.classes)
 
     @property
     def start(self) -> State:
@@ -51,24 +66,57 @@ class Pattern(Automaton):
         needed, only = self._needed.get(cast("int", state), (IMPOSSIBLE, BLANK))
         return needed + (only == last != BLANK)
 
+    def after(self, states: NDArray[np.integer], characters: NDArray[np.integer]) -> Indices:
+        """(N,) the states that (N,) characters lead to from (N,) states; -1 where no permitted text follows."""
+        result: Indices = self._targets[states, self._column[characters]]
+        return result
+
+    def _arrays(self, classes: int) -> tuple[Indices, Indices]:
+        """(C,) by class its group, and (states, groups + 1) the states that these lead to."""
+        column = np.full(classes, len(self._groups))
+        targets = np.full((self.states, len(self._groups) + 1), _NOWHERE)
+        for number, group in enumerate(self._groups):
+            column[list(group)] = number
+        for state, row in enumerate(self._table):
+            for number, target in row.items():
+                targets[state, number] = target if target in self._needed else _NOWHERE
+        return column, targets
+
     def _arcs(self, state: State) -> Mapping[int, State]:
         row = self._table[cast("int", state)]
         return {c: target for group, target in row.items() if target in self._needed for c in self._groups[group]}
 
 
-class _Network:
-    """A nondeterministic automaton. State 0 is its start and 1 its end."""
+def _check_direction(groups: list[tuple[int, ...]], pattern: str, charset: Charset) -> None:
+    """Refuse what depends on an order that the line on paper does not have.
 
-    def __init__(self, part: Part) -> None:
+    A pattern is read as texts are written, a line from left to right. Where letters may run the other way, both agree only if
+    all characters are alike to the pattern, with those that stand for them when mirrored.
+    """
+    read = {charset.characters[id_ - 1] for group in groups for id_ in group}
+    if not any(map(runs_right_to_left, read)):
+        return
+    if len(groups) > 1 or any(charset.id_of(mirrored(c)) is not None and mirrored(c) not in read for c in read):
+        raise UsageError(
+            f"--pattern {pattern} permits letters that run from right to left beside others that it tells apart from them, "
+            "and which is first is not told by their order on paper: leave those letters out of it, or use --lexicon"
+        )
+
+
+class _Network:
+    """A nondeterministic automaton."""
+
+    def __init__(self, part: Part, pattern: str) -> None:
+        self._pattern = pattern
+        self._steps = 0
         self.free: list[list[int]] = [[], []]
         """By state, the states that are reached without a character."""
         self.moves: list[tuple[frozenset[int], int] | None] = [None, None]
         """By state, the characters that lead on from it, and where to."""
-        self._add(part, 0, 1)
+        self._add(part, _START, _END)
 
     def _state(self) -> int:
-        if len(self.free) > 10 * _MOST_STATES:
-            raise UsageError("--pattern repeats too much: write it with smaller numbers in braces")
+        self.check(len(self.free) <= 10 * _MOST_STATES)
         self.free.append([])
         self.moves.append(None)
         return len(self.free) - 1
@@ -105,13 +153,20 @@ class _Network:
                     self._add(repeated, inside, hub)
 
     def closure(self, states: set[int]) -> _Key:
-        """The states, and those that are reached from them without a character."""
+        """Of the states and those reached from them without a character: those that a character leads on from, and the end."""
         reached, waiting = set(states), list(states)
         while waiting:
             new = [state for state in self.free[waiting.pop()] if state not in reached]
             reached.update(new)
             waiting += new
-        return frozenset(reached)
+        self._steps += len(reached)
+        self.check(self._steps <= _MOST_STEPS)
+        return frozenset(state for state in reached if self.moves[state] or state == _END)
+
+    def check(self, is_small: bool) -> None:
+        """Refuse what is not."""
+        if not is_small:
+            raise UsageError(f"--pattern {self._pattern} is too large: write it with smaller numbers in braces")
 
 
 def _alike(moves: list[tuple[frozenset[int], int] | None], allowed: frozenset[int]) -> list[tuple[int, ...]]:
@@ -123,11 +178,9 @@ def _alike(moves: list[tuple[frozenset[int], int] | None], allowed: frozenset[in
     return [tuple(group) for signature, group in members.items() if any(signature)]
 
 
-def _deterministic(
-    network: _Network, groups: list[tuple[int, ...]], pattern: str
-) -> tuple[list[dict[int, int]], frozenset[int]]:
+def _deterministic(network: _Network, groups: list[tuple[int, ...]]) -> tuple[list[dict[int, int]], frozenset[int]]:
     """For each state the state that each group leads to, and the states that end a text (the subset construction)."""
-    keys = [network.closure({0})]
+    keys = [network.closure({_START})]
     numbers = {keys[0]: 0}
     table: list[dict[int, int]] = []
     for key in keys:  # which grows
@@ -142,10 +195,9 @@ def _deterministic(
                 numbers[after] = len(keys)
                 keys.append(after)
             row[group] = numbers[after]
-        if len(keys) > _MOST_STATES:
-            raise UsageError(f"--pattern {pattern} is too large: it has more than {_MOST_STATES} states")
+        network.check(len(keys) <= _MOST_STATES)
         table.append(row)
-    return table, frozenset(number for key, number in numbers.items() if 1 in key)
+    return table, frozenset(number for key, number in numbers.items() if _END in key)
 
 
 def _frames_needed(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from crnnocr.charset import Charset, describe, normalise
+from crnnocr.charset import BLANK, Charset, describe, normalise
 from crnnocr.errors import UsageError
 
 _DEEPEST = 50
@@ -166,7 +166,7 @@ class _Parser:
         ids = self._kind()
         if ids is None:
             character = self._character()
-            if self._charset.unknown(character):
+            if self._charset.id_of(character) is None:
                 raise self._error(f"the model does not know {describe(character)}", place)
             ids = self._those(character.__eq__)
         return self._of_the_model(ids, place)
@@ -236,4 +236,4 @@ class _Parser:
 
     def _those(self, wanted: Callable[[str], bool]) -> frozenset[int]:
         """The class ids of the charset's characters that are wanted."""
-        return frozenset(i for c in self._charset.characters if wanted(c) for i in self._charset.encode(c))
+        return frozenset(i for i, c in enumerate(self._charset.characters, start=BLANK + 1) if wanted(c))

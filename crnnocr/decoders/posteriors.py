@@ -5,7 +5,8 @@ character alone: P(text) / (sum over c of P(text with c in its place) + P(text w
 in this place while the rest of the text stands: high where every rival is improbable, one half where two characters are alike,
 whatever else in the line is in doubt. (It is the factor of Besag's pseudo-likelihood, 1975, "Statistical Analysis of
 Non-Lattice Data".) The greatest probability of a frame says less: a character may be spread over frames of one half each and
-be certain nevertheless.
+be certain nevertheless. Of a line in which some characters have no probability, since they are not allowed, it is the posterior
+given that they are not there: what they had is in no text, so that the shares of the others need no scaling.
 
 All these texts share what lies before the place and what lies after it. The forward variables of the text give the one and the
 backward variables the other (Graves et al. 2006, "Connectionist Temporal Classification", section 4.1); only the frames in
@@ -17,24 +18,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crnnocr.charset import BLANK
-from crnnocr.decoders.hypothesis import Ids, LogProbs
-from crnnocr.decoders.lattice import Floats, groups, log_forward
+from crnnocr.decoders.hypothesis import Floats, Ids, Indices, LogProbs
+from crnnocr.decoders.lattice import LEAST, groups, log_forward
 
 _NEGLIGIBLE = -25.0
 """Log of the share of a text's probability below which a beginning or an end of a place is left out."""
 _NEVER = -20.0
 """Classes that have no greater log-probability in any frame are left out, but for those of the texts."""
 _LARGEST = 700.0
-_LEAST = 1e-300
 _LOWEST = -1e300
-
-Indices: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,9 @@ def posteriors(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> list[tuple[fl
     """
     found: dict[int, tuple[float, ...]] = {}
     for group in groups(lines, texts):
+        if not len(lines[group[-1]]):  # the longest
+            found.update((n, (0.0,) * len(texts[n])) for n in group)
+            continue
         shares = _shares([lines[n] for n in group], [texts[n] for n in group])
         ends = np.cumsum([len(texts[n]) for n in group])
         found.update((n, tuple(own.tolist())) for n, own in zip(group, np.split(shares, ends[:-1]), strict=True))
@@ -86,7 +85,7 @@ def _shares(lines: list[LogProbs], texts: list[Ids]) -> Floats:
     summed, scale = _summed(probs, owners, before, after)
     own: Floats = summed[np.arange(len(owners)), columns[[c for ids in texts for c in ids]]]
     rivals = summed[:, BLANK + 1 :].sum(axis=1) + np.exp(np.minimum(without - scale, _LARGEST))
-    own /= np.maximum(rivals, _LEAST)
+    own /= np.maximum(rivals, LEAST)
     return own
 
 

@@ -35,7 +35,7 @@ def _rows(layer: nn.Linear, sources: list[int | None], wanted: Charset, known: C
     weights, biases = [weight[BLANK]], [bias[BLANK]]
     for character, source in zip(wanted.characters, sources, strict=True):
         weights.append(mean_weight if source is None else weight[source])
-        is_new = bool(known.unknown(character))
+        is_new = known.id_of(character) is None
         biases.append((mean_bias if source is None else bias[source]) - _UNLIKELY * is_new)
     return {"weight": torch.stack(weights), "bias": torch.stack(biases)}
 
@@ -43,7 +43,5 @@ def _rows(layer: nn.Linear, sources: list[int | None], wanted: Charset, known: C
 def _source(character: str, known: Charset) -> int | None:
     """The class that a character begins as: its own, or that of one like it; None if there is none."""
     bare = unicodedata.normalize("NFKD", character)[:1]
-    for like in (character, bare, bare.swapcase()):
-        if len(like) == 1 and not known.unknown(like):
-            return known.encode(like)[0]
-    return None
+    ids = (known.id_of(like) for like in (character, bare, bare.swapcase()))
+    return next((own for own in ids if own is not None), None)
