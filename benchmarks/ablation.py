@@ -52,6 +52,7 @@ VARIANTS: dict[str, TrainConfig] = {
     "batches of any widths": RECIPE,
     "self-distillation": RECIPE,
     "learning rate halved": replace(RECIPE, learning_rate=2e-3),
+    "learning rate 1.5 times": replace(RECIPE, learning_rate=6e-3),
     "learning rate doubled": replace(RECIPE, learning_rate=8e-3),
     "decay over the whole time": replace(RECIPE, decay_share=0.95),
     "decay over a quarter": replace(RECIPE, decay_share=0.25),

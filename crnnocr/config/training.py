@@ -163,9 +163,9 @@ class TrainConfig:
     """Share of the pictures that are kept for validation, where no data set is given for it."""
     learning_rate: float = 4e-3
     """Highest learning rate for `base_batch` pictures a step, half of it where some convolutions are not normalised; it grows
-    with the root of their number, up to `rate_limit`."""
-    rate_limit: float = 8e-3
-    """Highest learning rate for any number of pictures a step."""
+    with the root of their number, up to `rate_growth` times."""
+    rate_growth: float = 2.0
+    """Most that the learning rate grows by, however many pictures a step has."""
     base_batch: int = 16
     """Pictures a step that `learning_rate` is for."""
     presentations: int = 30_000

@@ -296,8 +296,8 @@ class _Learner(nn.Module):
 
 
 def _highest_rate(config: TrainConfig, shape: ModelConfig, batch_size: int) -> float:
-    grown = config.learning_rate * math.sqrt(batch_size / config.base_batch)
-    return min(grown, max(config.rate_limit, config.learning_rate)) * (1 if shape.is_normalised else 0.5)
+    growth = min(math.sqrt(batch_size / config.base_batch), config.rate_growth)
+    return config.learning_rate * growth * (1 if shape.is_normalised else 0.5)
 
 
 def _optimiser(model: CRNN, config: TrainConfig) -> torch.optim.AdamW:
