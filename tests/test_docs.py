@@ -14,6 +14,7 @@ import pytest
 from crnnocr.recognizer import Recognizer
 
 ROOT = Path(__file__).parents[1]
+HAS_RAY = importlib.util.find_spec("ray") is not None
 
 
 def test_the_help_pages_are_those_of_the_commands() -> None:
@@ -54,7 +55,7 @@ def test_the_example_in_the_page_on_scaling_is_the_one_under_test() -> None:
 @pytest.fixture
 def ray_example(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The example, which imports Ray for its datasets only."""
-    if importlib.util.find_spec("ray") is None:
+    if not HAS_RAY:
         monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
     return runpy.run_path(str(ROOT / "docs/examples/ray_data.py"))
 
@@ -72,8 +73,8 @@ def test_the_example_for_ray_reads_batches(ray_example: dict[str, Any], tiny_mod
     assert [bool(error) for error in rows["error"]] == [False] * 5 + [True]
 
 
+@pytest.mark.skipif(not HAS_RAY, reason="needs the extra `ray`")
 def test_the_example_for_ray_runs_on_ray(ray_example: dict[str, Any], tiny_model: Path, tiny_data: Path) -> None:
-    pytest.importorskip("ray")
     rows = ray_example["read"](str(tiny_model), str(tiny_data), actors=1).take_all()
     assert {Path(row["path"]).name for row in rows} == {path.name for path in tiny_data.glob("*.png")}
     assert not any(row["error"] for row in rows)

@@ -77,10 +77,11 @@ def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
 
     with os.scandir(folder) as entries:
         for entry in entries:
+            path = entry.name if folder == "." else entry.path
             if is_named_like_a_picture(entry.name) and entry.is_file():
-                yield entry.path
+                yield path
             elif recursive and entry.is_dir(follow_symlinks=False):
-                yield from _in_folder(entry.path, recursive)
+                yield from _in_folder(path, recursive)
 
 
 def _sorted(names: list[str]) -> list[str]:

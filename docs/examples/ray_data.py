@@ -32,7 +32,7 @@ class Read:
 
 def read(model: str, folder: str, actors: int = 2) -> Any:
     """A dataset with a row for each picture."""
-    pictures = ray.data.read_binary_files(folder, include_paths=True)
+    pictures = ray.data.read_binary_files(folder, include_paths=True, file_extensions=["jpg", "jpeg", "png", "tif", "tiff"])
     return pictures.map_batches(Read, fn_constructor_args=[model], concurrency=actors, batch_size=256)
 
 
