@@ -116,11 +116,16 @@ class ModelConfig:
     @property
     def features(self) -> int:
         """Features of a frame that the backbone hands to the first LSTM layer: channels × remaining height."""
-        height, channels = self.height, 1
+        channels = [layer.channels for layer in self.backbone if isinstance(layer, Conv)]
+        return channels[-1] * self.rows
+
+    @property
+    def rows(self) -> int:
+        """Rows of the maps that the backbone ends in."""
+        height = self.height
         for layer in self.backbone:
             height = layer.output_size(height, axis=0)
-            channels = layer.channels if isinstance(layer, Conv) else channels
-        return channels * height
+        return height
 
     def to_json(self) -> dict[str, Any]:
         """This shape as values that JSON can hold; `from_json` reads it back."""

@@ -22,6 +22,8 @@ _MOST_CELLS = 1 << 20
 _SURE = -650.0
 """Above it a log-probability summed in the linear domain is exact. What a state loses when it underflows is at most 5e-324 of
 the frame's scale, which is at most 1: of e**-650 = 5e-283 that is nothing, however many frames and states lose it."""
+_UNSCALED = 8
+"""Frames after which variables that are not kept are scaled again."""
 LEAST = 1e-300
 """By less nothing is divided."""
 
@@ -97,12 +99,12 @@ def skips(texts: Sequence[Ids]) -> Floats:
 
 
 def forward(emitted: Floats, skipped: Floats, store: bool) -> tuple[Floats, Floats]:
-    """The forward variables, each frame's scaled to a maximum of 1 (Graves 2006, section 4.1; Rabiner 1989, section V.A).
+    """The forward variables, scaled to a maximum of 1 (Graves 2006, section 4.1; Rabiner 1989, section V.A).
 
     Args:
         emitted: (T, S, N) probabilities of the states.
         skipped: (S, N) 1 where a state can be reached from two before, else 0.
-        store: keep the variables of all frames, else only of the last two.
+        store: keep the variables of all frames, and scale those of each, else only of the last two, scaled now and then.
 
     Returns:
         (T + 1, S + 2, N) variables after 0 to T frames, below two rows of zeros, and (T + 1, N) the logs of their scales.
@@ -117,8 +119,9 @@ def forward(emitted: Floats, skipped: Floats, store: bool) -> tuple[Floats, Floa
         after += before[1:-1]
         after += before[2:]
         after *= emitted[t]
-        np.maximum(after.max(axis=0), LEAST, out=scales[t + 1])
-        after /= scales[t + 1]
+        if store or t % _UNSCALED == 0 or t == frames - 1:
+            np.maximum(after.max(axis=0), LEAST, out=scales[t + 1])
+            after /= scales[t + 1]
     return variables, np.log(scales).cumsum(axis=0)
 
 
