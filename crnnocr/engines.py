@@ -7,7 +7,7 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,27 @@ ONNX_TRAINED_ON_KEY = "crnnocr.trained_on"
 """Metadata entry that holds the content ids of the pictures it was trained on: little-endian 64-bit integers in base64."""
 
 
+class BatchLimits(NamedTuple):
+    """How much is read at a time: what is fastest."""
+
+    lines: int
+    columns: int
+    """Padding included, unless a single line has more."""
+
+
+_ON_CPU = BatchLimits(lines=8, columns=4096)
+"""Few enough that their maps stay in a core's cache."""
+_ON_GPU = BatchLimits(lines=64, columns=65536)
+
+
 class Engine(Protocol):
     """Runs a network over a batch. Several threads may use it at once."""
 
     description: str
     """What runs, in words."""
+
+    limits: BatchLimits
+    """The largest batches that it should be given."""
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -68,6 +84,7 @@ class TorchEngine:
     def __init__(self, model: CRNN, device: torch.device) -> None:
         self.device = device
         self.description = f"torch on {device}"
+        self.limits = _ON_CPU if device.type == "cpu" else _ON_GPU
         self.model = on_device(model, device).eval()
         self._one_at_a_time = Lock()  # which takes all cores, or the whole GPU
 
@@ -99,6 +116,8 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 class OnnxEngine:
     """Runs an exported network with onnxruntime on the CPU."""
+
+    limits = _ON_CPU
 
     def __init__(self, source: Path | bytes) -> None:
         """Open a file, or the bytes of one. Raises `ModelError` where it cannot be run, or was not made by crnnocr."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from crnnocr.config import MAX_PIXELS, MAX_WIDTH, Invert, Orientation
 from crnnocr.errors import ImageError
@@ -38,6 +38,9 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | Readable | Image.Image | ND
 """What a picture can come from: a path, the bytes of a file, an open file, a Pillow image, or an array ((H, W) grey, (H, W, 3)
 RGB).
 """
+
+_LEVELS = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
+"""What the network sees of each grey value: -1 for black to 1 for white."""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".jp2"})
 """File name endings, in lower case, of what is taken for a picture in a folder."""
@@ -98,7 +101,7 @@ def open_grey(source: Source, name: str | None = None) -> Image.Image:
         _check_size(image, name)
         if getattr(image, "n_frames", 1) > 1:
             warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
-        return _to_grey(ImageOps.exif_transpose(image))
+        return _to_grey(ImageOps.exif_transpose(image) if image.getexif().get(ExifTags.Base.Orientation) else image)
     except (ImageError, ImageWarning):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's limit is above ours
@@ -198,7 +201,7 @@ def to_line(grey: Image.Image, height: int, min_width: int) -> Line:
         warnings.warn(f"a line of {width} pixels is squeezed to {MAX_WIDTH}: cut it into parts", ImageWarning, stacklevel=2)
         width = MAX_WIDTH
     line = np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR))
-    return np.pad(line, ((0, 0), (0, max(0, min_width - width))), mode="edge")
+    return line if width >= min_width else np.pad(line, ((0, 0), (0, min_width - width)), mode="edge")
 
 
 def to_batch(lines: Sequence[Line]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -211,7 +214,7 @@ def to_batch(lines: Sequence[Line]) -> tuple[NDArray[np.float32], NDArray[np.int
     widths = np.array([line.shape[1] for line in lines], dtype=np.int64)
     images = np.zeros((len(lines), 1, lines[0].shape[0], int(widths.max())), dtype=np.float32)
     for image, line in zip(images, lines, strict=True):
-        image[0, :, : line.shape[1]] = line / np.float32(127.5) - np.float32(1)
+        np.take(_LEVELS, line, out=image[0, :, : line.shape[1]])
     return images, widths
 
 

@@ -24,7 +24,7 @@ from crnnocr.decoders.alignment import align
 from crnnocr.decoders.decoder import Decoder
 from crnnocr.decoders.posteriors import posteriors
 from crnnocr.directories import cache_directory
-from crnnocr.engines import Engine, load_engine
+from crnnocr.engines import BatchLimits, Engine, load_engine
 from crnnocr.errors import ImageError
 from crnnocr.images import Opened
 from crnnocr.machine import cores
@@ -34,10 +34,6 @@ from crnnocr.pipeline import Pipeline
 
 _WINDOW = 256
 """Pictures that are looked at together to find those of like widths."""
-_MAX_LINES = 16
-"""Lines in a batch."""
-_MAX_COLUMNS = 8192
-"""Columns in a batch, padding included, unless a single line has more."""
 
 NO_TEXT_FITS = "no text that is permitted fits the picture"
 """The error of a picture in which nothing is possible."""
@@ -134,7 +130,7 @@ class Recognizer:
         decoder = self.decoder(decode) if isinstance(decode, DecodeConfig) else decode
         pipeline = Pipeline(
             prepare=partial(self._open, read),
-            groups=_groups,
+            groups=partial(_groups, limits=self.engine.limits),
             finish=partial(self._finish, decoder, read),
             window=_WINDOW,
             threads=read.threads or cores(),
@@ -152,7 +148,7 @@ class Recognizer:
     def read(self, lines: Sequence[images.Line]) -> list[LogProbs]:
         """The (T, C) log-probabilities of each line, which must be of the model's height."""
         readings: dict[int, LogProbs] = {}
-        for batch in _batches([line.shape[1] for line in lines]):
+        for batch in _batches([line.shape[1] for line in lines], self.engine.limits):
             log_probs, frames = self.engine.log_probs(*images.to_batch([lines[i] for i in batch]))
             readings.update((i, log_probs[row, : frames[row]]) for row, i in enumerate(batch))
         return [readings[i] for i in range(len(lines))]
@@ -179,9 +175,10 @@ class Recognizer:
     def _read(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened]) -> list[Prediction]:
         lines = self.read([picture.line for picture in pictures])
         best = decoder.decode(lines)
+        sure = self.card.calibration.apply([each[0].log_prob if each else -np.inf for each in best]).tolist()
         found = [
-            replace(self._prediction(hypotheses, decoder), orientation=picture.orientation)
-            for hypotheses, picture in zip(best, pictures, strict=True)
+            self._prediction(hypotheses, confidence, decoder, picture.orientation)
+            for hypotheses, confidence, picture in zip(best, sure, pictures, strict=True)
         ]
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
@@ -191,14 +188,15 @@ class Recognizer:
                 found[i] = replace(found[i], characters=self._characters(shown, frames, sure, pictures[i]))
         return found
 
-    def _prediction(self, hypotheses: Sequence[Hypothesis], decoder: Decoder) -> Prediction:
+    def _prediction(
+        self, hypotheses: Sequence[Hypothesis], confidence: float, decoder: Decoder, orientation: Orientation
+    ) -> Prediction:
         if not hypotheses:
-            return Prediction("", 0.0, NO_TEXT_FITS, is_impossible=True)
-        decoded = [(self.card.charset.decode(found.ids), found.log_prob) for found in hypotheses]
-        text, log_prob = decoded[0]
-        several = decoded if decoder.config.top_k > 1 else []
-        alternatives = tuple(Alternative(text, float(np.exp(log_prob))) for text, log_prob in several)
-        return Prediction(text, self.card.calibration.apply(log_prob), alternatives=alternatives)
+            return Prediction("", 0.0, NO_TEXT_FITS, is_impossible=True, orientation=orientation)
+        text = self.card.charset.decode(hypotheses[0].ids)
+        several = hypotheses if decoder.config.top_k > 1 else ()
+        alternatives = tuple(Alternative(self.card.charset.decode(one.ids), float(np.exp(one.log_prob))) for one in several)
+        return Prediction(text, confidence, alternatives=alternatives, orientation=orientation)
 
     def _characters(
         self, shown: Sequence[str], frames: Sequence[int], confidences: Sequence[float], picture: Opened
@@ -216,19 +214,19 @@ class Recognizer:
         return tuple(map(Character, shown, confidences, edges[:-1], edges[1:]))
 
 
-def _groups(window: Sequence[Opened | ImageError]) -> Iterator[list[int]]:
+def _groups(window: Sequence[Opened | ImageError], limits: BatchLimits) -> Iterator[list[int]]:
     """What is read together: pictures of like widths, and each that could not be opened alone."""
     pictures = [i for i, picture in enumerate(window) if not isinstance(picture, ImageError)]
     widths = [picture.line.shape[1] for picture in window if not isinstance(picture, ImageError)]
-    yield from ([pictures[i] for i in batch] for batch in _batches(widths))
+    yield from ([pictures[i] for i in batch] for batch in _batches(widths, limits))
     yield from ([i] for i, picture in enumerate(window) if isinstance(picture, ImageError))
 
 
-def _batches(widths: Sequence[int]) -> Iterator[list[int]]:
+def _batches(widths: Sequence[int], limits: BatchLimits) -> Iterator[list[int]]:
     """Indices of lines in batches of like widths, the narrowest first."""
     batch: list[int] = []
     for i in np.argsort(widths, kind="stable").tolist():
-        if batch and (len(batch) == _MAX_LINES or (len(batch) + 1) * widths[i] > _MAX_COLUMNS):
+        if batch and (len(batch) == limits.lines or (len(batch) + 1) * widths[i] > limits.columns):
             yield batch
             batch = []
         batch.append(i)

@@ -22,6 +22,7 @@ from crnnocr.config import DecodeConfig, ModelConfig
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detect import load_dataset, load_datasets
 from crnnocr.datasets.split import content_id
+from crnnocr.engines import BatchLimits
 from crnnocr.errors import DataError, ImageError
 from crnnocr.evaluation import read_samples, score, unseen
 from crnnocr.model.checkpoint import Card
@@ -214,6 +215,7 @@ class WidthReader:
     """Stands in for a network: reads as many letters `a` as the line has tens of pixels."""
 
     description = "widths"
+    limits = BatchLimits(lines=16, columns=8192)
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]

@@ -14,6 +14,7 @@ from crnnocr import images
 from crnnocr.charset import Charset
 from crnnocr.config import PRESETS, Conv, DecodeConfig, Invert, ModelConfig, Orientation, Pool, ReadConfig
 from crnnocr.datasets import Sample
+from crnnocr.engines import BatchLimits
 from crnnocr.evaluation import score
 from crnnocr.images import Source
 from crnnocr.model.checkpoint import Card
@@ -27,6 +28,7 @@ class Columns:
     """Stands in for a network: reads `a` where the middle of a frame is black, `b` where it is grey, else nothing."""
 
     description = "columns"
+    limits = BatchLimits(lines=16, columns=8192)
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]

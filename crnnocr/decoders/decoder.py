@@ -12,7 +12,7 @@ from crnnocr.config import DecodeConfig
 from crnnocr.decoders.automaton import IMPOSSIBLE, Automaton
 from crnnocr.decoders.beam import beam_searches
 from crnnocr.decoders.fusion import Fusion
-from crnnocr.decoders.greedy import greedy
+from crnnocr.decoders.greedy import greedy_ids
 from crnnocr.decoders.guided import guided_search
 from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
 from crnnocr.decoders.language_model import LanguageModel
@@ -65,7 +65,7 @@ class Decoder:
             lines: (T, C) log-probabilities of each.
         """
         lines = [self.possible(line) for line in lines]
-        greedy_texts = [greedy(line).ids for line in lines]
+        greedy_texts = [greedy_ids(line) for line in lines]
         firsts = [Hypothesis(*pair) for pair in zip(greedy_texts, score(lines, greedy_texts).tolist(), strict=True)]
         if not self.config.width:
             return [[first] for first in firsts]
