@@ -48,7 +48,7 @@ class BatchLimits(NamedTuple):
     """Padding included, unless a single line has more."""
 
 
-_ON_CPU = BatchLimits(lines=8, columns=4096)
+_ON_CPU = BatchLimits(lines=16, columns=4096)
 """Few enough that their maps stay in a core's cache."""
 _ON_GPU = BatchLimits(lines=64, columns=65536)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from paths import SHARPNESSES, log, random_log_probs, small_cases, text_probs
 
 from crnnocr.charset import Charset
 from crnnocr.config import DecodeConfig
-from crnnocr.decoders import Decoder, Hypothesis, LogProbs, decoder
+from crnnocr.decoders import Decoder, Hypothesis, LogProbs, decoder, sections
+from crnnocr.decoders.beam import beam_searches
 from crnnocr.decoders.greedy import greedy
 
 CHARSET = Charset("abcdefg")
@@ -31,7 +33,8 @@ def forbid_searching(monkeypatch: pytest.MonkeyPatch) -> None:
     def guided(line: LogProbs, beam: int, automaton: object, fusion: object) -> list[Hypothesis]:
         raise AssertionError("searched")
 
-    monkeypatch.setattr(decoder, "beam_searches", search)
+    for module in (sections, decoder):
+        monkeypatch.setattr(module, "beam_searches", search)
     monkeypatch.setattr(decoder, "guided_search", guided)
 
 
@@ -51,6 +54,42 @@ def test_the_probabilities_of_the_n_best_are_exact_however_narrow_the_beam() -> 
         assert [math.exp(h.log_prob) for h in found] == pytest.approx([exact[h.ids] for h in found])
         assert found == sorted(found, key=lambda h: -h.log_prob)
         assert 1 <= len(found) <= 2
+
+
+def lines_of_sections(count: int) -> list[NDArray[np.float64]]:
+    """Seeded lines of two short stretches, each of them unsure, with frames between them in which the blank is certain."""
+    rng = np.random.default_rng(5)
+    blank = np.log([[0.9995, 0.0003, 0.0002]])
+    lines = []
+    for i in range(count):
+        a, b = (random_log_probs(rng, int(rng.integers(1, 4)), 3, SHARPNESSES[i % 4]) for _ in range(2))
+        lines.append(np.concatenate([blank, a, blank, b, blank]))
+    return lines
+
+
+def test_the_best_text_is_found_though_a_line_is_searched_in_sections() -> None:
+    lines = lines_of_sections(100)
+    for line, (best,) in zip(lines, Decoder(DecodeConfig(beam=30), Charset("ab")).decode(lines), strict=True):
+        exact = text_probs(line)
+        assert math.exp(best.log_prob) == pytest.approx(exact[best.ids])
+        assert math.exp(best.log_prob) == pytest.approx(max(exact.values()), rel=5e-3)
+
+
+def test_only_sections_that_are_in_doubt_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[LogProbs] = []
+    whole = beam_searches
+
+    def search(lines: list[LogProbs], beam: int) -> list[list[Hypothesis]]:
+        searched.extend(lines)
+        return whole(lines, beam)
+
+    monkeypatch.setattr(sections, "beam_searches", search)
+    blank, sure = [0.9998, 0.0001, 0.0001], [0.02, 0.97, 0.01]
+    doubt = [[0.1, 0.46, 0.44], [0.3, 0.36, 0.34]]
+    line = np.log([sure, blank, *doubt, blank, sure, sure, blank])
+    ((best,),) = Decoder(DecodeConfig(beam=5), Charset("ab")).decode([line])
+    assert [part.tolist() for part in searched] == [line[2:4].tolist()]
+    assert best.ids == max(text_probs(line).items(), key=lambda item: item[1])[0]
 
 
 def test_a_search_never_ends_with_less_than_the_first_guess() -> None:

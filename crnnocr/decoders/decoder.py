@@ -19,11 +19,12 @@ from crnnocr.decoders.language_model import LanguageModel
 from crnnocr.decoders.lattice import score
 from crnnocr.decoders.lexicon import Lexicon
 from crnnocr.decoders.pattern import Pattern
+from crnnocr.decoders.sections import PROVEN, section_searches
 from crnnocr.decoders.text_file import lines_of
 from crnnocr.errors import UsageError
 
-_PROVEN = np.log(0.5)
-"""A text of a greater log-probability is the most probable one: all others share the rest."""
+_CLOSE = 1.0
+"""A text that is less probable than another by more than e to this does not become the best one by what sections leave out."""
 
 
 class Decoder:
@@ -90,15 +91,18 @@ class Decoder:
 
     def _is_proven(self, hypothesis: Hypothesis) -> bool:
         """Whether nothing that a search could find is better."""
-        return self.config.top_k == 1 and self._fusion is None and hypothesis.log_prob > _PROVEN
+        return self.config.top_k == 1 and self._fusion is None and hypothesis.log_prob > PROVEN
 
     def _searched(self, lines: list[LogProbs]) -> list[list[Hypothesis]]:
         """For each line what the beam ends with, with exact probabilities."""
         width = self.config.width
         if self._automaton or self._fusion:
             beams = [guided_search(line, width, self._automaton, self._fusion) for line in lines]
-        else:
+        elif self.config.top_k > 1:
             beams = beam_searches(lines, width)
+        else:
+            beams = section_searches(lines, width)
+            beams = [[each for each in beam if each.log_prob > beam[0].log_prob - _CLOSE] for beam in beams]
         flat = [(line, found.ids) for line, beam in zip(lines, beams, strict=True) for found in beam]
         exact = iter(score([line for line, _ in flat], [ids for _, ids in flat]).tolist())
         return [[Hypothesis(found.ids, next(exact)) for found in beam] for beam in beams]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crnnocr.charset import BLANK
-from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
+from crnnocr.decoders.hypothesis import Hypothesis, Indices, LogProbs
 
 
 def greedy(log_probs: LogProbs) -> Hypothesis:
@@ -16,7 +17,13 @@ def greedy(log_probs: LogProbs) -> Hypothesis:
 
 def greedy_ids(log_probs: LogProbs) -> tuple[int, ...]:
     """The class ids of that text."""
+    path, begins = best_path(log_probs)
+    return tuple(path[begins].tolist())
+
+
+def best_path(log_probs: LogProbs) -> tuple[Indices, NDArray[np.bool_]]:
+    """(T,) the most probable class of each frame, and whether a character begins there."""
     path = log_probs.argmax(axis=1)
-    kept = path != BLANK
-    kept[1:] &= path[1:] != path[:-1]
-    return tuple(path[kept].tolist())
+    begins = path != BLANK
+    begins[1:] &= path[1:] != path[:-1]
+    return path, begins
