@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from crnnocr.config import MAX_PIXELS, MAX_WIDTH, Invert, Orientation
 from crnnocr.errors import ImageError
@@ -45,6 +45,9 @@ _LEVELS = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".jp2"})
 """File name endings, in lower case, of what is taken for a picture in a folder."""
 
+
+_ORIENTATION = 0x0112
+"""The Exif tag of how the camera was held."""
 
 VERTICAL_FROM = 1.5
 """Height over width from which on a picture is taken for a vertical line, if that is left to its shape."""
@@ -101,7 +104,7 @@ def open_grey(source: Source, name: str | None = None) -> Image.Image:
         _check_size(image, name)
         if getattr(image, "n_frames", 1) > 1:
             warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
-        return _to_grey(ImageOps.exif_transpose(image) if image.getexif().get(ExifTags.Base.Orientation) else image)
+        return _to_grey(ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION) else image)
     except (ImageError, ImageWarning):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's limit is above ours

@@ -1,7 +1,8 @@
 """Work on a stream without end in threads: what comes out is in the order of what went in, and only so much is under way.
 
 Items are taken in windows, so that those of a window can be grouped. A window is full, or holds what there is when the source
-keeps one waiting: a slow source is answered at once, a fast one in large windows.
+keeps one waiting: a slow source is answered at once, a fast one in large windows. The first ones are smaller, so that no thread
+waits for their last items.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from queue import Empty, Full, Queue
@@ -22,6 +23,9 @@ Result = TypeVar("Result")
 
 _UNDER_WAY = 3
 """Windows at a time: one that is opened, one that is read, and one whose results are taken."""
+
+_FIRST = 32
+"""Items in the first window; each that follows has twice as many, until they are full."""
 
 _AT_A_TIME = 8
 """Items that a thread prepares as one task."""
@@ -56,23 +60,25 @@ class Pipeline(Generic[Item, Prepared, Result]):
     def run(self, items: Iterable[Item]) -> Iterator[Result]:
         """The results, in order. What an item, its preparation or its group raises is raised in its place."""
         feed = _Feed(items, self._window)
-        with ThreadPoolExecutor(self._threads, "pipeline") as pool:
-            under_way: deque[Future[list[Result]]] = deque()
-            try:
-                while True:
-                    has_room = len(under_way) < _UNDER_WAY and not (under_way and under_way[0].done())
-                    window = feed.window(wait=not under_way) if has_room else []
-                    if window:
-                        under_way.append(self._start(window, pool))
-                    elif under_way:
-                        yield from under_way.popleft().result()
-                    else:
-                        return
-            finally:
-                feed.close()
-                pool.shutdown(wait=False, cancel_futures=True)
+        workers = _Workers(self._threads)
+        under_way: deque[Future[list[Result]]] = deque()
+        size = min(_FIRST, self._window)
+        try:
+            while True:
+                has_room = len(under_way) < _UNDER_WAY and not (under_way and under_way[0].done())
+                window = feed.window(size, wait=not under_way) if has_room else []
+                if window:
+                    under_way.append(self._start(window, workers))
+                    size = min(2 * size, self._window)
+                elif under_way:
+                    yield from under_way.popleft().result()
+                else:
+                    return
+        finally:
+            feed.close()
+            workers.close()
 
-    def _start(self, window: list[Item], pool: ThreadPoolExecutor) -> Future[list[Result]]:
+    def _start(self, window: list[Item], workers: _Workers) -> Future[list[Result]]:
         """Begin with a window; whoever prepares its last items has its groups finished, and the last group ends it."""
         done: Future[list[Result]] = Future()
         prepared: list[Any] = [None] * len(window)
@@ -82,7 +88,7 @@ class Pipeline(Generic[Item, Prepared, Result]):
             groups = list(self._groups(prepared))
             countdown = _Countdown(len(groups), done, lambda: done.set_result(results))
             for group in groups:
-                pool.submit(countdown.after, partial(finish, group))
+                workers.finish(partial(countdown.after, partial(finish, group)))
 
         def finish(group: list[int]) -> None:
             for i, result in zip(group, self._finish([prepared[i] for i in group]), strict=True):
@@ -95,7 +101,7 @@ class Pipeline(Generic[Item, Prepared, Result]):
         starts = range(0, len(window), _AT_A_TIME)
         countdown = _Countdown(len(starts), done, finish_all)
         for start in starts:
-            pool.submit(countdown.after, partial(prepare, start))
+            workers.prepare(partial(countdown.after, partial(prepare, start)))
         return done
 
 
@@ -110,6 +116,64 @@ def paired(items: Iterable[Item], work: Callable[[Iterable[Item]], Iterator[Resu
 
     for result in work(noted()):
         yield taken.popleft(), result
+
+
+class _Workers:
+    """Threads that prepare and finish, which raise nothing.
+
+    Half of them at most prepare while there is something to finish: preparing holds Python's lock much of the time, finishing
+    hardly ever, so that side by side they take the least from each other.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._to_prepare: deque[Callable[[], None]] = deque()
+        self._to_finish: deque[Callable[[], None]] = deque()
+        self._preparing, self._most_preparing = 0, max(1, threads // 2)
+        self._closed = False
+        self._changed = threading.Condition()
+        self._threads = [threading.Thread(target=self._run, name=f"pipeline {n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def prepare(self, task: Callable[[], None]) -> None:
+        """Have a task done that makes items ready."""
+        with self._changed:
+            self._to_prepare.append(task)
+            self._changed.notify()
+
+    def finish(self, task: Callable[[], None]) -> None:
+        """Have a task done that finishes items."""
+        with self._changed:
+            self._to_finish.append(task)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Begin no further task, and wait for those that have begun."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while task := self._next():
+            task()
+
+    def _next(self) -> Callable[[], None] | None:
+        """The next task; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._to_prepare or self._to_finish)
+            if self._closed:
+                return None
+            if self._to_prepare and (self._preparing < self._most_preparing or not self._to_finish):
+                self._preparing += 1
+                return partial(self._prepared, self._to_prepare.popleft())
+            return self._to_finish.popleft()
+
+    def _prepared(self, task: Callable[[], None]) -> None:
+        task()
+        with self._changed:
+            self._preparing -= 1
 
 
 class _Countdown:
@@ -138,21 +202,20 @@ class _Feed(Generic[Item]):
     """Takes items from a source in a thread of its own, so that a slow one can be told from a fast one."""
 
     def __init__(self, items: Iterable[Item], window: int) -> None:
-        self._window = window
         self._queue: Queue[tuple[bool, Any]] = Queue(window)
         self._closed = threading.Event()
         self._ended = False
         self._error: BaseException | None = None
         threading.Thread(target=self._run, args=(items,), name="feed", daemon=True).start()
 
-    def window(self, wait: bool) -> list[Item]:
-        """The next items; none at the end, or (unless told to `wait`) where there is none yet.
+    def window(self, size: int, wait: bool) -> list[Item]:
+        """The next items, `size` at most; none at the end, or (unless told to `wait`) where there is none yet.
 
         Raises what the source raised, after the items before it.
         """
         items: list[Item] = []
         until = time.monotonic() + _PATIENCE
-        while len(items) < self._window and not self._ended:
+        while len(items) < size and not self._ended:
             wait_for_first = wait and not items
             try:
                 is_item, value = self._queue.get(timeout=None if wait_for_first else max(0.0, until - time.monotonic()))

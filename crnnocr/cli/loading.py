@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from crnnocr.cli import ui
 from crnnocr.config import DecodeConfig, EngineChoice
+from crnnocr.machine import without_blas_threads
 
 if TYPE_CHECKING:
     from crnnocr.decoders.decoder import Decoder
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 def load(model: str | None, device: str, engine: EngineChoice, decode: DecodeConfig) -> tuple[str, Recognizer, Decoder]:
     """The name of the model, what reads with it, and what finds texts; said in words."""
+    without_blas_threads()
     from crnnocr.images import ImageWarning
     from crnnocr.model import store
     from crnnocr.recognizer import Recognizer

@@ -91,7 +91,15 @@ def console() -> Console:
 def say(message: str) -> None:
     """A line on stderr, unless --quiet."""
     if _is_first() and not _settings["quiet"]:
+        _print(message)
+
+
+def _print(message: str) -> None:
+    """A plain line on stderr: above what the console shows there, if it is in use; it takes long to import for no more."""
+    if console.cache_info().currsize:
         console().print(message, markup=False)
+    else:
+        typer.echo(message, err=True)
 
 
 def detail(message: str) -> None:
@@ -151,7 +159,7 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
             _complain(str(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt as interrupt:
-            console().print(": ".join(("interrupted", *map(str, interrupt.args))), markup=False)
+            _print(": ".join(("interrupted", *map(str, interrupt.args))))
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader has gone. What Python would still flush at its end has nowhere to go.
