@@ -250,7 +250,9 @@ def _open(source: Source, name: str) -> Image.Image:
         data = source if isinstance(source, bytes) else source.read()
     if not data:
         raise ImageError(f"{name}: the file is empty")
-    return Image.open(io.BytesIO(data))
+    image = Image.open(io.BytesIO(data))
+    image.draft("L", image.size)  # a JPEG is decoded without its colours
+    return image
 
 
 def _check_size(image: Image.Image, name: str) -> None:

@@ -32,6 +32,9 @@ _ONNXRUNTIME = "com.microsoft"
 _KERNEL_LIMIT = 63
 """Largest byte in a quantised kernel."""
 
+_BLOCK = 16
+"""Channels that ONNX Runtime handles together in single precision: of other numbers, it puts maps in order again and again."""
+
 _BIAS_LIMIT = 2**30
 """Largest whole number in a quantised bias."""
 
@@ -85,6 +88,8 @@ class _Graph:
         self.peaks = peaks
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
+        self.channels = 1
+        """Of the maps, where they are quantised later: those of the first convolution may be more than the network's."""
         self.step: float | None = None
         """What one step is worth where the maps are bytes; None where they are floats."""
 
@@ -216,6 +221,11 @@ class _Graph:
         """Kernel and bias of a convolution, quantised if it reads bytes."""
         name = f"backbone.stages.{index}"
         kernel, bias = self._folded(index, layer)
+        if self.peaks:
+            kernel = np.pad(kernel, ((0, 0), (0, self.channels - kernel.shape[1]), (0, 0), (0, 0)))
+            spare = 0 if self.step else -len(kernel) % _BLOCK
+            kernel, bias = np.pad(kernel, ((0, spare), (0, 0), (0, 0), (0, 0))), np.pad(bias, (0, spare))
+            self.channels = len(kernel)
         if not self.step:
             return self.constant(kernel, f"{name}.weight"), self.constant(bias, f"{name}.bias")
         steps = np.abs(kernel).max(axis=(1, 2, 3)) / _KERNEL_LIMIT  # (K,)
