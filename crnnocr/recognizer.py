@@ -9,6 +9,7 @@ Example::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +25,7 @@ from crnnocr.decoders.alignment import align
 from crnnocr.decoders.decoder import Decoder
 from crnnocr.decoders.posteriors import posteriors
 from crnnocr.directories import cache_directory
-from crnnocr.engines import BatchLimits, Engine, load_engine
+from crnnocr.engines import Engine, load_engine
 from crnnocr.errors import ImageError
 from crnnocr.images import Opened
 from crnnocr.machine import cores
@@ -130,7 +131,7 @@ class Recognizer:
         decoder = self.decoder(decode) if isinstance(decode, DecodeConfig) else decode
         pipeline = Pipeline(
             prepare=partial(self._open, read),
-            groups=partial(_groups, limits=self.engine.limits),
+            groups=partial(_groups, most=self.engine.limits.lines),
             finish=partial(self._finish, decoder, read),
             window=_WINDOW,
             threads=read.threads or cores(),
@@ -148,7 +149,7 @@ class Recognizer:
     def read(self, lines: Sequence[images.Line]) -> list[LogProbs]:
         """The (T, C) log-probabilities of each line, which must be of the model's height."""
         readings: dict[int, LogProbs] = {}
-        for batch in _batches([line.shape[1] for line in lines], self.engine.limits):
+        for batch in _batches([line.shape[1] for line in lines], *self.engine.limits):
             log_probs, frames = self.engine.log_probs(*images.to_batch([lines[i] for i in batch]))
             readings.update((i, log_probs[row, : frames[row]]) for row, i in enumerate(batch))
         return [readings[i] for i in range(len(lines))]
@@ -214,19 +215,19 @@ class Recognizer:
         return tuple(map(Character, shown, confidences, edges[:-1], edges[1:]))
 
 
-def _groups(window: Sequence[Opened | ImageError], limits: BatchLimits) -> Iterator[list[int]]:
-    """What is read together: pictures of like widths, and each that could not be opened alone."""
+def _groups(window: Sequence[Opened | ImageError], most: int) -> Iterator[list[int]]:
+    """What is decoded together: at most so many pictures of like widths, and each that could not be opened alone."""
     pictures = [i for i, picture in enumerate(window) if not isinstance(picture, ImageError)]
     widths = [picture.line.shape[1] for picture in window if not isinstance(picture, ImageError)]
-    yield from ([pictures[i] for i in batch] for batch in _batches(widths, limits))
+    yield from ([pictures[i] for i in batch] for batch in _batches(widths, most))
     yield from ([i] for i, picture in enumerate(window) if isinstance(picture, ImageError))
 
 
-def _batches(widths: Sequence[int], limits: BatchLimits) -> Iterator[list[int]]:
-    """Indices of lines in batches of like widths, the narrowest first."""
+def _batches(widths: Sequence[int], most: int, columns: float = math.inf) -> Iterator[list[int]]:
+    """Indices of lines in batches of like widths, the narrowest first: at most so many, with so many columns."""
     batch: list[int] = []
     for i in np.argsort(widths, kind="stable").tolist():
-        if batch and (len(batch) == limits.lines or (len(batch) + 1) * widths[i] > limits.columns):
+        if batch and (len(batch) == most or (len(batch) + 1) * widths[i] > columns):
             yield batch
             batch = []
         batch.append(i)
