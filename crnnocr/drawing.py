@@ -48,7 +48,7 @@ def draw(source: images.Source, prediction: Prediction, font_for: FontFor = defa
         pen.text((middle, shown.height + _MARGIN), one.character, fill=colour, font=letters, anchor="ma")
         figure = f"{one.confidence * 100:.0f}"
         pen.text((middle, shown.height + _LETTER + 2 * _MARGIN), figure, fill=colour, font=figures, anchor="ma")
-    summary = f"{prediction.confidence:.1%} sure"
+    summary = f"{prediction.confidence:.1%}  sure"
     pen.text((_MARGIN, sheet.height - _FIGURE - _MARGIN), summary, fill=_between(prediction.confidence), font=figures)
     return sheet
 

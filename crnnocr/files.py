@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,10 +28,15 @@ _MENDS = {
 def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """A path to write to in place of `path`, which it becomes when the block ends well; else it is removed.
 
-    Where it is to be `durable`, there is the old file or the new one, whole, after a power cut too.
+    Where it is to be `durable`, there is the old file or the new one, whole, after a power cut too. What a link leads to is
+    replaced, not the link; a device or a pipe is written to itself.
 
     Raises `CrnnocrError` where the disk is full or the folder cannot be written.
     """
+    if is_device(path):
+        yield path
+        return
+    path = path.resolve() if path.is_symlink() else path
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +53,15 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path leads to a device or a pipe, which cannot be replaced by a file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _flush(path: Path) -> None:

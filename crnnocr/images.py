@@ -111,6 +111,8 @@ def open_grey(source: Source, name: str | None = None) -> Image.Image:
         raise ImageError(_too_large(name, "its")) from error
     except FileNotFoundError as error:
         raise ImageError(f"{name}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{name}: this is a folder, not a picture") from error
     except Exception as error:  # Pillow's readers raise many kinds on corrupt data; this is the boundary of one picture
         raise ImageError(f"{name}: not a readable picture ({_reason(error)})") from error
 
@@ -167,19 +169,20 @@ def open_line(
 
     Raises `ImageError` as `open_grey` does.
     """
+    name = name or _name(source)
     grey = open_grey(source, name)
     if invert is Invert.ALWAYS or (invert is Invert.AUTO and _is_light_on_dark(grey)):
         grey = ImageOps.invert(grey)
     if orientation is not Orientation.AUTO:
-        return _opened(grey, height, min_width, orientation)
-    along = _opened(grey, height, min_width, Orientation.HORIZONTAL)
-    return replace(_opened(grey, height, min_width, Orientation.VERTICAL), other=along) if _is_tall(grey) else along
+        return _opened(grey, height, min_width, orientation, name)
+    along = _opened(grey, height, min_width, Orientation.HORIZONTAL, name)
+    return replace(_opened(grey, height, min_width, Orientation.VERTICAL, name), other=along) if _is_tall(grey) else along
 
 
-def _opened(grey: Image.Image, height: int, min_width: int, orientation: Orientation) -> Opened:
+def _opened(grey: Image.Image, height: int, min_width: int, orientation: Orientation, name: str) -> Opened:
     grey = turned(grey, orientation)
     width = min(MAX_WIDTH, max(1, round(grey.width * height / grey.height)))
-    return Opened(to_line(grey, height, min_width), width, grey.width, orientation)
+    return Opened(to_line(grey, height, min_width, name), width, grey.width, orientation)
 
 
 def _is_light_on_dark(grey: Image.Image) -> bool:
@@ -193,15 +196,16 @@ def _is_tall(grey: Image.Image) -> bool:
     return grey.height >= VERTICAL_FROM * grey.width
 
 
-def to_line(grey: Image.Image, height: int, min_width: int) -> Line:
+def to_line(grey: Image.Image, height: int, min_width: int, name: str = "the picture") -> Line:
     """Bring a grey picture to a model's height, its aspect ratio kept.
 
     A line that is narrower than `min_width` pixels after that is continued to the right with its last column; one that is
-    wider than `MAX_WIDTH` is squeezed to it, with a warning.
+    wider than `MAX_WIDTH` is squeezed to it, with a warning that gives the picture's `name`.
     """
     width = max(1, round(grey.width * height / grey.height))
     if width > MAX_WIDTH:
-        warnings.warn(f"a line of {width} pixels is squeezed to {MAX_WIDTH}: cut it into parts", ImageWarning, stacklevel=2)
+        message = f"{name}: a line of {width} pixels at the model's height is squeezed to {MAX_WIDTH}: cut it into parts"
+        warnings.warn(message, ImageWarning, stacklevel=2)
         width = MAX_WIDTH
     line = np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR))
     return line if width >= min_width else np.pad(line, ((0, 0), (0, min_width - width)), mode="edge")
@@ -241,18 +245,29 @@ def _open(source: Source, name: str) -> Image.Image:
     if isinstance(source, Image.Image):
         return source
     if isinstance(source, np.ndarray):
-        if source.dtype not in (np.uint8, np.uint16, np.bool_) or source.ndim not in (2, 3):
-            raise ImageError(f"{name}: an array must be (H, W) or (H, W, 3) of uint8, uint16 or bool, not {source.dtype}")
+        if source.dtype not in (np.uint8, np.uint16, np.bool_) or not _is_picture(source.shape):
+            raise ImageError(
+                f"{name}: an array must be (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, of uint8, uint16 or bool, "
+                f"not {source.shape} of {source.dtype}"
+            )
         return Image.fromarray(source)
     if isinstance(source, str | os.PathLike):
         data = Path(source).read_bytes()
+    elif isinstance(source, bytes):
+        data = source
+    elif hasattr(source, "read"):
+        data = source.read()
     else:
-        data = source if isinstance(source, bytes) else source.read()
+        raise ImageError(f"a picture is a path, bytes, an open file, a Pillow image or an array, not {type(source).__name__}")
     if not data:
         raise ImageError(f"{name}: the file is empty")
     image = Image.open(io.BytesIO(data))
     image.draft("L", image.size)  # a JPEG is decoded without its colours
     return image
+
+
+def _is_picture(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
 
 
 def _check_size(image: Image.Image, name: str) -> None:

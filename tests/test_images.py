@@ -154,7 +154,7 @@ def test_a_bool_array_is_black_and_white() -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
 def test_an_array_of_another_kind_is_refused(kind: type[np.generic]) -> None:
-    with pytest.raises(ImageError, match=f"uint8, uint16 or bool, not {np.dtype(kind)}"):
+    with pytest.raises(ImageError, match=f"uint8, uint16 or bool, not .* of {np.dtype(kind)}"):
         open_grey(np.zeros((4, 4), kind))
 
 
@@ -265,7 +265,7 @@ def test_a_very_wide_line_keeps_its_aspect_ratio() -> None:
 
 
 def test_an_absurdly_wide_line_is_squeezed() -> None:
-    with pytest.warns(ImageWarning, match="a line of 1280000 pixels is squeezed to 32768"):
+    with pytest.warns(ImageWarning, match="a line of 1280000 pixels at the model.s height is squeezed to 32768"):
         line = to_line(open_grey(np.zeros((1, 40_000), np.uint8)), height=32, min_width=8)
     assert line.shape == (32, MAX_WIDTH)  # 1 280 000 pixels by its aspect ratio
     assert MAX_WIDTH == 32_768

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -289,3 +290,61 @@ def test_the_engines_read_the_same(tiny_data: Path, tiny_preset: str, tmp_path: 
     assert texts["auto"] == texts["onnxruntime"]
     same = [one == other for one, other in zip(texts["torch"].splitlines(), texts["auto"].splitlines(), strict=True)]
     assert sum(same) >= 0.9 * len(same), "bytes in the convolutions may change a letter, but not more"
+
+
+def test_a_list_in_another_form_than_it_was_said_to_have_is_refused(crops: list[Path], run_cli: RunCli) -> None:
+    listed = b"\0".join(str(path).encode() for path in crops)
+    result = run_cli("predict", stdin=listed)
+    assert result.exit_code == 2
+    assert "give --null" in result.stderr
+
+
+def test_a_byte_order_mark_before_a_list_is_no_part_of_a_path(crops: list[Path], run_cli: RunCli) -> None:
+    (found,) = rows(run_cli("predict", stdin=b"\xef\xbb\xbf" + str(crops[0]).encode() + b"\r\n"))
+    assert found[0] == str(crops[0])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such files")
+def test_a_pipe_is_written_to_and_not_replaced(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        assert run_cli("predict", *crops[:3], "--output", pipe).exit_code == 0
+        text, _ = reader.communicate(timeout=60)
+    assert [line.split("\t")[0] for line in text.splitlines()] == list(map(str, crops[:3]))
+    assert pipe.is_fifo()
+    assert "pipe is none" in run_cli("predict", *crops[:3], "--output", pipe, "--resume").stderr
+
+
+def test_what_a_link_leads_to_is_replaced(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/rows").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere/rows")
+    assert run_cli("predict", *crops[:3], "--output", tmp_path / "link").exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert len((tmp_path / "elsewhere/rows").read_text(encoding="utf-8").splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.tsv"])
+def test_what_could_not_be_read_before_still_counts(name: str, crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    crops[1].write_bytes(b"no picture")
+    first = run_cli("predict", *crops[:3], "--output", tmp_path / name)
+    assert first.exit_code == 3
+    again = run_cli("predict", *crops, "--output", tmp_path / name, "--resume")
+    assert again.exit_code == 3
+    assert "1 of 10 pictures could not be read" in again.stderr
+
+
+def test_a_file_has_the_form_that_it_is_named_after(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    assert run_cli("predict", *crops, "--output", tmp_path / "rows.jsonl").exit_code == 0
+    first, *_ = (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(first)["path"] == str(crops[0])
+    assert run_cli("predict", *crops, "--output", tmp_path / "rows.tsv", "--format", "text").exit_code == 0
+    first, *_ = (tmp_path / "rows.tsv").read_text(encoding="utf-8").splitlines()
+    assert first.split("\t")[0] == str(crops[0])
+
+
+def test_a_picture_that_no_text_fits_is_told_from_one_that_cannot_be_read(crops: list[Path], run_cli: RunCli) -> None:
+    result = run_cli("predict", crops[0], "--pattern", ".{900}")
+    assert result.exit_code == 1
+    assert "no text that is permitted fits" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Iterator
@@ -111,13 +112,18 @@ def _listed(stream: Readable, separator: bytes) -> Iterator[str]:
     """The paths of a list; empty ones are passed over, and a file called - is not taken for stdin."""
     with stream:
         for line in _split(stream, separator):
+            if separator == b"\n" and b"\0" in line:
+                raise UsageError("the list of paths holds NUL: give --null where paths end in it, - for one picture")
             if name := os.fsdecode(line.rstrip(b"\r") if separator == b"\n" else line):
                 yield os.path.join(".", name) if name == "-" else name  # noqa: PTH118 (a Path drops the dot)
 
 
 def _split(stream: Readable, separator: bytes) -> Iterator[bytes]:
     rest = b""
+    is_first = True
     while data := stream.read(2**16):
+        if is_first:
+            data, is_first = data.removeprefix(codecs.BOM_UTF8), False
         *whole, rest = (rest + data).split(separator)
         yield from whole
     if rest:

@@ -58,7 +58,10 @@ def predict_cli(
     ] = 0.0,
     orientation: ui.Orientation = None,
     invert: ui.Invert = _READ.invert,
-    format: Annotated[Format | None, typer.Option("--format", "-f", help="Form of the output; by default text.")] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option("--format", "-f", help="Form of the output; else that which --output is named after, or text."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
     characters: Annotated[
         bool, typer.Option("--characters", help="Say of each character where it is and how sure (in jsonl).")
@@ -86,7 +89,8 @@ def predict_cli(
     A single file, or -, gives just its text; folders, globs and lists give PATH<TAB>TEXT. With no picture named and
     something piped in, stdin is a list of paths.
     """
-    format = _format(format, json_output)
+    output = None if output == Path("-") else output
+    format = _format(format, json_output, output)
     if (top_k > 1 or characters) and format is not Format.jsonl:
         raise UsageError(f"--{'top-k' if top_k > 1 else 'characters'} is for --format jsonl, which has room for it")
     if resume and output is None:
@@ -105,6 +109,7 @@ def predict_cli(
     counts = _Counts()
     with opened(output, format, resume) as rows:
         to_do = (_Picture(name) for name in wanted if not rows.has(name))
+        counts.keep(rows.kept, rows.kept_failed)
         for picture, prediction in paired(to_do, lambda them: recognizer.predict(them, decoder, read)):
             if draw:
                 _draw(draw, picture, prediction)
@@ -121,6 +126,7 @@ class _Counts:
 
     read: int = 0
     failed: int = 0
+    impossible: int = 0
     unsure: int = 0
 
     @property
@@ -131,17 +137,25 @@ class _Counts:
         """Count a picture; whether it gets a row."""
         if prediction.error:
             self.failed += 1
+            self.impossible += prediction.is_impossible
             ui.warn(f"{name}: {prediction.error}" if prediction.is_impossible else prediction.error)
             return True
         self.read += 1
         self.unsure += prediction.confidence < least
         return prediction.confidence >= least
 
+    def keep(self, rows: int, failed: int) -> None:
+        """Count what an interrupted command has read."""
+        self.read += rows - failed
+        self.failed += failed
+
     def say(self, least: float) -> None:
         """Say what was left out. Raises `CrnnocrError` where nothing could be read, `PartialError` where some could not."""
         if self.unsure:
             ui.say(f"{self.unsure:,} of {self.read:,} rows with a confidence below {least:g} are left out")
         if self.failed and not self.read:
+            if self.impossible == self.failed:
+                raise CrnnocrError("no text that is permitted fits: loosen --pattern, --lexicon, --allow or --block")
             raise CrnnocrError(
                 "the picture could not be read" if self.failed == 1 else f"none of the {self.failed} pictures could be read"
             )
@@ -149,10 +163,12 @@ class _Counts:
             raise PartialError(f"{self.failed} of {self.all} pictures could not be read")
 
 
-def _format(format: Format | None, json_output: bool) -> Format:
+def _format(format: Format | None, json_output: bool, output: Path | None) -> Format:
+    """The form that is asked for, else the one that the file is named after."""
     if json_output and format not in (None, Format.jsonl):
         raise UsageError(f"give --json or --format {format}, not both")
-    return Format.jsonl if json_output else format or Format.text
+    named = {".jsonl": Format.jsonl, ".tsv": Format.tsv}.get(output.suffix.lower() if output else "", Format.text)
+    return Format.jsonl if json_output else format or named
 
 
 @dataclass(frozen=True)

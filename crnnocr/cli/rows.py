@@ -9,13 +9,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from crnnocr.cli import ui
 from crnnocr.errors import UsageError
-from crnnocr.files import cannot_write, lock
+from crnnocr.files import cannot_write, is_device, lock
 
 if TYPE_CHECKING:
     from crnnocr.recognizer import Prediction
@@ -66,8 +67,10 @@ def _values(name: str, prediction: Prediction) -> dict[str, Any]:
 class Rows:
     """Where rows go: stdout, or a file that is whole or not there."""
 
-    def __init__(self, stream: BinaryIO, format: Format, done: Counter[int] | None = None) -> None:
-        self._stream, self._format, self._done = stream, format, done or Counter()
+    def __init__(self, stream: BinaryIO, format: Format, kept: _Kept | None = None) -> None:
+        self._stream, self._format, self._done = stream, format, kept.paths if kept else Counter()
+        self.kept, self.kept_failed = (kept.paths.total(), kept.failed) if kept else (0, 0)
+        """Rows that were there already, and how many of them are of pictures that could not be read."""
 
     def has(self, name: str) -> bool:
         """Whether the row of a picture is there already; a picture that is asked for twice has two."""
@@ -89,14 +92,18 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
     """Where rows go: to `output`, or to stdout if that is None.
 
     A file gets its name when all rows are in it. Until then they are in `.NAME.part` beside it, where `resume` finds those that
-    an interrupted command has left; those of a whole file are gone on with too.
+    an interrupted command has left; those of a whole file are gone on with too. A device or a pipe is written to itself.
     """
     if output is None:
-        rows = Rows(sys.stdout.buffer, format)
-        if format is Format.tsv:
-            rows.write(TSV_HEADER)
-        yield rows
+        yield _begun(sys.stdout.buffer, format)
         return
+    if is_device(output):
+        if resume:
+            raise UsageError(f"--resume goes on with a file, and {output} is none")
+        with output.open("wb") as stream:
+            yield _begun(stream, format)
+        return
+    output = output.resolve() if output.is_symlink() else output
     part = output.with_name(f".{output.name}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -107,10 +114,13 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
             lock(part, stream.fileno())
             if not resume:
                 stream.truncate()
-            done = _whole_rows(output, stream, format)
+            kept = _whole_rows(output, stream, format)
             if format is Format.tsv and not stream.tell():
                 stream.write(TSV_HEADER.encode() + b"\n")
-            yield Rows(stream, format, done)
+            try:
+                yield Rows(stream, format, kept)
+            except KeyboardInterrupt as interrupt:
+                raise KeyboardInterrupt(f"the rows so far are in {part}, --resume goes on with them") from interrupt
             os.replace(part, output)
     except OSError as error:
         if error.filename not in (None, str(part), str(output), str(output.parent)):
@@ -118,25 +128,45 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
         raise cannot_write(output, error) from error
 
 
-def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> Counter[int]:
-    """The hashes of the paths of the rows that a file holds; it goes on behind them, a last one that was cut off is taken off.
+def _begun(stream: BinaryIO, format: Format) -> Rows:
+    """Rows from the first one on."""
+    rows = Rows(stream, format)
+    if format is Format.tsv:
+        rows.write(TSV_HEADER)
+    return rows
+
+
+@dataclass
+class _Kept:
+    """The rows that a file held already."""
+
+    paths: Counter[int] = field(default_factory=Counter)
+    """Hashes of their paths."""
+    failed: int = 0
+    """How many are of pictures that could not be read, as far as the form tells."""
+
+
+def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> _Kept:
+    """The rows that a file holds; it goes on behind them, a last one that was cut off is taken off.
 
     Raises `UsageError` where they are of another form.
     """
-    done: Counter[int] = Counter()
+    kept = _Kept()
     end = 0
     for line in stream:
         if not line.endswith(b"\n"):
             break
-        path = _path_column(line.decode(errors="surrogateescape").rstrip("\n"), format, is_first=not end)
+        text = line.decode(errors="surrogateescape").rstrip("\n")
+        path = _path_column(text, format, is_first=not end)
         if path is None:
             raise UsageError(f"the rows of {output} are not {format}: --resume goes on in the form it was begun with")
         end += len(line)
         if end > len(line) or format is not Format.tsv:  # the header of tsv is no row
-            done[hash(path)] += 1
+            kept.paths[hash(path)] += 1
+            kept.failed += bool(json.loads(text).get("error")) if format is Format.jsonl else text.endswith("\t\t")
     stream.seek(end)
     stream.truncate()
-    return done
+    return kept
 
 
 def _path_column(line: str, format: Format, is_first: bool) -> str | None:
