@@ -261,9 +261,7 @@ def _open(source: Source, name: str) -> Image.Image:
         raise ImageError(f"a picture is a path, bytes, an open file, a Pillow image or an array, not {type(source).__name__}")
     if not data:
         raise ImageError(f"{name}: the file is empty")
-    image = Image.open(io.BytesIO(data))
-    image.draft("L", image.size)  # a JPEG is decoded without its colours
-    return image
+    return Image.open(io.BytesIO(data))
 
 
 def _is_picture(shape: tuple[int, ...]) -> bool:

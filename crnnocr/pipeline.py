@@ -7,6 +7,7 @@ waits for their last items.
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, Full, Queue
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
@@ -59,8 +61,8 @@ class Pipeline(Generic[Item, Prepared, Result]):
 
     def run(self, items: Iterable[Item]) -> Iterator[Result]:
         """The results, in order. What an item, its preparation or its group raises is raised in its place."""
-        feed = _Feed(items, self._window)
         workers = _Workers(self._threads)
+        feed = _Feed(items, self._window)
         under_way: deque[Future[list[Result]]] = deque()
         size = min(_FIRST, self._window)
         try:
@@ -128,24 +130,20 @@ class _Workers:
     def __init__(self, threads: int) -> None:
         self._to_prepare: deque[Callable[[], None]] = deque()
         self._to_finish: deque[Callable[[], None]] = deque()
-        self._preparing, self._most_preparing = 0, max(1, threads // 2)
+        self._most, self._waiting = threads, 0
+        self._preparing, self._most_preparing = 0, threads // 2
         self._closed = False
         self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._run, name=f"pipeline {n}", daemon=True) for n in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        _open_workers.add(self)
 
     def prepare(self, task: Callable[[], None]) -> None:
         """Have a task done that makes items ready."""
-        with self._changed:
-            self._to_prepare.append(task)
-            self._changed.notify()
+        self._add(self._to_prepare, task)
 
     def finish(self, task: Callable[[], None]) -> None:
         """Have a task done that finishes items."""
-        with self._changed:
-            self._to_finish.append(task)
-            self._changed.notify()
+        self._add(self._to_finish, task)
 
     def close(self) -> None:
         """Begin no further task, and wait for those that have begun."""
@@ -155,6 +153,16 @@ class _Workers:
         for thread in self._threads:
             thread.join()
 
+    def _add(self, tasks: deque[Callable[[], None]], task: Callable[[], None]) -> None:
+        """Have a thread do it: one that waits, or a new one while there are not too many."""
+        with self._changed:
+            tasks.append(task)
+            if not self._waiting and len(self._threads) < self._most and not self._closed:
+                thread = threading.Thread(target=self._run, name=f"pipeline {len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify()
+
     def _run(self) -> None:
         while task := self._next():
             task()
@@ -162,7 +170,9 @@ class _Workers:
     def _next(self) -> Callable[[], None] | None:
         """The next task; None at the end."""
         with self._changed:
+            self._waiting += 1
             self._changed.wait_for(lambda: self._closed or self._to_prepare or self._to_finish)
+            self._waiting -= 1
             if self._closed:
                 return None
             if self._to_prepare and (self._preparing < self._most_preparing or not self._to_finish):
@@ -174,6 +184,16 @@ class _Workers:
         task()
         with self._changed:
             self._preparing -= 1
+
+
+_open_workers: WeakSet[_Workers] = WeakSet()
+
+
+@atexit.register
+def _close_workers() -> None:
+    """Wait for what is under way: a thread that Python kills at its end while it runs the network takes the process with it."""
+    for workers in list(_open_workers):
+        workers.close()
 
 
 class _Countdown:

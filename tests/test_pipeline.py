@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -150,3 +153,26 @@ def test_what_the_source_of_pairs_raises_is_raised() -> None:
     with pytest.raises(OSError, match="ended early"):
         found.extend(paired(items(), pipeline().run))
     assert len(found) in (0, 50)
+
+
+def test_a_program_that_stops_in_the_middle_ends_as_it_would(tiny_data: Path, tiny_model: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from crnnocr import ReadConfig, Recognizer\n"
+        "pictures = sorted(Path(sys.argv[1]).glob('*.png')) * 20\n"
+        "readings = Recognizer.load(sys.argv[2], 'cpu').predict(pictures, read=ReadConfig(threads=4))\n"
+        "next(readings)\n"
+        "sys.exit(5)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, tiny_data, tiny_model], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (5, "")
+
+
+def test_threads_are_started_as_they_are_needed() -> None:
+    started: list[int] = []
+
+    def prepare(item: int) -> int:
+        started.append(sum(thread.name.startswith("pipeline") for thread in threading.enumerate()))
+        return item
+
+    assert list(pipeline(prepare, threads=64).run([1])) == ["1"]
+    assert started == [1]

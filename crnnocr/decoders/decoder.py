@@ -19,12 +19,18 @@ from crnnocr.decoders.language_model import LanguageModel
 from crnnocr.decoders.lattice import score
 from crnnocr.decoders.lexicon import Lexicon
 from crnnocr.decoders.pattern import Pattern
-from crnnocr.decoders.sections import PROVEN, section_searches
+from crnnocr.decoders.sections import section_searches
 from crnnocr.decoders.text_file import lines_of
 from crnnocr.errors import UsageError
 
+_PROVEN = np.log(0.5)
+"""A text of a greater log-probability is the most probable one: all others share the rest."""
+
+_NARROW = 20
+"""Prefixes up to which a line is searched in sections: as good, and faster. More are asked for to be exact."""
+
 _CLOSE = 1.0
-"""A text that is less probable than another by more than e to this does not become the best one by what sections leave out."""
+"""What sections find less probable than their best text by more than e to this is not looked at again."""
 
 
 class Decoder:
@@ -91,14 +97,14 @@ class Decoder:
 
     def _is_proven(self, hypothesis: Hypothesis) -> bool:
         """Whether nothing that a search could find is better."""
-        return self.config.top_k == 1 and self._fusion is None and hypothesis.log_prob > PROVEN
+        return self.config.top_k == 1 and self._fusion is None and hypothesis.log_prob > _PROVEN
 
     def _searched(self, lines: list[LogProbs]) -> list[list[Hypothesis]]:
         """For each line what the beam ends with, with exact probabilities."""
         width = self.config.width
         if self._automaton or self._fusion:
             beams = [guided_search(line, width, self._automaton, self._fusion) for line in lines]
-        elif self.config.top_k > 1:
+        elif self.config.top_k > 1 or width > _NARROW:
             beams = beam_searches(lines, width)
         else:
             beams = section_searches(lines, width)

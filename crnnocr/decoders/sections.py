@@ -1,10 +1,9 @@
-"""Searching a line in sections, cut where the blank is certain: what is open is then short, and the rest stands.
+"""Searching a line in sections, cut where the blank is all but certain: only those that are in doubt, and each is short.
 
-Frames are independent in CTC, and a blank between two characters parts them for good. With the blank taken for certain in a
-frame, the probability of a text is therefore the product of those of its sections, and the best text is made of the best
-sections. What is left out is little: let the blank have all but a share e of a frame. A path with another class there has at
-most e / (1 - e) of the probability of the same path with the blank, which is a path of the same text, or of one that has a
-character less or the same character twice. Of the most probable text at most three such shares are lost at a cut.
+Frames are independent in CTC. With the blank taken for certain in a frame, what stands before it and what stands behind it are
+independent too, so that the probability of a text is the sum, over all ways to share it out among the sections, of the product
+of theirs. What is left out, at a cut or in a section that is not in doubt, has little probability beside what is kept, as has
+what a narrow beam leaves out; but it is not nothing, so that a search that is to be exact goes through the whole line.
 """
 
 from __future__ import annotations
@@ -17,52 +16,65 @@ from crnnocr.charset import BLANK
 from crnnocr.decoders.beam import beam_searches
 from crnnocr.decoders.greedy import best_path
 from crnnocr.decoders.hypothesis import Hypothesis, LogProbs
+from crnnocr.decoders.lattice import score
 
 _CERTAIN = np.log1p(-1e-3)
 """Log-probability of the blank above which a line is cut."""
 
-PROVEN = np.log(0.5)
-"""A text of a greater log-probability is the most probable one: all others share the rest."""
+_SETTLED = np.log1p(-0.02)
+"""Log-probability of its first guess above which a section is not in doubt."""
+
+_FAR = 5.0
+"""Texts of a section that are less probable than its best one by more than e to this are left out."""
 
 
 def section_searches(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
-    """For each line at most `beam` texts among which is the most probable one, the best first.
+    """For each line at most `beam` texts, the most probable first.
 
-    Sections whose first guess is proven are not searched, and what has little probability beside the best is left out. The
-    log-probabilities are those under which the blank is certain wherever a line is cut, but for what is the same in all
-    texts of a line.
+    Their log-probabilities are those under which the blank is certain wherever a line is cut, but for a summand that the texts
+    of a line have in common.
 
     Args:
         lines: (T, C) log-probabilities of each, all of the same classes.
-        beam: prefixes that are kept in the search of a section.
+        beam: prefixes that are kept in the search of a section, and texts of a line.
     """
-    cut = [_cut(line) for line in lines]
-    found = iter(beam_searches([part for parts in cut for part in parts if not isinstance(part, tuple)], beam))
-    return [
-        _joined([[Hypothesis(part, 0.0)] if isinstance(part, tuple) else next(found) for part in parts], beam) for parts in cut
-    ]
+    cut = [_sections(line) for line in lines]
+    parts = [line[own] for line, sections in zip(lines, cut, strict=True) for own, _, _ in sections]
+    found = [[Hypothesis(text, log_prob)] for sections in cut for _, text, log_prob in sections]
+    # A text has at least the probability of one of its paths; where that does not settle it, the exact one may.
+    unsure = [n for n, (first,) in enumerate(found) if not first.log_prob > _SETTLED]
+    exact = score([parts[n] for n in unsure], [found[n][0].ids for n in unsure]).tolist()
+    in_doubt = [n for n, log_prob in zip(unsure, exact, strict=True) if not log_prob > _SETTLED]
+    for n, hypotheses in zip(in_doubt, beam_searches([parts[n] for n in in_doubt], beam), strict=True):
+        found[n] = [each for each in hypotheses if each.log_prob > hypotheses[0].log_prob - _FAR]
+    in_order = iter(found)
+    return [_joined([next(in_order) for _ in sections], beam) for sections in cut]
 
 
-def _cut(line: LogProbs) -> list[LogProbs | tuple[int, ...]]:
-    """The sections that are to be searched, and the texts between them that are proven."""
+def _sections(line: LogProbs) -> list[tuple[slice, tuple[int, ...], float]]:
+    """The runs of frames in which the blank is not certain, each with the text of its best path and that path's
+    log-probability.
+    """
     path, begins = best_path(line)
     is_open = np.concatenate(([False], line[:, BLANK] <= _CERTAIN, [False]))
     edges = np.flatnonzero(is_open[1:] != is_open[:-1])
-    # A text has at least the probability of one of its paths.
-    proven = np.add.reduceat(np.append(line.max(axis=1), 0.0), edges)[::2] > PROVEN
-    parts: list[LogProbs | tuple[int, ...]] = []
-    done = 0
-    for begin, end in edges.reshape(-1, 2)[~proven].tolist():
-        parts += [tuple(path[done:begin][begins[done:begin]].tolist()), line[begin:end]]
-        done = end
-    return [*parts, tuple(path[done:][begins[done:]].tolist())]
+    log_probs = np.add.reduceat(np.append(line.max(axis=1), 0.0), edges)[::2].tolist()
+    ids, places = path[begins].tolist(), np.searchsorted(np.flatnonzero(begins), edges).tolist()
+    sections = zip(edges[::2].tolist(), edges[1::2].tolist(), places[::2], places[1::2], log_probs, strict=True)
+    return [(slice(begin, end), tuple(ids[first:last]), log_prob) for begin, end, first, last, log_prob in sections]
 
 
 def _joined(sections: list[list[Hypothesis]], most: int) -> list[Hypothesis]:
-    """The most probable texts that are made of one of each section, the best first."""
-    joined = [Hypothesis((), 0.0)]
+    """The most probable texts that are made of one of each section, the best first; ways to the same text are summed."""
+    joined: dict[tuple[int, ...], float] = {(): 0.0}
     for choices in sections:
-        joined = [Hypothesis(a.ids + b.ids, a.log_prob + b.log_prob) for a in joined for b in choices]
-        if len(choices) > 1:
-            joined = sorted(joined, key=lambda each: each.log_prob, reverse=True)[:most]
-    return joined
+        if len(choices) == 1:
+            joined = {ids + choices[0].ids: log_prob for ids, log_prob in joined.items()}
+            continue
+        grown: dict[tuple[int, ...], float] = {}
+        for ids, log_prob in joined.items():
+            for choice in choices:
+                text, way = ids + choice.ids, log_prob + choice.log_prob
+                grown[text] = float(np.logaddexp(grown[text], way)) if text in grown else way
+        joined = dict(sorted(grown.items(), key=lambda item: item[1], reverse=True)[:most])
+    return sorted((Hypothesis(*item) for item in joined.items()), key=lambda each: each.log_prob, reverse=True)

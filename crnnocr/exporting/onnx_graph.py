@@ -48,9 +48,11 @@ def build(
 ) -> onnx.ModelProto:
     """The graph of a network of this shape with C classes and these weights.
 
-    Where `peaks` are given, the highest value of the maps after each layer of the backbone, it is quantised.
+    Where `peaks` are given, the highest value of the maps after each layer of the backbone, it is quantised, unless there
+    is one convolution only.
     """
-    graph = _Graph(weights, peaks)
+    convolutions = sum(isinstance(layer, Conv) for layer in config.backbone)
+    graph = _Graph(weights, peaks if convolutions > 1 else ())
     maps, frames = "images", "widths"
     for index, layer in enumerate(config.backbone):
         maps, frames = graph.stage(maps, frames, index, layer)
@@ -73,7 +75,7 @@ def _model(graph: _Graph, height: int, classes: int, metadata: dict[str, str]) -
         helper.make_tensor_value_info("frames", TensorProto.INT64, ["batch"]),
     ]
     proto = helper.make_graph(graph.nodes, "crnn", inputs, outputs, list(graph.constants.values()))
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_ONNXRUNTIME, 1)]
+    opsets = [helper.make_opsetid("", OPSET), *([helper.make_opsetid(_ONNXRUNTIME, 1)] if graph.peaks else [])]
     model = helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="crnnocr")
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
