@@ -80,10 +80,17 @@ class Prediction:
     """Whether the error is that no permitted text fits."""
     orientation: Orientation = Orientation.HORIZONTAL
     """Which way the line was read: the places of characters are counted from the left, or vertically from the top."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the picture in pixels, as a person sees it; zeros where it could not be opened."""
     characters: tuple[Character, ...] = ()
     """Each character with its place, from left to right (or down), if that was asked for."""
     alternatives: tuple[Alternative, ...] = ()
     """The most probable texts, the best first, if several were asked for."""
+
+    @property
+    def length(self) -> int:
+        """Pixels of the picture along its line."""
+        return self.size[self.orientation is Orientation.VERTICAL]
 
 
 class Recognizer:
@@ -175,7 +182,7 @@ class Recognizer:
         lines = self.read([picture.line for picture in pictures])
         best = decoder.decode(lines)
         found = [
-            replace(self._prediction(hypotheses, decoder), orientation=picture.orientation)
+            replace(self._prediction(hypotheses, decoder), orientation=picture.orientation, size=picture.size)
             for hypotheses, picture in zip(best, pictures, strict=True)
         ]
         if read.characters:
