@@ -265,9 +265,8 @@ def test_what_is_compared_is_normalised_and_said() -> None:
     assert plain_result.scores.exact == 0
     assert same.scores.exact == 0  # kinds of quotation marks, not single for double
     assert same.scores.mean_levenshtein == 2
-    assert (
-        list(terminal.lines(evidence_of(same)))[0] == "compared as: NFC, quotes and dashes alike, without case, without spaces"
-    )
+    said = next(iter(terminal.lines(evidence_of(same))))
+    assert said == "compared as: NFC, quotes and dashes alike, without case, without spaces"
 
 
 # Doubtful labels
