@@ -147,14 +147,18 @@ def test_a_page_of_fifty_thousand_samples_is_under_20_mb() -> None:
     assert "50,000 pictures" in text
 
 
-def test_of_labels_too_long_for_a_page_the_best_read_are_left_out(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_where_a_page_has_no_room_the_best_read_are_left_out(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crnnocr.report.samples._ROW_BYTES", 50_000)
     draw(tmp_path / "a.png", "a")
-    outcomes = [outcome("x" * 5000, ("x" if i % 2 else "y") * 5000, name=str(tmp_path / "a.png")) for i in range(2000)]
+    outcomes = [outcome("x" * 40, ("x" if i % 2 else "y") * 40, name=str(tmp_path / "a.png")) for i in range(1000)]
     evidence = evidence_of(result_of(outcomes))
     found = rows_of(evidence, recognizer, recognizer.decoder(DecodeConfig()), ReadConfig())
-    assert 0 < found.left_out < 2000
-    assert all(row[2] != 0 for row in found.rows[: len(found.rows) // 2])
-    assert len(page(evidence, found).encode()) < 20e6
+    assert 0 < len(found.rows) < 500
+    assert found.left_out == 1000 - len(found.rows)
+    assert all(row[2] != 0 for row in found.rows)
+    assert f"{found.left_out} pictures, the ones that were read best" in page(evidence, found)
 
 
 def test_the_worst_come_with_pictures_and_the_confidence_of_each_character(recognizer: Recognizer, tmp_path: Path) -> None:
@@ -222,7 +226,9 @@ def test_who_reads_better_and_where() -> None:
     assert compare("old", second, "new", first).verdict == found.verdict
     assert compare("a", first, "b", first).verdict == "both read the same in all pictures"
     few = compare("a", result_of([outcome("abc", "abc")]), "b", result_of([outcome("abc", "abx")]))
-    assert few.verdict.startswith("a reads better")  # one picture alone: all draws are of it
+    # All draws of one picture are alike. Of fewer than six pictures no test of signs is sure: 2 · 0.5⁵ > 0.05.
+    assert few.verdict.startswith("who reads better cannot be told from 1 picture:")
+    assert few.winner is None
 
 
 def test_what_cannot_be_told_is_said_so() -> None:
@@ -301,7 +307,7 @@ def test_files_of_doubtful_labels_are_read_by_others(recognizer: Recognizer, lab
     result = score(read_samples(recognizer, labelled, DecodeConfig()))
     found = suspects(recognizer, result.outcomes, ReadConfig()).found
     for name in ("doubts.csv", "doubts.tsv", "doubts.jsonl", "doubts.json"):
-        suspect_files.write(tmp_path / "out" / ".." / name, found, "model")
+        suspect_files.write(tmp_path / name, found, "model")
     for name in ("doubts.csv", "doubts.tsv", "doubts.jsonl"):  # each is a data set of its own
         assert {sample.text for sample in load_dataset(tmp_path / name).samples} == {"abbb", "a" * 30}
     with (tmp_path / "doubts.csv").open(newline="") as file:

@@ -20,7 +20,7 @@ from crnnocr.errors import DataError, GateError, PartialError, UsageError
 from crnnocr.files import replacing
 
 if TYPE_CHECKING:
-    from crnnocr.datasets import Dataset, Sample
+    from crnnocr.datasets import Sample
     from crnnocr.decoders.decoder import Decoder
     from crnnocr.evaluation import EvalResult
     from crnnocr.normalising import Normalisation
@@ -123,7 +123,9 @@ class _Evaluation:
             ui.say_faults(dataset.faults)
         self.loaded = [load(reader.model, reader.device, reader.engine, reader.decode) for reader in readers]
         self.names = [reader.name(name) for reader, (name, *_) in zip(readers, self.loaded, strict=True)]
-        samples = _samples(self.datasets)
+        if len(set(self.names)) < len(self.names):
+            self.names[1] += f" ({readers[1].told})"
+        samples = [sample for dataset in self.datasets for sample in dataset.samples]
         self.unknown = unknown_characters(samples, self.recognizer.card.charset)
         _warn_unknown(self.loaded[0][0], self.unknown)
         self.samples = samples if everything else unseen(samples, *(recognizer for _, recognizer, _ in self.loaded))
@@ -196,10 +198,6 @@ class _Evaluation:
         with replacing(path) as part:
             part.write_text(text, encoding="utf-8")
         ui.say(f"{path}: open it in a browser")
-
-
-def _samples(datasets: Sequence[Dataset]) -> list[Sample]:
-    return [sample for dataset in datasets for sample in dataset.samples]
 
 
 def _warn_unknown(name: str, unknown: Sequence[str]) -> None:

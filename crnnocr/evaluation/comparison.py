@@ -15,6 +15,10 @@ from crnnocr.evaluation import EvalResult, Outcome
 from crnnocr.metrics import ERRORS, RATIOS, Counts, Scorer, Scores
 
 
+_LEAST_CHANGES = 6
+"""Pictures that must be read better or worse for a winner to be sure: of five, all in one direction, a test of signs is not."""
+
+
 @dataclass(frozen=True)
 class Change:
     """A picture that one reader reads otherwise than the other."""
@@ -81,16 +85,28 @@ class Comparison:
         return 1 - above if score in ERRORS else above
 
     @property
+    def winner(self) -> str | None:
+        """Who reads better by the character error rate; None where that cannot be told."""
+        is_sure = self.differences["cer"].is_sure and len(self.better) + len(self.worse) >= _LEAST_CHANGES
+        return self._ahead[0] if is_sure else None
+
+    @property
     def verdict(self) -> str:
         """Who reads better by the character error rate, and how surely, in a sentence."""
-        cer, chance = self.differences["cer"], self.chance("cer")
         if not self.changes:
             return "both read the same in all pictures"
-        winner, loser = (self.first_name, self.second_name) if chance >= 0.5 else (self.second_name, self.first_name)
-        share = f"{_share(max(chance, 1 - chance))} of the draws"
-        if not cer.is_sure:
-            return f"who reads better cannot be told from {self.n:,} pictures: {winner} in {share}"
-        return f"{winner} reads better than {loser}: in {share}"
+        chance, (ahead, behind) = self.chance("cer"), self._ahead
+        share = f"in {_share(max(chance, 1 - chance))} of the draws"
+        if self.winner is None:
+            pictures = f"{self.n:,} picture{'' if self.n == 1 else 's'}"
+            return f"who reads better cannot be told from {pictures}: {ahead} {share}"
+        return f"{ahead} reads better than {behind}: {share}"
+
+    @property
+    def _ahead(self) -> tuple[str, str]:
+        """Who is better in more of the draws, and the other one."""
+        names = self.first_name, self.second_name
+        return names if self.chance("cer") >= 0.5 else names[::-1]
 
 
 def compare(first_name: str, first: EvalResult, second_name: str, second: EvalResult) -> Comparison:

@@ -76,6 +76,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "only_first_exact": comparison.only_first,
         "only_second_exact": comparison.only_second,
         "p_exact": comparison.p_exact,
+        "winner": comparison.winner,
         "verdict": comparison.verdict,
         "better": [_change(change) for change in comparison.better],
         "worse": [_change(change) for change in comparison.worse],
