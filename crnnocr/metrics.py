@@ -83,7 +83,7 @@ class Scorer:
 
     def add(self, counts: Counts) -> None:
         """Add what was counted before."""
-        self._sums = Counts(*map(sum, zip(self._sums, counts, strict=True)))
+        self._sums = Counts._make(map(sum, zip(self._sums, counts, strict=True)))
 
     def summary(self) -> Scores:
         """The scores of all pairs so far. Raises `DataError` where there are none."""
@@ -103,9 +103,9 @@ def count(truth: str, reading: str) -> Counts:
         edits=edits,
         words=len(truth.split()),
         word_edits=Levenshtein.distance(truth.split(), reading.split()),
-        exact=truth == reading,
+        exact=int(truth == reading),
         likeness=1 - edits / max(len(truth), len(reading), 1),
-        alphanumeric=alphanumeric(truth) == alphanumeric(reading),
+        alphanumeric=int(alphanumeric(truth) == alphanumeric(reading)),
     )
 
 

@@ -227,7 +227,7 @@ def test_who_reads_better_and_where() -> None:
     assert compare("a", first, "b", first).verdict == "both read the same in all pictures"
     few = compare("a", result_of([outcome("abc", "abc")]), "b", result_of([outcome("abc", "abx")]))
     # All draws of one picture are alike. Of fewer than six pictures no test of signs is sure: 2 · 0.5⁵ > 0.05.
-    assert few.verdict.startswith("who reads better cannot be told from 1 picture:")
+    assert few.verdict.startswith("who reads better cannot be told from the 1 pictures that differ:")
     assert few.winner is None
 
 
@@ -237,8 +237,8 @@ def test_what_cannot_be_told_is_said_so() -> None:
     second = result_of([outcome("ab", "xb" if 4 <= i < 9 else "ab", name=name) for i, name in enumerate(names)])
     found = compare("a", first, "b", second)
     assert not found.differences["cer"].is_sure
-    assert found.verdict.startswith("who reads better cannot be told from 40 pictures: a in ")
-    assert found.p_exact == 1
+    assert found.verdict.startswith("who reads better cannot be told from the 9 pictures that differ: a in ")
+    assert found.p_exact == pytest.approx(1)
 
 
 # Rows and JSON

@@ -14,7 +14,6 @@ from crnnocr.bootstrap import Difference
 from crnnocr.evaluation import EvalResult, Outcome
 from crnnocr.metrics import ERRORS, RATIOS, Counts, Scorer, Scores
 
-
 _LEAST_CHANGES = 6
 """Pictures that must be read better or worse for a winner to be sure: of five, all in one direction, a test of signs is not."""
 
@@ -98,8 +97,8 @@ class Comparison:
         chance, (ahead, behind) = self.chance("cer"), self._ahead
         share = f"in {_share(max(chance, 1 - chance))} of the draws"
         if self.winner is None:
-            pictures = f"{self.n:,} picture{'' if self.n == 1 else 's'}"
-            return f"who reads better cannot be told from {pictures}: {ahead} {share}"
+            differing = len(self.better) + len(self.worse)
+            return f"who reads better cannot be told from the {differing:,} pictures that differ: {ahead} {share}"
         return f"{ahead} reads better than {behind}: {share}"
 
     @property

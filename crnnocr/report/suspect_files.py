@@ -79,7 +79,7 @@ def _write_jsonl(file: TextIO, rows: list[dict[str, Any]], model: str) -> None:
 
 def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str) -> None:
     """Tasks whose pictures are served from local storage, its root being the folder of the file."""
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {
             "data": {**row, "image": f"/data/local-files/?d={quote(os.fsencode(row['file_name']))}"},
             "predictions": [
