@@ -91,10 +91,14 @@ class RiskCoverage:
             for column in (edits, characters, right)
         )
 
+    @property
+    def pictures(self) -> int:
+        """How many there are."""
+        return int(self._kept[-1])
+
     def at(self, refused: float) -> Refusal:
         """What is left when a share below 1 of the pictures is refused, the least sure."""
-        n = self._kept[-1]
-        kept = max(n * (1 - refused), 1.0)
+        kept = max(self.pictures * (1 - refused), 1.0)
         edits, characters, right = (
             float(np.interp(kept, self._kept, column)) for column in (self._edits, self._characters, self._right)
         )
@@ -111,5 +115,5 @@ class RiskCoverage:
 
     def area(self) -> float:
         """The mean share of wrong readings over all coverages (AURC, Geifman et al. 2019): the smaller, the better ordered."""
-        kept = np.arange(1, self._kept[-1] + 1)
+        kept = np.arange(1, self.pictures + 1)
         return float((1 - np.interp(kept, self._kept, self._right) / kept).mean())

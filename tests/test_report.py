@@ -31,8 +31,9 @@ from crnnocr.recognizer import Prediction, Recognizer
 from crnnocr.report import rows, suspect_files, terminal, values
 from crnnocr.report.evidence import Evidence
 from crnnocr.report.heatmap import heatmap
+from crnnocr.report.names import shown
 from crnnocr.report.page import page
-from crnnocr.report.samples import Rows, rows_of
+from crnnocr.report.samples import Rows, _row, rows_of, worst_first
 
 SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;{{ 7*7 }}\u202e\u2028x"
@@ -82,9 +83,7 @@ def evidence_of(result: EvalResult, **more: Any) -> Evidence:
 
 def plain(outcomes: Sequence[Outcome]) -> Rows:
     """Rows without pictures, which need no model."""
-    from crnnocr.report.samples import _row, worst_first
-
-    return Rows([_row(each, 0, 0) for each in worst_first(outcomes)], {}, ["."], 0)
+    return Rows([_row(each, shown(each.sample.name), 0, 0) for each in worst_first(outcomes)], {}, ["."], 0)
 
 
 class Tags(HTMLParser):
@@ -167,7 +166,7 @@ def test_the_worst_come_with_pictures_and_the_confidence_of_each_character(recog
     samples = [Sample(tmp_path / name, label) for name, label in (("a.png", "ab"), ("b.png", "aa"), ("c.png", "bbb"))]
     result = score(read_samples(recognizer, samples, DecodeConfig()))
     found = rows_of(evidence_of(result), recognizer, recognizer.decoder(DecodeConfig()), ReadConfig())
-    assert [Path(row[0]).name for row in found.rows] == ["c.png", "b.png", "a.png"]
+    assert [row[0] for row in found.rows] == ["c.png", "b.png", "a.png"]
     assert found.rows[2][2] == 0
     assert found.rows[1][1:3] == ["aa", "ba"]
     assert found.rows[1][4:6] == [24, 8]

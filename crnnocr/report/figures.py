@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from crnnocr.bootstrap import Estimate
-from crnnocr.metrics import ERRORS
 
 NAMES = {
     "mean_levenshtein": "mean Levenshtein distance",
@@ -33,9 +32,5 @@ def interval(name: str, estimate: Estimate) -> str:
 
 def signed(name: str, number: float) -> str:
     """A difference of a score, in points."""
-    return f"{number:+.3f}" if name == "mean_levenshtein" else f"{number * 100:+.2f}"
-
-
-def is_less_better(name: str) -> bool:
-    """Whether a score counts errors."""
-    return name in ERRORS
+    written = f"{number:+.3f}" if name == "mean_levenshtein" else f"{number * 100:+.2f}"
+    return written.replace("-", "−")

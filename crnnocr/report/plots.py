@@ -15,6 +15,8 @@ WIDTH, HEIGHT = 540, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 524, 14, 252
 _BAR_SHARE = 0.34
 """Of the height, for the highest of the bars behind the points."""
+_LEAST_KEPT = 20
+"""Pictures of which an error rate is drawn."""
 _UNIT = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -97,13 +99,14 @@ def reliability(bins: Sequence[Bin]) -> Plot:
 
 def risk_coverage(curve: RiskCoverage) -> Plot:
     """How the error rate falls as the least sure pictures are refused."""
-    steps = curve.curve()
+    most = max(0.0, 1 - _LEAST_KEPT / curve.pictures)
+    steps = [each for each in curve.curve() if each.refused <= most]
     highest = max(max(each.cer for each in steps), 1e-3)
     ticks = round_steps(highest, 5, past=True)
     across, up = Axis(0, 1, LEFT, RIGHT, _UNIT), Axis(0, ticks[-1], BOTTOM, TOP, ticks)
     line = " ".join(f"{across.at(each.refused)},{up.at(each.cer)}" for each in steps)
     points = []
-    for each in curve.table()[1:]:
+    for each in (each for each in curve.table()[1:] if each.refused <= most):
         y = up.at(each.cer)
         told = f"{each.refused:.0%} refused (below {percent(each.confidence, 1)}): CER {percent(each.cer)}"
         points.append(Point(across.at(each.refused), y, y, y, told))
@@ -138,4 +141,4 @@ def _bar(middle: float, width: float, share: float) -> Bar:
 
 
 def _marks(axis: Axis) -> tuple[tuple[float, str], ...]:
-    return tuple((axis.at(value), f"{short(round(value * 100, 6))} %") for value in axis.ticks)
+    return tuple((axis.at(value), f"{short(round(value * 100, 6))}%") for value in axis.ticks)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import Levenshtein
@@ -41,8 +43,9 @@ class Rows:
     """The samples as the page's script takes them."""
 
     rows: list[list[Any]]
-    """The worst first: name, truth, reading (0 if the same), confidence in 1/10000, width, height, source, edits as
-    kind, place in the truth, place in the reading (0 if none), and what the other reader read (0 if the same as this one)."""
+    """The worst first: name in the folder that all are in, truth, reading (0 if the same), confidence in 1/10000, width,
+    height, source, edits as kind, place in the truth and place in the reading (0 if none), and what the other reader read (0 if the
+    same as this one)."""
     pictures: dict[int, tuple[str, list[int]]]
     """Of some rows the picture as a data URI, and how sure each character is in per cent."""
     sources: list[str]
@@ -67,12 +70,14 @@ def rows_of(evidence: Evidence, recognizer: Recognizer, decoder: Decoder, read: 
     others = (
         {change.first.sample: change.second.reading for change in evidence.comparison.changes} if evidence.comparison else {}
     )
+    within = _folder_of(ordered)
     sources = sorted({analysis.sources.get(outcome.sample, ".") for outcome in ordered})
     numbers = {source: i for i, source in enumerate(sources)}
     rows: list[list[Any]] = []
     size = 0
     for outcome in ordered:
-        row = _row(outcome, numbers[analysis.sources.get(outcome.sample, ".")], others.get(outcome.sample, 0))
+        name = shown(outcome.sample.name.removeprefix(within))
+        row = _row(outcome, name, numbers[analysis.sources.get(outcome.sample, ".")], others.get(outcome.sample, 0))
         size += len(json.dumps(row, ensure_ascii=False).encode(errors="replace"))
         if size > _ROW_BYTES:
             break
@@ -83,14 +88,23 @@ def rows_of(evidence: Evidence, recognizer: Recognizer, decoder: Decoder, read: 
     return Rows(rows, shown_pictures, [shown(source) for source in sources], len(ordered) - len(rows))
 
 
-def _row(outcome: Outcome, source: int, other: str | int) -> list[Any]:
+def _row(outcome: Outcome, name: str, source: int, other: str | int) -> list[Any]:
     truth, reading = outcome.truth, outcome.reading
-    row: list[Any] = [shown(outcome.sample.name), truth, 0 if outcome.is_right else reading]
+    row: list[Any] = [name, truth, 0 if outcome.is_right else reading]
     row += [round(outcome.prediction.confidence * 10_000), *outcome.prediction.size, source]
     operations = Levenshtein.editops(truth, reading)
     row.append([value for name, i, j in operations for value in (_OPERATIONS[name], i, j)] or 0)
     row.append(other)
     return row
+
+
+def _folder_of(outcomes: Sequence[Outcome]) -> str:
+    """What the names of all pictures begin with: the folder that they are in, if there is one."""
+    folders = {str(outcome.sample.path.parent) for outcome in outcomes}
+    if len({Path(folder).is_absolute() for folder in folders}) > 1:
+        return ""
+    folder = os.path.commonpath(folders)
+    return f"{folder}{os.sep}" if folder not in ("", os.sep) else folder
 
 
 def _to_be_shown(ordered: Sequence[Outcome], comparison: Comparison | None) -> list[int]:

@@ -29,10 +29,10 @@ class Table:
 def tables(evidence: Evidence) -> Iterator[Table]:
     """The tables, the scores first."""
     analysis = evidence.analysis
-    head = (f"{analysis.result.scores.n:,} pictures", "", "95 % interval")
+    head = (f"{analysis.result.scores.n:,} pictures", "", "95% interval")
     yield Table(head, tuple((NAMES[name], value(name, e.value), interval(name, e)) for name, e in analysis.scores.items()))
     classes = tuple((str(c.name), f"{c.characters:,}", *_rate(c.cer)) for c in analysis.by_class)
-    yield Table(("characters", "number", "CER", "95 % interval"), classes)
+    yield Table(("characters", "number", "CER", "95% interval"), classes)
     yield _groups("characters in the label", analysis.by_length)
     if len(analysis.by_source) > 1:
         yield _groups("source", analysis.by_source)
@@ -54,7 +54,7 @@ def lines(evidence: Evidence) -> Iterator[str]:
         yield from _refusals(evidence)
     else:
         most = percent(rule_of_three(analysis.result.scores.n))
-        yield f"no error was seen, which says (at 95 %) that fewer than {most} of such pictures have one"
+        yield f"no error was seen, which says (at 95%) that fewer than {most} of such pictures have one"
     speed = evidence.speed
     yield (
         f"speed: {speed.per_second:,.0f} pictures a second by {speed.engine} with {speed.threads} threads; "
@@ -81,7 +81,7 @@ def rule_of_three(n: int) -> float:
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:
     rows = tuple((group.name, f"{group.n:,}", *_rate(group.cer), value("exact", group.exact.value)) for group in groups)
-    return Table((title, "pictures", "CER", "95 % interval", "exact"), rows)
+    return Table((title, "pictures", "CER", "95% interval", "exact"), rows)
 
 
 def _rate(estimate: Estimate) -> tuple[str, str]:
@@ -95,13 +95,13 @@ def _compared(comparison: Comparison) -> Table:
             value(name, getattr(comparison.first, name)),
             value(name, getattr(comparison.second, name)),
             signed(name, difference.value),
-            f"{signed(name, difference.low)} – {signed(name, difference.high)}",
+            f"{signed(name, difference.low)} … {signed(name, difference.high)}",
             percent(comparison.chance(name), 1),
         )
         for name, difference in comparison.differences.items()
     )
     names = comparison.first_name, comparison.second_name
-    return Table(("", *names, "difference, points", "95 % interval", f"{names[0]} better"), rows)
+    return Table(("", *names, "difference, points", "95% interval", f"{names[0]} better"), rows)
 
 
 def _differing(comparison: Comparison) -> Iterator[str]:

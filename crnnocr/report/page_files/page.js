@@ -96,7 +96,7 @@
         bar.style.setProperty("--shade", share >= 90 ? "var(--green)" : share >= 60 ? "var(--more)" : "var(--bad)");
         if (j === null) bar.style.visibility = "hidden";
         made.append(bar);
-        if (j !== null) made.title = share + " % sure";
+        if (j !== null) made.title = share + "% sure";
       }
       box.append(made);
     };
@@ -132,7 +132,7 @@
     const meta = element("div", "meta"), name = element("bdi", "file", row[NAME]), count = edits(row);
     meta.append(name);
     if (count) meta.append(element("span", "edits", count + (count === 1 ? " edit" : " edits")));
-    meta.append(element("span", "", (row[SURE] / 100).toFixed(1) + " % sure"));
+    meta.append(element("span", "", (row[SURE] / 100).toFixed(1) + "% sure"));
     meta.append(element("span", "", row[WIDTH] + " × " + row[HEIGHT] + " px"));
     item.append(meta);
     return item;
@@ -162,22 +162,46 @@
     more();
   };
 
+  // What is chosen stands in the address, so that it can be kept and sent.
+  const controls = {show: "which", sort: "order", source: "source", find: "search"};
+  const standard = () => Object.values(controls).map((id) => at(id).value);
+  const keepInAddress = () => {
+    const parts = new URLSearchParams();
+    Object.entries(controls).forEach(([name, id], k) => { if (at(id).value !== first[k]) parts.set(name, at(id).value); });
+    if (edit) parts.set("edit", JSON.stringify(edit));
+    if (parts.size || location.hash.includes("=")) try { history.replaceState(null, "", "#" + parts); } catch { /* a viewer that forbids it */ }
+  };
+  const takeFromAddress = () => {
+    if (!location.hash.includes("=")) return;
+    const parts = new URLSearchParams(location.hash.slice(1));
+    for (const [name, id] of Object.entries(controls)) {
+      if (parts.has(name) && (id === "search" || [...at(id).options].some((option) => option.value === parts.get(name)))) at(id).value = parts.get(name);
+    }
+    try { setEdit(JSON.parse(parts.get("edit"))); } catch { setEdit(null); }
+  };
+  const setEdit = (wanted) => {
+    edit = Array.isArray(wanted) && wanted.length === 2 ? wanted.map(String) : null;
+    at("edit").hidden = !edit;
+    const [truth, reading] = edit || ["", ""];
+    at("edit").textContent = (!reading ? visible(truth || " ") + " lost" : !truth ? visible(reading) + " added" : visible(truth) + " → " + visible(reading)) + "  ×";
+  };
+
   data.sources.forEach((name, index) => at("source").append(new Option(name, index)));
   at("sources").hidden = data.sources.length < 2;
   if (!rows.some((row) => row[READING] !== 0)) at("which").value = "all";
+  const first = standard();
+  const change = () => { choose(); keepInAddress(); };
   let waiting = 0;
-  at("controls").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(choose, 120); });
+  at("controls").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(change, 120); });
   at("controls").addEventListener("submit", (event) => event.preventDefault());
   at("more").addEventListener("click", more);
-  at("edit").addEventListener("click", () => { edit = null; at("edit").hidden = true; choose(); });
+  at("edit").addEventListener("click", () => { setEdit(null); change(); });
   document.querySelectorAll(".heat button").forEach((button) => button.addEventListener("click", () => {
-    edit = [button.dataset.truth, button.dataset.reading];
+    setEdit([button.dataset.truth, button.dataset.reading]);
     at("which").value = "all";
     at("search").value = "";
     at("source").value = "";
-    at("edit").textContent = button.title.replace(/:[^:]*$/, "") + "  ×";
-    at("edit").hidden = false;
-    choose();
+    change();
     at("samples").scrollIntoView();
   }));
 
@@ -196,5 +220,6 @@
     heading.addEventListener("click", sort);
     heading.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); } });
   }));
+  takeFromAddress();
   choose();
 })();
