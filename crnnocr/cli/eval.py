@@ -153,13 +153,17 @@ class _Evaluation:
         (self.result, seconds), *others = [self._read(i) for i in range(len(self.readers))]
         for reason in self.result.unreadable:
             ui.warn(reason)
-        reader, samples = self.readers[0], [outcome.sample for outcome in self.result.outcomes]
+        reader, names, samples = (
+            self.readers[0],
+            list(map(str, self.data)),
+            [outcome.sample for outcome in self.result.outcomes],
+        )
         return Evidence(
             self.loaded[0][0],
-            tuple(map(str, self.data)),
+            names,
             tuple(dataset.format for dataset in self.datasets),
             _told(reader.decode),
-            Analysis(self.result, sources(self.datasets)),
+            Analysis(self.result, sources(self.datasets, names)),
             measure(self.recognizer, self.decoder, reader.read, samples, len(self.samples), seconds),
             compare(self.names[0], self.result, self.names[1], others[0][0]) if others else None,
             [fault for dataset in self.datasets for fault in dataset.faults],

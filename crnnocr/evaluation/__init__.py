@@ -99,10 +99,10 @@ def score(
     return EvalResult(scorer.summary(), tuple(unreadable), tuple(outcomes), normalisation)
 
 
-def sources(datasets: Sequence[Dataset]) -> dict[Sample, str]:
-    """Where each sample is from: of several data sets which one, of one the folder below it that its picture lies in."""
+def sources(datasets: Sequence[Dataset], names: Sequence[str]) -> dict[Sample, str]:
+    """Where each sample is from: of several data sets the name of one, of one the folder below it that its picture lies in."""
     if len(datasets) > 1:
-        return {sample: str(dataset.source) for dataset in datasets for sample in dataset.samples}
+        return {sample: name for name, dataset in zip(names, datasets, strict=True) for sample in dataset.samples}
     (dataset,) = datasets
     folder = dataset.source if dataset.source.is_dir() else dataset.source.parent
     found: dict[Sample, str] = {}

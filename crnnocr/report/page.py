@@ -57,8 +57,8 @@ def page(evidence: Evidence, rows: Rows) -> str:
         plots={
             "reliability": plots.reliability(analysis.reliability),
             "risk": plots.risk_coverage(analysis.risk_coverage),
-            "length": plots.by_size(analysis.by_length, "CER by the length of the label", "characters in the label"),
-            "width": plots.by_size(analysis.by_width, "CER by the width of the picture", "pixels along the line"),
+            "length": plots.by_size(analysis.by_length, "CER by the length of the label", "characters in the label, from"),
+            "width": plots.by_size(analysis.by_width, "CER by the width of the picture", "pixels along the line, from"),
         },
         frame=plots,
         compared=list(_compared(evidence)),

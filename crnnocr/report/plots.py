@@ -115,7 +115,7 @@ def risk_coverage(curve: RiskCoverage) -> Plot:
 
 
 def by_size(groups: Sequence[Group], title: str, x_title: str) -> Plot:
-    """The character error rate of groups of pictures, and how many there are of each."""
+    """The character error rate of groups of pictures, each named by where it begins, and how many there are of each."""
     highest = max((min(group.cer.high, 1.5) for group in groups), default=1.0)
     ticks = round_steps(max(highest, 1e-3), 5, past=True)
     up = Axis(0, ticks[-1], BOTTOM, TOP, ticks)
@@ -125,8 +125,13 @@ def by_size(groups: Sequence[Group], title: str, x_title: str) -> Plot:
         x = round(LEFT + (i + 0.5) * step, 1)
         points.append(_estimated(x, up, group.cer, f"{group.name}: CER {percent(group.cer.value)} of {group.n:,} pictures"))
         bars.append(_bar(x, step * 0.7, group.n / most))
-        marks.append((x, group.name.replace("up to ", "≤ ").replace(" and more", " +")))
+        marks.append((x, _short(group.name)))
     return Plot(title, x_title, "CER", tuple(marks), _marks(up), tuple(points), tuple(bars))
+
+
+def _short(name: str) -> str:
+    """The name of a group as far as there is room: `≤ 31`, then where it begins."""
+    return name.replace("up to ", "≤ ").split("–")[0].removesuffix(" and more")
 
 
 def _estimated(x: float, up: Axis, estimate: Estimate, told: str) -> Point:

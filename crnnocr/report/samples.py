@@ -44,8 +44,8 @@ class Rows:
 
     rows: list[list[Any]]
     """The worst first: name in the folder that all are in, truth, reading (0 if the same), confidence in 1/10000, width,
-    height, source, edits as kind, place in the truth and place in the reading (0 if none), and what the other reader read (0 if the
-    same as this one)."""
+    height, source, edits as kind, place in the truth and place in the reading (0 if none), and what the other reader read (0
+    if the same as this one)."""
     pictures: dict[int, tuple[str, list[int]]]
     """Of some rows the picture as a data URI, and how sure each character is in per cent."""
     sources: list[str]

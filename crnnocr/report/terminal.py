@@ -57,7 +57,7 @@ def lines(evidence: Evidence) -> Iterator[str]:
         yield f"no error was seen, which says (at 95%) that fewer than {most} of such pictures have one"
     speed = evidence.speed
     yield (
-        f"speed: {speed.per_second:,.0f} pictures a second by {speed.engine} with {speed.threads} threads; "
+        f"speed: {speed.per_second:,.0f} pictures a second by {speed.engine} with {speed.threads} thread{'' if speed.threads == 1 else 's'}; "
         f"one alone {speed.alone_ms:.1f} ms (slowest of twenty {speed.alone_p95_ms:.1f} ms)"
     )
     if evidence.comparison:
