@@ -56,8 +56,9 @@ def lines(evidence: Evidence) -> Iterator[str]:
         most = percent(rule_of_three(analysis.result.scores.n))
         yield f"no error was seen, which says (at 95%) that fewer than {most} of such pictures have one"
     speed = evidence.speed
+    threads = f"{speed.threads} thread{'' if speed.threads == 1 else 's'}"
     yield (
-        f"speed: {speed.per_second:,.0f} pictures a second by {speed.engine} with {speed.threads} thread{'' if speed.threads == 1 else 's'}; "
+        f"speed: {speed.per_second:,.0f} pictures a second by {speed.engine} with {threads}; "
         f"one alone {speed.alone_ms:.1f} ms (slowest of twenty {speed.alone_p95_ms:.1f} ms)"
     )
     if evidence.comparison:

@@ -117,7 +117,7 @@
     const row = rows[index], item = element("li");
     const picture = data.pictures[index];
     if (picture) {
-      item.className = "pictured";
+      item.className = row[WIDTH] > 10 * row[HEIGHT] ? "" : "pictured"; // a long line has the whole width for itself
       const image = element("img");
       image.src = picture[0];
       image.alt = "";
