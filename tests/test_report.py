@@ -299,7 +299,10 @@ def test_a_wrong_label_is_doubted_by_the_exact_probabilities(recognizer: Recogni
     wrong, long = sorted(found.found, key=lambda each: each.outcome.sample.path.name, reverse=True)
     assert long.label_log_prob == -np.inf
     assert wrong.label_log_prob < wrong.reading_log_prob - 3
-    assert 0 < wrong.doubt < wrong.outcome.prediction.confidence
+    ratio = wrong.reading_log_prob - wrong.label_log_prob
+    assert wrong.doubt == pytest.approx(wrong.outcome.prediction.confidence * ratio)
+    assert long.doubt == pytest.approx(long.outcome.prediction.confidence * 100)
+    assert [each.doubt for each in found.found] == [long.doubt, wrong.doubt]
 
 
 def test_files_of_doubtful_labels_are_read_by_others(recognizer: Recognizer, labelled: list[Sample], tmp_path: Path) -> None:

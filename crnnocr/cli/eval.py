@@ -188,8 +188,7 @@ class _Evaluation:
 
         found = suspects(self.recognizer, self.result.outcomes, self.readers[0].read)
         suspect_files.write(path, found.found, self.loaded[0][0])
-        doubtful = sum(suspect.doubt >= 0.5 for suspect in found.found)
-        ui.say(f"{path}: {len(found.found):,} labels that were read otherwise, {doubtful:,} with a doubt of 0.5 or more")
+        ui.say(f"{path}: {len(found.found):,} labels that were read otherwise, the most doubtful first")
         if found.unknown:
             ui.say(f"{found.unknown:,} more cannot be judged: they hold characters that the model does not know")
 
