@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +91,25 @@ def test_the_labels_that_are_doubted_are_listed(tiny_data: Path, run_cli: RunCli
     assert all((tmp_path / row["file_name"]).is_file() for row in rows)
     assert [row["doubt"] for row in rows] == sorted((row["doubt"] for row in rows), reverse=True)
     assert f"{len(rows)} labels that were read otherwise" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")
+def test_names_that_are_not_utf_8_come_through_everywhere(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for i, name in enumerate((b"\xff\xfe", b"<b>&amp;")):
+        picture = data / os.fsdecode(name + b".png")
+        shutil.copy(tiny_data / f"{i + 20:06d}.png", picture)
+        picture.with_suffix(".gt.txt").write_text("</script>")
+    files = ("--suspect-labels", tmp_path / "doubts.jsonl", "--report", tmp_path / "report.html")
+    shown = run_cli("eval", data, "--compare", "--beam 4", *files)
+    assert shown.exit_code == 0
+    assert b"\xff\xfe.png\t" in run_cli("eval", data, "--tsv").stdout_bytes
+    assert json.loads(run_cli("eval", data, "--json").stdout)["n"] == 2
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "\\\\xff\\\\xfe.png" in page
+    assert "<b>&amp;" not in page
+    assert page.count("</script>") == 2
 
 
 def test_a_decoder_is_compared_with_another(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from html import unescape
 from urllib.parse import urlencode
 
 import pytest
-from test_report import HOSTILE, evidence_of, outcome, plain, result_of
+from evaluations import HOSTILE, evidence_of, outcome, plain, result_of
 
 from crnnocr.report.page import page
 

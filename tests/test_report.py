@@ -6,13 +6,12 @@ import csv
 import json
 import os
 import re
-from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from evaluations import HOSTILE, evidence_of, outcome, plain, result_of
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,23 +19,18 @@ from crnnocr.charset import Charset
 from crnnocr.config import Conv, DecodeConfig, ModelConfig, Pool, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detect import load_dataset
-from crnnocr.evaluation import EvalResult, Outcome, read_samples, score
-from crnnocr.evaluation.analysis import Analysis
+from crnnocr.evaluation import read_samples, score
 from crnnocr.evaluation.comparison import compare
-from crnnocr.evaluation.speed import Speed
 from crnnocr.evaluation.suspects import suspects
 from crnnocr.model.checkpoint import Card
 from crnnocr.normalising import Normalisation
 from crnnocr.recognizer import Prediction, Recognizer
 from crnnocr.report import rows, suspect_files, terminal, values
-from crnnocr.report.evidence import Evidence
 from crnnocr.report.heatmap import heatmap
-from crnnocr.report.names import shown
 from crnnocr.report.page import page
-from crnnocr.report.samples import Rows, _row, rows_of, worst_first
+from crnnocr.report.samples import rows_of
 
 SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;{{ 7*7 }}\u202e\u2028x"
 
 
 class Columns:
@@ -64,26 +58,6 @@ def draw(path: Path, text: str) -> None:
     for i, character in enumerate(text):
         pixels[:, 8 * i + 4 : 8 * i + 8] = 0 if character == "a" else 100
     Image.fromarray(pixels).save(path, "PNG")
-
-
-def outcome(truth: str, reading: str, confidence: float = 0.9, name: str = "x.png") -> Outcome:
-    result = score([(Sample(Path(name), truth), Prediction(reading, confidence, size=(100, 32)))])
-    return result.outcomes[0]
-
-
-def result_of(outcomes: Sequence[Outcome]) -> EvalResult:
-    return score((each.sample, each.prediction) for each in outcomes)
-
-
-def evidence_of(result: EvalResult, **more: Any) -> Evidence:
-    speed = Speed("columns", 1, result.scores.n, 1.0, 2.0, 3.0)
-    sources = more.pop("sources", {})
-    return Evidence("model", ("data",), ("imagefolder",), "", Analysis(result, sources), speed, **more)
-
-
-def plain(outcomes: Sequence[Outcome]) -> Rows:
-    """Rows without pictures, which need no model."""
-    return Rows([_row(each, shown(each.sample.name), 0, 0) for each in worst_first(outcomes)], {}, ["."], 0)
 
 
 class Tags(HTMLParser):

@@ -10,6 +10,7 @@ from crnnocr.evaluation.analysis import Group
 from crnnocr.evaluation.comparison import Change, Comparison
 from crnnocr.report.evidence import Evidence
 from crnnocr.report.figures import NAMES, interval, percent, signed, value
+from crnnocr.report.names import shown
 
 _CONFUSIONS = 10
 _CHANGES = 5
@@ -81,7 +82,7 @@ def rule_of_three(n: int) -> float:
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:
-    rows = tuple((group.name, f"{group.n:,}", *_rate(group.cer), value("exact", group.exact.value)) for group in groups)
+    rows = tuple((shown(group.name), f"{group.n:,}", *_rate(group.cer), value("exact", group.exact.value)) for group in groups)
     return Table((title, "pictures", "CER", "95% interval", "exact"), rows)
 
 
@@ -119,4 +120,4 @@ def _differing(comparison: Comparison) -> Iterator[str]:
 
 def _change(change: Change) -> str:
     texts = f"{change.first.truth!r}: {change.first.reading!r}, not {change.second.reading!r}"
-    return f"  {change.first.sample.path.name}  {texts}"
+    return f"  {shown(change.first.sample.path.name)}  {texts}"
