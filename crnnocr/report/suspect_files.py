@@ -59,7 +59,7 @@ def _finite(log_prob: float) -> float | None:
 
 
 def _write_table(file: TextIO, rows: list[dict[str, Any]], delimiter: str) -> None:
-    columns = list(rows[0]) if rows else ["file_name", "text"]
+    columns = list(dict.fromkeys(column for row in rows for column in row)) or ["file_name", "text"]
     writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
