@@ -141,7 +141,7 @@ def _summary(evidence: Evidence) -> Iterator[tuple[str, str]]:
     yield "width of a picture", _spread([outcome.prediction.size[0] for outcome in outcomes], " pixels")
     yield "height of a picture", _spread([outcome.prediction.size[1] for outcome in outcomes], " pixels")
     if evidence.unknown:
-        yield "unknown to the model", "; ".join(evidence.unknown)
+        yield "unknown to the model", "; ".join(map(shown, evidence.unknown))
 
 
 def _spread(values: Sequence[int], unit: str = "") -> str:
