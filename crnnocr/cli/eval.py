@@ -153,11 +153,8 @@ class _Evaluation:
         (self.result, seconds), *others = [self._read(i) for i in range(len(self.readers))]
         for reason in self.result.unreadable:
             ui.warn(reason)
-        reader, names, samples = (
-            self.readers[0],
-            list(map(str, self.data)),
-            [outcome.sample for outcome in self.result.outcomes],
-        )
+        reader, names = self.readers[0], tuple(map(str, self.data))
+        samples = [outcome.sample for outcome in self.result.outcomes]
         return Evidence(
             self.loaded[0][0],
             names,
