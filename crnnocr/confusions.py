@@ -32,8 +32,39 @@ class Edit:
         return f"{visible(self.truth)} → {visible(self.reading)}"
 
 
+@dataclass(frozen=True)
+class CharacterScore:
+    """How well one character is read."""
+
+    character: str
+    """The character."""
+    truths: int
+    """How often it stands in the labels."""
+    readings: int
+    """How often it was read."""
+    right: int
+    """How often it was read where it stands."""
+
+    @property
+    def recall(self) -> float | None:
+        """Share of its occurrences that were read; None where there are none."""
+        return self.right / self.truths if self.truths else None
+
+    @property
+    def precision(self) -> float | None:
+        """Share of its readings that are right; None where there are none."""
+        return self.right / self.readings if self.readings else None
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of both; 0 where nothing is right."""
+        return 2 * self.right / (self.truths + self.readings)
+
+
 class Confusions:
     """Collects pairs of truth and reading with `update`, and tells the most frequent edits between them.
+
+    Of several shortest ways from one text to the other it counts one, which is the same each time.
 
     Example::
 
@@ -45,10 +76,14 @@ class Confusions:
 
     def __init__(self) -> None:
         self._counts: Counter[Edit] = Counter()
+        self._truths: Counter[str] = Counter()
+        self._readings: Counter[str] = Counter()
 
     def update(self, truth: str, reading: str) -> None:
         """Add one picture: what it says and what was read."""
         truth, reading = normalise(truth), normalise(reading)
+        self._truths.update(truth)
+        self._readings.update(reading)
         for operation, i, j in Levenshtein.editops(truth, reading):
             self._counts[Edit("" if operation == "insert" else truth[i], "" if operation == "delete" else reading[j])] += 1
 
@@ -56,6 +91,18 @@ class Confusions:
         """The `n` most frequent edits (without it all), and how often each occurred; equals by their characters."""
         ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0].truth, item[0].reading))
         return ordered[:n]
+
+    def characters(self) -> list[CharacterScore]:
+        """How well each character of the labels and readings is read, in the order of their code points."""
+        wrong: Counter[str] = Counter()
+        for edit, count in self._counts.items():
+            wrong[edit.truth] += count
+        return [
+            CharacterScore(
+                character, self._truths[character], self._readings[character], self._truths[character] - wrong[character]
+            )
+            for character in sorted(self._truths | self._readings)
+        ]
 
 
 def differing(truth: str, reading: str) -> tuple[set[int], set[int]]:

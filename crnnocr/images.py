@@ -145,6 +145,8 @@ class Opened:
     """Pixels of the picture along the line: its width, or where the line runs down, its height."""
     orientation: Orientation
     """Which way its line is taken to run: horizontal or vertical."""
+    size: tuple[int, int]
+    """Width and height of the picture in pixels, as a person sees it."""
     other: Opened | None = None
     """The same picture with its line running the other way, where its shape does not tell which is right."""
 
@@ -180,9 +182,9 @@ def open_line(
 
 
 def _opened(grey: Image.Image, height: int, min_width: int, orientation: Orientation, name: str) -> Opened:
-    grey = turned(grey, orientation)
+    size, grey = grey.size, turned(grey, orientation)
     width = min(MAX_WIDTH, max(1, round(grey.width * height / grey.height)))
-    return Opened(to_line(grey, height, min_width, name), width, grey.width, orientation)
+    return Opened(to_line(grey, height, min_width, name), width, grey.width, orientation, size)
 
 
 def _is_light_on_dark(grey: Image.Image) -> bool:

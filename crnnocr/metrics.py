@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import Levenshtein
 
 from crnnocr.charset import normalise
 from crnnocr.errors import DataError
+
+
+class Counts(NamedTuple):
+    """What one picture, or the sum of many, adds to the scores."""
+
+    pictures: int = 0
+    """Number of pictures."""
+    characters: int = 0
+    """True characters."""
+    edits: int = 0
+    """Levenshtein distance between truth and reading, in characters."""
+    words: int = 0
+    """True words: what white space separates."""
+    word_edits: int = 0
+    """The same distance, of whole words."""
+    exact: int = 0
+    """Pictures that were read without an error."""
+    likeness: float = 0.0
+    """1 minus the distance divided by the longer text's length, for each picture."""
+    alphanumeric: int = 0
+    """Pictures that were read right where only letters and digits count, and not their case."""
+
+
+RATIOS = {
+    "mean_levenshtein": ("edits", "pictures"),
+    "cer": ("edits", "characters"),
+    "wer": ("word_edits", "words"),
+    "exact": ("exact", "pictures"),
+    "one_minus_ned": ("likeness", "pictures"),
+    "alnum_accuracy": ("alphanumeric", "pictures"),
+}
+"""Each score as what of `Counts` is divided by what, both summed over all pictures."""
+
+ERRORS = frozenset({"mean_levenshtein", "cer", "wer"})
+"""The scores of which less is better."""
 
 
 @dataclass(frozen=True)
@@ -34,42 +70,43 @@ class Scorer:
     """Collects pairs of truth and reading with `update`, and scores them with `summary`."""
 
     def __init__(self) -> None:
-        self.pairs = 0
+        self._sums = Counts()
+
+    @property
+    def pairs(self) -> int:
         """Number of pairs so far."""
-        self._edits = 0
-        self._characters = 0
-        self._word_edits = 0
-        self._words = 0
-        self._exact = 0
-        self._normalised_distance = 0.0
-        self._alphanumeric = 0
+        return self._sums.pictures
 
     def update(self, truth: str, reading: str) -> None:
         """Add one picture: what it says and what was read."""
-        truth, reading = normalise(truth), normalise(reading)
-        edits = Levenshtein.distance(truth, reading)
-        self.pairs += 1
-        self._edits += edits
-        self._characters += len(truth)
-        self._word_edits += Levenshtein.distance(truth.split(), reading.split())
-        self._words += len(truth.split())
-        self._exact += truth == reading
-        self._normalised_distance += edits / max(len(truth), len(reading), 1)
-        self._alphanumeric += alphanumeric(truth) == alphanumeric(reading)
+        self.add(count(truth, reading))
+
+    def add(self, counts: Counts) -> None:
+        """Add what was counted before."""
+        self._sums = Counts._make(map(sum, zip(self._sums, counts, strict=True)))
 
     def summary(self) -> Scores:
         """The scores of all pairs so far. Raises `DataError` where there are none."""
         if not self.pairs:
             raise DataError("there is nothing to score")
-        return Scores(
-            n=self.pairs,
-            mean_levenshtein=self._edits / self.pairs,
-            cer=self._edits / max(self._characters, 1),
-            wer=self._word_edits / max(self._words, 1),
-            exact=self._exact / self.pairs,
-            one_minus_ned=1 - self._normalised_distance / self.pairs,
-            alnum_accuracy=self._alphanumeric / self.pairs,
-        )
+        sums = self._sums._asdict()
+        return Scores(n=self.pairs, **{name: sums[part] / max(sums[whole], 1) for name, (part, whole) in RATIOS.items()})
+
+
+def count(truth: str, reading: str) -> Counts:
+    """What one picture adds to the scores, of what it says and what was read."""
+    truth, reading = normalise(truth), normalise(reading)
+    edits = Levenshtein.distance(truth, reading)
+    return Counts(
+        pictures=1,
+        characters=len(truth),
+        edits=edits,
+        words=len(truth.split()),
+        word_edits=Levenshtein.distance(truth.split(), reading.split()),
+        exact=int(truth == reading),
+        likeness=1 - edits / max(len(truth), len(reading), 1),
+        alphanumeric=int(alphanumeric(truth) == alphanumeric(reading)),
+    )
 
 
 def alphanumeric(text: str) -> str:

@@ -78,10 +78,17 @@ class Prediction:
     """Whether the error is that no permitted text fits."""
     orientation: Orientation = Orientation.HORIZONTAL
     """Which way the line was read: the places of characters are counted from the left, or vertically from the top."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the picture in pixels, as a person sees it; zeros where it could not be opened."""
     characters: tuple[Character, ...] = ()
     """Each character with its place, from left to right (or down), if that was asked for."""
     alternatives: tuple[Alternative, ...] = ()
     """The most probable texts, the best first, if several were asked for."""
+
+    @property
+    def length(self) -> int:
+        """Pixels of the picture along its line."""
+        return self.size[self.orientation is Orientation.VERTICAL]
 
 
 class Recognizer:
@@ -178,7 +185,7 @@ class Recognizer:
         best = decoder.decode(lines)
         sure = self.card.calibration.apply([each[0].log_prob if each else -np.inf for each in best]).tolist()
         found = [
-            self._prediction(hypotheses, confidence, decoder, picture.orientation)
+            self._prediction(hypotheses, confidence, decoder, picture)
             for hypotheses, confidence, picture in zip(best, sure, pictures, strict=True)
         ]
         if read.characters:
@@ -189,15 +196,13 @@ class Recognizer:
                 found[i] = replace(found[i], characters=self._characters(shown, frames, sure, pictures[i]))
         return found
 
-    def _prediction(
-        self, hypotheses: Sequence[Hypothesis], confidence: float, decoder: Decoder, orientation: Orientation
-    ) -> Prediction:
+    def _prediction(self, hypotheses: Sequence[Hypothesis], confidence: float, decoder: Decoder, picture: Opened) -> Prediction:
         if not hypotheses:
-            return Prediction("", 0.0, NO_TEXT_FITS, is_impossible=True, orientation=orientation)
+            return Prediction("", 0.0, NO_TEXT_FITS, is_impossible=True, orientation=picture.orientation, size=picture.size)
         text = self.card.charset.decode(hypotheses[0].ids)
         several = hypotheses if decoder.config.top_k > 1 else ()
         alternatives = tuple(Alternative(self.card.charset.decode(one.ids), float(np.exp(one.log_prob))) for one in several)
-        return Prediction(text, confidence, alternatives=alternatives, orientation=orientation)
+        return Prediction(text, confidence, alternatives=alternatives, orientation=picture.orientation, size=picture.size)
 
     def _characters(
         self, shown: Sequence[str], frames: Sequence[int], confidences: Sequence[float], picture: Opened

@@ -8,7 +8,8 @@ export CRNNOCR_DATA_DIR="$folder/store"
 
 crnnocr synth --count 40 --lang en --words 1
 crnnocr train data/ --epochs 1
-crnnocr eval data/
+crnnocr eval data/ --report report.html
+test -s report.html
 cp "$(ls data/*.png | head -n 1)" crop.png
 crnnocr predict crop.png --beam 5
 ls data/*.png | head | crnnocr predict --files-from - >readings.tsv

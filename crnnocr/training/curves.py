@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crnnocr.axes import Axis, decades, round_steps, short
 from crnnocr.files import replacing
 from crnnocr.training.history import Row
 
@@ -25,33 +26,12 @@ _MOST_DOTS = 80
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """Values from `low` to `high` on pixels from `start` to `end`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    ticks: tuple[float, ...]
-    is_log: bool = False
-
-    def at(self, value: float) -> float:
-        """The pixel of a value; what lies outside is put on the border."""
-        value = min(self.high, max(self.low, value))
-        if self.is_log:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            share = (value - self.low) / (self.high - self.low)
-        return round(self.start + share * (self.end - self.start), 1)
-
-
-@dataclass(frozen=True)
 class _Panel:
     """One value over the training."""
 
     title: str
     colour: str
-    axis: _Axis
+    axis: Axis
     values: tuple[float, ...]
     format: str
     """Of the value at the best point."""
@@ -73,7 +53,7 @@ def curves(path: Path, rows: Sequence[Row]) -> None:
 def _svg(rows: Sequence[Row]) -> str:
     last, best = rows[-1], _best(rows)
     label = "kept" if best.kept else "best"
-    across = _Axis(0, max(last.pictures, 1), _LEFT, _RIGHT, _round_steps(max(last.pictures, 1), _MOST_TICKS))
+    across = Axis(0, max(last.pictures, 1), _LEFT, _RIGHT, round_steps(max(last.pictures, 1), _MOST_TICKS))
     xs = [across.at(row.pictures) for row in rows]
     told = f"{last.step:,} steps  ·  {last.pictures:,} pictures shown  ·  {_duration(last.seconds)}"
     parts = [
@@ -101,38 +81,25 @@ def _panels(rows: Sequence[Row]) -> Iterator[_Panel]:
     (top, bottom), (cer_top, cer_bottom), (exact_top, exact_bottom) = _PANELS
     yield _Panel("Loss, nats a character", "#3b5bdb", _axis(losses, bottom, top), losses, "{:.3g}", 1)
     yield _Panel("Character error rate (CER)", "#d9480f", _axis(cers, cer_bottom, cer_top), cers, "{:.2f}", 100, " %")
-    shares = _Axis(0, 1, exact_bottom, exact_top, (0, 0.5, 1))
+    shares = Axis(0, 1, exact_bottom, exact_top, (0, 0.5, 1))
     yield _Panel("Pictures read exactly", "#2b8a3e", shares, tuple(row.exact for row in rows), "{:.1f}", 100, " %")
 
 
-def _axis(values: Sequence[float], start: float, end: float) -> _Axis:
+def _axis(values: Sequence[float], start: float, end: float) -> Axis:
     """Logarithmic where the values fall far, for the end to be seen; else from zero."""
     high, low = max(values), min((value for value in values if value > 0), default=0.0)
     if low > 0 and high / low > _LOG_FROM:
-        marks = _decades(low, high)
+        marks = decades(low, high)
         low, high = max(v for v in marks if v <= low), min(v for v in marks if v >= high)
         ticks = tuple(v for v in marks if low <= v <= high)
         if len(ticks) > _MOST_TICKS:
             ticks = tuple(v for v in ticks if math.isclose(math.log10(v) % 1, 0, abs_tol=1e-9))
-        return _Axis(low, high, start, end, ticks, is_log=True)
-    ticks = _round_steps(max(high, 1e-6), 4, past=True)
-    return _Axis(0, ticks[-1], start, end, ticks)
+        return Axis(low, high, start, end, ticks, is_log=True)
+    ticks = round_steps(max(high, 1e-6), 4, past=True)
+    return Axis(0, ticks[-1], start, end, ticks)
 
 
-def _decades(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten from below `low` to above `high`."""
-    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [float(f"{mantissa}e{exponent}") for exponent in exponents for mantissa in (1, 2, 5)]
-
-
-def _round_steps(high: float, most: int, past: bool = False) -> tuple[float, ...]:
-    """From 0 in about `most` steps of 1, 2 or 5 times a power of ten: up to `high`, or to the first that is not below it."""
-    step = next(value for value in _decades(high / most, high) if value >= high / most)
-    count = math.ceil(high / step - 1e-9) if past else math.floor(high / step + 1e-9)
-    return tuple(float(f"{i * step:.12g}") for i in range(count + 1))
-
-
-def _draw(panel: _Panel, across: _Axis, xs: Sequence[float], best: int, label: str) -> Iterator[str]:
+def _draw(panel: _Panel, across: Axis, xs: Sequence[float], best: int, label: str) -> Iterator[str]:
     """A panel: title, grid, the line, a dot on each point if there are few, and a ring on the best."""
     axis, stroke = panel.axis, f'stroke="{panel.colour}"'
     told = f"{label}: {panel.format.format(panel.values[best] * panel.unit)}{panel.suffix}"
@@ -155,24 +122,16 @@ def _draw(panel: _Panel, across: _Axis, xs: Sequence[float], best: int, label: s
     yield f'<circle cx="{x}" cy="{y}" r="5" fill="#ffffff" {stroke} stroke-width="2.5"/>'
 
 
-def _below(across: _Axis) -> Iterator[str]:
+def _below(across: Axis) -> Iterator[str]:
     """Labels and title of the axis that the panels share."""
     bottom = _PANELS[-1][1]
     for value in across.ticks:
-        yield _text(across.at(value), bottom + 22, _short(value), _FAINT, extra='text-anchor="middle"')
+        yield _text(across.at(value), bottom + 22, short(value), _FAINT, extra='text-anchor="middle"')
     yield _text((_LEFT + _RIGHT) / 2, bottom + 46, "pictures shown", _FAINT, extra='text-anchor="middle"')
 
 
 def _text(x: float, y: float, text: str, colour: str = _INK, extra: str = "") -> str:
     return f'<text x="{x}" y="{y}" fill="{colour}" {extra}>{text}</text>'
-
-
-def _short(value: float) -> str:
-    """A count in as few figures as show it: 500, 20k, 1.5M."""
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,149 @@
+"""One page that needs nothing else: an evaluation for a person to look at.
+
+Everything goes through the template's own escaping (jinja2 with autoescape); the samples are JSON that a script of ours shows
+as text, never as markup. The page's policy lets a browser run this script alone, and load nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from crnnocr import __version__
+from crnnocr.bootstrap import Estimate
+from crnnocr.confusions import visible
+from crnnocr.datasets import summarise
+from crnnocr.report import figures, plots
+from crnnocr.report.evidence import Evidence
+from crnnocr.report.heatmap import heatmap
+from crnnocr.report.names import shown
+from crnnocr.report.samples import Rows
+
+_FILES = Path(__file__).parent / "page_files"
+_CHARACTERS = 400
+"""Most characters in the table of characters, those with the most errors."""
+_FREQUENT = 40
+
+
+def page(evidence: Evidence, rows: Rows) -> str:
+    """The page as HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(_FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.filters.update(percent=figures.percent, shown=shown, count=_count, interval=_percents)
+    script, style = ((_FILES / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
+    analysis = evidence.analysis
+    text = environment.get_template("page.html").render(
+        evidence=evidence,
+        analysis=analysis,
+        result=analysis.result,
+        comparison=evidence.comparison,
+        title=f"{evidence.model} on {', '.join(map(shown, evidence.data))}",
+        version=__version__,
+        style=style,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        headlines=[(figures.NAMES[name], *_told(name, estimate)) for name, estimate in analysis.scores.items()],
+        heatmap=heatmap(analysis.confusions),
+        characters=_characters(evidence),
+        plots={
+            "reliability": plots.reliability(analysis.reliability),
+            "risk": plots.risk_coverage(analysis.risk_coverage),
+            "length": plots.by_size(analysis.by_length, "CER by the length of the label", "characters in the label, from"),
+            "width": plots.by_size(analysis.by_width, "CER by the width of the picture", "pixels along the line, from"),
+        },
+        frame=plots,
+        compared=list(_compared(evidence)),
+        summary=list(_summary(evidence)),
+        data=_data(evidence, rows),
+        left_out=rows.left_out,
+    )
+    return text.encode("utf-8", "replace").decode()
+
+
+def _data(evidence: Evidence, rows: Rows) -> dict[str, Any]:
+    pictures = {str(i): picture for i, picture in rows.pictures.items()}
+    compared = evidence.comparison.second_name if evidence.comparison else None
+    return {"rows": rows.rows, "pictures": pictures, "sources": rows.sources, "other": compared}
+
+
+def _told(name: str, estimate: Estimate) -> tuple[str, str]:
+    return figures.value(name, estimate.value), figures.interval(name, estimate)
+
+
+def _percents(estimate: Estimate) -> str:
+    return f"{figures.percent(estimate.low)} – {figures.percent(estimate.high)}"
+
+
+def _count(number: float) -> str:
+    return f"{number:,}"
+
+
+def _characters(evidence: Evidence) -> list[tuple[Any, ...]]:
+    """Each character with its counts, those with the most errors first."""
+    scored = evidence.analysis.confusions.characters()
+    scored.sort(key=lambda each: (2 * each.right - each.truths - each.readings, each.character))
+    return [
+        (
+            visible(each.character),
+            f"U+{ord(each.character):04X}",
+            each.truths,
+            each.readings,
+            each.recall,
+            each.precision,
+            each.f1,
+        )
+        for each in scored[:_CHARACTERS]
+    ]
+
+
+def _compared(evidence: Evidence) -> Iterator[tuple[str, ...]]:
+    """The rows of the table that compares two readers."""
+    if not (comparison := evidence.comparison):
+        return
+    for name, difference in comparison.differences.items():
+        yield (
+            figures.NAMES[name],
+            figures.value(name, getattr(comparison.first, name)),
+            figures.value(name, getattr(comparison.second, name)),
+            figures.signed(name, difference.value),
+            f"{figures.signed(name, difference.low)} … {figures.signed(name, difference.high)}",
+            figures.percent(comparison.chance(name), 1),
+        )
+
+
+def _summary(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """What the data is, a line each."""
+    analysis = evidence.analysis
+    outcomes = analysis.outcomes
+    yield "data", ", ".join(map(shown, evidence.data))
+    yield "format", ", ".join(dict.fromkeys(evidence.formats))
+    yield "pictures scored", f"{len(outcomes):,}"
+    if evidence.trained_on:
+        yield "left out, as the model was trained on them", f"{evidence.trained_on:,}"
+    if analysis.result.unreadable:
+        yield "pictures that could not be read", f"{len(analysis.result.unreadable):,}"
+    for line in summarise(evidence.faults):
+        count, _, what = line.partition(" ")
+        yield "left out", f"{count} {shown(what.removeprefix('left out: '))}"
+    letters = Counter(character for outcome in outcomes for character in outcome.truth)
+    yield "characters in the labels", f"{letters.total():,}, {len(letters):,} different ones"
+    yield "most frequent", "  ".join(f"{visible(character)} {count:,}" for character, count in letters.most_common(_FREQUENT))
+    yield "characters in a label", _spread([len(outcome.truth) for outcome in outcomes])
+    yield "width of a picture", _spread([outcome.prediction.size[0] for outcome in outcomes], " pixels")
+    yield "height of a picture", _spread([outcome.prediction.size[1] for outcome in outcomes], " pixels")
+    if evidence.unknown:
+        yield "unknown to the model", "; ".join(map(shown, evidence.unknown))
+
+
+def _spread(values: Sequence[int], unit: str = "") -> str:
+    low, quarter, middle, three_quarters, high = np.percentile(values, [0, 25, 50, 75, 100]).round().astype(int).tolist()
+    return f"{low:,} to {high:,}{unit}, half of them {quarter:,} to {three_quarters:,}, median {middle:,}"

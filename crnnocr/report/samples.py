@@ -1,0 +1,154 @@
+"""The samples of a page: a compact row each, and pictures of the worst."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import Levenshtein
+from PIL import Image
+
+from crnnocr import images
+from crnnocr.config import ReadConfig
+from crnnocr.decoders.decoder import Decoder
+from crnnocr.errors import ImageError
+from crnnocr.evaluation import Outcome, read_samples
+from crnnocr.evaluation.comparison import Comparison
+from crnnocr.normalising import Normalisation
+from crnnocr.recognizer import Prediction, Recognizer
+from crnnocr.report.evidence import Evidence
+from crnnocr.report.names import shown
+
+_MOST_PICTURES = 300
+_LEAST_PICTURES = 40
+"""Where fewer readings are wrong, those that are right but least sure come too."""
+_PICTURE_BYTES = 5_000_000
+_ROW_BYTES = 11_000_000
+"""Most that pictures and rows take in a page, so that it stays below 20 MB with all else."""
+_HIGHEST, _WIDEST = 96, 1200
+"""Pixels of a picture in the page."""
+_QUALITY = 80
+
+_OPERATIONS = {"replace": 0, "delete": 1, "insert": 2}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The samples as the page's script takes them."""
+
+    rows: list[list[Any]]
+    """The worst first: name in the folder that all are in, truth, reading (0 if the same), confidence in 1/10000, width,
+    height, source, edits as kind, place in the truth and place in the reading (0 if none), and what the other reader read (0
+    if the same as this one)."""
+    pictures: dict[int, tuple[str, list[int]]]
+    """Of some rows the picture as a data URI, and how sure each character is in per cent."""
+    sources: list[str]
+    """Where samples are from."""
+    left_out: int
+    """Samples that the page has no room for."""
+
+
+def worst_first(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """By most edits, then those that the model was surest of; what is right by the least sure."""
+    return sorted(outcomes, key=lambda each: (-each.counts.edits, each.is_right, _surest_last(each)))
+
+
+def _surest_last(outcome: Outcome) -> float:
+    return outcome.prediction.confidence * (1 if outcome.is_right else -1)
+
+
+def rows_of(evidence: Evidence, recognizer: Recognizer, decoder: Decoder, read: ReadConfig) -> Rows:
+    """The samples of an evaluation. The worst are read again, for the places and confidences of their characters."""
+    analysis = evidence.analysis
+    ordered = worst_first(analysis.outcomes)
+    others = (
+        {change.first.sample: change.second.reading for change in evidence.comparison.changes} if evidence.comparison else {}
+    )
+    within = _folder_of(ordered)
+    sources = sorted({analysis.sources.get(outcome.sample, ".") for outcome in ordered})
+    numbers = {source: i for i, source in enumerate(sources)}
+    rows: list[list[Any]] = []
+    size = 0
+    for outcome in ordered:
+        name = shown(outcome.sample.name.removeprefix(within))
+        row = _row(outcome, name, numbers[analysis.sources.get(outcome.sample, ".")], others.get(outcome.sample, 0))
+        size += len(json.dumps(row, ensure_ascii=False).encode(errors="replace"))
+        if size > _ROW_BYTES:
+            break
+        rows.append(row)
+    chosen = _to_be_shown(ordered[: len(rows)], evidence.comparison)
+    pictures = _pictures([ordered[i] for i in chosen], recognizer, decoder, read, analysis.result.normalisation)
+    shown_pictures = {i: picture for i, picture in zip(chosen, pictures, strict=False) if picture}
+    return Rows(rows, shown_pictures, [shown(source) for source in sources], len(ordered) - len(rows))
+
+
+def _row(outcome: Outcome, name: str, source: int, other: str | int) -> list[Any]:
+    truth, reading = outcome.truth, outcome.reading
+    row: list[Any] = [name, truth, 0 if outcome.is_right else reading]
+    row += [round(outcome.prediction.confidence * 10_000), *outcome.prediction.size, source]
+    operations = Levenshtein.editops(truth, reading)
+    row.append([value for name, i, j in operations for value in (_OPERATIONS[name], i, j)] or 0)
+    row.append(other)
+    return row
+
+
+def _folder_of(outcomes: Sequence[Outcome]) -> str:
+    """What the names of all pictures begin with: the folder that they are in, if there is one."""
+    folders = {str(outcome.sample.path.parent) for outcome in outcomes}
+    if len({Path(folder).is_absolute() for folder in folders}) > 1:
+        return ""
+    folder = os.path.commonpath(folders)
+    return f"{folder}{os.sep}" if folder not in ("", os.sep) else folder
+
+
+def _to_be_shown(ordered: Sequence[Outcome], comparison: Comparison | None) -> list[int]:
+    """Which rows get a picture: the worst, and of a comparison what changed most."""
+    wrong = sum(not outcome.is_right for outcome in ordered)
+    chosen = list(range(min(max(wrong, _LEAST_PICTURES), _MOST_PICTURES, len(ordered))))
+    if comparison:
+        changed = {each.first.sample for each in (*comparison.better[:50], *comparison.worse[:50])}
+        chosen += [i for i in range(len(chosen), len(ordered)) if ordered[i].sample in changed]
+    return chosen
+
+
+def _pictures(
+    outcomes: Sequence[Outcome], recognizer: Recognizer, decoder: Decoder, read: ReadConfig, normalisation: Normalisation
+) -> Iterator[tuple[str, list[int]] | None]:
+    """For each sample its picture, and how sure each character of what is compared is; as many as there is room for."""
+    samples = [outcome.sample for outcome in outcomes]
+    readings = read_samples(recognizer, samples, decoder, replace(read, characters=True))
+    room = _PICTURE_BYTES
+    for outcome, (sample, prediction) in zip(outcomes, readings, strict=True):
+        try:
+            picture = _data_uri(images.turned(images.open_grey(sample), prediction.orientation))
+        except ImageError:  # it has gone since it was read
+            yield None
+            continue
+        room -= len(picture)
+        if room < 0:
+            return
+        yield picture, _confidences(prediction, outcome.reading, normalisation)
+
+
+def _confidences(prediction: Prediction, reading: str, normalisation: Normalisation) -> list[int]:
+    """How sure each character of a reading is, in per cent; none where they cannot be told, as after normalising."""
+    found = [(each.character, round(each.confidence * 100)) for each in prediction.characters]
+    for characters in (found, found[::-1]):  # a text from right to left has them in the order on paper
+        pieces = [(normalisation(character), sure) for character, sure in characters]
+        if "".join(piece for piece, _ in pieces) == reading:
+            return [sure for piece, sure in pieces for _ in piece]
+    return []
+
+
+def _data_uri(grey: Image.Image) -> str:
+    scale = min(1.0, _HIGHEST / grey.height, _WIDEST / grey.width)
+    size = max(1, round(grey.width * scale)), max(1, round(grey.height * scale))
+    file = io.BytesIO()
+    (grey if scale == 1 else grey.resize(size, Image.Resampling.BILINEAR)).save(file, "JPEG", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

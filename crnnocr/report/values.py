@@ -1,0 +1,117 @@
+"""An evaluation's result as plain JSON values. A key keeps its name for good."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from crnnocr.bootstrap import Estimate
+from crnnocr.confusions import CharacterScore
+from crnnocr.evaluation.analysis import Group
+from crnnocr.evaluation.comparison import Change, Comparison
+from crnnocr.report.evidence import Evidence
+from crnnocr.report.names import shown
+
+_DIGITS = 6
+
+
+def to_json(evidence: Evidence) -> dict[str, Any]:
+    """The result: the scores by their names, their intervals, and all that a report tells of but the single pictures."""
+    analysis = evidence.analysis
+    result = analysis.result
+    return {
+        **asdict(result.scores),
+        "model": evidence.model,
+        "unreadable": len(result.unreadable),
+        "data": [shown(name) for name in evidence.data],
+        "trained_on": evidence.trained_on,
+        "normalise": str(result.normalisation),
+        "intervals": {name: _interval(estimate) for name, estimate in analysis.scores.items()},
+        "by_length": [_group(group) for group in analysis.by_length],
+        "by_width": [_group(group) for group in analysis.by_width],
+        "by_source": [_group(group) for group in analysis.by_source],
+        "by_class": [
+            {
+                "name": str(each.name),
+                "characters": each.characters,
+                "edits": each.edits,
+                "cer": _rounded(each.cer.value),
+                "cer_interval": _interval(each.cer),
+            }
+            for each in analysis.by_class
+        ],
+        "characters": [_character(each) for each in analysis.confusions.characters()],
+        "confusions": [
+            {"truth": edit.truth, "reading": edit.reading, "count": count} for edit, count in analysis.confusions.most_common()
+        ],
+        "calibration": {
+            "ece": _rounded(analysis.ece),
+            "ece_equal_mass": _rounded(analysis.ece_equal_mass),
+            "brier": _rounded(analysis.brier),
+            "mean_confidence": _rounded(analysis.mean_confidence),
+            "reliability": [asdict(each) for each in analysis.reliability],
+            "aurc": _rounded(analysis.risk_coverage.area()),
+            "risk_coverage": [asdict(each) for each in analysis.risk_coverage.table()],
+        },
+        "speed": {**asdict(evidence.speed), "per_second": _rounded(evidence.speed.per_second)},
+        "compare": _comparison(evidence.comparison) if evidence.comparison else None,
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "first": comparison.first_name,
+        "second": comparison.second_name,
+        "n": comparison.n,
+        "scores": {"first": asdict(comparison.first), "second": asdict(comparison.second)},
+        "differences": {
+            name: {
+                "value": _rounded(difference.value),
+                "interval": _interval(difference),
+                "is_sure": difference.is_sure,
+                "first_better": _rounded(comparison.chance(name)),
+            }
+            for name, difference in comparison.differences.items()
+        },
+        "only_first_exact": comparison.only_first,
+        "only_second_exact": comparison.only_second,
+        "p_exact": comparison.p_exact,
+        "winner": comparison.winner,
+        "verdict": comparison.verdict,
+        "better": [_change(change) for change in comparison.better],
+        "worse": [_change(change) for change in comparison.worse],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "path": shown(change.first.sample.name),
+        "text": change.first.truth,
+        "first": change.first.reading,
+        "second": change.second.reading,
+        "edits": change.edits,
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "name": shown(group.name),
+        "n": group.n,
+        "characters": group.characters,
+        "cer": _rounded(group.cer.value),
+        "cer_interval": _interval(group.cer),
+        "exact": _rounded(group.exact.value),
+        "exact_interval": _interval(group.exact),
+    }
+
+
+def _character(score: CharacterScore) -> dict[str, Any]:
+    return {**asdict(score), "precision": score.precision, "recall": score.recall, "f1": score.f1}
+
+
+def _interval(estimate: Estimate) -> list[float]:
+    return [_rounded(estimate.low), _rounded(estimate.high)]
+
+
+def _rounded(number: float) -> float:
+    return round(number, _DIGITS)

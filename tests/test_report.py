@@ -1,0 +1,299 @@
+"""What an evaluation gives to people and to other programs: the page, rows, JSON, and files of doubtful labels."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluations import HOSTILE, evidence_of, outcome, plain, result_of
+from numpy.typing import NDArray
+from PIL import Image
+
+from crnnocr.charset import Charset
+from crnnocr.config import Conv, DecodeConfig, ModelConfig, Pool, ReadConfig
+from crnnocr.datasets import Sample
+from crnnocr.datasets.detect import load_dataset
+from crnnocr.engines import BatchLimits
+from crnnocr.evaluation import read_samples, score
+from crnnocr.evaluation.comparison import compare
+from crnnocr.evaluation.suspects import suspects
+from crnnocr.model.checkpoint import Card
+from crnnocr.normalising import Normalisation
+from crnnocr.recognizer import Prediction, Recognizer
+from crnnocr.report import rows, suspect_files, terminal, values
+from crnnocr.report.heatmap import heatmap
+from crnnocr.report.page import page
+from crnnocr.report.samples import rows_of
+
+SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
+
+
+class Columns:
+    """Stands in for a network: reads `a` where the middle of a frame is black, `b` where it is grey, else nothing."""
+
+    description = "columns"
+    limits = BatchLimits(lines=16, columns=8192)
+
+    def log_probs(
+        self, images: NDArray[np.float32], widths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        frames = widths // 4
+        levels = images[:, 0, images.shape[2] // 2, 2::4][:, : int(frames.max())]
+        classes = np.where(levels < -0.6, 1, np.where(levels < 0.5, 2, 0))
+        return np.log(np.eye(3, dtype=np.float32)[classes] * 0.94 + 0.02), frames
+
+
+@pytest.fixture
+def recognizer() -> Recognizer:
+    return Recognizer(Card("columns", Charset("ab"), SHAPE), Columns())
+
+
+def draw(path: Path, text: str) -> None:
+    """A picture that is read as `text`."""
+    pixels = np.full((8, 8 * len(text) + 8), 255, np.uint8)
+    for i, character in enumerate(text):
+        pixels[:, 8 * i + 4 : 8 * i + 8] = 0 if character == "a" else 100
+    Image.fromarray(pixels).save(path, "PNG")
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes, and its text outside of scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.data: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.data.append(data)
+
+
+# The page
+
+
+def test_hostile_labels_readings_and_names_are_text_and_never_markup() -> None:
+    names = [f"{HOSTILE}.png", os.fsdecode(b"\xff\xfe.png")]
+    outcomes = [outcome(f"a{HOSTILE}", f"b{HOSTILE}", name=name) for name in names]
+    sources = {each.sample: HOSTILE + str(i) for i, each in enumerate(outcomes)}
+    hostile = page(evidence_of(result_of(outcomes), sources=sources, unknown=[HOSTILE]), plain(outcomes))
+    mild = [outcome("ab", "bb"), outcome("ab", "bb", name="y.png")]
+    tame = page(evidence_of(result_of(mild), sources={mild[0].sample: "part"}, unknown=["x"]), plain(mild))
+    assert set(Tags(hostile).tags) <= set(Tags(tame).tags)
+    assert Tags(hostile).tags.count("script") == 2
+    assert not [name for name in Tags(hostile).attributes if name.startswith("on")]
+    assert "49" not in HOSTILE
+    assert "{{ 7*7 }}" in "".join(Tags(hostile).data)
+    data = json.loads(re.findall(r'<script type="application/json" id="rows">(.*?)</script>', hostile, flags=re.DOTALL)[0])
+    assert {row[1] for row in data["rows"]} == {f"a{HOSTILE}"}
+    assert {row[0] for row in data["rows"]} == {f"{HOSTILE}.png", "\\xff\\xfe.png"}
+    hostile.encode("utf-8")
+
+
+def test_a_page_loads_nothing_and_runs_its_own_script_alone() -> None:
+    text = page(evidence_of(result_of([outcome("ab", "bb")])), plain([outcome("ab", "bb")]))
+    assert "default-src 'none'" in text
+    assert not re.findall(r'(?:src|href)="(?!#)', text)
+    assert not re.findall(r"https?://", text)
+
+
+def test_a_page_of_fifty_thousand_samples_is_under_20_mb() -> None:
+    chance = np.random.default_rng(5)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz ÄÖÜ0123456789"))
+    outcomes = []
+    for i in range(50_000):
+        truth = "".join(chance.choice(letters, 40))
+        reading = truth if i % 3 else truth[:5] + "x" + truth[7:]
+        outcomes.append(outcome(truth, reading, float(chance.random()), f"some/folder/picture-{i:06d}.png"))
+    result = result_of(outcomes)
+    text = page(evidence_of(result), plain(outcomes))
+    assert len(text.encode()) < 12e6
+    assert "50,000 pictures" in text
+
+
+def test_where_a_page_has_no_room_the_best_read_are_left_out(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crnnocr.report.samples._ROW_BYTES", 50_000)
+    draw(tmp_path / "a.png", "a")
+    outcomes = [outcome("x" * 40, ("x" if i % 2 else "y") * 40, name=str(tmp_path / "a.png")) for i in range(1000)]
+    evidence = evidence_of(result_of(outcomes))
+    found = rows_of(evidence, recognizer, recognizer.decoder(DecodeConfig()), ReadConfig())
+    assert 0 < len(found.rows) < 500
+    assert found.left_out == 1000 - len(found.rows)
+    assert all(row[2] != 0 for row in found.rows)
+    assert f"{found.left_out} pictures, the ones that were read best" in page(evidence, found)
+
+
+def test_the_worst_come_with_pictures_and_the_confidence_of_each_character(recognizer: Recognizer, tmp_path: Path) -> None:
+    for name, text in (("a.png", "ab"), ("b.png", "ba"), ("c.png", "aa")):
+        draw(tmp_path / name, text)
+    samples = [Sample(tmp_path / name, label) for name, label in (("a.png", "ab"), ("b.png", "aa"), ("c.png", "bbb"))]
+    result = score(read_samples(recognizer, samples, DecodeConfig()))
+    found = rows_of(evidence_of(result), recognizer, recognizer.decoder(DecodeConfig()), ReadConfig())
+    assert [row[0] for row in found.rows] == ["c.png", "b.png", "a.png"]
+    assert found.rows[2][2] == 0
+    assert found.rows[1][1:3] == ["aa", "ba"]
+    assert found.rows[1][4:6] == [24, 8]
+    assert found.rows[1][7] == [0, 0, 0]
+    assert sorted(found.pictures) == [0, 1, 2]
+    picture, sure = found.pictures[1]
+    assert picture.startswith("data:image/jpeg;base64,")
+    assert len(sure) == 2
+    assert all(50 < share <= 100 for share in sure)
+
+
+def test_the_heat_map_counts_what_was_lost_and_added_too() -> None:
+    result = result_of([outcome("abc", "xbc"), outcome("abc", "xb"), outcome("abc", "abcc", name="y.png")])
+    found = heatmap(evidence_of(result).analysis.confusions)
+    cells = {(str(cell.edit), cell.count) for _, row in found.rows for cell in row if cell}
+    assert cells == {("a → x", 2), ("c lost", 1), ("c added", 1)}
+    assert (found.shown, found.all) == (4, 4)
+    assert found.columns[-1] == "lost"
+    assert found.rows[-1][0] == "added"
+
+
+def test_a_page_of_pictures_that_are_all_right_can_be_made() -> None:
+    outcomes = [outcome("ab", "ab", 1.0)]
+    text = page(evidence_of(result_of(outcomes)), plain(outcomes))
+    assert "None." in text
+    assert any("fewer than 95.00% of such pictures" in line for line in terminal.lines(evidence_of(result_of(outcomes))))
+
+
+# Groups
+
+
+def test_groups_hold_every_picture_once_and_add_up() -> None:
+    chance = np.random.default_rng(6)
+    outcomes = [outcome("x" * int(n), "x" * int(n - 1), name=f"{i}.png") for i, n in enumerate(chance.integers(1, 200, 300))]
+    sources = {each.sample: f"part {i % 3}" for i, each in enumerate(outcomes)}
+    analysis = evidence_of(result_of(outcomes), sources=sources).analysis
+    for groups in (analysis.by_length, analysis.by_width, analysis.by_source):
+        assert sum(group.n for group in groups) == 300
+        assert sum(group.characters for group in groups) == sum(len(each.truth) for each in outcomes)
+        assert all(group.cer.low <= group.cer.value <= group.cer.high for group in groups)
+    assert [group.name for group in analysis.by_source] == ["part 0", "part 1", "part 2"]
+
+
+# Two readers
+
+
+def test_who_reads_better_and_where() -> None:
+    names = [f"{i}.png" for i in range(60)]
+    first = result_of([outcome("abcd", "abcd" if i % 6 else "abxd", name=name) for i, name in enumerate(names)])
+    second = result_of([outcome("abcd", "abcd" if i % 2 else "xxcd", name=name) for i, name in enumerate(names)])
+    found = compare("new", first, "old", second)
+    assert (found.only_first, found.only_second, found.n) == (20, 0, 60)
+    assert found.p_exact == pytest.approx(2 * 0.5**20)
+    assert (len(found.better), len(found.worse)) == (30, 0)
+    assert found.verdict == "new reads better than old: in more than 99.95% of the draws"
+    assert compare("old", second, "new", first).verdict == found.verdict
+    assert compare("a", first, "b", first).verdict == "both read the same in all pictures"
+    few = compare("a", result_of([outcome("abc", "abc")]), "b", result_of([outcome("abc", "abx")]))
+    # All draws of one picture are alike. Of fewer than six pictures no test of signs is sure: 2 · 0.5⁵ > 0.05.
+    assert few.verdict.startswith("who reads better cannot be told from the 1 pictures that differ:")
+    assert few.winner is None
+
+
+def test_what_cannot_be_told_is_said_so() -> None:
+    names = [f"{i}.png" for i in range(40)]
+    first = result_of([outcome("ab", "xb" if i < 4 else "ab", name=name) for i, name in enumerate(names)])
+    second = result_of([outcome("ab", "xb" if 4 <= i < 9 else "ab", name=name) for i, name in enumerate(names)])
+    found = compare("a", first, "b", second)
+    assert not found.differences["cer"].is_sure
+    assert found.verdict.startswith("who reads better cannot be told from the 9 pictures that differ: a in ")
+    assert found.p_exact == pytest.approx(1)
+
+
+# Rows and JSON
+
+
+def test_rows_say_each_picture_and_what_another_reader_read() -> None:
+    first = result_of([outcome("a\tb", "a\\b", name="x.png"), outcome("ab", "ab", name="y.png")])
+    second = result_of([outcome("a\tb", "a\tb", 0.5, name="x.png"), outcome("ab", "ab", name="y.png")])
+    header, *lines = rows.tsv(evidence_of(first, comparison=compare("a", first, "b", second)))
+    found = [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    assert (found[0]["truth"], found[0]["reading"], found[0]["edits"], found[0]["exact"]) == ("a\\tb", "a\\\\b", "1", "0")
+    assert (found[0]["other_reading"], found[0]["other_edits"], found[0]["other_confidence"]) == ("a\\tb", "0", "0.500000")
+    assert (found[1]["other_reading"], found[1]["width"], found[1]["height"]) == ("ab", "100", "32")
+
+
+def test_everything_but_the_pictures_is_in_the_json() -> None:
+    first = result_of([outcome("ab", "xb"), outcome("ab", "ab", name="y.png")])
+    found = json.loads(json.dumps(values.to_json(evidence_of(first, comparison=compare("a", first, "b", first)))))
+    assert found["cer"] == 0.25
+    assert found["intervals"]["cer"][0] <= 0.25 <= found["intervals"]["cer"][1]
+    assert found["confusions"] == [{"truth": "a", "reading": "x", "count": 1}]
+    assert found["compare"]["verdict"] == "both read the same in all pictures"
+    assert {each["name"] for each in found["by_class"]} == {"letters"}
+    assert [each["refused"] for each in found["calibration"]["risk_coverage"]][:2] == [0.0, 0.01]
+
+
+def test_what_is_compared_is_normalised_and_said() -> None:
+    readings = [(Sample(Path("x.png"), "Ab “c”"), Prediction("aB\u00a0'c'", 0.5))]
+    plain_result, same = (score(readings, Normalisation.parse([steps])) for steps in ("", "case,quotes,spaces"))
+    assert plain_result.scores.exact == 0
+    assert same.scores.exact == 0  # kinds of quotation marks, not single for double
+    assert same.scores.mean_levenshtein == 2
+    said = next(iter(terminal.lines(evidence_of(same))))
+    assert said == "compared as: NFC, quotes and dashes alike, without case, without spaces"
+
+
+# Doubtful labels
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> list[Sample]:
+    """Pictures, one of which has a wrong label, and one a label with a character that the model does not know."""
+    labels = {
+        "right.png": ("abab", "abab"),
+        "wrong.png": ("abba", "abbb"),
+        "long.png": ("a", "a" * 30),
+        "unknown.png": ("ab", "aé"),
+    }
+    for name, (text, _) in labels.items():
+        draw(tmp_path / name, text)
+    return [Sample(tmp_path / name, label) for name, (_, label) in labels.items()]
+
+
+def test_a_wrong_label_is_doubted_by_the_exact_probabilities(recognizer: Recognizer, labelled: list[Sample]) -> None:
+    result = score(read_samples(recognizer, labelled, DecodeConfig()))
+    found = suspects(recognizer, result.outcomes, ReadConfig())
+    assert {each.outcome.sample.path.name for each in found.found} == {"wrong.png", "long.png"}
+    assert found.unknown == 1
+    wrong, long = sorted(found.found, key=lambda each: each.outcome.sample.path.name, reverse=True)
+    assert long.label_log_prob == -np.inf
+    assert wrong.label_log_prob < wrong.reading_log_prob - 3
+    ratio = wrong.reading_log_prob - wrong.label_log_prob
+    assert wrong.doubt == pytest.approx(wrong.outcome.prediction.confidence * ratio)
+    assert long.doubt == pytest.approx(long.outcome.prediction.confidence * 100)
+    assert [each.doubt for each in found.found] == [long.doubt, wrong.doubt]
+
+
+def test_files_of_doubtful_labels_are_read_by_others(recognizer: Recognizer, labelled: list[Sample], tmp_path: Path) -> None:
+    result = score(read_samples(recognizer, labelled, DecodeConfig()))
+    found = suspects(recognizer, result.outcomes, ReadConfig()).found
+    for name in ("doubts.csv", "doubts.tsv", "doubts.jsonl", "doubts.json"):
+        suspect_files.write(tmp_path / name, found, "model")
+    for name in ("doubts.csv", "doubts.tsv", "doubts.jsonl"):  # each is a data set of its own
+        assert {sample.text for sample in load_dataset(tmp_path / name).samples} == {"abbb", "a" * 30}
+    with (tmp_path / "doubts.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [float(row["doubt"]) for row in table] == sorted((float(row["doubt"]) for row in table), reverse=True)
+    assert {row["reading"] for row in table} == {"abba", "a"}
+    tasks = json.loads((tmp_path / "doubts.json").read_text(encoding="utf-8"))
+    task = next(task for task in tasks if task["data"]["file_name"] == "wrong.png")
+    assert task["data"]["image"] == "/data/local-files/?d=wrong.png"
+    assert task["predictions"][0]["result"][0]["value"] == {"text": ["abba"]}
+    assert task["annotations"][0]["result"][0]["value"] == {"text": ["abbb"]}
