@@ -14,7 +14,12 @@ from crnnocr.exporting.parity import Proof
 from crnnocr.model.checkpoint import Card
 
 _NETWORK = (
-    ("in", "images", "(batch, 1, {height}, width) float32", "lines at the left edge, black −1, white 1, zero right of each one's width"),
+    (
+        "in",
+        "images",
+        "(batch, 1, {height}, width) float32",
+        "lines at the left, black −1, white 1, zero right of each one's width",
+    ),
     ("in", "widths", "(batch) int64", "width of each line in pixels, at least {min_width}"),
     ("out", "log_probs", "(batch, frames, {classes}) float32", "natural-log probabilities"),
     ("out", "frames", "(batch) int64", "frames of each line; what is past them means nothing"),
@@ -65,7 +70,7 @@ def readme(card: Card, config: ExportConfig, said: dict[str, Any]) -> str:
     """The card for people, in Markdown."""
     parts = [
         f"# {card.name}",
-        f"Reads pictures of one line or word of text. Made by [crnnocr](https://pypi.org/project/crnnocr/) {crnnocr.__version__}.",
+        f"Reads pictures of one line or word of text. Made by crnnocr {crnnocr.__version__}.",
         _facts(card, config, said),
         "## How well it reads",
         _scores(card),
@@ -112,8 +117,8 @@ def _scores(card: Card) -> str:
 
 def _proof(proof: dict[str, Any], config: ExportConfig) -> str:
     told = (
-        f"Compared with the model it was made from on {proof['pictures']:,} pictures of {proof['widths']:,} widths, in batches of "
-        f"{', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the same"
+        f"Compared with the model it was made from on {proof['pictures']:,} pictures of {proof['widths']:,} widths, in batches "
+        f"of {', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the same"
     )
     if config.is_exact:
         ties = f"; texts that tie: {', '.join(proof['ties'])}" if proof["ties"] else ""
@@ -133,11 +138,11 @@ def _graph_use(card: Card, config: ExportConfig, said: dict[str, Any]) -> str:
     table = ["| | name | shape and type | what |", "| --- | --- | --- | --- |"]
     table += [f"| {way} | `{name}` | {kind} | {what} |" for way, name, kind, what in _tensors(card, config)]
     steps = (
-        "Any runtime for ONNX runs it. The picture goes in as it is, in grey; the character of class *i* is character *i* − 1 of "
-        "`charset` in `model.json`."
+        "Any runtime for ONNX runs it. The picture goes in as it is, in grey; the character of class *i* is character *i* − 1 "
+        "of `charset` in `model.json`."
         if config.self_contained
-        else "Any runtime for ONNX runs it. Bring the picture to grey and to the model's height with antialiased bilinear weights, "
-        "as `preprocessing` in `model.json` says. Of `log_probs`, take the best class of each frame, merge repeats and drop "
+        else "Any runtime for ONNX runs it. Bring the picture to grey and to the model's height with antialiased bilinear "
+        "weights, as `preprocessing` in `model.json` says. Of `log_probs`, take the best class of each frame, merge repeats and drop "
         "class 0, the blank; the character of class *i* is character *i* − 1 of `charset`."
     )
     own = "`crnnocr predict --model` takes this folder, too."
@@ -146,8 +151,8 @@ def _graph_use(card: Card, config: ExportConfig, said: dict[str, Any]) -> str:
 
 def _limits(card: Card) -> str:
     told = (
-        "A picture shows one line, cut out. Characters that are not in `charset` cannot be read. Class ids follow each other as "
-        "the characters stand on paper, from left to right"
+        "A picture shows one line, cut out. Characters that are not in `charset` cannot be read. Class ids follow each other "
+        "as the characters stand on paper, from left to right"
     )
     if any("\u0590" <= c <= "\u08ff" for c in card.charset.characters):
         return f"{told}: the order of reading is `crnnocr.direction.visual` of the text."

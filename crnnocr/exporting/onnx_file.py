@@ -63,9 +63,7 @@ def opened(model_file: Path) -> tuple[Card, CRNN, str]:
     return *checkpoint.load(model_file), hashlib.sha256(model_file.read_bytes()).hexdigest()
 
 
-def serialised(
-    card: Card, model: CRNN, config: ExportConfig, trained_on: Collection[int] = (), source_hash: str = ""
-) -> bytes:
+def serialised(card: Card, model: CRNN, config: ExportConfig, trained_on: Collection[int] = (), source_hash: str = "") -> bytes:
     """The bytes of a model's ONNX file, unproven."""
     metadata = {
         ONNX_CARD_KEY: json.dumps(card.to_json(), ensure_ascii=False),

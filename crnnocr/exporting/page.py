@@ -1,4 +1,4 @@
-"""A page that reads pictures in a browser: all it needs is beside it, as scripts, so that it runs from a folder as from a server."""
+"""A page that reads pictures in a browser: what it needs is beside it, as scripts, so that it runs without a server, too."""
 
 from __future__ import annotations
 

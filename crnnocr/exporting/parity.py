@@ -32,6 +32,7 @@ BATCH_SIZES = (1, 3, 8)
 
 _TOGETHER = 24
 """Pictures that are looked at together: whole batches of each size."""
+_NOT_KEPT = "the export reads otherwise than the model, so it was not kept"
 _NAMED = 20
 """Mismatches that are named; of more, how many there are."""
 
@@ -132,12 +133,9 @@ class Pictures:
     def read(self, pictures: Sequence[Grey]) -> list[Reading]:
         """See `Side`."""
         found = self_contained.readings(self._engine, pictures)
-        classes = self._engine.card.charset.classes
+        charset = self._engine.card.charset
         return [
-            Reading(
-                self._engine.card.charset.decode(ids) if all(0 < i < classes for i in ids) else f"\N{REPLACEMENT CHARACTER}{ids}",
-                confidence=confidence,
-            )
+            Reading(charset.decode(ids) if all(0 < i < charset.classes for i in ids) else str(ids), confidence=confidence)
             for ids, confidence in found
         ]
 
@@ -190,12 +188,11 @@ def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool)
     worst = max((one.scorer.summary().cer for one in seen.passes), key=lambda cer: abs(cer - source_cer))
     equal = min(one.equal for one in seen.passes) / count
     if exact and (seen.apart or seen.otherwise):
-        raise GateError(f"the export reads otherwise than the model, so it was not kept: {_listed({**seen.otherwise, **seen.apart})}")
+        raise GateError(f"{_NOT_KEPT}: {_listed({**seen.otherwise, **seen.apart})}")
     if not exact and (equal < LEAST_EQUAL or abs(worst - source_cer) > CER_LIMIT):
         raise GateError(
-            f"the export reads otherwise than the model, so it was not kept: of {count:,} texts {equal:.1%} are the same "
-            f"(at least {LEAST_EQUAL:.0%} must be), the CER is {worst:.2%} and the model's {source_cer:.2%} "
-            f"({CER_LIMIT:.1%} apart at most): {_listed(seen.otherwise)}"
+            f"{_NOT_KEPT}: of {count:,} texts {equal:.1%} are the same (at least {LEAST_EQUAL:.0%} must be), the CER is "
+            f"{worst:.2%} and the model's {source_cer:.2%} ({CER_LIMIT:.1%} apart at most): {_listed(seen.otherwise)}"
         )
     return Proof(
         pictures=count,
@@ -222,7 +219,9 @@ def _opened(pictures: Iterable[Picture], seen: _Comparison) -> Iterator[tuple[Pi
 def _compare(source: Lines, export: Side, some: Sequence[tuple[Picture, Grey]], exact: bool, seen: _Comparison) -> None:
     names, greys = [picture.name for picture, _ in some], [grey for _, grey in some]
     wanted = _in_batches(source, greys, max(BATCH_SIZES))
-    truths = [reading.text if picture.text is None else picture.text for (picture, _), reading in zip(some, wanted, strict=True)]
+    truths = [
+        reading.text if picture.text is None else picture.text for (picture, _), reading in zip(some, wanted, strict=True)
+    ]
     confidences = source.confidences(wanted) if isinstance(export, Pictures) else [None] * len(some)
     seen.widths |= {source.line(grey).shape[1] for grey in greys}
     for truth, reading in zip(truths, wanted, strict=True):
