@@ -142,8 +142,8 @@ def _graph_use(card: Card, config: ExportConfig, said: dict[str, Any]) -> str:
         "of `charset` in `model.json`."
         if config.self_contained
         else "Any runtime for ONNX runs it. Bring the picture to grey and to the model's height with antialiased bilinear "
-        "weights, as `preprocessing` in `model.json` says. Of `log_probs`, take the best class of each frame, merge repeats and drop "
-        "class 0, the blank; the character of class *i* is character *i* − 1 of `charset`."
+        "weights, as `preprocessing` in `model.json` says. Take the best class of each frame of `log_probs`, merge repeats and "
+        "drop class 0, the blank; the character of class *i* is character *i* − 1 of `charset`."
     )
     own = "`crnnocr predict --model` takes this folder, too."
     return "\n".join(table) + f"\n\n{steps} {own}"
