@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from digits import CONFIG, SHAPE, number, numbers, picture, prepared
 
 from crnnocr import images
-from crnnocr.config import DEFAULT_PRESET, PRESETS, EngineChoice, Precision
+from crnnocr.config import DEFAULT_PRESET, PRESETS, EngineChoice, ExportConfig, Precision
 from crnnocr.engines import OnnxEngine, load_engine
 from crnnocr.errors import ModelError
 from crnnocr.exporting import onnx_file, quantisation
@@ -100,12 +101,12 @@ def test_the_export_in_single_precision_stands_in_for_one_that_is_missing_or_sta
         assert engine.precision is Precision.FP32
 
 
-def test_numbers_of_a_later_version_are_refused(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Precision, "INT8", type("Later", (), {"value": "int4"}))
+def test_numbers_of_a_later_version_are_refused(model_file: Path) -> None:
     card, model = checkpoint.load(model_file)
-    graph = onnx_file.serialised(card, model, Precision.INT8)
+    graph = onnx.load_from_string(onnx_file.serialised(card, model, ExportConfig(precision=Precision.INT8)))
+    next(entry for entry in graph.metadata_props if entry.key == "crnnocr.precision").value = "int4"
     with pytest.raises(ModelError, match="later crnnocr"):
-        OnnxEngine(graph)
+        OnnxEngine(graph.SerializeToString())
 
 
 def test_the_bias_of_a_channel_that_sees_nothing_is_kept(model_file: Path) -> None:
@@ -115,7 +116,7 @@ def test_the_bias_of_a_channel_that_sees_nothing_is_kept(model_file: Path) -> No
     model.load_state_dict(weights)
     batch = images.to_batch(LINES)
     for precision in Precision:
-        engine = OnnxEngine(onnx_file.serialised(card, model, precision))
+        engine = OnnxEngine(onnx_file.serialised(card, model, ExportConfig(precision=precision)))
         log_probs, frames = engine.log_probs(*batch)
         if precision is Precision.FP32:
             exact = log_probs

@@ -181,10 +181,7 @@ def near(folder: Path) -> list[evidence.Picture]:
 
 def test_a_vertical_export_is_read_as_it_is(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     config = ExportConfig(self_contained=True, orientation=Orientation.VERTICAL)
-    turned = [
-        evidence.Picture(picture.name, images.open_grey(picture.source.read()).transpose(Image.Transpose.ROTATE_270), picture.text)
-        for picture in near(tiny_data)
-    ]  # fmt: skip
+    turned = [replace(one, source=Image.fromarray(np.rot90(one.grey(), -1))) for one in near(tiny_data)]
     exporting.export(tiny_model, tmp_path / "vertical", config, turned)
     recognizer = Recognizer.load(tmp_path / "vertical")
     assert recognizer.card.orientation is Orientation.VERTICAL
