@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -82,11 +83,23 @@ class Chromium:
         assert "exceptionDetails" not in given, given
         return given["result"].get("value")
 
-    def choose(self, selector: str, files: list[Path]) -> None:
+    def choose(self, selector: str, files: Sequence[Path]) -> None:
         """Choose files in an input."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file.resolve()) for file in files])
+
+    def readings(self, files: Sequence[Path]) -> list[dict[str, Any]]:
+        """What a page of an export reads in files, in their order."""
+        self.choose("#files", files)
+        return self.rows(len(files))
+
+    def rows(self, count: int) -> list[dict[str, Any]]:
+        """What the rows of such a page say, the oldest first, once there are so many; and no row is left."""
+        self.wait(f"document.querySelectorAll('li[data-reading]').length === {count}")
+        rows = self.evaluate("Array.from(document.querySelectorAll('li'), (row) => row.dataset.reading).reverse()")
+        self.evaluate("document.getElementById('readings').replaceChildren()")
+        return [json.loads(row) for row in rows]
 
     def screenshot(self) -> str:
         """The page as PNG, in base64."""

@@ -8,7 +8,6 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import chromium
 import pytest
@@ -136,17 +135,8 @@ def predictions(tiny_model: Path) -> list[Prediction]:
     return list(Recognizer.load(tiny_model, "cpu").predict(PICTURES))
 
 
-def readings(browser: chromium.Chromium, count: int) -> list[dict[str, Any]]:
-    """What the rows of the page say, in the order in which they came, once there are so many; and no row is left."""
-    browser.wait(f"document.querySelectorAll('li[data-reading]').length === {count}")
-    rows = browser.evaluate("Array.from(document.querySelectorAll('li'), (row) => row.dataset.reading).reverse()")
-    browser.evaluate("document.getElementById('readings').replaceChildren()")
-    return [json.loads(row) for row in rows]
-
-
 def test_the_page_reads_real_crops_as_predict_does(opened: chromium.Chromium, predictions: list[Prediction]) -> None:
-    opened.choose("#files", PICTURES)
-    found = readings(opened, len(PICTURES))
+    found = opened.readings(PICTURES)
     for path, reading, prediction in zip(PICTURES, found, predictions, strict=True):
         assert reading["text"] == prediction.text, path
         assert reading["confidence"] == pytest.approx(prediction.confidence, abs=1e-3), path
@@ -166,7 +156,7 @@ def test_a_picture_can_be_dropped_or_pasted(
         f"{data}.items.add(new File([bytesOf('{content}')], 'one.png', {{type: 'image/png'}}));"
         f"document.dispatchEvent(new {event}, {{{data}, bubbles: true, cancelable: true}})) }})()"
     )
-    (reading,) = readings(opened, 1)
+    (reading,) = opened.rows(1)
     assert reading["text"] == predictions[PICTURES.index(LOSSLESS[0])].text
 
 
@@ -175,7 +165,7 @@ def test_what_is_no_picture_is_said_and_the_next_one_is_read(opened: chromium.Ch
     opened.choose("#files", [tmp_path / "broken.png", LOSSLESS[0]])
     opened.wait("document.querySelectorAll('li[data-reading]').length === 2")
     assert "This picture cannot be read" in opened.evaluate("document.body.innerText")
-    broken, read = readings(opened, 2)
+    broken, read = opened.rows(2)
     assert broken["error"]
     assert "error" not in read
 
