@@ -52,7 +52,7 @@ def of_samples(samples: Iterable[Sample]) -> list[Picture]:
     return [Picture(sample.name, sample, sample.text) for sample in samples]
 
 
-def enough(pictures: Sequence[Picture], count: int = ENOUGH) -> list[Picture]:
+def enough(pictures: Sequence[Picture], count: int) -> list[Picture]:
     """At least so many pictures: after the pictures themselves copies of them, larger, smaller, paler and darker."""
     rounds = -(-count // len(pictures)) if pictures else 0
     more = [

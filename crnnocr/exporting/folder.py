@@ -79,7 +79,7 @@ def export(
     card = replace(card, orientation=config.orientation or card.orientation)
     pictures = list(pictures or evidence.built_in())
     if not config.is_exact:
-        pictures = evidence.enough(pictures)
+        pictures = evidence.enough(pictures, evidence.ENOUGH)
     if config.precision is Precision.INT8 and not card.peaks:
         card = replace(card, peaks=quantisation.peaks(model, _lines(card, pictures[: quantisation.LINES])))
     with adding(folder) as part:
