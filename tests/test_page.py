@@ -5,14 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
+import shutil
+import subprocess
 import tarfile
+import unicodedata
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 
 import chromium
 import pytest
 from typer.testing import Result
 
+from crnnocr import direction
 from crnnocr.config import ExportConfig, ExportFormat
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.exporting import folder as exporting
@@ -100,6 +106,24 @@ def test_options_of_a_page_are_refused_elsewhere(current_model: str, run_cli: Ca
     result = run_cli("export", "--runtime", "npm")
     assert result.exit_code == 2
     assert "--runtime is for --format web" in result.stderr
+
+
+def test_the_order_of_reading_is_that_of_the_library(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node")
+    characters = "אבגדשלוםعربينص aBc019٣٤.,:-+%$()[]«»/\u05b8\u064b"
+    rng = random.Random(4)
+    texts = ["".join(rng.choices(characters, k=rng.randint(1, 14))) for _ in range(3000)]
+    given = {"texts": texts, "classes": {c: unicodedata.bidirectional(c) for c in characters}}
+    (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
+    script = (resources.files("crnnocr.exporting") / "web/direction.js").read_text(encoding="utf-8") + (
+        'const given = JSON.parse(require("fs").readFileSync(process.argv[2], "utf8"));'
+        "console.log(JSON.stringify(given.texts.map((text) => visual(text, given.classes))));"
+    )
+    (tmp_path / "run.js").write_text(script, encoding="utf-8")
+    done = subprocess.run([node, tmp_path / "run.js", tmp_path / "given.json"], capture_output=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == [direction.visual(text) for text in texts]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import unicodedata
 from importlib import resources
 from pathlib import Path
 
@@ -12,14 +13,8 @@ from crnnocr.exporting.page_runtime import Runtime
 from crnnocr.model.checkpoint import Card
 
 INDEX = "index.html"
-_READER, _MODEL, _SCRIPT, _BINARY, _LICENCE = (
-    "reader.js",
-    "model.js",
-    "runtime.js",
-    "runtime-binary.js",
-    "LICENSE-onnxruntime-web.txt",
-)
-_OURS = (INDEX, _READER, _LICENCE)
+_MODEL, _SCRIPT, _BINARY = "model.js", "runtime.js", "runtime-binary.js"
+_OURS = (INDEX, "reader.js", "direction.js", "LICENSE-onnxruntime-web.txt")
 FILES = (*_OURS, _MODEL, _SCRIPT, _BINARY)
 """Names of the files of a page."""
 
@@ -29,7 +24,13 @@ def write(folder: Path, card: Card, graph: Path, runtime: Runtime) -> None:
     for name in _OURS:
         with resources.as_file(resources.files("crnnocr.exporting") / "web" / name) as file:
             shutil.copyfile(file, folder / name)
-    model = {"name": card.name, "charset": list(card.charset.characters), "graph": _text(graph.read_bytes())}
+    characters = card.charset.characters
+    model = {
+        "name": card.name,
+        "charset": list(characters),
+        "directions": {character: unicodedata.bidirectional(character) for character in characters},
+        "graph": _text(graph.read_bytes()),
+    }
     _define(folder / _MODEL, "MODEL", model)
     glue, binary = _text(runtime.glue), _text(runtime.binary)
     _define(folder / _BINARY, "RUNTIME", {"version": runtime.version, "glue": glue, "binary": binary})

@@ -32,7 +32,7 @@ async function greyOf(blob) {
   return { grey, width, height };
 }
 
-/** What a picture says: its text, how likely that is right, each character with its confidence, and the time in ms. */
+/** What a picture says: its text, how likely that is right, each character from left to right, and the time in ms. */
 async function readPicture(blob) {
   const model = await session;
   const begun = performance.now();
@@ -46,7 +46,7 @@ async function readPicture(blob) {
     character: MODEL.charset[Number(id) - 1],
     confidence: found.character_confidences.data[i],
   }));
-  const text = characters.map(({ character }) => character).join("");
+  const text = visual(characters.map(({ character }) => character).join(""), MODEL.directions);
   return { text, confidence: found.confidences.data[0], characters, milliseconds: performance.now() - begun };
 }
 
@@ -59,7 +59,7 @@ function element(name, content = "", properties = {}) {
 function shown({ text, characters, confidence, milliseconds }) {
   const output = element("output", "", { title: "Characters that may be wrong are underlined" });
   output.dir = "ltr";
-  output.style.unicodeBidi = "bidi-override"; // class ids stand from left to right
+  output.style.unicodeBidi = "bidi-override"; // as they stand on paper
   for (const { character, confidence } of characters) {
     const span = element("span", character, { title: `${(100 * confidence).toFixed(1)} %` });
     span.style.setProperty("--doubt", Math.min(1, 2 * (1 - confidence)).toFixed(3));
