@@ -27,6 +27,8 @@ from crnnocr import images
 from crnnocr.config import ExportConfig, ExportFormat, Precision
 from crnnocr.engines import OnnxEngine
 from crnnocr.exporting import onnx_file, page, page_runtime, self_contained
+from crnnocr.exporting.evidence import Picture
+from crnnocr.exporting.folder import with_peaks
 from crnnocr.exporting.parity import Lines
 from crnnocr.model import store
 
@@ -49,7 +51,10 @@ def main() -> None:
     options = parser.parse_args()
     for (name, model), (kind, files, truths) in ((m, s) for m in models(options) for s in sets(options)):
         file = store.find(model).path
-        graphs = {form: written(file, FORMS[form]) for form in dict.fromkeys(["fp32", *options.forms]) if form != "web"}
+        pictures = [Picture(path.name, path) for path in files]
+        graphs = {
+            form: written(file, FORMS[form], pictures) for form in dict.fromkeys(["fp32", *options.forms]) if form != "web"
+        }
         readers = {form: reader(graph) for form, graph in graphs.items()}
         greys = [np.asarray(images.open_grey(path)) for path in files]
         texts = {form: [read(grey) for grey in greys] for form, read in readers.items()}  # warms up, too
@@ -79,8 +84,11 @@ def row(
     )  # fmt: skip
 
 
-def written(file: Path, config: ExportConfig) -> bytes:
+def written(file: Path, config: ExportConfig, pictures: Sequence[Picture]) -> bytes:
+    """A graph; quantised, where the model does not say how, by the first of the pictures."""
     card, model, _ = onnx_file.opened(file)
+    if not card.peaks:
+        card = with_peaks(card, model, pictures)
     return onnx_file.serialised(card, model, config)
 
 

@@ -8,9 +8,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from crnnocr.calibration import LOG_ODDS, LOG_PROBS, Calibration
 from crnnocr.charset import BLANK
-from crnnocr.exporting.nodes import Nodes
+from crnnocr.exporting.nodes import Nodes, Tensors
 
-OUTPUTS = {
+OUTPUTS: Tensors = {
     "ids": (TensorProto.INT64, ["batch", "characters"]),
     "character_confidences": (TensorProto.FLOAT, ["batch", "characters"]),
     "lengths": (TensorProto.INT64, ["batch"]),

@@ -64,9 +64,9 @@ def enough(pictures: Sequence[Picture], count: int) -> list[Picture]:
 
 
 def _changed(grey: Image.Image, copy: int) -> Image.Image:
-    """A copy at 0.7 to 1.4 of its size with 0.7 to 1.0 of its contrast."""
+    """A copy at 0.8 to 1.25 of its size with 0.9 to 1.0 of its contrast."""
     size, paleness = (copy * _GOLDEN) % 1, (copy * _GOLDEN**2) % 1
-    factor, contrast = 0.7 * 2**size, 1 - 0.3 * paleness
+    factor, contrast = 0.8 * (1.25 / 0.8) ** size, 1 - 0.1 * paleness
     wanted = (max(1, round(grey.width * factor)), max(1, round(grey.height * factor)))
     lift = (1 - contrast) * 255 * ((copy % 3) / 2)
     return grey.resize(wanted, Image.Resampling.BICUBIC).point(lambda value: round(value * contrast + lift))

@@ -81,7 +81,7 @@ def export(
     if not config.is_exact:
         pictures = evidence.enough(pictures, evidence.ENOUGH)
     if config.precision is Precision.INT8 and not card.peaks:
-        card = replace(card, peaks=quantisation.peaks(model, _lines(card, pictures[: quantisation.LINES])))
+        card = with_peaks(card, model, pictures)
     with adding(folder) as part:
         graph = part / GRAPH
         graph.write_bytes(onnx_file.serialised(card, model, config, checkpoint.trained_on(model_file), source_hash))
@@ -97,20 +97,20 @@ def export(
 
 def _proven(card: Card, model: CRNN, graph: Path, config: ExportConfig, pictures: Sequence[Picture]) -> Proof:
     engine = OnnxEngine(graph)
-    if json.loads(engine.metadata[ONNX_CARD_KEY]) != card.to_json():
+    if json.loads(engine.metadata[ONNX_CARD_KEY]) != json.loads(json.dumps(card.to_json())):
         raise GateError("the export says otherwise of itself than the model, so it was not kept")
     source = Lines(card, TorchEngine(model, torch.device("cpu")))
     export = Pictures(engine) if config.self_contained else Lines(engine.card, engine)
     return prove(source, export, pictures, config.is_exact)
 
 
-def _lines(card: Card, pictures: Sequence[Picture]) -> list[images.Line]:
-    """Those that can be read, as lines."""
+def with_peaks(card: Card, model: CRNN, pictures: Sequence[Picture]) -> Card:
+    """A card that says how far the network's values reach over the first of the pictures that can be read."""
     lines = []
-    for picture in pictures:
+    for picture in pictures[: quantisation.LINES]:
         try:
             grey = images.turned(Image.fromarray(picture.grey()), card.orientation)
         except ImageError:
             continue  # the proof says which
         lines.append(images.to_line(grey, card.config.height, card.config.min_width))
-    return lines
+    return replace(card, peaks=quantisation.peaks(model, lines))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 IR_VERSION = 8
+
+Tensors: TypeAlias = Mapping[str, tuple[int, Sequence[int | str]]]
+"""Names of inputs or outputs, with the type and the shape of each."""
 
 
 class Nodes:
@@ -30,13 +33,13 @@ class Nodes:
         """A constant; integers become int64."""
         array = np.asarray(value)
         name = name or f"constant_{len(self.constants)}"
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self.constants[name] = numpy_helper.from_array(np.array(array, order="C"), name)
         return name
 
     def model(
         self,
-        inputs: Mapping[str, tuple[int, Sequence[int | str]]],
-        outputs: Mapping[str, tuple[int, Sequence[int | str]]],
+        inputs: Tensors,
+        outputs: Tensors,
         metadata: dict[str, str],
         opset: int,
     ) -> onnx.ModelProto:

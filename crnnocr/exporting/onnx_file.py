@@ -64,7 +64,7 @@ def opened(model_file: Path) -> tuple[Card, CRNN, str]:
 
 
 def serialised(card: Card, model: CRNN, config: ExportConfig, trained_on: Collection[int] = (), source_hash: str = "") -> bytes:
-    """The bytes of a model's ONNX file, unproven."""
+    """The bytes of a model's ONNX file, unproven. Raises `ModelError` where it cannot be quantised."""
     metadata = {
         ONNX_CARD_KEY: json.dumps(card.to_json(), ensure_ascii=False),
         ONNX_TRAINED_ON_KEY: base64.b64encode(np.array(sorted(trained_on), dtype="<i8").tobytes()).decode(),
@@ -72,6 +72,8 @@ def serialised(card: Card, model: CRNN, config: ExportConfig, trained_on: Collec
         SOURCE_HASH_KEY: source_hash,
         DIRECTION_KEY: DIRECTION,
     }
+    if config.precision is Precision.INT8 and not card.peaks:
+        raise ModelError(f"{card.name} cannot be quantised: its card does not say how far its values reach")
     network = onnx_graph.Network(
         config=card.config,
         classes=card.charset.classes,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool, Precision
-from crnnocr.exporting.nodes import Nodes
+from crnnocr.exporting.nodes import Nodes, Tensors
 
 OPSET = 17
 
@@ -55,11 +55,11 @@ def build(network: Network, metadata: dict[str, str]) -> onnx.ModelProto:
     """The graph of a network alone."""
     nodes = Nodes()
     add_network(nodes, network, "images", "widths")
-    inputs = {
+    inputs: Tensors = {
         "images": (TensorProto.FLOAT, ["batch", 1, network.config.height, "width"]),
         "widths": (TensorProto.INT64, ["batch"]),
     }
-    outputs = {
+    outputs: Tensors = {
         "log_probs": (TensorProto.FLOAT, ["batch", "frames", network.classes]),
         "frames": (TensorProto.INT64, ["batch"]),
     }
@@ -157,7 +157,7 @@ class _Layers:
         name = f"backbone.stages.{index}"
         kernel, bias = self._folded(index, layer)
         if self.is_half:
-            kernel, bias = _halved(kernel), _halved(bias)
+            return self.nodes.constant(_halved(kernel), f"{name}.weight"), self.nodes.constant(_halved(bias), f"{name}.bias")
         if self.scale_in is None:
             return self.nodes.constant(kernel, f"{name}.weight"), self.nodes.constant(bias, f"{name}.bias")
         steps = np.abs(kernel).max(axis=(1, 2, 3)) / _KERNEL_LIMIT  # (K,)

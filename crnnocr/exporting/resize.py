@@ -53,7 +53,7 @@ def add_resize(nodes: Nodes, pictures: str, size: str, wanted: str, columns: str
     steps = add("Cast", [add("Range", [constant(0), reach, constant(1)])], to=TensorProto.DOUBLE)  # (taps,)
     deeper = constant([2])
     taps = add("Add", [add("Unsqueeze", [first, deeper]), steps])  # (N, columns, taps)
-    distance = add("Sub", [add("Add", [taps, number(0.5)]), add("Unsqueeze", [centre, deeper])])
+    distance = add("Add", [add("Sub", [taps, add("Unsqueeze", [centre, deeper])]), number(0.5)])
     share = add("Mul", [distance, add("Reciprocal", [add("Unsqueeze", [support, deeper])])])
     triangle = add("Max", [add("Sub", [number(1.0), add("Abs", [share])]), number(0.0)])
     within = add("Cast", [add("Less", [taps, add("Unsqueeze", [end, deeper])])], to=TensorProto.DOUBLE)

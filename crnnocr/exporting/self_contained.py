@@ -19,7 +19,7 @@ from crnnocr.config import MAX_WIDTH, Orientation
 from crnnocr.engines import OnnxEngine
 from crnnocr.errors import UsageError
 from crnnocr.exporting import best_path
-from crnnocr.exporting.nodes import Nodes
+from crnnocr.exporting.nodes import Nodes, Tensors
 from crnnocr.exporting.onnx_graph import Network, add_network
 from crnnocr.exporting.resize import add_resize
 
@@ -49,11 +49,11 @@ def build(network: Network, orientation: Orientation, calibration: Calibration, 
     images, widths = _add_line(nodes, network, orientation)
     log_probs, frames = add_network(nodes, network, images, widths)
     best_path.add_best_path(nodes, log_probs, frames, calibration)
-    inputs = {
+    inputs: Tensors = {
         "pictures": (TensorProto.UINT8, ["batch", "height", "width"]),
         "sizes": (TensorProto.INT64, ["batch", 2]),
     }
-    more = {
+    more: Tensors = {
         "log_probs": (TensorProto.FLOAT, ["batch", "frames", network.classes]),
         "frames": (TensorProto.INT64, ["batch"]),
     }
