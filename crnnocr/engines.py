@@ -140,7 +140,7 @@ class OnnxEngine:
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See `Engine`."""
-        given = {"images": images, "widths": widths}
+        given: dict[str, NDArray[Any]] = {"images": images, "widths": widths}
         if self.is_self_contained:
             given = self._as_pictures(images, widths)
         log_probs, frames = self._session.run(["log_probs", "frames"], given)
