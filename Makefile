@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGE_VENV := build/package-venv
+NODE_PACKAGES := onnxruntime-node@1.30.0 onnxruntime-web@1.30.0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup demo test lint types layers unit package help-pages sheets clean
+.PHONY: setup demo test lint types layers unit node package help-pages sheets clean
 
 setup: $(VENV)/.ready
 
@@ -36,8 +37,18 @@ types: setup
 layers: setup
 	$(BIN)/lint-imports
 
-unit: setup
+unit: setup node
 	$(BIN)/pytest
+
+# What runs exports in Node and in a browser; where npm is missing, the tests of these are skipped.
+node: node_modules/.ready
+
+node_modules/.ready:
+	@mkdir -p node_modules
+	@if command -v npm >/dev/null; then \
+		npm install --silent --no-save --no-package-lock --ignore-scripts $(NODE_PACKAGES) || echo "npm cannot install $(NODE_PACKAGES)"; \
+	else echo "npm is not installed: tests in Node and in a browser are skipped"; fi
+	@touch $@
 
 # The built wheel, in an environment of its own, does the whole job with nothing missing.
 package: setup
@@ -59,4 +70,4 @@ sheets: setup
 	$(BIN)/python docs/examples/synth_sheets.py
 
 clean:
-	rm -rf build dist demo $(VENV)
+	rm -rf build dist demo node_modules $(VENV)

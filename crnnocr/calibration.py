@@ -28,10 +28,9 @@ ENOUGH_ERRORS = 30
 BINS = 15
 """Of the expected calibration error, as in Guo et al. 2017."""
 
-_MIN_LOG_PROB = -100.0
-_MIN_ERROR = 1e-6
-"""A network in single precision can be no surer than this."""
-_LOG_ODDS = (-700.0, 36.0)
+LOG_PROBS = (-100.0, math.log1p(-1e-6))
+"""Bounds of a log-probability: a network in single precision can be no surer than this."""
+LOG_ODDS = (-700.0, 36.0)
 """Between them a probability in double precision is neither 0 nor 1."""
 
 _PRIOR_DEVIATIONS = np.array([0.25, 0.5])
@@ -73,7 +72,7 @@ class Calibration:
             log_probs: natural log of each reading's probability by the model, summed over its alignments; -inf is one.
         """
         odds = _log_odds(log_probs) / self.temperature + self.bias
-        confidences = _sigmoid(np.clip(odds, *_LOG_ODDS))
+        confidences = _sigmoid(np.clip(odds, *LOG_ODDS))
         return float(confidences) if confidences.ndim == 0 else confidences
 
     def to_json(self) -> dict[str, Any]:
@@ -155,7 +154,7 @@ def expected_calibration_error(
 
 def _log_odds(log_probs: ArrayLike) -> Array:
     """The log-odds of probabilities given as logs, bounded at both ends."""
-    bounded = np.clip(np.asarray(log_probs, dtype=np.float64), _MIN_LOG_PROB, math.log1p(-_MIN_ERROR))
+    bounded = np.clip(np.asarray(log_probs, dtype=np.float64), *LOG_PROBS)
     odds: Array = bounded - np.log(-np.expm1(bounded))
     return odds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -13,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr import devices
-from crnnocr.config import EngineChoice, Precision
+from crnnocr.config import EngineChoice, Orientation, Precision
 from crnnocr.errors import ModelError, UsageError
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
-from crnnocr.model.store import WEIGHTS
+from crnnocr.model.store import GRAPH, WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,10 @@ SOURCE_HASH_KEY = "crnnocr.source_sha256"
 PRECISION_KEY = "crnnocr.precision"
 """Metadata entry with the numbers it computes with."""
 
-DERIVED = {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx"}
+DIRECTION_KEY = "crnnocr.direction"
+"""Metadata entry that says in which order class ids follow each other."""
+
+DERIVED = {Precision.FP32: GRAPH, Precision.INT8: "model.int8.onnx"}
 """Names of the files beside a `model.safetensors` that hold it for onnxruntime."""
 
 ONNX_TRAINED_ON_KEY = "crnnocr.trained_on"
@@ -134,6 +138,8 @@ class OnnxEngine:
             raise ModelError(f"{path} cannot be run: {str(error).splitlines()[0]}") from error
         if ONNX_CARD_KEY not in metadata:
             raise ModelError(f"{path} was not exported by crnnocr: it holds no card")
+        self.metadata: dict[str, str] = dict(metadata)
+        """What the file says about itself."""
         self.card = Card.from_text(metadata[ONNX_CARD_KEY], path)
         try:
             ids = np.frombuffer(base64.b64decode(metadata.get(ONNX_TRAINED_ON_KEY, "")), dtype="<i8")
@@ -145,14 +151,32 @@ class OnnxEngine:
             self.precision = Precision(metadata.get(PRECISION_KEY, Precision.FP32))
         except ValueError as error:
             raise ModelError(f"{path} is of a later crnnocr: {error}") from error
+        self.is_self_contained = any(given.name == "pictures" for given in self._session.get_inputs())
+        """Whether it takes pictures of any size, too."""
         self.description = f"onnxruntime, {self.precision}"
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See `Engine`."""
-        log_probs, frames = self._session.run(["log_probs", "frames"], {"images": images, "widths": widths})
+        given: dict[str, NDArray[Any]] = {"images": images, "widths": widths}
+        if self.is_self_contained:
+            given = self._as_pictures(images, widths)
+        log_probs, frames = self._session.run(["log_probs", "frames"], given)
         return log_probs, frames
+
+    def run(self, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """What the graph gives for inputs of its own kind."""
+        results: list[NDArray[Any]] = self._session.run(list(outputs), inputs)
+        return results
+
+    def _as_pictures(self, images: NDArray[np.float32], widths: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Lines as pictures that are of the model's height already, which its resize leaves as they are."""
+        pictures = np.round((images[:, 0] + 1) * np.float32(127.5)).astype(np.uint8)
+        sizes = np.stack([np.full_like(widths, pictures.shape[1]), widths], axis=1)
+        if self.card.orientation is Orientation.VERTICAL:
+            pictures, sizes = np.rot90(pictures, -1, axes=(1, 2)), sizes[:, ::-1]
+        return {"pictures": np.ascontiguousarray(pictures), "sizes": np.ascontiguousarray(sizes)}
 
 
 def load_engine(

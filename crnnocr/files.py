@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,29 @@ def is_device(path: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextmanager
+def adding(folder: Path) -> Iterator[Path]:
+    """A new folder to write files to, which are moved to `folder` when the block ends well; else nothing of them is left.
+
+    What else is in `folder` stays there. Raises `CrnnocrError` where the disk is full or the folder cannot be written.
+    """
+    folder = folder.absolute()
+    above = next(parent for parent in folder.parents if parent.is_dir())
+    part = above / f".{folder.name}.{os.getpid()}.part"
+    try:
+        part.mkdir()
+        yield part
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(part.iterdir()):
+            os.replace(file, folder / file.name)
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith((str(part), str(folder))):
+            raise  # another file's trouble
+        raise cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

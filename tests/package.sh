@@ -15,5 +15,5 @@ crnnocr predict crop.png --beam 5
 ls data/*.png | head | crnnocr predict --files-from - >readings.tsv
 test "$(wc -l <readings.tsv)" -eq 10
 crnnocr export
-crnnocr predict --model data.onnx crop.png
+crnnocr predict --model data-onnx crop.png
 echo "the installed package works"

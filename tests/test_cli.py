@@ -124,10 +124,10 @@ def test_the_lines_of_the_readme_work_in_order(folder: Path, run_cli: RunCli) ->
 
     export = run_cli("export")
     assert (export.exit_code, export.stdout) == (0, "")
-    assert "data.onnx: reads the same as data on" in export.stderr
-    exported = run_cli("predict", "--model", "data.onnx", "--files-from", "-", stdin="\n".join(names).encode())
+    assert "MB; reads the same as data on" in export.stderr
+    exported = run_cli("predict", "--model", "data-onnx", "--files-from", "-", stdin="\n".join(names).encode())
     assert exported.stdout == listed.stdout
-    assert sorted(path.name for path in folder.iterdir()) == ["crop.png", "data", "data.onnx"]
+    assert sorted(path.name for path in folder.iterdir()) == ["crop.png", "data", "data-onnx"]
 
 
 # predict: what is read, in which order, and how it is printed
@@ -354,19 +354,23 @@ def test_an_unknown_model_is_told_which_there_are(folder: Path, current_model: s
 
 @pytest.mark.usefixtures("current_model")
 def test_export_replaces_nothing_unless_forced(folder: Path, run_cli: RunCli) -> None:
-    (folder / "tiny.onnx").write_bytes(b"somebody's")
+    there = folder / "tiny-onnx"
+    there.mkdir()
+    for name in ("README.md", "notes.txt"):
+        (there / name).write_text("somebody's", encoding="utf-8")
     refused = run_cli("export")
     assert refused.exit_code == 2
-    assert "tiny.onnx is there already" in refused.stderr
-    assert (folder / "tiny.onnx").read_bytes() == b"somebody's"
+    assert "README.md is there already" in refused.stderr
+    assert {path.read_text(encoding="utf-8") for path in there.iterdir()} == {"somebody's"}
     assert run_cli("export", "--force").exit_code == 0
-    assert (folder / "tiny.onnx").stat().st_size > 1000
+    assert (there / "README.md").read_text(encoding="utf-8").startswith("# tiny\n")
+    assert (there / "notes.txt").read_text(encoding="utf-8") == "somebody's"
 
 
 def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli) -> None:
-    result = run_cli("export", "--output", "handed-over.onnx", "--json")
-    assert json.loads(result.stdout)["path"] == "handed-over.onnx"
-    readings = [run_cli("predict", tiny_data, *more).stdout for more in ((), ("--model", "handed-over.onnx"))]
+    result = run_cli("export", "--output", "handed-over", "--json")
+    assert json.loads(result.stdout)["path"] == "handed-over/model.onnx"
+    readings = [run_cli("predict", tiny_data, *more).stdout for more in ((), ("--model", "handed-over/model.onnx"))]
     assert readings[0] == readings[1]
     assert sum(bool(text) for _, text in rows(readings[0])) >= 8
 
@@ -409,7 +413,11 @@ def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny
         (("predict", "-", "--files-from", "-"), "stdin can be read once only"),
         (("predict", "--files-from", "none.txt"), "none.txt"),
         (("eval", "data", "--device", "cuda"), "--device cuda: this machine has none"),
-        (("export", "--output", "model.pt"), "ends in .onnx"),
+        (("export", "--output", "model.onnx"), "--output model.onnx: name a folder"),
+        (("export", "--format", "pickle"), "--format"),
+        (("export", "--precision", "int4"), "--precision"),
+        (("export", "--orientation", "auto"), "--orientation takes horizontal or vertical"),
+        (("export", "--format", "web", "--runtime", "nowhere"), "--runtime nowhere"),
         (("deploy",), "deploy"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else None,
@@ -431,7 +439,7 @@ def test_the_device_means_the_same_for_an_exported_model(
     folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli
 ) -> None:
     run_cli("export")
-    result = run_cli("predict", tiny_data / "000000.png", "--model", "tiny.onnx", "--device", "abacus")
+    result = run_cli("predict", tiny_data / "000000.png", "--model", "tiny-onnx", "--device", "abacus")
     assert result.exit_code == 2
     assert "--device abacus" in result.stderr
 
@@ -579,10 +587,10 @@ def test_the_real_crops_are_read_scored_and_their_unknown_characters_named(curre
 
 @pytest.mark.usefixtures("folder", "current_model")
 def test_the_example_reads_an_export_like_predict(run_cli: RunCli) -> None:
-    assert run_cli("export", "-o", "x.onnx").exit_code == 0
+    assert run_cli("export", "-o", "x").exit_code == 0
     read = runpy.run_path(str(ROOT / "docs/examples/read_onnx.py"))["read"]
     for picture in sorted(REAL.glob("*.png")):
-        assert run_cli("predict", picture).stdout == read("x.onnx", str(picture)) + "\n"
+        assert run_cli("predict", picture).stdout == read("x/model.onnx", str(picture)) + "\n"
 
 
 @pytest.mark.usefixtures("folder", "current_model")

@@ -15,7 +15,7 @@ from digits import CONFIG, SHAPE, number, numbers, picture, prepared
 
 from crnnocr import images
 from crnnocr.charset import Charset
-from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, EngineChoice, Precision
+from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, EngineChoice, ExportConfig, Precision
 from crnnocr.engines import PRECISION_KEY, OnnxEngine, load_engine
 from crnnocr.errors import ModelError
 from crnnocr.exporting import onnx_file, quantisation
@@ -84,7 +84,10 @@ def test_every_shape_reads_with_bytes_as_it_does_without_alone_or_not(preset: st
     charset = Charset("0123456789")
     model = CRNN(shape, charset.classes).eval()
     card = Card("random", charset, shape, peaks=quantisation.peaks(model, lines))
-    exact, quantised = (OnnxEngine(onnx_file.serialised(card, model, precision)) for precision in Precision)
+    exact, quantised = (
+        OnnxEngine(onnx_file.serialised(card, model, ExportConfig(precision=precision)))
+        for precision in (Precision.FP32, Precision.INT8)
+    )
     batch = images.to_batch(lines)
     (ours, frames), (theirs, _) = quantised.log_probs(*batch), exact.log_probs(*batch)
     for row, (line, count) in enumerate(zip(lines, frames, strict=True)):
@@ -140,7 +143,7 @@ def test_the_export_in_single_precision_stands_in_for_one_that_is_missing_or_sta
 
 
 def test_numbers_of_a_later_version_are_refused(model_file: Path) -> None:
-    graph = onnx.load_from_string(onnx_file.serialised(*checkpoint.load(model_file), Precision.FP32))
+    graph = onnx.load_from_string(onnx_file.serialised(*checkpoint.load(model_file), ExportConfig()))
     next(entry for entry in graph.metadata_props if entry.key == PRECISION_KEY).value = "int4"
     with pytest.raises(ModelError, match="later crnnocr"):
         OnnxEngine(graph.SerializeToString())
@@ -153,7 +156,7 @@ def test_the_bias_of_a_channel_that_sees_nothing_is_kept(model_file: Path) -> No
     model.load_state_dict(weights)
     batch = images.to_batch(LINES)
     for precision in Precision:
-        engine = OnnxEngine(onnx_file.serialised(card, model, precision))
+        engine = OnnxEngine(onnx_file.serialised(card, model, ExportConfig(precision=precision)))
         log_probs, frames = engine.log_probs(*batch)
         if precision is Precision.FP32:
             exact = log_probs

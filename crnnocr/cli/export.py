@@ -4,44 +4,145 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crnnocr.cli import ui
-from crnnocr.errors import UsageError
+from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
+from crnnocr.errors import CrnnocrError, UsageError
+
+if TYPE_CHECKING:
+    from crnnocr.exporting.evidence import Picture
+    from crnnocr.exporting.folder import Exported
+    from crnnocr.model.checkpoint import Card
+    from crnnocr.model.store import FoundModel
+
+_DRAWN_SEED = 77
+_DRAWN_HEIGHT = 48
 
 
 @ui.boundary
 def export_cli(
     model: ui.Model = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write; by default ./NAME.onnx.")
+    format: Annotated[
+        ExportFormat, typer.Option("--format", help="A graph, or a page that reads pictures in a browser.")
+    ] = ExportConfig.format,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="The numbers that the network computes with.")
+    ] = ExportConfig.precision,
+    self_contained: Annotated[
+        bool,
+        typer.Option("--self-contained", help="Grey pictures in, texts out: preprocessing and decoding go into the graph."),
+    ] = False,
+    verify: Annotated[
+        Path | None,
+        typer.Option("--verify", metavar="DATA", help="Labelled pictures to prove it with; else real and drawn ones."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    orientation: Annotated[
+        Orientation | None, typer.Option("--orientation", help="Which way lines run, if not as the model says.")
+    ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime", metavar="PATH|npm", help="web: a copy of onnxruntime-web, or npm to fetch it; else the installed one."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where to write; by default ./NAME-onnx or ./NAME-web."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     json_output: ui.Json = False,
     quiet: ui.Quiet = False,
     verbose: ui.Verbose = False,
     debug: ui.Debug = False,
 ) -> None:
-    """Write a model as ONNX, charset and preprocessing in its metadata, and prove that it reads the same.
+    """Write a model for other programs, with all that they need to know, and prove that it reads the same.
 
     Where it does not, nothing new is left, and the exit code is 4.
     """
-    from crnnocr.exporting.onnx_file import export
+    from crnnocr.exporting import folder as exporting
+    from crnnocr.exporting import page_runtime
     from crnnocr.model import store
 
+    config = ExportConfig(format, precision, self_contained, orientation)
+    if runtime is not None and config.format is not ExportFormat.WEB:
+        raise UsageError("--runtime is for --format web")
+    if output is not None and (output.suffix == ".onnx" or output.is_file()):
+        raise UsageError(f"--output {output}: name a folder; the graph in it is {store.GRAPH}")
     found = store.find(model)
     ui.say_model(found)
-    target = output or Path(f"{found.name}.onnx")
-    if target.suffix != ".onnx":
-        raise UsageError(f"--output {target}: the name of an ONNX file ends in .onnx")
-    if target.exists() and not force:
-        raise UsageError(f"{target} is there already: name another with --output, or replace it with --force")
-    proof = export(found.path, target)
-    ui.say(
-        f"{target}: reads the same as {found.name} on {proof.pictures} pictures of {proof.widths} widths in batches of "
-        f"{', '.join(map(str, proof.batch_sizes))} (log-probabilities within {proof.difference:.1e})"
-    )
+    taken = page_runtime.find(runtime) if config.format is ExportFormat.WEB else None
+    if taken:
+        ui.say(f"runtime: onnxruntime-web {taken.version}")
+    pictures = _pictures(verify, found, config)
+    folder = output or Path(f"{found.name}-{config.format}")
+    done = exporting.export(found.path, folder, config, pictures, taken, force)
+    _say(done, found.name)
     if json_output:
-        typer.echo(json.dumps({"path": str(target), "model": found.name, "max_log_prob_difference": proof.difference}))
+        said = {
+            "path": str(done.path),
+            "model": found.name,
+            "format": config.format.value,
+            "precision": config.precision.value,
+            "self_contained": config.self_contained,
+            "bytes": done.size,
+            **done.proof.to_json(),
+        }
+        typer.echo(json.dumps(said))
+
+
+def _say(done: Exported, name: str) -> None:
+    proof = done.proof
+    for reason in proof.unreadable:
+        ui.warn(f"not among the proof: {reason}")
+    for tie in proof.ties:
+        ui.warn(f"{tie} reads otherwise: two texts are equally probable there")
+    told = f"{proof.equal:.2%} of the texts, CER {proof.cer:.2%} against {proof.source_cer:.2%}"
+    if proof.difference is not None:
+        told = f"all texts, log-probabilities within {proof.difference:.1e}"
+    ui.say(
+        f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {proof.pictures:,} pictures of {proof.widths:,} "
+        f"widths in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
+    )
+
+
+def _pictures(verify: Path | None, found: FoundModel, config: ExportConfig) -> list[Picture]:
+    """What the export is proven with."""
+    from crnnocr.datasets.detect import load_dataset
+    from crnnocr.exporting import evidence
+    from crnnocr.model import checkpoint
+
+    if verify is not None:
+        dataset = load_dataset(verify)
+        ui.say(f"{verify}: {len(dataset.samples):,} labelled pictures ({dataset.format})")
+        ui.say_faults(dataset.faults)
+        pictures = evidence.of_samples(dataset.samples)
+    elif config.is_exact or found.path.suffix != ".safetensors":
+        return evidence.built_in()
+    else:
+        card = checkpoint.read_card(found.path)
+        pictures = [*evidence.built_in(), *_drawn(card, config.orientation or card.orientation)]
+    if not config.is_exact and len(pictures) < evidence.ENOUGH:
+        ui.say(f"changed copies of the {len(pictures):,} pictures make up the {evidence.ENOUGH:,} that the proof needs")
+    return pictures
+
+
+def _drawn(card: Card, orientation: Orientation) -> list[Picture]:
+    """Drawn pictures of texts in the model's characters; none where they cannot be drawn here."""
+    from crnnocr.config import SynthConfig
+    from crnnocr.exporting.evidence import ENOUGH, Picture
+    from crnnocr.synth.sampler import Sampler
+
+    if orientation is not Orientation.VERTICAL:
+        orientation = Orientation.HORIZONTAL
+    config = SynthConfig(seed=_DRAWN_SEED, charset=card.charset.characters, height=_DRAWN_HEIGHT, orientation=orientation)
+    ui.say(f"drawing {ENOUGH:,} pictures to prove it with (--verify DATA takes yours)")
+    try:
+        sampler = Sampler(config)
+        drawn = [sampler[index] for index in range(ENOUGH)]
+    except CrnnocrError as error:
+        ui.warn(f"pictures of {card.name}'s characters cannot be drawn here: {error}")
+        return []
+    return [Picture(f"drawn picture {index}", picture, text) for index, (picture, text) in enumerate(drawn)]

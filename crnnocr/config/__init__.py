@@ -2,6 +2,7 @@
 
 from crnnocr.config.decoding import DecodeConfig
 from crnnocr.config.evaluating import Normalise
+from crnnocr.config.exporting import ExportConfig, ExportFormat
 from crnnocr.config.pictures import MAX_PIXELS, MAX_WIDTH, Orientation, Pair
 from crnnocr.config.reading import EngineChoice, Invert, Precision, ReadConfig
 from crnnocr.config.shapes import DEFAULT_PRESET, NORM_EPSILON, PRESETS, Conv, Layer, ModelConfig, Pool, Size
@@ -22,6 +23,8 @@ __all__ = [
     "Conv",
     "DecodeConfig",
     "EngineChoice",
+    "ExportConfig",
+    "ExportFormat",
     "Invert",
     "LabelFormat",
     "Layer",

@@ -14,6 +14,8 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     """Single precision, as it was trained."""
+    FP16 = "fp16"
+    """Weights in half precision, and the convolutions computed in it where the processor can: half the size."""
     INT8 = "int8"
     """Bytes in the convolutions, single precision elsewhere: faster, and hardly less accurate."""
 

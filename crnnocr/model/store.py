@@ -18,6 +18,9 @@ from crnnocr.files import replacing
 WEIGHTS = "model.safetensors"
 """Name of the file that holds a model."""
 
+GRAPH = "model.onnx"
+"""Name of the file that holds it for onnxruntime: beside a model, or in the folder of an export."""
+
 _CURRENT = "current-model"
 
 _DEVICES_OF_WINDOWS = {"con", "prn", "aux", "nul", *(f"{kind}{n}" for kind in ("com", "lpt") for n in range(10))}
@@ -45,9 +48,10 @@ def find(model: str | None) -> FoundModel:
     if path.is_file():
         if path.suffix not in (".safetensors", ".onnx"):
             raise ModelError(f"{path} is not a model: expected a folder, a .safetensors or an .onnx file")
-        return FoundModel(path, path.parent.name if path.name == WEIGHTS else path.stem)
-    if (path / WEIGHTS).is_file():
-        return FoundModel(path / WEIGHTS, path.resolve().name)
+        return FoundModel(path, path.resolve().parent.name if path.name in (WEIGHTS, GRAPH) else path.stem)
+    for file in (WEIGHTS, GRAPH):
+        if (path / file).is_file():
+            return FoundModel(path / file, path.resolve().name)
     if _NAME.fullmatch(model) and (_models() / model / WEIGHTS).is_file():
         return FoundModel(_models() / model / WEIGHTS, model)
     there = ", ".join(names()) or "none yet"

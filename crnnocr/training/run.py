@@ -13,7 +13,7 @@ import torch
 
 from crnnocr import calibration, devices
 from crnnocr.calibration import Calibration
-from crnnocr.config import Precision, TrainConfig
+from crnnocr.config import ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.engines import DERIVED, OnnxEngine
 from crnnocr.errors import CrnnocrError, GateError
@@ -266,7 +266,7 @@ def _peaks(prepared: Prepared) -> tuple[float, ...]:
 
 def _reads_as_well(card: Card, prepared: Prepared, scores: Scores) -> bool:
     """Whether the quantised network reads the held-out pictures nearly as well as the network itself."""
-    engine = OnnxEngine(onnx_file.serialised(card, prepared.model, Precision.INT8))
+    engine = OnnxEngine(onnx_file.serialised(card, prepared.model, ExportConfig(precision=Precision.INT8)))
     quantised, _ = read_examples(Recognizer(card, engine), prepared.held_out)
     return quantised.cer <= scores.cer + _WORSE
 

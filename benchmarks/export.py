@@ -1,0 +1,126 @@
+"""What each form of an export weighs, how fast it reads on one thread of a CPU, and how near its texts are to single precision.
+
+Every form reads the same pictures one by one, from grey values to class ids: of graphs that take lines, Pillow's resize and the
+best path are counted too, as a host has to do both. The page reads in headless Chromium, where the time is the page's own, from
+the file's bytes to the text. Errors are counted without case and spaces (ci-ns). What is written is not proven here: `crnnocr
+export` does that.
+
+    python benchmarks/export.py --models small=model.safetensors --data words=scene_words lines=printed_lines
+    python benchmarks/export.py --models small=NAME --data words=scene_words --forms web --runtime node_modules/onnxruntime-web
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from predict import models, report, scores, sets
+
+from crnnocr import images
+from crnnocr.config import ExportConfig, ExportFormat, Precision
+from crnnocr.engines import OnnxEngine
+from crnnocr.exporting import onnx_file, page, page_runtime, self_contained
+from crnnocr.exporting.evidence import Picture
+from crnnocr.exporting.folder import with_peaks
+from crnnocr.exporting.parity import Lines
+from crnnocr.model import store
+
+Grey = NDArray[np.uint8]
+
+FORMS = {
+    **{precision.value: ExportConfig(precision=precision) for precision in Precision},
+    **{f"self-contained {precision}": ExportConfig(precision=precision, self_contained=True) for precision in Precision},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER with labels.tsv")
+    parser.add_argument("--models", nargs="+", required=True, help="NAME=MODEL, such as small=model.safetensors")
+    parser.add_argument("--forms", nargs="+", default=[*FORMS], choices=[*FORMS, "web"], help="of the export")
+    parser.add_argument("--runtime", help="web: a copy of onnxruntime-web")
+    parser.add_argument("--limit", type=int, default=10_000, help="pictures of each folder")
+    parser.add_argument("--rounds", type=int, default=3, help="times that each form reads all of them, in turns")
+    options = parser.parse_args()
+    for (name, model), (kind, files, truths) in ((m, s) for m in models(options) for s in sets(options)):
+        file = store.find(model).path
+        pictures = [Picture(path.name, path) for path in files]
+        graphs = {
+            form: written(file, FORMS[form], pictures) for form in dict.fromkeys(["fp32", *options.forms]) if form != "web"
+        }
+        readers = {form: reader(graph) for form, graph in graphs.items()}
+        greys = [np.asarray(images.open_grey(path)) for path in files]
+        texts = {form: [read(grey) for grey in greys] for form, read in readers.items()}  # warms up, too
+        seconds: dict[str, list[float]] = {form: [] for form in readers}
+        for _ in range(options.rounds):
+            for form, read in readers.items():
+                started = time.process_time()
+                for grey in greys:
+                    read(grey)
+                seconds[form].append(time.process_time() - started)
+        for form in readers:
+            each = 1000 * statistics.median(seconds[form]) / len(greys)
+            row(name, kind, form, len(graphs[form]), each, texts[form], texts["fp32"], truths)
+        if "web" in options.forms:
+            size, milliseconds, found = in_browser(file, files, options.runtime)
+            row(name, kind, "web", size, milliseconds, found, texts["fp32"], truths)
+
+
+def row(
+    model: str, kind: str, form: str, size: int, each: float, texts: Sequence[str], exact: Sequence[str], truths: Sequence[str]
+) -> None:
+    equal = sum(ours == theirs for ours, theirs in zip(texts, exact, strict=True)) / len(texts)
+    found = scores(truths, texts)
+    report(
+        model=model, kind=kind, pictures=len(texts), form=form, megabytes=size / 1e6, milliseconds=each, equal_to_fp32=equal,
+        cer_ci_ns=found["cer_ci_ns"],
+    )  # fmt: skip
+
+
+def written(file: Path, config: ExportConfig, pictures: Sequence[Picture]) -> bytes:
+    """A graph; quantised, where the model does not say how, by the first of the pictures."""
+    card, model, _ = onnx_file.opened(file)
+    if not card.peaks:
+        card = with_peaks(card, model, pictures)
+    return onnx_file.serialised(card, model, config)
+
+
+def reader(graph: bytes) -> Callable[[Grey], str]:
+    """From grey values to a text."""
+    engine = OnnxEngine(graph)
+    if not engine.is_self_contained:
+        lines = Lines(engine.card, engine)
+        return lambda grey: lines.read([grey])[0].text
+    return lambda grey: engine.card.charset.decode(self_contained.readings(engine, [grey])[0].ids)
+
+
+def in_browser(file: Path, files: Sequence[Path], runtime: str | None) -> tuple[int, float, list[str]]:
+    """Bytes of the page, milliseconds a picture, and texts."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from chromium import Chromium
+
+    card, model, _ = onnx_file.opened(file)
+    config = ExportConfig(ExportFormat.WEB)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "page"
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(onnx_file.serialised(card, model, config))
+        page.write(folder, card, folder / "model.onnx", page_runtime.find(runtime))
+        with Chromium(Path(place) / "profile") as browser:
+            browser.open((folder / "index.html").as_uri(), "document.body?.dataset.ready")
+            readings = [
+                reading for start in range(0, len(files), 100) for reading in browser.readings(files[start : start + 100])
+            ]
+        size = sum(path.stat().st_size for path in folder.iterdir())
+    return size, statistics.median(r["milliseconds"] for r in readings), [r["text"] for r in readings]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A model handed over: a folder with the graph or the page, what there is to know about it, and nothing that is not proven."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from crnnocr import images
+from crnnocr.config import ExportConfig, ExportFormat, Precision
+from crnnocr.engines import ONNX_CARD_KEY, OnnxEngine, TorchEngine
+from crnnocr.errors import GateError, ImageError, UsageError
+from crnnocr.exporting import evidence, model_card, onnx_file, page, quantisation
+from crnnocr.exporting.evidence import Picture
+from crnnocr.exporting.page_runtime import Runtime
+from crnnocr.exporting.parity import Lines, Pictures, Proof, prove
+from crnnocr.files import adding
+from crnnocr.model import checkpoint
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.model.store import GRAPH
+
+MODEL_JSON, README = "model.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    path: Path
+    """The graph, or the page."""
+    files: tuple[Path, ...]
+    """All files."""
+    proof: Proof
+    """That it reads as the model does."""
+
+    @property
+    def size(self) -> int:
+        """Of all files, in bytes."""
+        return sum(file.stat().st_size for file in self.files)
+
+
+def export(
+    model_file: Path,
+    folder: Path,
+    config: ExportConfig = ExportConfig(),  # noqa: B008 (frozen)
+    pictures: Sequence[Picture] = (),
+    runtime: Runtime | None = None,
+    force: bool = False,
+) -> Exported:
+    """Write a model for other programs: a folder with all that belongs to it, proven, or nothing.
+
+    Args:
+        model_file: the `.safetensors` file.
+        folder: where to write; what else is there stays.
+        config: what to write.
+        pictures: what to prove it with; by default the real ones that come with crnnocr. Where shares are to be counted,
+            changed copies of them are added until there are enough.
+        runtime: what a page runs the graph with.
+        force: replace files that are there.
+
+    Raises:
+        UsageError: files are there, or this model cannot be had so.
+        ModelError: the model cannot be read.
+        GateError: the export reads otherwise than the model.
+    """
+    is_page = config.format is ExportFormat.WEB
+    names = [*(page.FILES if is_page else (GRAPH,)), MODEL_JSON, README]
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        raise UsageError(f"{folder / there[0]} is there already: name another folder with --output, or replace it with --force")
+    if is_page and runtime is None:
+        raise UsageError("a page needs onnxruntime-web: --runtime says where it is")
+    card, model, source_hash = onnx_file.opened(model_file)
+    card = replace(card, orientation=config.orientation or card.orientation)
+    pictures = list(pictures or evidence.built_in())
+    if not config.is_exact:
+        pictures = evidence.enough(pictures, evidence.ENOUGH)
+    if config.precision is Precision.INT8 and not card.peaks:
+        card = with_peaks(card, model, pictures)
+    with adding(folder) as part:
+        graph = part / GRAPH
+        graph.write_bytes(onnx_file.serialised(card, model, config, checkpoint.trained_on(model_file), source_hash))
+        proof = _proven(card, model, graph, config, pictures)
+        said = model_card.data(card, config, proof, graph, source_hash, page.INDEX if is_page else GRAPH)
+        if is_page:
+            assert runtime is not None
+            page.write(part, card, graph, runtime)
+        (part / MODEL_JSON).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (part / README).write_text(model_card.readme(card, config, said), encoding="utf-8")
+    return Exported(folder / (page.INDEX if is_page else GRAPH), tuple(folder / name for name in names), proof)
+
+
+def _proven(card: Card, model: CRNN, graph: Path, config: ExportConfig, pictures: Sequence[Picture]) -> Proof:
+    engine = OnnxEngine(graph)
+    if json.loads(engine.metadata[ONNX_CARD_KEY]) != json.loads(json.dumps(card.to_json())):
+        raise GateError("the export says otherwise of itself than the model, so it was not kept")
+    source = Lines(card, TorchEngine(model, torch.device("cpu")))
+    export = Pictures(engine) if config.self_contained else Lines(engine.card, engine)
+    return prove(source, export, pictures, config.is_exact)
+
+
+def with_peaks(card: Card, model: CRNN, pictures: Sequence[Picture]) -> Card:
+    """A card that says how far the network's values reach over the first of the pictures that can be read."""
+    lines = []
+    for picture in pictures[: quantisation.LINES]:
+        try:
+            grey = images.turned(Image.fromarray(picture.grey()), card.orientation)
+        except ImageError:
+            continue  # the proof says which
+        lines.append(images.to_line(grey, card.config.height, card.config.min_width))
+    return replace(card, peaks=quantisation.peaks(model, lines))

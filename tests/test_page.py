@@ -1,0 +1,199 @@
+"""The page of an export reads in a browser what `predict` reads, asks for nothing, and is whole or not there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+import unicodedata
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+
+import chromium
+import pytest
+from typer.testing import Result
+
+from crnnocr import direction
+from crnnocr.config import ExportConfig, ExportFormat
+from crnnocr.errors import CrnnocrError, UsageError
+from crnnocr.exporting import folder as exporting
+from crnnocr.exporting import page, page_runtime
+from crnnocr.exporting.page_runtime import Runtime
+from crnnocr.recognizer import Prediction, Recognizer
+
+REAL = Path(__file__).parent / "data/real"
+PICTURES = sorted(path for path in REAL.iterdir() if path.suffix in (".png", ".jpg"))
+LOSSLESS = [path for path in PICTURES if path.suffix == ".png"]
+
+
+def package(folder: Path, name: str = "onnxruntime-web") -> Path:
+    """What looks like an installed copy of the runtime."""
+    (folder / "dist").mkdir(parents=True)
+    (folder / "package.json").write_text(json.dumps({"name": name, "version": "1.2.3"}), encoding="utf-8")
+    for file in ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
+        (folder / "dist" / file).write_bytes(file.encode())
+    return folder
+
+
+def test_an_installed_runtime_is_found_in_a_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path / "node_modules/onnxruntime-web")
+    (tmp_path / "deep/er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep/er")
+    found = page_runtime.find()
+    assert (found.version, found.script, found.binary) == ("1.2.3", b"ort.wasm.min.js", b"ort-wasm-simd-threaded.wasm")
+
+
+def test_a_runtime_is_taken_from_a_folder_or_an_archive(tmp_path: Path) -> None:
+    folder = package(tmp_path / "package")
+    with tarfile.open(tmp_path / "ort.tgz", "w:gz") as archive:
+        archive.add(folder, "package")
+    assert page_runtime.find(str(folder)) == page_runtime.find(str(tmp_path / "ort.tgz"))
+
+
+def test_what_is_no_copy_of_the_runtime_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "no.tgz").write_bytes(b"no archive")
+    for given, message in (
+        (package(tmp_path / "other", "left-pad"), "this package is left-pad"),
+        (tmp_path / "nowhere", "not a copy of onnxruntime-web"),
+        (tmp_path / "no.tgz", "not an archive of onnxruntime-web"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            page_runtime.find(str(given))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="npm install onnxruntime-web"):
+        page_runtime.find()
+    with pytest.raises(UsageError, match="npm is not installed"):
+        page_runtime.find("npm")
+
+
+def test_npm_fetches_the_runtime_or_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tarfile.open(tmp_path / "ort.tgz", "w:gz") as archive:
+        archive.add(package(tmp_path / "package"), "package")
+    npm = tmp_path / "bin/npm"
+    npm.parent.mkdir()
+    npm.write_text(f'#!/bin/sh\n[ "$1 $2" = "pack onnxruntime-web@1" ] && /bin/cp {tmp_path}/ort.tgz "$4"\n', encoding="utf-8")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(npm.parent))
+    assert page_runtime.find("npm").version == "1.2.3"
+    npm.write_text("#!/bin/sh\necho the registry is away >&2\nexit 1\n", encoding="utf-8")
+    with pytest.raises(CrnnocrError, match="npm could not fetch onnxruntime-web@1: the registry is away"):
+        page_runtime.find("npm")
+
+
+def test_the_command_writes_the_page(
+    current_model: str, tiny_data: Path, tmp_path: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = package(tmp_path / "copy")
+    result = run_cli("export", "--format", "web", "--runtime", given, "--verify", tiny_data, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "runtime: onnxruntime-web 1.2.3" in result.stderr
+    folder = tmp_path / "tiny-web"
+    assert {path.name for path in folder.iterdir()} == {*page.FILES, "model.json", "README.md"}
+    said = json.loads(result.stdout)
+    assert said["path"] == "tiny-web/index.html"
+    assert said["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+    assert said["pictures"] >= 1000
+
+
+def test_options_of_a_page_are_refused_elsewhere(current_model: str, run_cli: Callable[..., Result]) -> None:
+    result = run_cli("export", "--runtime", "npm")
+    assert result.exit_code == 2
+    assert "--runtime is for --format web" in result.stderr
+
+
+def test_the_order_of_reading_is_that_of_the_library(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node")
+    characters = "אבגדשלוםعربينص aBc019٣٤.,:-+%$()[]«»/\u05b8\u064b"
+    rng = random.Random(4)
+    texts = ["".join(rng.choices(characters, k=rng.randint(1, 14))) for _ in range(3000)]
+    given = {"texts": texts, "classes": {c: unicodedata.bidirectional(c) for c in characters}}
+    (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
+    script = (resources.files("crnnocr.exporting") / "web/direction.js").read_text(encoding="utf-8") + (
+        'const given = JSON.parse(require("fs").readFileSync(process.argv[2], "utf8"));'
+        "console.log(JSON.stringify(given.texts.map((text) => visual(text, given.classes))));"
+    )
+    (tmp_path / "run.js").write_text(script, encoding="utf-8")
+    done = subprocess.run([node, tmp_path / "run.js", tmp_path / "given.json"], capture_output=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == [direction.visual(text) for text in texts]
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Runtime:
+    try:
+        return page_runtime.find(os.environ.get("ONNXRUNTIME_WEB"))
+    except UsageError as error:
+        pytest.skip(f"needs onnxruntime-web: {error}")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Chromium]:
+    if chromium.PROGRAM is None:
+        pytest.skip("needs Chromium")
+    with chromium.Chromium(tmp_path_factory.mktemp("profile")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def opened(
+    browser: chromium.Chromium, runtime: Runtime, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> chromium.Chromium:
+    """The page of the tiny model, ready to read, opened as a file."""
+    folder = tmp_path_factory.mktemp("page") / "web"
+    exporting.export(tiny_model, folder, ExportConfig(ExportFormat.WEB), runtime=runtime)
+    browser.open((folder / "index.html").as_uri(), "document.body?.dataset.ready")
+    assert browser.evaluate("document.body.dataset.ready") == "yes"
+    return browser
+
+
+@pytest.fixture(scope="module")
+def predictions(tiny_model: Path) -> list[Prediction]:
+    return list(Recognizer.load(tiny_model, "cpu").predict(PICTURES))
+
+
+def test_the_page_reads_real_crops_as_predict_does(opened: chromium.Chromium, predictions: list[Prediction]) -> None:
+    found = opened.readings(PICTURES)
+    for path, reading, prediction in zip(PICTURES, found, predictions, strict=True):
+        assert reading["text"] == prediction.text, path
+        assert reading["confidence"] == pytest.approx(prediction.confidence, abs=1e-3), path
+        assert len(reading["characters"]) == len(prediction.text)
+        assert reading["milliseconds"] > 0
+    assert len(LOSSLESS) >= 25
+    assert len({prediction.text for prediction in predictions}) > 10
+
+
+@pytest.mark.parametrize(("event", "data"), [("DragEvent('drop'", "dataTransfer"), ("ClipboardEvent('paste'", "clipboardData")])
+def test_a_picture_can_be_dropped_or_pasted(
+    event: str, data: str, opened: chromium.Chromium, predictions: list[Prediction]
+) -> None:
+    content = base64.b64encode(LOSSLESS[0].read_bytes()).decode()
+    opened.evaluate(
+        f"(() => {{ const {data} = new DataTransfer();"
+        f"{data}.items.add(new File([bytesOf('{content}')], 'one.png', {{type: 'image/png'}}));"
+        f"document.dispatchEvent(new {event}, {{{data}, bubbles: true, cancelable: true}})) }})()"
+    )
+    (reading,) = opened.rows(1)
+    assert reading["text"] == predictions[PICTURES.index(LOSSLESS[0])].text
+
+
+def test_what_is_no_picture_is_said_and_the_next_one_is_read(opened: chromium.Chromium, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    opened.choose("#files", [tmp_path / "broken.png", LOSSLESS[0]])
+    opened.wait("document.querySelectorAll('li[data-reading]').length === 2")
+    assert "This picture cannot be read" in opened.evaluate("document.body.innerText")
+    broken, read = opened.rows(2)
+    assert broken["error"]
+    assert "error" not in read
+
+
+def test_the_page_asks_for_nothing_but_its_own_files(opened: chromium.Chromium) -> None:
+    assert opened.requests
+    assert {address.partition(":")[0] for address in opened.requests} <= {"file", "blob", "data"}
