@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 from rich.cells import cell_len
@@ -25,7 +26,8 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Console]:
 
     def make(width: int = 100, is_terminal: bool = True) -> Console:
         made = Console(file=io.StringIO(), width=width, force_terminal=is_terminal, soft_wrap=True, color_system="standard")
-        monkeypatch.setattr(ui, "console", lambda: made)
+        monkeypatch.setattr(ui, "console", cache(lambda: made))
+        ui.console()  # it is in use
         return made
 
     monkeypatch.setitem(ui._settings, "quiet", False)
