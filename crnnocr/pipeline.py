@@ -154,10 +154,11 @@ class _Workers:
             thread.join()
 
     def _add(self, tasks: deque[Callable[[], None]], task: Callable[[], None]) -> None:
-        """Have a thread do it: one that waits, or a new one while there are not too many."""
+        """Have a thread do it: one that waits, or a new one where more tasks than threads wait and there are not too many."""
         with self._changed:
             tasks.append(task)
-            if not self._waiting and len(self._threads) < self._most and not self._closed:
+            lacking = len(self._to_prepare) + len(self._to_finish) > self._waiting
+            if lacking and len(self._threads) < self._most and not self._closed:
                 thread = threading.Thread(target=self._run, name=f"pipeline {len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()

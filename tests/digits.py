@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from crnnocr.config import DEFAULT_PRESET, Conv, ModelConfig, Pool, TrainConfig
+from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, ModelConfig, Pool, TrainConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.training.preparation import Prepared, inspect, prepare
 from crnnocr.training.stream import Sampler
@@ -94,3 +96,13 @@ def prepared(
     config = replace(config, **options)
     sets = [learn] if isinstance(learn, Dataset) else learn
     return prepare(inspect(sets, validate, config), config, name, draw, check)
+
+
+@contextmanager
+def trained_below(folder: Path) -> Iterator[None]:
+    """Where trainings use the small shape and store what they make below a folder: for fixtures of a whole module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRNNOCR_DATA_DIR", str(folder / "store"))
+        patch.setenv("CRNNOCR_CACHE_DIR", str(folder / "cache"))
+        patch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
+        yield

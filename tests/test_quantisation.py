@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from digits import CONFIG, SHAPE, number, numbers, picture, prepared
+from digits import CONFIG, SHAPE, number, numbers, picture, prepared, trained_below
 
 from crnnocr import images
 from crnnocr.charset import Charset
@@ -42,10 +42,7 @@ def train(folder: Path) -> Finished:
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that reads numbers. Not to be written to."""
     folder = tmp_path_factory.mktemp("quantised")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CRNNOCR_DATA_DIR", str(folder / "store"))
-        patch.setenv("CRNNOCR_CACHE_DIR", str(folder / "cache"))
-        patch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
+    with trained_below(folder):
         return train(folder).path
 
 

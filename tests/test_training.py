@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from digits import CHARACTERS, CONFIG, SHAPE, Drawer, numbers, picture, prepared
+from digits import CHARACTERS, CONFIG, SHAPE, Drawer, numbers, picture, prepared, trained_below
 from torch import Tensor
 from torch.nn import functional
 
@@ -199,10 +199,7 @@ class Whole:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """60 steps on 48 numbers, some of which are held out. Not to be written to."""
     folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CRNNOCR_DATA_DIR", str(folder / "store"))
-        patch.setenv("CRNNOCR_CACHE_DIR", str(folder / "cache"))
-        patch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
+    with trained_below(folder):
         data = numbers(folder / "data")
         ready = prepared(data, CONFIG, name="numbers")
         return Whole(data, ready, list(training.run(Order(ready, CONFIG, (data,), device="cpu"))), folder)
