@@ -35,6 +35,9 @@ _AT_A_TIME = 8
 _PATIENCE = 0.03
 """Seconds after the first item of a window at which what there is becomes one."""
 
+_ALERT = 0.2
+"""Seconds of waiting at a time: a signal that comes just before Python waits for a lock is handled when it wakes only."""
+
 
 class Pipeline(Generic[Item, Prepared, Result]):
     """Prepares each item, then finishes those of a window in groups."""
@@ -239,8 +242,10 @@ class _Feed(Generic[Item]):
         while len(items) < size and not self._ended:
             wait_for_first = wait and not items
             try:
-                is_item, value = self._queue.get(timeout=None if wait_for_first else max(0.0, until - time.monotonic()))
+                is_item, value = self._queue.get(timeout=_ALERT if wait_for_first else max(0.0, until - time.monotonic()))
             except Empty:
+                if wait_for_first:
+                    continue
                 break
             if wait_for_first:
                 until = time.monotonic() + _PATIENCE
