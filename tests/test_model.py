@@ -266,3 +266,14 @@ def test_the_two_lstms_are_torch_s_bidirectional_lstm_on_packed_lines() -> None:
 
 def test_a_reversal_turns_the_true_frames_and_leaves_the_padding() -> None:
     assert _reversal(torch.tensor([3, 5, 1]), 5).tolist() == [[2, 1, 0, 3, 4], [4, 3, 2, 1, 0], [0, 1, 2, 3, 4]]
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # torch, of its own LSTM
+def test_torch_can_write_it_down_for_any_batch() -> None:
+    model = random_model(slimmed(PRESETS["small"])).eval()
+    free = torch.export.Dim("batch")
+    program = torch.export.export(model, batch(model.config, 64, 48), dynamic_shapes=({0: free}, {0: free}))
+    lines = batch(model.config, 64, 40, 33)
+    (expected, frames), (found, _) = model(*lines), program.module()(*lines)
+    for line in range(3):
+        assert torch.allclose(found[line, : frames[line]], expected[line, : frames[line]], atol=1e-5)
