@@ -136,7 +136,10 @@ def _summary(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "left out", f"{count} {shown(what.removeprefix('left out: '))}"
     letters = Counter(character for outcome in outcomes for character in outcome.truth)
     yield "characters in the labels", f"{letters.total():,}, {len(letters):,} different ones"
-    yield "most frequent", "  ".join(f"{visible(character)}\u00a0{count:,}" for character, count in letters.most_common(_FREQUENT))
+    yield (
+        "most frequent",
+        "  ".join(f"{visible(character)}\u00a0{count:,}" for character, count in letters.most_common(_FREQUENT)),
+    )
     yield "characters in a label", _spread([len(outcome.truth) for outcome in outcomes])
     yield "width of a picture", _spread([outcome.prediction.size[0] for outcome in outcomes], " pixels")
     yield "height of a picture", _spread([outcome.prediction.size[1] for outcome in outcomes], " pixels")
