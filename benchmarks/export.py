@@ -27,9 +27,9 @@ from crnnocr import images
 from crnnocr.config import ExportConfig, ExportFormat, Precision
 from crnnocr.engines import OnnxEngine
 from crnnocr.exporting import onnx_file, page, page_runtime, self_contained
-from crnnocr.exporting.evidence import Picture
 from crnnocr.exporting.folder import with_peaks
-from crnnocr.exporting.parity import Lines
+from crnnocr.exporting.proof_pictures import Picture
+from crnnocr.exporting.sides import Lines
 from crnnocr.model import store
 
 Grey = NDArray[np.uint8]

@@ -8,7 +8,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -66,20 +66,25 @@ def is_device(path: Path) -> bool:
 
 
 @contextmanager
-def adding(folder: Path) -> Iterator[Path]:
+def adding(folder: Path, instead_of: Iterable[Path] = ()) -> Iterator[Path]:
     """A new folder to write files to, which are moved to `folder` when the block ends well; else nothing of them is left.
 
-    What else is in `folder` stays there. Raises `CrnnocrError` where the disk is full or the folder cannot be written.
+    What else is in `folder` stays there, but for the files `instead_of` which they are. Raises `CrnnocrError` where the disk is
+    full or the folder cannot be written.
     """
     folder = folder.absolute()
-    above = next(parent for parent in folder.parents if parent.is_dir())
+    above = folder if folder.is_dir() else next(parent for parent in folder.parents if parent.is_dir())
     part = above / f".{folder.name}.{os.getpid()}.part"
     try:
         part.mkdir()
         yield part
         folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(part.iterdir()):
+        new = sorted(part.iterdir())
+        for file in new:
             os.replace(file, folder / file.name)
+        for path in instead_of:
+            if path.name not in {file.name for file in new}:
+                path.unlink(missing_ok=True)
     except OSError as error:
         if error.filename is not None and not str(error.filename).startswith((str(part), str(folder))):
             raise  # another file's trouble

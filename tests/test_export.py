@@ -23,7 +23,7 @@ from crnnocr.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, Torc
 from crnnocr.errors import GateError, ModelError
 from crnnocr.exporting import onnx_graph, self_contained
 from crnnocr.exporting.nodes import Nodes
-from crnnocr.exporting.onnx_file import export
+from crnnocr.exporting.onnx_file import write
 from crnnocr.exporting.parity import TOLERANCE
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
@@ -97,7 +97,7 @@ def test_the_narrowest_line_of_a_shape_can_be_read(preset: str, tmp_path: Path) 
 
 
 def test_an_export_says_all_about_itself(tiny_model: Path, tmp_path: Path) -> None:
-    export(tiny_model, tmp_path / "tiny.onnx")
+    write(tiny_model, tmp_path / "tiny.onnx")
     metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "tiny.onnx").metadata_props}
     card = json.loads(metadata["crnnocr"])
     assert Card.from_text(metadata["crnnocr"], tmp_path) == checkpoint.read_card(tiny_model)
@@ -110,7 +110,7 @@ def test_an_export_says_all_about_itself(tiny_model: Path, tmp_path: Path) -> No
 
 
 def test_an_export_is_a_model_like_any_other(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    export(tiny_model, tmp_path / "tiny.onnx")
+    write(tiny_model, tmp_path / "tiny.onnx")
     card, _, trained_on = load_engine(tmp_path / "tiny.onnx")
     assert card == checkpoint.read_card(tiny_model)
     assert trained_on == checkpoint.trained_on(tiny_model)
@@ -124,7 +124,7 @@ def test_an_export_is_a_model_like_any_other(tiny_model: Path, tiny_data: Path, 
 
 
 def test_the_proof_is_over_several_real_pictures_of_several_widths(tiny_model: Path, tmp_path: Path) -> None:
-    proof = export(tiny_model, tmp_path / "tiny.onnx")
+    proof = write(tiny_model, tmp_path / "tiny.onnx")
     assert proof.pictures >= 4
     assert proof.widths >= 4
     assert proof.batch_sizes == (1, 3, 8)
@@ -156,7 +156,7 @@ def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_export_that_reads_otherwise_is_not_kept(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     with pytest.raises(GateError, match=r"otherwise than the model, so it was not kept: \S+\.(png|jpg) (as|by)"):
-        export(tiny_model, folder / "tiny.onnx")
+        write(tiny_model, folder / "tiny.onnx")
     assert list(folder.iterdir()) == []
 
 
@@ -176,9 +176,9 @@ def test_the_command_then_ends_with_4_and_keeps_the_file_that_was_there(tmp_path
 
 
 def test_an_export_cannot_be_exported(tiny_model: Path, tmp_path: Path) -> None:
-    export(tiny_model, tmp_path / "tiny.onnx")
+    write(tiny_model, tmp_path / "tiny.onnx")
     with pytest.raises(ModelError, match=r"tiny\.onnx is an export already"):
-        export(tmp_path / "tiny.onnx", tmp_path / "again.onnx")
+        write(tmp_path / "tiny.onnx", tmp_path / "again.onnx")
 
 
 def foreign_graph(metadata: dict[str, str]) -> bytes:

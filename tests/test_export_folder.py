@@ -26,10 +26,12 @@ from crnnocr.config import MAX_WIDTH, ExportConfig, Orientation, Precision
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.decoders.hypothesis import LogProbs
 from crnnocr.engines import OnnxEngine
-from crnnocr.errors import CrnnocrError, GateError
-from crnnocr.exporting import evidence, onnx_file, parity
+from crnnocr.errors import CrnnocrError, GateError, UsageError
 from crnnocr.exporting import folder as exporting
-from crnnocr.exporting.parity import Lines, Reading, prove
+from crnnocr.exporting import onnx_file, parity, proof_pictures
+from crnnocr.exporting.parity import prove
+from crnnocr.exporting.sides import Grey, Lines, Reading
+from crnnocr.files import adding
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
 from crnnocr.recognizer import Recognizer
@@ -38,21 +40,21 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def known(tiny_data: Path) -> list[evidence.Picture]:
+def known(tiny_data: Path) -> list[proof_pictures.Picture]:
     """The pictures that the tiny model knows by heart: of others it is so unsure that any rounding shows."""
-    return evidence.of_samples(load_dataset(tiny_data).samples[:8])
+    return proof_pictures.of_samples(load_dataset(tiny_data).samples[:8])
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pictures that the model knows are enough: their changed copies it does not."""
-    monkeypatch.setattr(evidence, "ENOUGH", 8)
+    monkeypatch.setattr(proof_pictures, "ENOUGH", 8)
 
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("precision", list(Precision))
 def test_an_export_in_any_precision_reads_like_the_model(
-    precision: Precision, tiny_model: Path, known: list[evidence.Picture], tmp_path: Path
+    precision: Precision, tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path
 ) -> None:
     done = exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=precision), known)
     assert [path.name for path in done.files] == ["model.onnx", "model.json", "README.md"]
@@ -68,7 +70,7 @@ def test_an_export_in_any_precision_reads_like_the_model(
 
 @pytest.mark.usefixtures("few")
 def test_half_precision_keeps_weights_in_it_and_its_inputs_and_outputs_out_of_it(
-    tiny_model: Path, known: list[evidence.Picture], tmp_path: Path
+    tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path
 ) -> None:
     graphs = []
     for precision in (Precision.FP32, Precision.FP16):
@@ -80,7 +82,7 @@ def test_half_precision_keeps_weights_in_it_and_its_inputs_and_outputs_out_of_it
 
 
 @pytest.mark.usefixtures("few")
-def test_model_json_says_all_that_a_host_needs(tiny_model: Path, known: list[evidence.Picture], tmp_path: Path) -> None:
+def test_model_json_says_all_that_a_host_needs(tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path) -> None:
     card, model = checkpoint.load(tiny_model)
     card = replace(card, calibration=Calibration(1.5, 0.2, 900, 60))
     source = tmp_path / "model.safetensors"
@@ -135,19 +137,19 @@ def test_a_card_of_many_scores_says_them(tiny_model: Path) -> None:
     assert "calibrated on 1,200" in told
 
 
-def test_pictures_are_changed_until_there_are_enough(known: list[evidence.Picture]) -> None:
-    several = evidence.enough(known, 30)
+def test_pictures_are_changed_until_there_are_enough(known: list[proof_pictures.Picture]) -> None:
+    several = proof_pictures.enough(known, 30)
     assert len(several) == 30
     assert several[:8] == known
     assert len({picture.name for picture in several}) == 30
     assert len({picture.grey().tobytes() for picture in several}) == 30
     assert len({picture.grey().shape[0] for picture in several if picture.name.startswith(known[0].name)}) == 4
-    assert evidence.enough(known, 5) == known
+    assert proof_pictures.enough(known, 5) == known
 
 
 @pytest.mark.usefixtures("few")
 def test_int8_of_a_model_without_peaks_takes_them_from_the_pictures(
-    tiny_model: Path, known: list[evidence.Picture], tmp_path: Path
+    tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path
 ) -> None:
     assert not checkpoint.read_card(tiny_model).peaks
     exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=Precision.INT8), known)
@@ -168,11 +170,11 @@ def test_a_file_that_says_otherwise_of_itself_is_not_kept(
 
 
 def test_another_preprocessing_is_caught_by_its_readings(
-    tiny_model: Path, known: list[evidence.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Lines.line
 
-    def paler(lines: Lines, grey: parity.Grey) -> images.Line:
+    def paler(lines: Lines, grey: Grey) -> images.Line:
         line = other(lines, grey)
         return line if isinstance(lines._engine, OnnxEngine) else (line // 2).astype(np.uint8)
 
@@ -188,16 +190,16 @@ class Told:
     def __init__(self, *log_probs: LogProbs) -> None:
         self._log_probs = log_probs
 
-    def read(self, pictures: Sequence[parity.Grey]) -> list[Reading]:
+    def read(self, pictures: Sequence[Grey]) -> list[Reading]:
         lines = [self._log_probs[int(picture[0, 0])] for picture in pictures]
         return [Reading("".join("_ab"[i] for i in line.argmax(axis=1)), line) for line in lines]
 
-    def line(self, grey: parity.Grey) -> parity.Grey:
+    def line(self, grey: Grey) -> Grey:
         return grey
 
 
-def pictures(*labels: str) -> list[evidence.Picture]:
-    return [evidence.Picture(f"{i}.png", np.full((2, 3), i, np.uint8), label) for i, label in enumerate(labels)]
+def pictures(*labels: str) -> list[proof_pictures.Picture]:
+    return [proof_pictures.Picture(f"{i}.png", np.full((2, 3), i, np.uint8), label) for i, label in enumerate(labels)]
 
 
 def frame(*probs: float) -> LogProbs:
@@ -243,15 +245,101 @@ def test_error_rates_may_not_move_by_more_than_a_tenth_of_a_point() -> None:
 
 
 def test_a_proof_over_no_pictures_is_none() -> None:
-    with pytest.raises(GateError, match="there is no picture to prove it with"):
+    with pytest.raises(GateError, match="0 pictures to prove it with are too few"):
         prove(Told(), Told(), [], exact=True)  # type: ignore[arg-type]
+
+
+def test_a_tie_alone_excuses_nothing_in_a_batch() -> None:
+    class Worse(Told):
+        """Reads a tie alone, and something else in company."""
+
+        def read(self, pictures: Sequence[Grey]) -> list[Reading]:
+            return super().read(pictures) if len(pictures) == 1 else [Reading("b", frame(0.1, 0.4499, 0.4501))] * len(pictures)
+
+    ours, tie = frame(0.1, 0.45001, 0.44999), frame(0.1, 0.44999, 0.45001)
+    with pytest.raises(GateError, match=r"0\.png .*in a batch of 3"):
+        prove(Told(ours, ours, ours), Worse(tie, ours, ours), pictures("a", "a", "a"), exact=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("few")
+def test_pictures_that_cannot_be_read_prove_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    broken = [proof_pictures.Picture(f"{i}.png", b"no picture") for i in range(20)]
+    with pytest.raises(GateError, match="0 pictures to prove it with are too few, 8 are needed"):
+        exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=Precision.FP16), broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_copies_of_what_can_be_read_make_up_for_what_cannot(known: list[proof_pictures.Picture]) -> None:
+    several = proof_pictures.enough([*known, proof_pictures.Picture("broken.png", b"no picture")], 20)
+    assert sum(picture.can_be_read() for picture in several) == 20
+    assert not [picture.name for picture in several if picture.name.startswith("broken.png, ")]
+
+
+@pytest.mark.parametrize(("output", "kind"), [("confidences", np.float64), ("character_confidences", np.float32)])
+@pytest.mark.usefixtures("few")
+def test_planted_confidences_are_caught(
+    output: str,
+    kind: type[np.floating],
+    tiny_model: Path,
+    known: list[proof_pictures.Picture],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = onnx_file.serialised
+
+    def planted(*arguments: Any) -> bytes:
+        model = onnx.load_from_string(whole(*arguments))
+        (last,) = [each for each in model.graph.node if each.output == [output]]
+        before = last.input[0]
+        last.input[0] = "planted"
+        halved = onnx.helper.make_node("Mul", [before, "half"], ["planted"])
+        model.graph.initializer.append(numpy_helper.from_array(np.array(0.5, kind), "half"))
+        model.graph.node.insert(list(model.graph.node).index(last), halved)
+        return bytes(model.SerializeToString())
+
+    monkeypatch.setattr(onnx_file, "serialised", planted)
+    with pytest.raises(GateError, match="its confidences by"):
+        exporting.export(tiny_model, tmp_path / "out", ExportConfig(self_contained=True), known)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_of_the_other_kind_does_not_stay_behind(tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exporting.export(tiny_model, out)
+    (out / "index.html").write_text("a page before")
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is there already"):
+        exporting.export(tiny_model, out)
+    exporting.export(tiny_model, out, force=True)
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "model.json", "model.onnx", "notes.txt"]
+
+
+def test_the_folder_of_a_model_and_what_is_no_file_are_left_alone(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    shutil.copy(tiny_model, tmp_path / "own/model.safetensors")
+    with pytest.raises(UsageError, match="is the folder of a model"):
+        exporting.export(tmp_path / "own/model.safetensors", tmp_path / "own")
+    (tmp_path / "out/model.json").mkdir(parents=True)
+    with pytest.raises(UsageError, match="is a folder, where a file is to be written"):
+        exporting.export(tiny_model, tmp_path / "out", force=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        exporting.export(tiny_model, tmp_path / "file", force=True)
+
+
+def test_a_folder_is_written_from_within_so_that_it_may_be_a_disk_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    with adding(tmp_path / "disk") as part:
+        assert part.parent == tmp_path / "disk"
+        (part / "x").touch()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["x"]
 
 
 def test_pictures_that_cannot_be_read_are_left_out_and_named() -> None:
     proof = prove(
         Told(frame(0.1, 0.8, 0.1)),  # type: ignore[arg-type]
         Told(frame(0.1, 0.8, 0.1)),
-        [*pictures("a"), evidence.Picture("broken.png", b"no picture")],
+        [*pictures("a"), proof_pictures.Picture("broken.png", b"no picture")],
         exact=True,
     )
     assert proof.pictures == 1
@@ -263,7 +351,7 @@ def test_without_data_the_proof_is_over_real_and_drawn_pictures(
     tmp_path: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evidence, "ENOUGH", 30)
+    monkeypatch.setattr(proof_pictures, "ENOUGH", 30)
     monkeypatch.setattr(parity, "LEAST_EQUAL", 0.5)
     monkeypatch.setattr(parity, "CER_LIMIT", 0.1)
     result = run_cli("export", "--precision", "fp16", "--json")
@@ -284,7 +372,7 @@ def pgm(path: Path, picture: Path) -> Path:
 
 
 def test_the_example_for_node_reads_an_export_like_predict(
-    tiny_model: Path, known: list[evidence.Picture], tiny_data: Path, tmp_path: Path
+    tiny_model: Path, known: list[proof_pictures.Picture], tiny_data: Path, tmp_path: Path
 ) -> None:
     node = shutil.which("node")
     where = next((f / "node_modules" for f in (ROOT, *ROOT.parents) if (f / "node_modules/onnxruntime-node").is_dir()), None)
@@ -312,5 +400,5 @@ def test_the_example_in_python_is_forty_lines_at_most() -> None:
 
 
 def test_a_file_beside_a_model_is_proven_too(tiny_model: Path, tmp_path: Path) -> None:
-    assert onnx_file.export(tiny_model, tmp_path / "x.onnx").pictures == 8
-    assert Image.fromarray(evidence.built_in()[0].grey()).mode == "L"
+    assert onnx_file.write(tiny_model, tmp_path / "x.onnx").pictures == 8
+    assert Image.fromarray(proof_pictures.built_in()[0].grey()).mode == "L"

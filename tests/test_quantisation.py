@@ -130,7 +130,7 @@ def test_the_export_in_single_precision_stands_in_for_one_that_is_missing_or_sta
     card, model = checkpoint.load(model_file)
     path = tmp_path / model_file.name
     checkpoint.save(path, replace(card, precision=Precision.INT8), model, set())
-    onnx_file.export(path, tmp_path / "model.onnx")
+    onnx_file.write(path, tmp_path / "model.onnx")
     for stale in (False, True):
         if stale:
             (tmp_path / "model.int8.onnx").write_bytes((model_file.parent / "model.int8.onnx").read_bytes())

@@ -22,7 +22,7 @@ from crnnocr.decoders.greedy import greedy
 from crnnocr.decoders.lattice import score
 from crnnocr.engines import OnnxEngine
 from crnnocr.errors import GateError, UsageError
-from crnnocr.exporting import best_path, evidence, onnx_file, self_contained
+from crnnocr.exporting import best_path, onnx_file, proof_pictures, self_contained
 from crnnocr.exporting import folder as exporting
 from crnnocr.exporting.nodes import Nodes
 from crnnocr.exporting.resize import add_resize
@@ -111,7 +111,7 @@ def test_pictures_read_the_same_alone_and_together(engine: OnnxEngine, tiny_data
         assert alone.confidence == pytest.approx(reading.confidence, abs=1e-5)
 
 
-def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -> tuple[list[Reading], list[list[float]]]:
+def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -> list[Reading]:
     """What the nodes of `best_path` make of log-probabilities."""
     nodes = Nodes()
     best_path.add_best_path(nodes, "log_probs", "frames", calibration)
@@ -124,9 +124,11 @@ def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -
         place[: len(line)] = line
     names = ["ids", "lengths", "confidences", "character_confidences"]
     ids, lengths, confidences, characters = session.run(names, {"log_probs": together, "frames": frames})
-    readings = [Reading(tuple(row[:n].tolist()), float(c)) for row, n, c in zip(ids, lengths, confidences, strict=True)]
     assert all((row[n:] == 0).all() for row, n in zip(ids, lengths, strict=True))
-    return readings, [row[:n].tolist() for row, n in zip(characters, lengths, strict=True)]
+    return [
+        Reading(tuple(row[:n].tolist()), float(sure), tuple(of_each[:n].tolist()), line)
+        for row, n, sure, of_each, line in zip(ids, lengths, confidences, characters, log_probs, strict=True)
+    ]
 
 
 def test_best_paths_and_their_confidences_are_those_of_the_decoders() -> None:
@@ -137,7 +139,7 @@ def test_best_paths_and_their_confidences_are_those_of_the_decoders() -> None:
         lines.append((logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32))
     lines.append(np.log(np.full((12, 5), (0.96, 0.01, 0.01, 0.01, 0.01), np.float32)))  # no text at all
     calibration = Calibration(1.7, -0.4)
-    found, _ = best_paths(lines, calibration)
+    found = best_paths(lines, calibration)
     assert not found[-1].ids
     for line, reading in zip(lines, found, strict=True):
         assert reading.ids == greedy(line).ids
@@ -146,23 +148,23 @@ def test_best_paths_and_their_confidences_are_those_of_the_decoders() -> None:
 
 def test_a_character_is_as_sure_as_its_surest_frame() -> None:
     probs = np.array([[0.1, 0.6, 0.3], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]], np.float32)
-    (reading,), (confidences,) = best_paths([np.log(probs)], Calibration())
+    (reading,) = best_paths([np.log(probs)], Calibration())
     assert reading.ids == (1, 1, 2)
-    assert confidences == pytest.approx([0.8, 0.7, 0.8])
+    assert reading.character_confidences == pytest.approx((0.8, 0.7, 0.8))
 
 
 def test_texts_that_are_all_empty_are_read() -> None:
-    (reading,), (confidences,) = best_paths([np.log(np.array([[0.9, 0.1], [0.8, 0.2]], np.float32))], Calibration())
+    (reading,) = best_paths([np.log(np.array([[0.9, 0.1], [0.8, 0.2]], np.float32))], Calibration())
     assert reading.ids == ()
     assert reading.confidence == pytest.approx(0.72, abs=1e-4)
-    assert confidences == []
+    assert reading.character_confidences == ()
 
 
 @pytest.mark.parametrize("precision", list(Precision))
 def test_predict_takes_a_self_contained_export_with_all_of_its_options(
     precision: Precision, tiny_model: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "ENOUGH", 8)
+    monkeypatch.setattr(proof_pictures, "ENOUGH", 8)
     exporting.export(tiny_model, tmp_path / "whole", ExportConfig(precision=precision, self_contained=True), near(tiny_data))
     exporting.export(tiny_model, tmp_path / "plain", ExportConfig(precision=precision), near(tiny_data))
     pictures = sorted(tiny_data.glob("*.png"))[:8]
@@ -174,11 +176,11 @@ def test_predict_takes_a_self_contained_export_with_all_of_its_options(
     assert [len(p.characters) for p in plain] == [len(p.characters) for p in whole]
 
 
-def near(folder: Path) -> list[evidence.Picture]:
+def near(folder: Path) -> list[proof_pictures.Picture]:
     """The pictures that the tiny model knows by heart: of others it is so unsure that any rounding shows."""
     from crnnocr.datasets.detect import load_dataset
 
-    return evidence.of_samples(load_dataset(folder).samples[:8])
+    return proof_pictures.of_samples(load_dataset(folder).samples[:8])
 
 
 def test_a_vertical_export_is_read_as_it_is(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_another_preprocessing_or_blank_is_caught(
     place: str, value: object, tiny_model: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, value)
-    with pytest.raises(GateError, match=r"of 1,000 texts .*\.png as '"):
+    with pytest.raises(GateError, match=r"reads otherwise .*\.png as '"):
         exporting.export(tiny_model, tmp_path / "out", SELF_CONTAINED, near(tiny_data))
     assert list(tmp_path.iterdir()) == []
 

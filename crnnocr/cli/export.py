@@ -13,8 +13,8 @@ from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.errors import CrnnocrError, UsageError
 
 if TYPE_CHECKING:
-    from crnnocr.exporting.evidence import Picture
     from crnnocr.exporting.folder import Exported
+    from crnnocr.exporting.proof_pictures import Picture
     from crnnocr.model.checkpoint import Card
     from crnnocr.model.store import FoundModel
 
@@ -103,36 +103,36 @@ def _say(done: Exported, name: str) -> None:
     if proof.difference is not None:
         told = f"all texts, log-probabilities within {proof.difference:.1e}"
     ui.say(
-        f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {proof.pictures:,} pictures of {proof.widths:,} "
-        f"widths in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
+        f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {proof.pictures:,} pictures ({proof.widths:,} "
+        f"different widths) in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
     )
 
 
 def _pictures(verify: Path | None, found: FoundModel, config: ExportConfig) -> list[Picture]:
     """What the export is proven with."""
     from crnnocr.datasets.detect import load_dataset
-    from crnnocr.exporting import evidence
+    from crnnocr.exporting import proof_pictures
     from crnnocr.model import checkpoint
 
     if verify is not None:
         dataset = load_dataset(verify)
         ui.say(f"{verify}: {len(dataset.samples):,} labelled pictures ({dataset.format})")
         ui.say_faults(dataset.faults)
-        pictures = evidence.of_samples(dataset.samples)
+        pictures = proof_pictures.of_samples(dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
-        return evidence.built_in()
+        return proof_pictures.built_in()
     else:
         card = checkpoint.read_card(found.path)
-        pictures = [*evidence.built_in(), *_drawn(card, config.orientation or card.orientation)]
-    if not config.is_exact and len(pictures) < evidence.ENOUGH:
-        ui.say(f"changed copies of the {len(pictures):,} pictures make up the {evidence.ENOUGH:,} that the proof needs")
+        pictures = [*proof_pictures.built_in(), *_drawn(card, config.orientation or card.orientation)]
+    if not config.is_exact and len(pictures) < proof_pictures.ENOUGH:
+        ui.say(f"changed copies of the {len(pictures):,} pictures make up the {proof_pictures.ENOUGH:,} that the proof needs")
     return pictures
 
 
 def _drawn(card: Card, orientation: Orientation) -> list[Picture]:
     """Drawn pictures of texts in the model's characters; none where they cannot be drawn here."""
     from crnnocr.config import SynthConfig
-    from crnnocr.exporting.evidence import ENOUGH, Picture
+    from crnnocr.exporting.proof_pictures import ENOUGH, Picture
     from crnnocr.synth.sampler import Sampler
 
     if orientation is not Orientation.VERTICAL:

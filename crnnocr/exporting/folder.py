@@ -14,15 +14,16 @@ from crnnocr import images
 from crnnocr.config import ExportConfig, ExportFormat, Precision
 from crnnocr.engines import ONNX_CARD_KEY, OnnxEngine, TorchEngine
 from crnnocr.errors import GateError, ImageError, UsageError
-from crnnocr.exporting import evidence, model_card, onnx_file, page, quantisation
-from crnnocr.exporting.evidence import Picture
+from crnnocr.exporting import model_card, onnx_file, page, proof_pictures, quantisation
 from crnnocr.exporting.page_runtime import Runtime
-from crnnocr.exporting.parity import Lines, Pictures, Proof, prove
+from crnnocr.exporting.parity import Proof, prove
+from crnnocr.exporting.proof_pictures import Picture
+from crnnocr.exporting.sides import Lines, Pictures
 from crnnocr.files import adding
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.model.store import GRAPH
+from crnnocr.model.store import GRAPH, WEIGHTS
 
 MODEL_JSON, README = "model.json", "README.md"
 
@@ -69,20 +70,17 @@ def export(
         GateError: the export reads otherwise than the model.
     """
     is_page = config.format is ExportFormat.WEB
-    names = [*(page.FILES if is_page else (GRAPH,)), MODEL_JSON, README]
-    there = [name for name in names if (folder / name).exists()]
-    if there and not force:
-        raise UsageError(f"{folder / there[0]} is there already: name another folder with --output, or replace it with --force")
     if is_page and runtime is None:
         raise UsageError("a page needs onnxruntime-web: --runtime says where it is")
+    there = _there(folder, force)
     card, model, source_hash = onnx_file.opened(model_file)
     card = replace(card, orientation=config.orientation or card.orientation)
-    pictures = list(pictures or evidence.built_in())
+    pictures = list(pictures or proof_pictures.built_in())
     if not config.is_exact:
-        pictures = evidence.enough(pictures, evidence.ENOUGH)
+        pictures = proof_pictures.enough(pictures, proof_pictures.ENOUGH)
     if config.precision is Precision.INT8 and not card.peaks:
         card = with_peaks(card, model, pictures)
-    with adding(folder) as part:
+    with adding(folder, instead_of=there) as part:
         graph = part / GRAPH
         graph.write_bytes(onnx_file.serialised(card, model, config, checkpoint.trained_on(model_file), source_hash))
         proof = _proven(card, model, graph, config, pictures)
@@ -92,7 +90,23 @@ def export(
             page.write(part, card, graph, runtime)
         (part / MODEL_JSON).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         (part / README).write_text(model_card.readme(card, config, said), encoding="utf-8")
+        names = [*(page.FILES if is_page else (GRAPH,)), MODEL_JSON, README]
     return Exported(folder / (page.INDEX if is_page else GRAPH), tuple(folder / name for name in names), proof)
+
+
+def _there(folder: Path, force: bool) -> list[Path]:
+    """What an export before left in a folder. Raises `UsageError` where it may not be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: name a folder with --output")
+    if (folder / WEIGHTS).exists():
+        raise UsageError(f"{folder} is the folder of a model: name another one with --output")
+    there = [folder / name for name in (GRAPH, *page.FILES, MODEL_JSON, README) if (folder / name).exists()]
+    for path in there:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, where a file is to be written: name another folder with --output")
+    if there and not force:
+        raise UsageError(f"{there[0]} is there already: name another folder with --output, or replace it with --force")
+    return there
 
 
 def _proven(card: Card, model: CRNN, graph: Path, config: ExportConfig, pictures: Sequence[Picture]) -> Proof:
@@ -100,8 +114,8 @@ def _proven(card: Card, model: CRNN, graph: Path, config: ExportConfig, pictures
     if json.loads(engine.metadata[ONNX_CARD_KEY]) != json.loads(json.dumps(card.to_json())):
         raise GateError("the export says otherwise of itself than the model, so it was not kept")
     source = Lines(card, TorchEngine(model, torch.device("cpu")))
-    export = Pictures(engine) if config.self_contained else Lines(engine.card, engine)
-    return prove(source, export, pictures, config.is_exact)
+    export = Pictures(card, engine) if config.self_contained else Lines(engine.card, engine)
+    return prove(source, export, pictures, config.is_exact, 1 if config.is_exact else proof_pictures.ENOUGH)
 
 
 def with_peaks(card: Card, model: CRNN, pictures: Sequence[Picture]) -> Card:

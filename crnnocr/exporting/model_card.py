@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import crnnocr
-from crnnocr.config import ExportConfig, ExportFormat, Orientation
+from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.exporting import best_path, onnx_graph, self_contained
 from crnnocr.exporting.onnx_file import DIRECTION
 from crnnocr.exporting.parity import Proof
@@ -117,8 +117,8 @@ def _scores(card: Card) -> str:
 
 def _proof(proof: dict[str, Any], config: ExportConfig) -> str:
     told = (
-        f"Compared with the model it was made from on {proof['pictures']:,} pictures of {proof['widths']:,} widths, in batches "
-        f"of {', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the same"
+        f"Compared with the model it was made from on {proof['pictures']:,} pictures ({proof['widths']:,} different widths), "
+        f"in batches of {', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the same"
     )
     if config.is_exact:
         ties = f"; texts that tie: {', '.join(proof['ties'])}" if proof["ties"] else ""
@@ -137,16 +137,20 @@ def _page_use() -> str:
 def _graph_use(card: Card, config: ExportConfig, said: dict[str, Any]) -> str:
     table = ["| | name | shape and type | what |", "| --- | --- | --- | --- |"]
     table += [f"| {way} | `{name}` | {kind} | {what} |" for way, name, kind, what in _tensors(card, config)]
+    runtimes = (
+        "onnxruntime runs it, on every platform and in browsers; other runtimes lack its LSTM, which computes with bytes."
+        if config.precision is Precision.INT8
+        else "Any runtime for ONNX runs it."
+    )
     steps = (
-        "Any runtime for ONNX runs it. The picture goes in as it is, in grey; the character of class *i* is character *i* − 1 "
-        "of `charset` in `model.json`."
+        "The picture goes in as it is, in grey; the character of class *i* is character *i* − 1 of `charset` in `model.json`."
         if config.self_contained
-        else "Any runtime for ONNX runs it. Bring the picture to grey and to the model's height with antialiased bilinear "
+        else "Bring the picture to grey and to the model's height with antialiased bilinear "
         "weights, as `preprocessing` in `model.json` says. Take the best class of each frame of `log_probs`, merge repeats and "
         "drop class 0, the blank; the character of class *i* is character *i* − 1 of `charset`."
     )
     own = "`crnnocr predict --model` takes this folder, too."
-    return "\n".join(table) + f"\n\n{steps} {own}"
+    return "\n".join(table) + f"\n\n{runtimes} {steps} {own}"
 
 
 def _limits(card: Card) -> str:

@@ -22,8 +22,9 @@ from crnnocr.engines import (
     TorchEngine,
 )
 from crnnocr.errors import ModelError
-from crnnocr.exporting import evidence, onnx_graph, self_contained
-from crnnocr.exporting.parity import Lines, Proof, prove
+from crnnocr.exporting import onnx_graph, proof_pictures, self_contained
+from crnnocr.exporting.parity import Proof, prove
+from crnnocr.exporting.sides import Lines
 from crnnocr.files import replacing
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
@@ -33,7 +34,7 @@ DIRECTION = "visual"
 """Class ids follow each other as the characters stand on paper, from left to right."""
 
 
-def export(model_file: Path, output: Path) -> Proof:
+def write(model_file: Path, output: Path) -> Proof:
     """Write the ONNX file of a model in single precision, whole and proven or not at all.
 
     Raises:
@@ -45,7 +46,7 @@ def export(model_file: Path, output: Path) -> Proof:
         part.write_bytes(serialised(card, model, ExportConfig(), checkpoint.trained_on(model_file), source_hash))
         engine = OnnxEngine(part)
         source = Lines(card, TorchEngine(model, torch.device("cpu")))
-        return prove(source, Lines(engine.card, engine), evidence.built_in(), exact=True)
+        return prove(source, Lines(engine.card, engine), proof_pictures.built_in(), exact=True)
 
 
 def write_quantised(model_file: Path, output: Path) -> None:

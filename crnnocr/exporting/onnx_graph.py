@@ -1,6 +1,6 @@
 """The network as an ONNX graph, built layer by layer from its shape and weights.
 
-torch's own exporters were tried: one fixes the number of frames, the other is deprecated. The graph is short enough to be
+torch's own exporters cannot give it: one fixes the number of frames, the other is deprecated. The graph is short enough to be
 written out, batch normalisation folded into the convolutions, and is proven equal after each export.
 
 Quantised, the maps between the convolutions are unsigned bytes and the kernels signed ones, as pairs of QuantizeLinear and

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +85,9 @@ def _of_archive(path: Path) -> Runtime:
         try:
             with tarfile.open(path) as archive:
                 archive.extractall(folder, filter="data")
-        except tarfile.TarError as error:
-            raise UsageError(f"--runtime {path}: not an archive of {PACKAGE} ({error})") from error
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            reason = (str(error).splitlines() or ["it ends early"])[0]
+            raise UsageError(f"--runtime {path}: not an archive of {PACKAGE} ({reason})") from error
         return _of_folder(Path(folder) / "package", str(path))
 
 
@@ -93,9 +95,10 @@ def _of_folder(folder: Path, name: str | None = None) -> Runtime:
     name = name or str(folder)
     try:
         package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
-        if package.get("name") != PACKAGE:
-            raise UsageError(f"--runtime {name}: this package is {package.get('name')}, not {PACKAGE}")
+        named, version = package["name"], str(package["version"])
+        if named != PACKAGE:
+            raise UsageError(f"--runtime {name}: this package is {named}, not {PACKAGE}")
         files = [(folder / "dist" / file).read_bytes() for file in (_SCRIPT, _GLUE, _BINARY)]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"--runtime {name}: not a copy of {PACKAGE} ({error})") from error
-    return Runtime(str(package["version"]), *files)
+    return Runtime(version, *files)

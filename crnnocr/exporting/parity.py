@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from crnnocr import images
-from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.hypothesis import LogProbs
-from crnnocr.decoders.lattice import score
-from crnnocr.engines import Engine, OnnxEngine
 from crnnocr.errors import GateError, ImageError
-from crnnocr.exporting import self_contained
-from crnnocr.exporting.evidence import Picture
+from crnnocr.exporting.proof_pictures import Picture
+from crnnocr.exporting.sides import Grey, Lines, Pictures, Reading, Side
+from crnnocr.images import ImageWarning
 from crnnocr.metrics import Scorer
-from crnnocr.model.checkpoint import Card
 
 TOLERANCE = 1e-4
 """Largest difference of two log-probabilities that is no mismatch; and where two texts are as near, either is right."""
@@ -28,15 +22,16 @@ LEAST_EQUAL = 0.99
 """Least share of equal texts where the numbers are not the same."""
 CER_LIMIT = 0.001
 """How far apart the character error rates may be there."""
+CONFIDENCE_TOLERANCE = 1e-3
+"""How far a confidence that a graph works out in single precision may be from that of its log-probabilities."""
 BATCH_SIZES = (1, 3, 8)
 
 _TOGETHER = 24
 """Pictures that are looked at together: whole batches of each size."""
 _NOT_KEPT = "the export reads otherwise than the model, so it was not kept"
-_NAMED = 20
-"""Mismatches that are named; of more, how many there are."""
+_TOLD = 5
+"""Mismatches that are told in full; of the others, the pictures are named."""
 
-Grey = NDArray[np.uint8]
 T = TypeVar("T")
 
 
@@ -61,7 +56,7 @@ class Proof:
     ties: tuple[str, ...] = ()
     """Pictures that read otherwise, for two texts of them are equally probable."""
     confidence_difference: float | None = None
-    """Largest difference of two confidences of a same text, where the export gives confidences."""
+    """Largest difference of a confidence that the export gives from that of its log-probabilities, where it gives any."""
     unreadable: tuple[str, ...] = ()
     """Why some pictures were left out."""
 
@@ -78,66 +73,6 @@ class Proof:
             "ties": list(self.ties),
             "max_confidence_difference": self.confidence_difference,
         }
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What one side reads in a picture."""
-
-    text: str
-    """The text of its best path."""
-    log_probs: LogProbs | None = None
-    """(T, C), where it gives them."""
-    confidence: float | None = None
-    """How likely the text is right, where it says that."""
-
-
-class Side(Protocol):
-    """One side of a comparison."""
-
-    def read(self, pictures: Sequence[Grey]) -> list[Reading]:
-        """Read grey pictures in one batch."""
-        ...
-
-
-class Lines:
-    """A network that is given lines, as its card says."""
-
-    def __init__(self, card: Card, engine: Engine) -> None:
-        self._card, self._engine = card, engine
-
-    def line(self, grey: Grey) -> images.Line:
-        """The line that a picture shows."""
-        picture = images.turned(Image.fromarray(grey), self._card.orientation)
-        return images.to_line(picture, self._card.config.height, self._card.config.min_width)
-
-    def read(self, pictures: Sequence[Grey]) -> list[Reading]:
-        """See `Side`."""
-        log_probs, frames = self._engine.log_probs(*images.to_batch([self.line(picture) for picture in pictures]))
-        own = [log_probs[row, :count] for row, count in enumerate(frames.tolist())]
-        return [Reading(self._card.charset.decode(greedy(line).ids), line) for line in own]
-
-    def confidences(self, readings: Sequence[Reading]) -> list[float]:
-        """How likely each text is right, by all of its alignments."""
-        lines = [reading.log_probs for reading in readings if reading.log_probs is not None]
-        exact = score(lines, [greedy(line).ids for line in lines])
-        return [self._card.calibration.apply(float(log_prob)) for log_prob in exact]
-
-
-class Pictures:
-    """A self-contained graph."""
-
-    def __init__(self, engine: OnnxEngine) -> None:
-        self._engine = engine
-
-    def read(self, pictures: Sequence[Grey]) -> list[Reading]:
-        """See `Side`."""
-        found = self_contained.readings(self._engine, pictures)
-        charset = self._engine.card.charset
-        return [
-            Reading(charset.decode(ids) if all(0 < i < charset.classes for i in ids) else str(ids), confidence=confidence)
-            for ids, confidence in found
-        ]
 
 
 @dataclass
@@ -160,13 +95,14 @@ class _Comparison:
     otherwise: dict[str, str] = field(default_factory=dict)
     """What was read in the pictures that read otherwise."""
     apart: dict[str, str] = field(default_factory=dict)
-    """Where log-probabilities are too far apart."""
+    """Where numbers are too far apart."""
     ties: dict[str, None] = field(default_factory=dict)
     difference: float = 0.0
-    confidence_difference: float = 0.0
+    off: float = 0.0
+    """Of confidences."""
 
 
-def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool) -> Proof:
+def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool, at_least: int = 1) -> Proof:
     """Compare what is read in pictures alone, in threes and in eights.
 
     Args:
@@ -175,35 +111,43 @@ def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool)
         pictures: what to read.
         exact: whether its log-probabilities are to be the same, and all of its texts; else it is to read as well, and nearly
             always the same.
+        at_least: pictures that have to be compared.
 
     Raises:
         GateError: that does not hold; it names the pictures.
     """
     seen = _Comparison()
-    for some in _groups(_opened(pictures, seen), _TOGETHER):
-        _compare(source, export, some, exact, seen)
-    if not seen.scorer.pairs:
-        raise GateError("the export was not kept: there is no picture to prove it with")
-    count, source_cer = seen.scorer.pairs, seen.scorer.summary().cer
-    worst = max((one.scorer.summary().cer for one in seen.passes), key=lambda cer: abs(cer - source_cer))
-    equal = min(one.equal for one in seen.passes) / count
-    if exact and (seen.apart or seen.otherwise):
-        raise GateError(f"{_NOT_KEPT}: {_listed({**seen.otherwise, **seen.apart})}")
-    if not exact and (equal < LEAST_EQUAL or abs(worst - source_cer) > CER_LIMIT):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageWarning)  # of what they show, both sides see the same
+        for some in _groups(_opened(pictures, seen), _TOGETHER):
+            _compare(source, export, some, exact, seen)
+    count = seen.scorer.pairs
+    if count < at_least:
+        raise GateError(f"the export was not kept: {count:,} pictures to prove it with are too few, {at_least:,} are needed")
+    proof = _concluded(seen, exact, isinstance(export, Pictures))
+    if seen.apart or (exact and seen.otherwise):
+        raise GateError(f"{_NOT_KEPT}: {_listed({**seen.apart, **seen.otherwise})}")
+    if not exact and (proof.equal < LEAST_EQUAL or abs(proof.cer - proof.source_cer) > CER_LIMIT):
         raise GateError(
-            f"{_NOT_KEPT}: of {count:,} texts {equal:.1%} are the same (at least {LEAST_EQUAL:.0%} must be), the CER is "
-            f"{worst:.2%} and the model's {source_cer:.2%} ({CER_LIMIT:.1%} apart at most): {_listed(seen.otherwise)}"
+            f"{_NOT_KEPT}: of {count:,} texts {proof.equal:.1%} are the same (at least {LEAST_EQUAL:.0%} must be), the CER is "
+            f"{proof.cer:.2%} and the model's {proof.source_cer:.2%} ({CER_LIMIT:.1%} apart at most): "
+            f"{_listed(seen.otherwise)}. Prove it on pictures of yours with --verify DATA, or take a higher --precision"
         )
+    return proof
+
+
+def _concluded(seen: _Comparison, exact: bool, gives_confidences: bool) -> Proof:
+    count, source_cer = seen.scorer.pairs, seen.scorer.summary().cer
     return Proof(
         pictures=count,
         widths=len(seen.widths),
         batch_sizes=BATCH_SIZES,
-        equal=equal,
-        cer=worst,
+        equal=min(one.equal for one in seen.passes) / count,
+        cer=max((one.scorer.summary().cer for one in seen.passes), key=lambda cer: abs(cer - source_cer)),
         source_cer=source_cer,
         difference=seen.difference if exact else None,
         ties=tuple(seen.ties),
-        confidence_difference=seen.confidence_difference if isinstance(export, Pictures) else None,
+        confidence_difference=seen.off if gives_confidences else None,
         unreadable=tuple(seen.unreadable),
     )
 
@@ -222,41 +166,48 @@ def _compare(source: Lines, export: Side, some: Sequence[tuple[Picture, Grey]], 
     truths = [
         reading.text if picture.text is None else picture.text for (picture, _), reading in zip(some, wanted, strict=True)
     ]
-    confidences = source.confidences(wanted) if isinstance(export, Pictures) else [None] * len(some)
     seen.widths |= {source.line(grey).shape[1] for grey in greys}
     for truth, reading in zip(truths, wanted, strict=True):
         seen.scorer.update(truth, reading.text)
     for one in seen.passes:
         given = _in_batches(export, greys, one.size)
-        for name, truth, ours, theirs, confidence in zip(names, truths, wanted, given, confidences, strict=True):
+        for name, truth, ours, theirs in zip(names, truths, wanted, given, strict=True):
             one.scorer.update(truth, theirs.text)
             one.equal += ours.text == theirs.text
-            if exact:
-                _compare_numbers(name, one.size, ours, theirs, seen)
-            if ours.text != theirs.text and name not in seen.ties:
-                seen.otherwise.setdefault(name, f"{name} as {theirs.text!r} instead of {ours.text!r} ({_of(one.size)})")
-            elif confidence is not None and theirs.confidence is not None:
-                seen.confidence_difference = max(seen.confidence_difference, abs(confidence - theirs.confidence))
+            _note(name, one.size, ours, theirs, exact, seen)
 
 
 def _in_batches(side: Side, greys: Sequence[Grey], size: int) -> list[Reading]:
     return [reading for batch in _groups(greys, size) for reading in side.read(batch)]
 
 
-def _compare_numbers(name: str, size: int, ours: Reading, theirs: Reading, seen: _Comparison) -> None:
-    """Note how far the log-probabilities of two readings are apart, and whether their texts tie."""
-    assert ours.log_probs is not None
-    assert theirs.log_probs is not None
-    a, b = ours.log_probs, theirs.log_probs
-    difference = float(np.abs(a - b).max()) if a.shape == b.shape else np.inf
-    seen.difference = max(seen.difference, difference)
-    if not difference <= TOLERANCE:
-        seen.apart.setdefault(name, f"{name} by {difference:.1e} ({_of(size)})")
-    elif ours.text != theirs.text:
-        frames = np.arange(len(a))
-        lead = float((a.max(axis=1) - a[frames, b.argmax(axis=1)]).sum())  # of our best path over theirs
-        if lead <= TOLERANCE:
+def _note(name: str, size: int, ours: Reading, theirs: Reading, exact: bool, seen: _Comparison) -> None:
+    """Note how two readings differ."""
+    seen.off = max(seen.off, theirs.off)
+    if not theirs.off <= CONFIDENCE_TOLERANCE:
+        seen.apart.setdefault(name, f"{name}, its confidences by {theirs.off:.1e} ({_of(size)})")
+    if exact:
+        difference = _difference(ours, theirs)
+        seen.difference = max(seen.difference, difference)
+        if not difference <= TOLERANCE:
+            seen.apart.setdefault(name, f"{name} by {difference:.1e} ({_of(size)})")
+        elif ours.text != theirs.text and _lead(ours, theirs) <= TOLERANCE:
             seen.ties[name] = None
+            return
+    if ours.text != theirs.text:
+        seen.otherwise.setdefault(name, f"{name} as {theirs.text!r} instead of {ours.text!r} ({_of(size)})")
+
+
+def _difference(ours: Reading, theirs: Reading) -> float:
+    """How far two readings' log-probabilities are apart."""
+    a, b = ours.log_probs, theirs.log_probs
+    return float(np.abs(a - b).max()) if a.shape == b.shape else np.inf
+
+
+def _lead(ours: Reading, theirs: Reading) -> float:
+    """How much more probable our best path is than theirs, by our log-probabilities."""
+    a, b = ours.log_probs, theirs.log_probs
+    return float((a.max(axis=1) - a[np.arange(len(a)), b.argmax(axis=1)]).sum())
 
 
 def _groups(things: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -270,5 +221,6 @@ def _of(size: int) -> str:
 
 
 def _listed(places: dict[str, str]) -> str:
-    shown = "; ".join(list(places.values())[:_NAMED])
-    return shown + (f"; and {len(places) - _NAMED} more" if len(places) > _NAMED else "")
+    told = "; ".join(list(places.values())[:_TOLD])
+    others = list(places)[_TOLD:]
+    return told + (f"; and {len(others):,} more: {', '.join(others)}" if others else "")

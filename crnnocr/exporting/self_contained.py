@@ -33,6 +33,10 @@ class Reading(NamedTuple):
     """Class ids, as they stand from left to right."""
     confidence: float
     """How likely the text is right."""
+    character_confidences: tuple[float, ...]
+    """How likely each character is right."""
+    log_probs: NDArray[np.float32]
+    """(T, C) natural-log probabilities of its own frames."""
 
 
 def build(network: Network, orientation: Orientation, calibration: Calibration, metadata: dict[str, str]) -> onnx.ModelProto:
@@ -101,8 +105,14 @@ def stacked(pictures: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[Any]]:
 
 def readings(engine: OnnxEngine, pictures: Sequence[NDArray[np.uint8]]) -> list[Reading]:
     """What a graph reads in grey pictures, given to it together."""
-    ids, lengths, confidences = engine.run(["ids", "lengths", "confidences"], stacked(pictures))
+    wanted = ("ids", "lengths", "confidences", "character_confidences", "log_probs", "frames")
+    ids, lengths, confidences, of_characters, log_probs, frames = engine.run(wanted, stacked(pictures))
     return [
-        Reading(tuple(row[:length].tolist()), float(confidence))
-        for row, length, confidence in zip(ids, lengths, confidences, strict=True)
+        Reading(
+            tuple(ids[row, : lengths[row]].tolist()),
+            float(confidences[row]),
+            tuple(of_characters[row, : lengths[row]].tolist()),
+            log_probs[row, : frames[row]],
+        )
+        for row in range(len(pictures))
     ]

@@ -104,7 +104,7 @@ def _run(stage: nn.Module, maps: Tensor, widths: Tensor) -> Tensor:
 
 def _mask(maps: Tensor, widths: Tensor) -> Tensor:
     """Zero the columns of (N, K, h, W) maps from each one's width on."""
-    may_branch = not torch.compiler.is_exporting()  # a program that is written down cannot depend on values
+    may_branch = not torch.compiler.is_compiling()  # a program that is written down cannot depend on values
     if may_branch and int(widths.min()) >= maps.shape[3]:
         return maps
     columns = torch.arange(maps.shape[3], device=maps.device)

@@ -245,7 +245,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
     if rows:
         curves(path.parent / CURVES, rows)
     with suppress(GateError):  # it reads otherwise than the model: torch reads in its place
-        onnx_file.export(path, path.parent / DERIVED[Precision.FP32])
+        onnx_file.write(path, path.parent / DERIVED[Precision.FP32])
     if card.peaks:
         onnx_file.write_quantised(path, path.parent / DERIVED[Precision.INT8])
     store.make_current(name)

@@ -67,12 +67,19 @@ function shown({ text, characters, confidence, milliseconds }) {
   }
   if (!text) output.append(element("span", "no text"));
   output.classList.toggle("empty", !text);
+  output.setAttribute("aria-label", text); // in the order of reading, as what is copied is
+  output.addEventListener("copy", (event) => {
+    if (document.getSelection().toString() !== output.textContent || output.textContent === text) return;
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+  });
   return [output, element("strong", `${(100 * confidence).toFixed(1)} %`), element("small", `${milliseconds.toFixed(0)} ms`)];
 }
 
 async function add(blob) {
   const row = element("li");
   const picture = element("img", "", { src: URL.createObjectURL(blob), alt: blob.name ?? "the picture" });
+  picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
   row.append(picture, element("small", blob.name ?? ""));
   document.getElementById("readings").prepend(row);
   try {
@@ -90,6 +97,7 @@ async function add(blob) {
 /** One after the other, so that the times are those of one picture. */
 let queue = Promise.resolve();
 function addAll(blobs) {
+  if (!blobs.length) document.getElementById("readings").prepend(element("li", "That was no picture file", { className: "error" }));
   for (const blob of blobs) queue = queue.then(() => add(blob));
   return queue;
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from PIL import Image
 
 from crnnocr import images
 from crnnocr.datasets import Sample
+from crnnocr.errors import ImageError
 
 ENOUGH = 1000
 """Pictures that shares of equal texts are counted over."""
@@ -39,6 +42,16 @@ class Picture:
         grey = images.open_grey(source, self.name)
         return np.asarray(_changed(grey, self.copy) if self.copy else grey)
 
+    def can_be_read(self) -> bool:
+        """Whether `grey` gives its values."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", images.ImageWarning)
+            try:
+                self.grey()
+            except ImageError:
+                return False
+        return True
+
 
 def built_in() -> list[Picture]:
     """The real pictures that come with crnnocr."""
@@ -53,14 +66,15 @@ def of_samples(samples: Iterable[Sample]) -> list[Picture]:
 
 
 def enough(pictures: Sequence[Picture], count: int) -> list[Picture]:
-    """At least so many pictures: after the pictures themselves copies of them, larger, smaller, paler and darker."""
-    rounds = -(-count // len(pictures)) if pictures else 0
-    more = [
+    """The pictures, and after them so many copies, larger, smaller, paler and darker, that `count` can be read, if any can."""
+    readable = [picture for picture in pictures if picture.can_be_read()]
+    lacking = count - len(readable) if readable else 0
+    more = (
         replace(picture, name=f"{picture.name}, changed copy {copy}", copy=copy)
-        for copy in range(1, rounds)
-        for picture in pictures
-    ]
-    return [*pictures, *more[: max(0, count - len(pictures))]]
+        for copy in range(1, lacking + 1)
+        for picture in readable
+    )
+    return [*pictures, *islice(more, max(0, lacking))]
 
 
 def _changed(grey: Image.Image, copy: int) -> Image.Image:
