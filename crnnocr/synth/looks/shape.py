@@ -13,7 +13,7 @@ _STRIP = 16
 """Width of the upright strips that a bent line is made of, in pixels."""
 _LOST = 0.15
 """A cut takes less of each character's ink than this, as far as can be told; less than a quarter in truth."""
-_MAX_SLOPE = 0.12
+_MAX_SLOPE = 0.25
 """Steepest line of a short text, pixels up for each pixel along."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from itertools import pairwise
 
@@ -20,6 +21,10 @@ _NATIVE = 0.3
 
 _MARKS = {",": ",", ".": ".", "?": "?", "!": "!", ":": ":", ";": ";", "…": "…", "¿": "", "¡": ""}
 """What is written for a mark of `PROSE` where the language has no other."""
+
+_BROKEN = 0.12
+"""Share of a document's lines of running text that end in the middle of a word, with a hyphen."""
+_LAST_WORD = re.compile(r"[^\W\d_]{5,}(?=\W*$)")
 
 _MOST_SLOTS = 3
 """Most places for words in a template of `PROSE`."""
@@ -64,6 +69,8 @@ class Phrases:
     def make(self, kind: str, style: Style, chance: Chance, count: int = 1) -> str:
         """A text of a kind; words and running text are of `count` words."""
         text = self._made(kind, chance, count)
+        if kind == "prose" and style is Style.DOCUMENT and self.glue and chance.random() < _BROKEN:
+            text = self._broken(text, chance)
         if self._digits and chance.random() < _NATIVE and not any("A" <= c <= "z" for c in text):
             text = text.translate(self._digits)
         return self._cased(text, self._cases[style].draw(chance), chance)
@@ -100,6 +107,14 @@ class Phrases:
             else:
                 texts.append(part if isinstance(part, str) else part(chance))
         return "".join(texts)
+
+    def _broken(self, text: str, chance: Chance) -> str:
+        """`text` up to somewhere in its last word, and a hyphen; as it is where that word is short."""
+        word = _LAST_WORD.search(text)
+        if word is None:
+            return text
+        broken = f"{text[: chance.between(word.start() + 2, word.end() - 2)]}-"
+        return broken if self._stock.alphabet.spells(broken) else text
 
     def upper(self, text: str) -> str:
         """`text` in capitals, as the language writes them."""
