@@ -225,7 +225,7 @@ def test_no_server_at_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Server() as gone:
         url = gone.url
-    with pytest.raises(CrnnocrError, match=r"cannot be fetched \(.*refused\)"):
+    with pytest.raises(CrnnocrError, match=r"cannot be fetched \(.*refused\): check address and network"):
         download.fetch(url, WANTED)
 
 

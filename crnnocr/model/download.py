@@ -28,7 +28,7 @@ _SCHEMES = ("https",)
 _SILENCE = 30.0
 """Seconds without a byte after which a server is given up."""
 _CHUNK = 1 << 18
-_GOES_ON = "the same command goes on from there"
+_GOES_ON = "the same command goes on where it stood"
 
 Progress = Callable[[int, int | None], None]
 """Is told how many bytes of how many are there; of None where the server does not say."""
@@ -39,6 +39,12 @@ def checked_sha256(given: str) -> str:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", given):
         raise UsageError(f"--sha256 {given}: a SHA-256 has 64 hex digits, 0 to 9 and a to f")
     return given.lower()
+
+
+def check_url(url: str) -> None:
+    """Raise `UsageError` where nothing is downloaded from a URL."""
+    if urlsplit(url).scheme.lower() not in _SCHEMES:
+        raise UsageError(f"{url}: downloads are over https only, where nobody on the way can change them")
 
 
 def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lambda _done, _all: None) -> Path:
@@ -55,7 +61,7 @@ def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lam
         CrnnocrError: it cannot be had, or is not the file that was meant.
     """
     wanted = checked_sha256(sha256)
-    _check_scheme(url)
+    check_url(url)
     whole = cache_directory() / "downloads" / wanted
     if _is(whole, wanted):
         return whole
@@ -85,11 +91,6 @@ def _check(url: str, part: Path, wanted: str) -> None:
     if found != wanted:
         part.unlink()
         raise CrnnocrError(f"{url} is not the file that was meant, and was removed: its SHA-256 is {found}, not {wanted}")
-
-
-def _check_scheme(url: str) -> None:
-    if urlsplit(url).scheme.lower() not in _SCHEMES:
-        raise UsageError(f"{url}: downloads are over https only, where nobody on the way can change them")
 
 
 def _complete(url: str, part: Path, progress: Progress) -> None:
@@ -147,7 +148,7 @@ def _unreachable(url: str, error: Exception) -> CrnnocrError:
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, TimeoutError):
         return CrnnocrError(f"{url}: nothing came for {_SILENCE:g} seconds: {_GOES_ON}")
-    return CrnnocrError(f"{url} cannot be fetched ({reason or type(error).__name__}): {_GOES_ON}")
+    return CrnnocrError(f"{url} cannot be fetched ({reason or type(error).__name__}): check address and network; {_GOES_ON}")
 
 
 class _Redirects(HTTPRedirectHandler):
@@ -157,7 +158,7 @@ class _Redirects(HTTPRedirectHandler):
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         try:
-            _check_scheme(newurl)
+            check_url(newurl)
         except UsageError:
             fp.close()
             raise

@@ -199,7 +199,9 @@ def _current() -> FoundModel:
         if found := shipped():
             return found
         if names():
-            raise ModelError(f"no model is the current one: `crnnocr models use NAME` takes one ({_listed()}), or --model does")
+            raise ModelError(
+                f"no model is the current one: `crnnocr models use NAME` takes one ({_listed()}), or name one with --model"
+            )
         raise ModelError("there is no model yet: make one with `crnnocr train DATA`, or name one with --model")
     found = _named(name)
     if found is None:

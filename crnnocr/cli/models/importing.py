@@ -61,14 +61,15 @@ def import_cli(
 
 def _fetched(url: str, sha256: str | None, offline: bool) -> Path:
     """The file of a URL, with a progress bar."""
+    from crnnocr.model import download
+
+    download.check_url(url)
     if sha256 is None:
         raise UsageError(
             "--sha256 is missing: a download is taken only if it is the very file that was meant, which whoever offers it "
             "can say by its SHA-256"
         )
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    from crnnocr.model import download
 
     columns = (TextColumn("downloading"), BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=ui.console(), disable=not ui.shows_progress(), transient=True) as bar:

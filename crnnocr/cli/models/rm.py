@@ -37,6 +37,6 @@ def _say_next(removed: str) -> None:
     from crnnocr.model import store
 
     try:
-        ui.say(f"{removed} was the current model: where none is named, {store.find(None).told} is taken from now on")
+        ui.say(f"{removed} was the current model; from now on {store.find(None).told} is taken where none is named")
     except ModelError as error:
-        ui.say(f"{removed} was the current model: {error}")
+        ui.say(f"{removed} was the current model; {error}")

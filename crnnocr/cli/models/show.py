@@ -93,4 +93,4 @@ def _files(found: FoundModel) -> Iterator[tuple[str, str]]:
     yield "sha256", f"{sha256_of(found.path)} ({found.path.name})"
     yield "folder", str(found.path.parent)
     for file in catalogue.files(found):
-        yield "", f"{file.name}, {file.stat().st_size / 1e6:.2f} MB"
+        yield "", f"{file.name}, {file.stat().st_size:,} bytes"
