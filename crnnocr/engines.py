@@ -206,6 +206,11 @@ def load_engine(
     return card, TorchEngine(model, devices.select(device)), checkpoint.trained_on(path)
 
 
+def card_of(path: Path) -> Card:
+    """The card of a model or of an exported one, without torch. Raises `ModelError` where it is neither."""
+    return OnnxEngine(path).card if path.suffix == ".onnx" else checkpoint.read_card(path)
+
+
 def _finds_gpu() -> bool:
     return devices.may_have_gpu() and devices.select("auto").type != "cpu"
 

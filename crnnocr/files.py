@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -111,6 +112,12 @@ def replaced_by(name: str) -> str | None:
     """The name of the file that a file called `name` was to become, had its process not been killed; None if it is none."""
     leftover = re.fullmatch(r"\.(.+)\.\d+\.part", name)
     return leftover[1] if leftover else None
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cannot_write(path: Path, error: OSError) -> CrnnocrError:

@@ -109,7 +109,8 @@ class Recognizer:
         """The recognizer of a model.
 
         Args:
-            model: name of a trained model, a model folder, a `.safetensors` or exported `.onnx` file; None for the current.
+            model: name of a trained model, a model folder, a `.safetensors` or exported `.onnx` file; None for the
+                current one, or where there is none the shipped one.
             device: `auto`, `cuda`, `mps` or `cpu`.
             engine: what runs the network: `auto` takes onnxruntime on a CPU and torch on a GPU.
 

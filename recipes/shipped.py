@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from crnnocr.config import PRESETS, SCRATCH, Style, SynthConfig, TrainConfig
+from crnnocr.model import store
 from crnnocr.synth.sampler import Sampler
 from crnnocr.training import runs
 from crnnocr.training.loop import Progress
@@ -91,7 +92,8 @@ def main() -> None:
     name = options.name or ("en" if options.preset == "small" else f"en-{options.preset}")
     prepared = prepare(inspect((), (), config), config, name, Stream(STREAM), Stream(CHECK))
     resume = any(name in (left.name, left.model) for left in runs.interrupted())
-    order = Order(prepared, config, (), Stream(STREAM), device=options.device, resume=resume, named=True)
+    free = not store.path_of(name).exists()  # and the shipped model's, which nobody else's model gets
+    order = Order(prepared, config, (), Stream(STREAM), free, device=options.device, resume=resume, named=True)
     for event in run(order):
         if isinstance(event, Validation):
             print(

@@ -27,7 +27,7 @@ RunProcess = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[1]
 REAL = ROOT / "tests/data/real"
 
-COMMANDS = ("synth", "train", "eval", "predict", "export")
+COMMANDS = ("synth", "train", "eval", "predict", "export", "models")
 
 
 @pytest.fixture
@@ -65,7 +65,9 @@ def rows(output: str) -> list[list[str]]:
 # Help and version
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=lambda command: " ".join(command) or "crnnocr")
+@pytest.mark.parametrize(
+    "command", [(), *((name,) for name in COMMANDS), ("models", "import")], ids=lambda command: " ".join(command) or "crnnocr"
+)
 def test_help_loads_nothing_heavy(command: tuple[str, ...], run_process: RunProcess) -> None:
     result = run_process("-X", "importtime", "-m", "crnnocr", *command, "--help")
     loaded = {

@@ -132,7 +132,7 @@ def test_a_start_model_is_named_by_name_folder_or_file(by: str, data: Dataset) -
 
 def test_a_start_model_that_is_not_there_is_named_with_those_that_are(data: Dataset) -> None:
     model(store.path_of("signs"))
-    with pytest.raises(ModelError, match=r"no model plates: .* one of the trained ones \(signs\)"):
+    with pytest.raises(ModelError, match=r"no model plates: .* nor the name of a model \(signs\)"):
         prepared(data, TrainConfig(start="plates"))
 
 

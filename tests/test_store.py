@@ -143,6 +143,122 @@ def test_a_current_model_that_is_gone_is_named() -> None:
         store.find(None)
 
 
+def ship(*names: str) -> None:
+    """Put a file in the place of each shipped model."""
+    for name in names:
+        (store.SHIPPED_FOLDER / name).mkdir(parents=True)
+        (store.SHIPPED_FOLDER / name / "model.safetensors").write_bytes(b"weights")
+
+
+def shipped_as(name: str, is_current: bool = False) -> store.FoundModel:
+    """What is found of a shipped model."""
+    return store.FoundModel(store.SHIPPED_FOLDER / name / "model.safetensors", name, is_current, is_shipped=True)
+
+
+def test_before_any_training_the_shipped_model_is_taken() -> None:
+    ship("en", "en-base")
+    assert store.find(None) == shipped_as("en")
+    keep("plates")
+    assert store.find(None) == shipped_as("en")
+    store.make_current("plates")
+    assert store.find(None).name == "plates"
+
+
+def test_where_there_are_models_but_no_current_one_it_is_told_how_to_choose() -> None:
+    keep("plates", "meters")
+    with pytest.raises(ModelError, match=r"`crnnocr models use NAME` takes one \(meters, plates\)"):
+        store.find(None)
+
+
+def test_the_shipped_models_go_by_preset_and_by_name() -> None:
+    assert (store.shipped("small"), store.shipped("base"), store.shipped_names()) == (None, None, [])
+    ship("en-base")
+    assert (store.shipped("small"), store.shipped("base"), store.shipped_names()) == (None, shipped_as("en-base"), ["en-base"])
+    ship("en")
+    assert (store.shipped("small"), store.shipped("classic"), store.shipped_names()) == (
+        shipped_as("en"),
+        None,
+        ["en", "en-base"],
+    )
+    assert store.find("en-base") == store.named("en-base") == shipped_as("en-base")
+
+
+def test_a_shipped_model_can_be_the_current_one() -> None:
+    ship("en", "en-base")
+    store.make_current("en-base")
+    assert store.find(None) == shipped_as("en-base", is_current=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (store.FoundModel(Path("m"), "plates"), "plates"),
+        (store.FoundModel(Path("m"), "plates", is_current=True), "plates (the current one)"),
+        (store.FoundModel(Path("m"), "en", is_shipped=True), "en (shipped)"),
+        (store.FoundModel(Path("m"), "en", is_current=True, is_shipped=True), "en (the current one, shipped)"),
+    ],
+)
+def test_a_model_is_told_by_its_name_and_why_it_was_taken(found: store.FoundModel, told: str) -> None:
+    assert found.told == told
+
+
+@pytest.mark.parametrize("name", ["en", "en-base"])
+def test_the_names_of_shipped_models_are_theirs_whether_they_are_there_or_not(name: str) -> None:
+    with pytest.raises(UsageError, match=f"--name {name} is the name of a shipped model: choose another"):
+        store.checked_name(name)
+    assert store.free_name(name) == f"{name}-2"
+    keep(f"{name}-2")
+    assert store.free_name(name) == f"{name}-3"
+
+
+def test_a_shipped_model_hides_one_of_its_name_in_the_store() -> None:
+    keep("en")
+    assert store.find("en").path == store.path_of("en")
+    ship("en")
+    assert store.find("en") == shipped_as("en")
+
+
+def test_a_removed_model_is_gone_with_all_files_of_its_folder() -> None:
+    keep("plates", "meters")
+    (store.path_of("plates").parent / "model.onnx").write_bytes(b"graph")
+    store.remove(store.named("plates"))
+    assert not store.path_of("plates").parent.exists()
+    assert store.names() == ["meters"]
+
+
+def test_when_the_current_model_is_removed_there_is_none(own_store: Path) -> None:
+    keep("plates", "meters")
+    store.make_current("plates")
+    store.remove(store.named("meters"))
+    assert store.find(None).name == "plates"
+    store.remove(store.named("plates"))
+    assert not (own_store / "current-model").exists()
+
+
+def test_of_a_model_that_is_a_link_only_the_link_is_removed(own_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "model.safetensors").write_bytes(b"weights")
+    (own_store / "models").mkdir(parents=True)
+    (own_store / "models" / "plates").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    store.remove(store.named("plates"))
+    assert store.names() == []
+    assert (tmp_path / "elsewhere" / "model.safetensors").is_file()
+
+
+def test_a_shipped_model_is_not_removed() -> None:
+    ship("en")
+    with pytest.raises(UsageError, match="en is a shipped model"):
+        store.remove(store.named("en"))
+    assert store.find("en") == shipped_as("en")
+
+
+def test_only_a_name_names_a_model_in_the_store(tmp_path: Path) -> None:
+    keep("plates")
+    for name in ("../plates", str(store.path_of("plates")), str(store.path_of("plates").parent), ".", ""):
+        with pytest.raises(ModelError, match=r"no model is called .* \(plates\)"):
+            store.named(name)
+
+
 def test_the_store_needs_no_torch(run_process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     keep("plates")
     store.make_current("plates")

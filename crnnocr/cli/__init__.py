@@ -12,13 +12,14 @@ import typer
 from crnnocr import __version__
 from crnnocr.cli.eval import eval_cli
 from crnnocr.cli.export import export_cli
+from crnnocr.cli.models import app as models_app
 from crnnocr.cli.predict import predict_cli
 from crnnocr.cli.synth import synth_cli
 from crnnocr.cli.train import train_cli
 
 app = typer.Typer(
     name="crnnocr",
-    help="Train and run your own text-line recogniser: synth, train, eval, predict, export.",
+    help="Train and run your own text-line recogniser: synth, train, eval, predict, export, models.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -29,6 +30,7 @@ app.command("train", short_help="Learn from labelled pictures.")(train_cli)
 app.command("eval", short_help="Measure how well a model reads.")(eval_cli)
 app.command("predict", short_help="Read pictures.")(predict_cli)
 app.command("export", short_help="Write a model as ONNX, proven to read the same.")(export_cli)
+app.add_typer(models_app, name="models", short_help="List, show, choose, import and remove models.")
 
 
 def _show_version(wanted: bool) -> None:

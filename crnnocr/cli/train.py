@@ -135,7 +135,7 @@ def train_cli(
     if not data and not synth:
         raise UsageError("name a folder of labelled pictures or a label file, or draw pictures with --synth en")
     drawn = f"synth-{synth}".replace(":", "-").replace(",", "-")
-    wanted = store.checked_name(name if name is not None else ui.name_from(data[0]) if data else drawn)
+    wanted = store.checked_name(name) if name is not None else _name_of(ui.name_from(data[0]) if data else drawn, force)
     _check_options(config, device, tensorboard)
     learn, validate = load_datasets(data or []), load_datasets(val or [])
     _say_data(learn, "")
@@ -223,6 +223,15 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
     return finished
 
 
+def _name_of(data: str, force: bool) -> str:
+    """What to call a model that was not named, from the name of its data; a shipped model's name counts as taken."""
+    from crnnocr.model import store
+
+    if data not in store.SHIPPED.values():
+        return store.checked_name(data)
+    return f"{data}-2" if force else data  # which becomes a free one in the end
+
+
 def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -> None:
     """Raise what is wrong with the options before the pictures are read, which can take long."""
     from crnnocr import devices
@@ -298,7 +307,7 @@ def _say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     from crnnocr.datasets.lint.finding import counted
 
     card, found = prepared.card, prepared.start.found
-    origin = found.name if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
+    origin = found.told if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
     drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.examples) else ""
     learnt = counted(len(prepared.examples), "picture", "pictures")
     pictures = f"{learnt}{drawn}" if len(prepared.examples) else f"pictures drawn ({config.synth})"
@@ -325,9 +334,11 @@ def _say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
 
 def _say_end(finished: Finished) -> None:
     from crnnocr.datasets.lint.finding import counted
+    from crnnocr.model import store
 
     if finished.name != finished.wanted:
-        ui.say(f"the name {finished.wanted} was taken (--force would replace it): stored as {finished.name}")
+        why = "a shipped model's" if finished.wanted in store.SHIPPED.values() else "taken (--force would replace it)"
+        ui.say(f"the name {finished.wanted} was {why}: stored as {finished.name}")
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (
         f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on "

@@ -50,7 +50,7 @@ Device = Annotated[str, typer.Option("--device", metavar="auto|cuda|mps|cpu", he
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", metavar="NAME|PATH", help="Name of a trained model, model folder or file; else the current one."
+        "--model", "-m", metavar="NAME|PATH", help="Name of a model, model folder or file; else the current, or shipped one."
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Start of all chance.")]
@@ -141,7 +141,7 @@ def say_faults(faults: Sequence[Fault]) -> None:
 
 def say_model(found: FoundModel, engine: str = "") -> None:
     """Which model is used, and what runs it."""
-    say(f"model: {found.name}{' (the current one)' if found.is_current else ''}{f', by {engine}' if engine else ''}")
+    say(f"model: {found.told}{f', by {engine}' if engine else ''}")
     detail(f"  {found.path}")
 
 

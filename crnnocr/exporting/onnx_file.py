@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from crnnocr.config import ExportConfig, Precision
 from crnnocr.engines import (
+    DERIVED,
     DIRECTION_KEY,
     ONNX_CARD_KEY,
     ONNX_TRAINED_ON_KEY,
@@ -21,7 +23,7 @@ from crnnocr.engines import (
     OnnxEngine,
     TorchEngine,
 )
-from crnnocr.errors import ModelError
+from crnnocr.errors import GateError, ModelError
 from crnnocr.exporting import onnx_graph, proof_pictures, self_contained
 from crnnocr.exporting.parity import Proof, prove
 from crnnocr.exporting.sides import Lines
@@ -55,6 +57,14 @@ def write_quantised(model_file: Path, output: Path) -> None:
     config = ExportConfig(precision=Precision.INT8)
     with replacing(output) as part:
         part.write_bytes(serialised(card, model, config, checkpoint.trained_on(model_file), source_hash))
+
+
+def derive(model_file: Path) -> None:
+    """Write beside a model what onnxruntime reads in its place; torch does where that reads otherwise than the model."""
+    with suppress(GateError):
+        write(model_file, model_file.parent / DERIVED[Precision.FP32])
+    if checkpoint.read_card(model_file).peaks:
+        write_quantised(model_file, model_file.parent / DERIVED[Precision.INT8])
 
 
 def opened(model_file: Path) -> tuple[Card, CRNN, str]:

@@ -157,8 +157,8 @@ def load(path: Path) -> tuple[Card, CRNN]:
     card = read_card(path)
     tensors = _tensors(path)
     tensors.pop(_SEEN_KEY, None)
-    model = CRNN(card.config, card.charset.classes)
     try:
+        model = CRNN(card.config, card.charset.classes)
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(f"{path}: its weights do not fit its card") from error

@@ -1,19 +1,27 @@
 """Where models are kept and how they are named. Imports no torch.
 
 A model is a folder `NAME` with `model.safetensors` in it, under `models` in the platform's data directory; the file
-`current-model` beside `models` names the one that is taken when nobody says which.
+`current-model` beside `models` names the one that is taken when nobody says which. Shipped models are such folders in the
+package, and their names are theirs alone.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crnnocr.config import AUTO, SCRATCH
+from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH
 from crnnocr.directories import data_directory
 from crnnocr.errors import CrnnocrError, ModelError, UsageError
-from crnnocr.files import replacing
+from crnnocr.files import cannot_write, replacing
+
+SHIPPED = {"small": "en", "base": "en-base"}
+"""Names of the models that come with crnnocr, by preset. No other model is called so."""
+
+SHIPPED_FOLDER = Path(__file__).parent / "shipped"
+"""Where those of them are that did come with it."""
 
 WEIGHTS = "model.safetensors"
 """Name of the file that holds a model."""
@@ -37,11 +45,22 @@ class FoundModel:
     name: str
     """What to call it."""
     is_current: bool = False
-    """Whether it was taken because no model was named."""
+    """Whether it was taken as the current one, since no model was named."""
+    is_shipped: bool = False
+    """Whether it came with crnnocr."""
+
+    @property
+    def told(self) -> str:
+        """Its name, and why it is this one, in words."""
+        why = ", ".join([*["the current one"] * self.is_current, *["shipped"] * self.is_shipped])
+        return f"{self.name} ({why})" if why else self.name
 
 
 def find(model: str | None) -> FoundModel:
-    """The model of a name, a folder, a file, or (None) the current one. Raises `ModelError` where there is none."""
+    """The model of a name, a folder or a file; for None the current one, or where there is none the shipped one.
+
+    Raises `ModelError` where there is no such model.
+    """
     if model is None:
         return _current()
     path = Path(model)
@@ -52,16 +71,27 @@ def find(model: str | None) -> FoundModel:
     for file in (WEIGHTS, GRAPH):
         if (path / file).is_file():
             return FoundModel(path / file, path.resolve().name)
-    if _NAME.fullmatch(model) and (_models() / model / WEIGHTS).is_file():
-        return FoundModel(_models() / model / WEIGHTS, model)
-    there = ", ".join(names()) or "none yet"
-    raise ModelError(f"no model {model}: neither a file or folder with {WEIGHTS}, nor one of the trained ones ({there})")
+    if found := _named(model):
+        return found
+    raise ModelError(f"no model {model}: neither a file or folder with {WEIGHTS}, nor the name of a model ({_listed()})")
 
 
-def shipped(preset: str) -> FoundModel | None:
+def named(name: str) -> FoundModel:
+    """The shipped or own model of a name. Raises `ModelError` where there is none."""
+    found = _named(name)
+    if found is None:
+        raise ModelError(f"no model is called {name} ({_listed()})")
+    return found
+
+
+def shipped(preset: str = DEFAULT_PRESET) -> FoundModel | None:
     """The model that came with crnnocr for a preset; None where there is none."""
-    path = Path(__file__).parent / "shipped" / preset / WEIGHTS
-    return FoundModel(path, f"the shipped {preset} model") if path.is_file() else None
+    return _shipped(SHIPPED[preset]) if preset in SHIPPED else None
+
+
+def shipped_names() -> list[str]:
+    """Names of the models that did come with crnnocr, the smallest first."""
+    return [name for name in SHIPPED.values() if _shipped(name)]
 
 
 def names() -> list[str]:
@@ -70,15 +100,17 @@ def names() -> list[str]:
 
 
 def free_name(wanted: str) -> str:
-    """`wanted`, or if a model of this name is there, `wanted-2`, `wanted-3`, …"""
+    """`wanted`, or if a model of this name is there or may be shipped, `wanted-2`, `wanted-3`, …"""
     name, number = wanted, 2
-    while path_of(name).exists():
+    while path_of(name).exists() or name in SHIPPED.values():
         name, number = f"{wanted}-{number}", number + 1
     return name
 
 
 def checked_name(name: str) -> str:
-    """`name` itself. Raises `UsageError` where it cannot be a folder's name on every platform."""
+    """`name` itself. Raises `UsageError` where it is a shipped model's, or cannot be a folder's name on every platform."""
+    if name in SHIPPED.values():
+        raise UsageError(f"--name {name} is the name of a shipped model: choose another")
     reserved = name in (SCRATCH, AUTO) or name.split(".")[0].lower() in _DEVICES_OF_WINDOWS
     if reserved or not _NAME.fullmatch(name) or name.endswith("."):
         raise UsageError(
@@ -113,16 +145,68 @@ def make_current(name: str) -> None:
         part.write_text(name + "\n", encoding="utf-8")
 
 
+def remove(found: FoundModel) -> None:
+    """Remove a model of the user's own; where it was the current one, there is none then.
+
+    Raises:
+        UsageError: it is a shipped one.
+        CrnnocrError: its folder cannot be written.
+    """
+    if found.is_shipped:
+        raise UsageError(f"{found.name} is a shipped model, a part of crnnocr itself: only models of your own are removed")
+    folder = path_of(found.name).parent
+    try:
+        link = folder.is_symlink()  # what it leads to is not ours
+        (folder if link else folder / WEIGHTS).unlink()  # there is no model then, whatever happens next
+        if _current_name() == found.name:
+            (data_directory() / _CURRENT).unlink()
+        if not link:
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
 def _models() -> Path:
     return data_directory() / "models"
 
 
-def _current() -> FoundModel:
+def _shipped(name: str) -> FoundModel | None:
+    path = SHIPPED_FOLDER / name / WEIGHTS
+    return FoundModel(path, name, is_shipped=True) if path.is_file() else None
+
+
+def _named(name: str) -> FoundModel | None:
+    if name in SHIPPED.values() and (found := _shipped(name)):
+        return found
+    return FoundModel(path_of(name), name) if _NAME.fullmatch(name) and path_of(name).is_file() else None
+
+
+def _listed() -> str:
+    """The names that there are, for an error."""
+    return ", ".join([*shipped_names(), *names()]) or "none yet"
+
+
+def _current_name() -> str | None:
     try:
-        name = (data_directory() / _CURRENT).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ModelError("there is no model yet: make one with `crnnocr train DATA`, or name one with --model") from error
-    path = path_of(name)
-    if not path.is_file():
-        raise ModelError(f"the current model {name} is gone ({path}): train anew, or name one with --model")
-    return FoundModel(path, name, is_current=True)
+        return (data_directory() / _CURRENT).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _current() -> FoundModel:
+    name = _current_name()
+    if name is None:
+        if found := shipped():
+            return found
+        if names():
+            raise ModelError(
+                f"no model is the current one: `crnnocr models use NAME` takes one ({_listed()}), or name one with --model"
+            )
+        raise ModelError("there is no model yet: make one with `crnnocr train DATA`, or name one with --model")
+    found = _named(name)
+    if found is None:
+        raise ModelError(
+            f"the current model {name} is gone ({path_of(name)}): train anew, take another with `crnnocr models use NAME`, "
+            "or name one with --model"
+        )
+    return replace(found, is_current=True)

@@ -16,7 +16,7 @@ from crnnocr.calibration import Calibration
 from crnnocr.config import ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.engines import DERIVED, OnnxEngine
-from crnnocr.errors import CrnnocrError, GateError
+from crnnocr.errors import CrnnocrError
 from crnnocr.exporting import onnx_file, quantisation
 from crnnocr.machine import cores
 from crnnocr.metrics import Scores
@@ -244,10 +244,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         (path.parent / derived).unlink(missing_ok=True)
     if rows:
         curves(path.parent / CURVES, rows)
-    with suppress(GateError):  # it reads otherwise than the model: torch reads in its place
-        onnx_file.write(path, path.parent / DERIVED[Precision.FP32])
-    if card.peaks:
-        onnx_file.write_quantised(path, path.parent / DERIVED[Precision.INT8])
+    onnx_file.derive(path)
     store.make_current(name)
     run.remove()
     readable = [numbers for numbers in (card.precision, Precision.FP32) if (path.parent / DERIVED[numbers]).is_file()]

@@ -15,9 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crnnocr.config import AUTO, SCRATCH
 from crnnocr.directories import data_directory
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.files import exclusive, replacing
+from crnnocr.model import store
+from crnnocr.model.store import FoundModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,6 +133,24 @@ def interrupted() -> list[Run]:
         with suppress(OSError, ValueError):
             found.append(Run(about.parent, json.loads(about.read_text(encoding="utf-8"))))
     return sorted((run for run in found if run.can_go_on), key=lambda run: (run.folder / _STATE).stat().st_mtime, reverse=True)
+
+
+def check_unneeded(model: FoundModel) -> None:
+    """Raise `UsageError` where an interrupted run began from a model, without which it cannot go on."""
+    for run in interrupted():
+        if _begun_from(run) == model.path.resolve():
+            raise UsageError(
+                f"{model.name} is what the interrupted run {run.name} began from, and without it that cannot go on: end the "
+                f"run with `crnnocr train` and --resume, or delete {run.folder}"
+            )
+
+
+def _begun_from(run: Run) -> Path | None:
+    start = run.about.get("options", {}).get("start", AUTO)
+    try:
+        return None if start in (AUTO, SCRATCH) else store.find(start).path.resolve()
+    except CrnnocrError:  # it is gone already
+        return None
 
 
 def resumable(name: str | None, about: dict[str, Any]) -> Run:

@@ -8,16 +8,19 @@ from crnnocr.cli import app
 
 PAGE = Path(__file__).parents[1] / "commands.md"
 MARKER = "<!-- What follows is made by `make help-pages`. -->\n"
-COMMANDS = ("synth", "train", "eval", "predict", "export")
+COMMANDS = (
+    *("synth", "train", "eval", "predict", "export", "models"),
+    *(f"models {command}" for command in ("show", "use", "path", "rm", "import")),
+)
 
 
 def page(text: str) -> str:
     """The page `text` with the help as it is now below its marker."""
     runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
-    sections = [
-        f"## crnnocr {command}\n\n```\n{runner.invoke(app, [command, '--help'], prog_name='crnnocr').stdout.strip()}\n```\n"
-        for command in COMMANDS
-    ]
+    sections = []
+    for command in COMMANDS:
+        told = runner.invoke(app, [*command.split(), "--help"], prog_name="crnnocr").stdout.strip()
+        sections.append(f"## crnnocr {command}\n\n```\n{told}\n```\n")
     return text.partition(MARKER)[0] + MARKER + "\n" + "\n".join(sections)
 
 

@@ -1,0 +1,441 @@
+"""`crnnocr models`, and what the other commands make of shipped models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from crnnocr.model import checkpoint, download, store
+from crnnocr.training import runs
+
+RunCli = Callable[..., Result]
+RunProcess = Callable[..., subprocess.CompletedProcess[str]]
+
+KEYS = ["name", "path", "kind", "current", "preset", "characters", "n", "cer", "exact", "bytes", "trained", "modified", "error"]
+
+
+def put(path: Path, model: Path) -> Path:
+    """A copy of a model in a place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(model, path)
+    return path
+
+
+@pytest.fixture
+def shipped(tiny_model: Path) -> Path:
+    """The tiny model as the shipped one, `en`."""
+    return put(store.SHIPPED_FOLDER / "en" / store.WEIGHTS, tiny_model)
+
+
+@pytest.fixture
+def measured(tiny_model: Path) -> Path:
+    """The tiny model as one of the user's own, `plates`, with a card that says how it was trained and reads."""
+    card, model = checkpoint.load(tiny_model)
+    told = {
+        "date": "2024-05-06T07:08:09+00:00",
+        "data": {"sources": [{"name": "crops", "format": "csv", "samples": 100}], "learned": 90, "held_out": 10},
+        "start": "en",
+        "config": {"synth": "en:clean"},
+        "steps": 1300,
+        "pictures_shown": 12_345,
+        "seconds": 120.0,
+        "device": "cpu",
+        "versions": {"crnnocr": "9.8.7"},
+    }
+    scores = {"n": 1234, "cer": 0.0123, "wer": 0.1, "exact": 0.9, "mean_levenshtein": 0.3}
+    card = checkpoint.Card("plates", card.charset, card.config, training=told, scores=scores)
+    path = store.path_of("plates")
+    checkpoint.save(path, card, model, ())
+    return path
+
+
+@pytest.fixture
+def foreign(tiny_model: Path, tmp_path: Path) -> Path:
+    """The tiny model as a file from elsewhere."""
+    return put(tmp_path / "elsewhere" / "receipts.safetensors", tiny_model)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def rows(output: str) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in output.splitlines()]
+
+
+# The list
+
+
+def test_where_there_are_none_it_is_said_how_to_get_one(run_cli: RunCli) -> None:
+    result = run_cli("models")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "there is no model yet: make one with `crnnocr train DATA`" in result.stderr
+    assert json.loads(run_cli("models", "--json").stdout) == []
+
+
+@pytest.mark.usefixtures("shipped", "measured")
+def test_the_list_has_the_shipped_ones_first_and_marks_what_is_taken(run_cli: RunCli) -> None:
+    header, *listed = rows(run_cli("models").stdout)
+    assert header == ["name", "kind", "preset", "CER", "held", "out", "size", "trained"]
+    assert [row[:4] for row in listed] == [["*", "en", "shipped", "tiny"], ["plates", "own", "tiny", "1.23%"]]
+    assert listed[1][4:] == ["1,234", f"{store.path_of('plates').stat().st_size / 1e6:.1f}", "MB", "2024-05-06"]
+    store.make_current("plates")
+    assert [row[0] for row in rows(run_cli("models").stdout)] == ["name", "en", "*"]
+
+
+@pytest.mark.usefixtures("shipped")
+def test_the_keys_of_its_json(measured: Path, run_cli: RunCli) -> None:
+    (measured.parent / "model.onnx").write_bytes(bytes(1000))
+    en, plates = json.loads(run_cli("models", "--json").stdout)
+    assert list(en) == list(plates) == KEYS
+    assert (en["name"], en["kind"], en["current"], en["cer"], en["trained"]) == ("en", "shipped", True, None, None)
+    assert (plates["kind"], plates["current"], plates["path"]) == ("own", False, str(measured.parent))
+    assert (plates["cer"], plates["exact"], plates["n"]) == (0.0123, 0.9, 1234)
+    assert plates["bytes"] == measured.stat().st_size + 1000
+    assert datetime.fromisoformat(plates["modified"]).timestamp() == pytest.approx(measured.stat().st_mtime, abs=1)
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_damaged_model_is_listed_and_said(run_cli: RunCli) -> None:
+    put(store.path_of("broken"), Path(__file__))
+    result = run_cli("models", "--json")
+    broken, plates = json.loads(result.stdout)
+    assert "is not a model of crnnocr, or is damaged" in broken["error"]
+    assert (broken["preset"], plates["error"]) == (None, None)
+    assert "is not a model of crnnocr, or is damaged" in result.stderr.replace("\n", " ")
+    assert ["broken", "own", "damaged"] in [row[:3] for row in rows(run_cli("models").stdout)]
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_list_needs_no_torch(run_process: RunProcess) -> None:
+    code = "import sys; from crnnocr.cli import app; app(['models'], standalone_mode=False); print('torch' in sys.modules)"
+    result = run_process("-c", code)
+    assert "plates" in result.stdout
+    assert result.stdout.endswith("False\n"), result.stderr
+
+
+@pytest.mark.usefixtures("measured")
+def test_on_a_terminal_the_list_is_a_table() -> None:
+    terminal, end = pty.openpty()
+    subprocess.run([sys.executable, "-m", "crnnocr", "models"], stdout=end, check=True)
+    assert "╭" in (shown := os.read(terminal, 10_000).decode())
+    assert "plates" in shown
+
+
+@pytest.mark.usefixtures("measured")
+def test_options_before_the_command_are_refused(run_cli: RunCli) -> None:
+    result = run_cli("models", "--json", "show")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "options stand behind the command: crnnocr models show" in result.stderr
+
+
+# show, path, use
+
+
+def test_show_says_all_that_the_card_does(measured: Path, run_cli: RunCli) -> None:
+    said = run_cli("models", "show", "plates").stdout
+    for fact in (
+        "model        plates",
+        "lines 16 pixels high, 3 convolutions, LSTM of 48 units a direction",
+        "horizontal",
+        "2024-05-06T07:08:09+00:00 by crnnocr 9.8.7",
+        "crops (100, csv), drawn (en:clean)",
+        "90 pictures to learn from, 10 held out",
+        "1,300, 12,345 pictures shown, 2 min on cpu, from en",
+        "character error rate (CER) 1.23%, word error rate (WER) 10.00%, exact match 90.0%",
+        "on 1,234 held-out pictures",
+        "temperature 1.000, bias +0.000, fitted on 0 held-out readings",
+        "fp32 on a CPU",
+        f"{sha256(measured)} (model.safetensors)",
+        str(measured.parent),
+    ):
+        assert fact in said
+
+
+def test_its_json_is_the_card(measured: Path, run_cli: RunCli) -> None:
+    said = run_cli("models", "show", "plates", "--json").stdout
+    assert json.loads(said) == json.loads(json.dumps(checkpoint.read_card(measured).to_json()))
+
+
+def test_show_takes_what_model_takes(measured: Path, foreign: Path, run_cli: RunCli) -> None:
+    store.make_current("plates")
+    assert "plates (the current one)" in run_cli("models", "show").stdout
+    assert "9.8.7" in run_cli("models", "show", measured.parent).stdout
+    (foreign.parent / "other").write_bytes(b"")
+    said = run_cli("models", "show", foreign).stdout
+    assert "receipts" in said
+    assert "other" not in said  # it lies beside the model, and is not of it
+    assert "not measured" in said
+
+
+@pytest.mark.usefixtures("current_model")
+def test_show_reads_the_card_of_an_export(tmp_path: Path, tiny_model: Path, run_cli: RunCli) -> None:
+    from crnnocr.exporting import onnx_file
+
+    onnx_file.export(tiny_model, tmp_path / "tiny.onnx")
+    said = json.loads(run_cli("models", "show", tmp_path / "tiny.onnx", "--json").stdout)
+    assert said == json.loads(json.dumps(checkpoint.read_card(tiny_model).to_json()))
+
+
+@pytest.mark.usefixtures("shipped")
+def test_path_prints_the_folder_and_nothing_else(measured: Path, run_cli: RunCli) -> None:
+    for arguments, folder in (((), store.SHIPPED_FOLDER / "en"), (("plates",), measured.parent)):
+        result = run_cli("models", "path", *arguments)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, f"{folder}\n", "")
+
+
+@pytest.mark.usefixtures("shipped", "measured")
+def test_use_makes_a_model_the_current_one(run_cli: RunCli) -> None:
+    for name in ("plates", "en"):
+        assert f"{name} is now the current model" in run_cli("models", "use", name).stderr
+        assert (store.find(None).name, store.find(None).is_current) == (name, True)
+
+
+@pytest.mark.parametrize("command", ["use", "rm", "path"])
+def test_a_name_that_is_none_is_refused_with_those_there_are(command: str, measured: Path, run_cli: RunCli) -> None:
+    for name in ("plate", "../plates", measured.parent):
+        result = run_cli("models", command, name)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "(plates)" in result.stderr
+    assert measured.is_file()
+
+
+# rm
+
+
+@pytest.mark.usefixtures("measured")
+def test_rm_says_what_was_removed_and_how_big(measured: Path, run_cli: RunCli) -> None:
+    size = measured.stat().st_size / 1e6
+    result = run_cli("models", "rm", "plates")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert f"removed plates, {size:.1f} MB: {measured.parent}" in result.stderr
+    assert "current" not in result.stderr
+    assert not measured.parent.exists()
+
+
+@pytest.mark.usefixtures("current_model", "measured")
+def test_rm_of_the_current_model_says_how_to_choose_another(run_cli: RunCli) -> None:
+    said = run_cli("models", "rm", "tiny").stderr
+    assert "tiny was the current model; no model is the current one: `crnnocr models use NAME` takes one (plates)" in said
+    assert run_cli("predict", "x.png").exit_code == 1
+
+
+@pytest.mark.usefixtures("current_model", "shipped")
+def test_rm_of_the_current_model_says_that_the_shipped_one_is_taken(run_cli: RunCli) -> None:
+    said = run_cli("models", "rm", "tiny").stderr
+    assert "from now on en (shipped) is taken where none is named" in said
+
+
+def test_rm_leaves_shipped_models(shipped: Path, run_cli: RunCli) -> None:
+    result = run_cli("models", "rm", "en")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "en is a shipped model, a part of crnnocr itself" in result.stderr
+    assert shipped.is_file()
+
+
+def test_rm_leaves_what_an_interrupted_training_needs(measured: Path, run_cli: RunCli) -> None:
+    run = runs.begin("signs", {"options": {"start": "plates"}})
+    (run.folder / "state.safetensors").write_bytes(b"state")
+    result = run_cli("models", "rm", "plates")
+    assert result.exit_code == 2
+    assert "plates is what the interrupted run signs began from" in result.stderr
+    assert str(run.folder) in result.stderr
+    assert measured.is_file()
+    run.remove()
+    assert run_cli("models", "rm", "plates").exit_code == 0
+
+
+def test_rm_leaves_an_interrupted_training_of_the_same_name(measured: Path, run_cli: RunCli) -> None:
+    run = runs.begin("plates", {"options": {"start": "scratch"}})
+    (run.folder / "state.safetensors").write_bytes(b"state")
+    assert run_cli("models", "rm", "plates").exit_code == 0
+    assert not measured.exists()
+    assert run.can_go_on
+
+
+# import
+
+
+def test_import_stores_a_model_under_the_name_it_was_trained_under(foreign: Path, run_cli: RunCli) -> None:
+    result = run_cli("models", "import", foreign, "--json")
+    assert json.loads(result.stdout) == {"model": "tiny", "path": str(store.path_of("tiny"))}
+    assert "stored tiny: `crnnocr models use tiny` makes it the current model" in result.stderr
+    assert store.path_of("tiny").read_bytes() == foreign.read_bytes()
+    assert run_cli("predict", "x.png").exit_code == 1  # there is no current model
+
+
+def test_an_imported_model_is_read_by_onnxruntime(foreign: Path, tiny_data: Path, run_cli: RunCli) -> None:
+    run_cli("models", "import", foreign)
+    picture = sorted(tiny_data.glob("*.png"))[0]
+    result = run_cli("predict", picture, "--model", "tiny", "--device", "cpu")
+    assert "model: tiny, by onnxruntime, fp32" in result.stderr
+    assert result.stdout == run_cli("predict", picture, "--model", foreign, "--device", "cpu").stdout
+
+
+@pytest.mark.usefixtures("current_model")
+def test_a_name_that_is_taken_becomes_the_next_and_the_current_model_stays(foreign: Path, run_cli: RunCli) -> None:
+    assert "the name tiny is taken: stored as tiny-2" in run_cli("models", "import", foreign).stderr
+    assert "stored mine:" in run_cli("models", "import", foreign, "--name", "mine").stderr
+    assert store.names() == ["mine", "tiny", "tiny-2"]
+    assert store.find(None).name == "tiny"
+
+
+def test_a_folder_is_imported_by_the_model_in_it(measured: Path, run_cli: RunCli) -> None:
+    assert run_cli("models", "import", measured.parent).exit_code == 0
+    assert store.names() == ["plates", "plates-2"]
+
+
+def test_a_model_called_as_a_shipped_one_gets_another_name(tiny_model: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    card, model = checkpoint.load(tiny_model)
+    checkpoint.save(tmp_path / "m.safetensors", checkpoint.Card("en", card.charset, card.config), model, ())
+    assert "the name en is taken: stored as en-2" in run_cli("models", "import", tmp_path / "m.safetensors").stderr
+
+
+@pytest.mark.parametrize("name", ["../x", "en"])
+def test_a_name_that_cannot_be_is_refused(name: str, foreign: Path, run_cli: RunCli) -> None:
+    result = run_cli("models", "import", foreign, "--name", name)
+    assert result.exit_code == 2
+    assert "--name" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"no model", "is not a model of crnnocr, or is damaged"), (None, "is cut off"), (b"", "is not a model of crnnocr")],
+)
+def test_what_is_no_model_is_not_stored(
+    content: bytes | None, said: str, foreign: Path, own_store: Path, run_cli: RunCli
+) -> None:
+    foreign.write_bytes(foreign.read_bytes()[:-1] if content is None else content)
+    result = run_cli("models", "import", foreign)
+    assert (result.exit_code, said in result.stderr) == (1, True)
+    assert not own_store.exists()
+
+
+def test_weights_that_do_not_fit_the_card_are_not_stored(
+    tiny_model: Path, tmp_path: Path, own_store: Path, run_cli: RunCli
+) -> None:
+    card, model = checkpoint.load(tiny_model)
+    checkpoint.save(tmp_path / "m.safetensors", replace(card, config=replace(card.config, hidden=47)), model, ())
+    result = run_cli("models", "import", tmp_path / "m.safetensors")
+    assert (result.exit_code, "its weights do not fit its card" in result.stderr) == (1, True)
+    assert not own_store.exists()
+
+
+def test_what_is_not_there_or_another_kind_of_file_is_said(tmp_path: Path, run_cli: RunCli) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"")
+    for source in (tmp_path / "nowhere", tmp_path / "m.onnx", tmp_path):
+        result = run_cli("models", "import", source)
+        assert result.exit_code == 1
+        assert "name a .safetensors file, or a folder with model.safetensors" in result.stderr
+
+
+def test_the_hash_of_a_file_is_held_to_as_well(foreign: Path, run_cli: RunCli) -> None:
+    result = run_cli("models", "import", foreign, "--sha256", "0" * 64)
+    assert (result.exit_code, store.names()) == (1, [])
+    assert f"its SHA-256 is {sha256(foreign)}, not {'0' * 64}" in result.stderr
+    assert run_cli("models", "import", foreign, "--sha256", sha256(foreign)).exit_code == 0
+
+
+URL = "https://models.example/receipts.safetensors"
+
+
+@pytest.fixture
+def downloaded(foreign: Path, tmp_path: Path) -> str:
+    """The hash of a model that lies in the cache."""
+    put(tmp_path / "cache" / "downloads" / sha256(foreign), foreign)
+    return sha256(foreign)
+
+
+def test_a_url_needs_its_hash(run_cli: RunCli) -> None:
+    result = run_cli("models", "import", URL)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--sha256 is missing: a download is taken only if it is the very file that was meant" in result.stderr
+
+
+def test_a_url_must_be_https(downloaded: str, run_cli: RunCli) -> None:
+    for more in (("--sha256", downloaded), ()):
+        result = run_cli("models", "import", URL.replace("https", "http"), *more)
+        assert (result.exit_code, "downloads are over https only" in result.stderr) == (2, True)
+
+
+def test_a_download_is_stored_as_a_file_is(downloaded: str, run_cli: RunCli) -> None:
+    assert "stored tiny" in run_cli("models", "import", URL, "--sha256", downloaded).stderr
+    assert sha256(store.path_of("tiny")) == downloaded
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_offline_takes_what_was_downloaded_before(
+    by_variable: bool, downloaded: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by_variable:
+        monkeypatch.setenv("CRNNOCR_OFFLINE", "1")
+    more = () if by_variable else ("--offline",)
+    assert run_cli("models", "import", URL, "--sha256", downloaded, *more).exit_code == 0
+    result = run_cli("models", "import", URL, "--sha256", "0" * 64, *more)
+    assert result.exit_code == 1
+    assert "was not downloaded before, and with --offline (or CRNNOCR_OFFLINE) nothing is" in result.stderr
+
+
+def test_ctrl_c_says_that_the_download_goes_on(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(download, "fetch", interrupted)
+    result = run_cli("models", "import", URL, "--sha256", "0" * 64)
+    assert (result.exit_code, "interrupted: the same command goes on with the download" in result.stderr) == (130, True)
+
+
+# Shipped models in the other commands
+
+
+@pytest.mark.usefixtures("shipped")
+def test_predict_eval_and_export_take_the_shipped_model_where_there_is_no_other(
+    tiny_data: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = sorted(tiny_data.glob("*.png"))[0]
+    predict = run_cli("predict", picture, "--device", "cpu")
+    assert (predict.exit_code, predict.stderr) == (0, "model: en (shipped), by torch on cpu\n")
+    assert "model: en (shipped), by" in run_cli("eval", tiny_data, "--device", "cpu").stderr
+    export = run_cli("export")
+    assert "model: en (shipped)\n" in export.stderr
+    assert (tmp_path / "en-onnx" / "model.onnx").is_file(), export.stderr
+
+
+@pytest.mark.usefixtures("shipped", "current_model")
+def test_predict_says_which_of_the_two_it_takes(tiny_data: Path, run_cli: RunCli) -> None:
+    picture = sorted(tiny_data.glob("*.png"))[0]
+    assert "model: tiny (the current one), by" in run_cli("predict", picture).stderr
+    assert "model: en (shipped), by" in run_cli("predict", picture, "--model", "en").stderr
+    store.make_current("en")
+    assert "model: en (the current one, shipped), by" in run_cli("predict", picture).stderr
+
+
+def test_train_refuses_the_name_of_a_shipped_model(tiny_data: Path, run_cli: RunCli) -> None:
+    result = run_cli("train", tiny_data, "--name", "en", "--check")
+    assert (result.exit_code, "--name en is the name of a shipped model" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_data_called_as_a_shipped_model_gets_another_name(
+    force: bool, tiny_data: Path, tiny_preset: str, tmp_path: Path, run_cli: RunCli
+) -> None:
+    shutil.copytree(tiny_data, tmp_path / "en")
+    more = ("--force",) if force else ()
+    result = run_cli("train", tmp_path / "en", "--preset", tiny_preset, "--steps", 1, *more)
+    assert result.exit_code == 0, result.stderr
+    assert store.names() == ["en-2"]
+    assert force or "the name en was a shipped model's: stored as en-2" in result.stderr
