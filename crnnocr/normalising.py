@@ -67,4 +67,3 @@ class Normalisation:
         unicode = Normalise.NFKC if Normalise.NFKC in self.steps else Normalise.NFC
         others = [step for step in self.steps if step not in (Normalise.NFC, Normalise.NFKC)]
         return ", ".join(_WORDS[step] for step in (unicode, *others))
-

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from crnnocr.cli.comparing import Reader, other
+from crnnocr.cli.comparing import Wanted, other
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.errors import UsageError
 
@@ -130,7 +130,7 @@ def test_a_reader_is_compared_with_itself(tiny_data: Path, run_cli: RunCli) -> N
 
 
 def test_another_reader_has_what_is_not_said_from_the_first() -> None:
-    first = Reader("mine", "cpu", EngineChoice.AUTO, DecodeConfig(beam=3, allow="abc"), ReadConfig())
+    first = Wanted("mine", "cpu", EngineChoice.AUTO, DecodeConfig(beam=3, allow="abc"), ReadConfig())
     found = other("other --beam 10 --engine torch", first)
     assert (found.model, found.device, found.engine) == ("other", "cpu", EngineChoice.TORCH)
     assert (found.decode.beam, found.decode.allow) == (10, "abc")
