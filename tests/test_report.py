@@ -18,11 +18,12 @@ from PIL import Image
 from crnnocr.charset import Charset
 from crnnocr.config import Conv, DecodeConfig, ModelConfig, Pool, ReadConfig
 from crnnocr.datasets import Sample
-from crnnocr.datasets.detect import load_dataset
+from crnnocr.datasets.detect import load_dataset, load_datasets
 from crnnocr.engines import BatchLimits
 from crnnocr.errors import UsageError
 from crnnocr.evaluation import read_samples, score
 from crnnocr.evaluation.comparison import compare
+from crnnocr.evaluation.measuring import Evaluation
 from crnnocr.evaluation.reader import Reader
 from crnnocr.evaluation.suspects import suspects
 from crnnocr.model.checkpoint import Card
@@ -251,6 +252,19 @@ def test_what_refusing_gives_is_not_said_to_be_less() -> None:
     outcomes = [outcome("ab", "ab" if i < 10 else "xb", 0.2 if i < 10 else 0.9, f"{i}.png") for i in range(20)]
     line = next(line for line in terminal.lines(evidence_of(result_of(outcomes))) if line.startswith("refuse the 20%"))
     assert "CER is 31.25%, exact match 37.50%" in line  # 10 of 2 · 16 characters, where all have 10 of 40
+
+
+# The whole
+
+
+def test_an_evaluation_is_one_call_from_pictures_to_page(reader: Reader, tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", "ab")
+    draw(tmp_path / "b.png", "ba")
+    (tmp_path / "labels.tsv").write_text("a.png\tab\nb.png\tbb\n")
+    evidence = Evaluation(load_datasets([tmp_path]), reader).measure()
+    assert evidence.analysis.scores["cer"].value == 0.25
+    assert (evidence.model, evidence.comparison, evidence.speed.pictures) == ("columns", None, 2)
+    assert "data:image/jpeg" in page(evidence, rows_of(evidence, reader))
 
 
 # Two readers

@@ -81,7 +81,6 @@ def eval_cli(
     Pictures that the model was trained on are left out, for they would flatter it.
     """
     from crnnocr.evaluation.measuring import Evaluation
-    from crnnocr.images import ImageWarning
     from crnnocr.normalising import Normalisation
 
     if json_output and tsv:
@@ -94,7 +93,6 @@ def eval_cli(
     _check_outputs(report, suspect_labels)
     datasets = _datasets(data, suspect_labels)
     readers = load_readers(wanted)
-    warnings.simplefilter("once", ImageWarning)  # pictures are read several times
     names = [str(source) for source in data]
     second = readers[1] if compare is not None else None
     evaluation = Evaluation(datasets, readers[0], second, normalisation, everything=everything, names=names)
@@ -118,7 +116,7 @@ def _check_gate(max_cer: float | None) -> None:
     if not math.isfinite(max_cer) or max_cer < 0:
         raise UsageError("--max-cer takes a share, such as 0.05")
     if max_cer > 1:
-        raise UsageError(f"--max-cer {max_cer:g} is {max_cer:.0%}: it takes a share, {max_cer / 100:g} for {max_cer:g} %")
+        raise UsageError(f"--max-cer {max_cer:g} is {max_cer:.0%}: it takes a share, {max_cer / 100:g} for {max_cer:g}%")
 
 
 def _check_outputs(report: Path | None, suspect_labels: Path | None) -> None:
@@ -161,9 +159,13 @@ def _say(evaluation: Evaluation) -> None:
 
 
 def _tracked(readings: Readings, total: int) -> Readings:
+    """The readings, with a progress bar. When all are there, what pictures warn of is said; they are read again, and silently."""
     from rich.progress import track
 
-    return track(readings, "reading", total, console=ui.console(), disable=not ui.shows_progress(), transient=True)
+    from crnnocr.images import ImageWarning
+
+    yield from track(readings, "reading", total, console=ui.console(), disable=not ui.shows_progress(), transient=True)
+    warnings.simplefilter("ignore", ImageWarning)
 
 
 def _write_suspects(path: Path, evidence: Evidence, reader: Reader) -> None:

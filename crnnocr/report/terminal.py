@@ -59,8 +59,9 @@ def lines(evidence: Evidence) -> Iterator[str]:
         most = percent(analysis.errors_below)
         yield f"no error was seen, which says (at 95%) that fewer than {most} of such pictures have one"
     speed = evidence.speed
+    threads = counted(speed.threads, "thread")
     yield (
-        f"speed: {counted(round(speed.per_second), 'picture')} a second by {speed.engine} with {counted(speed.threads, 'thread')}; "
+        f"speed: {counted(round(speed.per_second), 'picture')} a second by {speed.engine} with {threads}; "
         f"one alone {speed.alone_ms:.1f} ms (slowest of twenty {speed.alone_p95_ms:.1f} ms)"
     )
     if evidence.comparison:
