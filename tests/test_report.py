@@ -339,6 +339,21 @@ def test_everything_but_the_pictures_is_in_the_json() -> None:
     assert [each["refused"] for each in found["calibration"]["risk_coverage"]][:2] == [0.0, 0.01]
 
 
+def keys_of(value: object) -> set[str]:
+    """All keys of a JSON value, however deep."""
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set[str]().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
+def test_every_key_of_the_json_is_in_the_documentation() -> None:
+    first, second = result_of([outcome("ab", "xb"), outcome("ab", "ab", name="y.png")]), result_of([outcome("ab", "ab")])
+    text = (Path(__file__).parents[1] / "docs/commands.md").read_text(encoding="utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith("| `eval` |")]
+    keys = keys_of(values.to_json(evidence_of(first, comparison=compare("a", first, "b", second))))
+    assert not [key for key in sorted(keys) if f"`{key}`" not in row]
+
+
 def test_what_is_compared_is_normalised_and_said() -> None:
     readings = [(Sample(Path("x.png"), "Ab “c”"), Prediction("aB\u00a0'c'", 0.5))]
     plain_result, same = (score(readings, Normalisation.parse([steps])) for steps in ("", "case,quotes,spaces"))

@@ -159,7 +159,7 @@ def _say(evaluation: Evaluation) -> None:
 
 
 def _tracked(readings: Readings, total: int) -> Readings:
-    """The readings, with a progress bar. When all are there, what pictures warn of is said; they are read again, and silently."""
+    """The readings, with a progress bar; once they are there, what pictures warn of is said, and not again."""
     from rich.progress import track
 
     from crnnocr.images import ImageWarning
