@@ -120,9 +120,9 @@ def _several(folder: Path, found: Sequence[Path]) -> DataError:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """The tables of a folder; a list of doubtful labels is none where there are others, for it holds some of theirs."""
+    """The tables of a folder that may be its labels: a list of doubtful ones holds only some, and is read where it is named."""
     tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file())
-    return [path for path in tables if not table.is_of_doubts(path)] or tables
+    return [path for path in tables if not table.is_of_doubts(path)]
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:
