@@ -119,7 +119,8 @@ def _scores(card: Card) -> str:
 def _proof(proof: dict[str, Any], config: ExportConfig) -> str:
     told = (
         f"Compared with the model it was made from on {counted(proof['pictures'], 'picture')} ({proof['widths']:,} different "
-        f"widths), in batches of {', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the same"
+        f"widths), in batches of {', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the "
+        "same"
     )
     if config.is_exact:
         ties = f"; texts that tie: {', '.join(proof['ties'])}" if proof["ties"] else ""
