@@ -54,9 +54,14 @@ class Difference(Estimate):
 
 
 def ratio(parts: ArrayLike, wholes: ArrayLike) -> Estimate:
-    """The sum of `parts` divided by that of `wholes`, which are (N,) each, of N pictures."""
+    """The sum of `parts` divided by that of `wholes`, which are (N,) each, of N pictures.
+
+    Draws without anything to divide by say nothing of a ratio, and are left out where there is something in all.
+    """
     table = np.stack([np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)], axis=1)
     drawn = _resampled(table)
+    if table[:, 1].any():
+        drawn = drawn[drawn[:, 1] > 0]
     return Estimate(float(_divided(table.sum(axis=0), 0)), *_interval(_divided(drawn, 0)))
 
 
@@ -68,6 +73,11 @@ def difference(parts: ArrayLike, wholes: ArrayLike, other_parts: ArrayLike, othe
     differences = _divided(drawn, 0) - _divided(drawn, 2)
     above = float(((differences > 0) + (differences == 0) / 2).mean())
     return Difference(float(_divided(sums, 0) - _divided(sums, 2)), *_interval(differences), above)
+
+
+def rule_of_three(n: int) -> float:
+    """The share of pictures with errors that would, one time in twenty, show none in `n` (Hanley and Lippman-Hand 1983)."""
+    return float(1 - (1 - LEVEL) ** (1 / n))
 
 
 def _resampled(table: Floats) -> Floats:

@@ -21,12 +21,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crnnocr.config import CONFIDENCE_BINS
 from crnnocr.errors import DataError, ModelError
 
 ENOUGH_ERRORS = 30
 """Errors that a calibration must have seen to count as one."""
-BINS = 15
-"""Of the expected calibration error, as in Guo et al. 2017."""
 
 LOG_PROBS = (-100.0, math.log1p(-1e-6))
 """Bounds of a log-probability: a network in single precision can be no surer than this."""
@@ -126,7 +125,7 @@ def fit(log_probs: Sequence[float] | Array, correct: Sequence[bool] | NDArray[np
 def expected_calibration_error(
     confidences: Sequence[float] | Array,
     correct: Sequence[bool] | NDArray[np.bool_],
-    bins: int = BINS,
+    bins: int = CONFIDENCE_BINS,
     equal_mass: bool = False,
 ) -> float:
     """How far confidence is from the share of right readings, on average: |share right - mean confidence|, bin by bin.

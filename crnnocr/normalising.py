@@ -15,8 +15,9 @@ from crnnocr.charset import normalise
 from crnnocr.config import Normalise
 from crnnocr.errors import UsageError
 
-_QUOTES = {"'": "‘’‚‛′ʹʼ`´", '"': "“”„‟″«»", "-": "‐‑‒–—―−"}
-_PLAIN = str.maketrans({kind: plain for plain, kinds in _QUOTES.items() for kind in kinds})
+QUOTES = {"'": "‘’‚‛′ʹʼ`´", '"': "“”„‟″«»", "-": "‐‑‒–—―−"}
+"""Signs that are written for one another, by the plain one that stands for them where kinds of quotes do not count."""
+_PLAIN = str.maketrans({kind: plain for plain, kinds in QUOTES.items() for kind in kinds})
 
 _WORDS = {
     Normalise.NFC: "NFC",
@@ -25,7 +26,7 @@ _WORDS = {
     Normalise.CASE: "without case",
     Normalise.SPACES: "without spaces",
 }
-"""What each does, in the order in which they are done."""
+"""What each does, in the order in which they are named."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,23 @@ class Normalisation:
 
     def __call__(self, text: str) -> str:
         """A label or a reading as it is compared."""
+        # Each step may leave what another one changes (a ligature has a case once it is apart), until none does.
+        while (done := self._once(text)) != text:
+            text = done
+        return text
+
+    def _once(self, text: str) -> str:
         text = normalise(text)
-        if Normalise.NFKC in self.steps:
-            text = _compatible(text)
-        if Normalise.QUOTES in self.steps:
+        if Normalise.QUOTES in self.steps:  # first, for NFKC takes some of them for an accent on a space
             text = text.translate(_PLAIN)
         if Normalise.CASE in self.steps:
-            text = normalise(text.casefold())
+            text = text.casefold()
         if Normalise.SPACES in self.steps:
             text = re.sub(r"\s+", "", text)
-        # Each step may leave what another one changes (a ligature has a case once it is apart); NFC is always the last.
-        return _compatible(text) if Normalise.NFKC in self.steps else normalise(text)
+        return unicodedata.normalize("NFKC" if Normalise.NFKC in self.steps else "NFC", text)
 
     def __str__(self) -> str:
         """In words, for people: `NFC, without case`."""
         unicode = Normalise.NFKC if Normalise.NFKC in self.steps else Normalise.NFC
         others = [step for step in self.steps if step not in (Normalise.NFC, Normalise.NFKC)]
         return ", ".join(_WORDS[step] for step in (unicode, *others))
-
-
-def _compatible(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)

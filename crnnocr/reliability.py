@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-BINS = 15
+from crnnocr.config import CONFIDENCE_BINS
+
 REFUSED = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of the pictures that are refused, the least sure first."""
 _STEPS = 200
@@ -50,7 +51,7 @@ class Refusal:
     """Share of them that was read exactly."""
 
 
-def bins(confidences: ArrayLike, right: ArrayLike, count: int = BINS) -> list[Bin]:
+def bins(confidences: ArrayLike, right: ArrayLike, count: int = CONFIDENCE_BINS) -> list[Bin]:
     """The reliability curve: bins of equal width, each closed above, without the empty ones (Guo et al. 2017, figure 1)."""
     values, verdicts = np.asarray(confidences, dtype=np.float64), np.asarray(right, dtype=np.float64)
     places = np.searchsorted(np.arange(1, count) / count, values)

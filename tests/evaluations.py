@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from crnnocr.datasets import Sample
 from crnnocr.evaluation import EvalResult, Outcome, score
 from crnnocr.evaluation.analysis import Analysis
+from crnnocr.evaluation.evidence import Evidence
 from crnnocr.evaluation.speed import Speed
 from crnnocr.recognizer import Prediction
-from crnnocr.report.evidence import Evidence
-from crnnocr.report.names import shown
-from crnnocr.report.samples import Rows, _row, worst_first
+from crnnocr.report.samples import Rows, rows_of
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;{{ 7*7 }}\u202e\u2028x"
 """What a label or a file could be called to break out of a page."""
@@ -28,12 +28,12 @@ def result_of(outcomes: Sequence[Outcome]) -> EvalResult:
     return score((each.sample, each.prediction) for each in outcomes)
 
 
-def evidence_of(result: EvalResult, **more: Any) -> Evidence:
+def evidence_of(result: EvalResult, sources: Mapping[Sample, str] | None = None, **more: Any) -> Evidence:
     speed = Speed("columns", 1, result.scores.n, 1.0, 2.0, 3.0)
-    sources = more.pop("sources", {})
-    return Evidence("model", ("data",), ("imagefolder",), "", Analysis(result, sources), speed, **more)
+    evidence = Evidence(("model",), ("data",), ("imagefolder",), "", Analysis(result, sources), speed)
+    return replace(evidence, **more)
 
 
 def plain(outcomes: Sequence[Outcome]) -> Rows:
     """Rows without pictures, which need no model."""
-    return Rows([_row(each, shown(each.sample.name), 0, 0) for each in worst_first(outcomes)], {}, ["."], 0)
+    return rows_of(evidence_of(result_of(outcomes)))

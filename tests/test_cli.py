@@ -290,7 +290,7 @@ def test_eval_knows_a_picture_by_its_content_and_not_by_its_name(folder: Path, t
     (folder / "labels.csv").write_text("file_name,text\nrenamed.png,tabularize\n")
     result = run_cli("eval", ".")
     assert result.exit_code == 1
-    assert "tiny was trained on all 1 pictures" in result.stderr
+    assert "tiny was trained on all of . (1 picture)" in result.stderr
 
 
 @pytest.mark.usefixtures("current_model")

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from PIL import Image
 
-from crnnocr.cli.comparing import Reader, other
+from crnnocr.cli.comparing import Wanted, other
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
-from crnnocr.errors import UsageError
+from crnnocr.errors import CrnnocrError, UsageError
 
 RunCli = Callable[..., Result]
 
@@ -45,7 +46,7 @@ def test_a_gate_that_is_missed_ends_with_4_after_all_is_written(tiny_data: Path,
     assert json.loads(missed.stdout)["cer"] > 0.05
     assert "is above --max-cer 5.00%" in missed.stderr
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert run_cli("eval", tiny_data, "--max-cer", 5).exit_code == 0
+    assert run_cli("eval", tiny_data, "--max-cer", 1).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -53,10 +54,18 @@ def test_a_gate_that_is_missed_ends_with_4_after_all_is_written(tiny_data: Path,
     [
         (("--json", "--tsv"), "give --json or --tsv, not both"),
         (("--max-cer", -1), "--max-cer takes a share"),
+        (("--max-cer", "nan"), "--max-cer takes a share"),
+        (("--max-cer", "inf"), "--max-cer takes a share"),
+        (("--max-cer", 5), "--max-cer 5 is 500%: it takes a share, 0.05 for 5%"),
         (("--normalise", "kase"), "--normalise kase: choose of nfc, nfkc, case, spaces, quotes"),
         (("--suspect-labels", "doubts.xls"), "its ending says the form: .csv, .tsv, .jsonl, .json"),
         (("--compare", "--bean 10"), "unrecognized arguments: --bean: name a model, or in quotes options"),
         (("--compare", "'"), "No closing quotation"),
+        (("--compare", ""), "--compare is empty: name a model"),
+        (("--compare", "''"), "--compare is empty: name a model"),
+        (("--suspect-labels", "metadata.csv"), "call it otherwise, such as doubts.csv"),
+        (("--report", "one.csv", "--suspect-labels", "./one.csv"), "are both one.csv: name two files"),
+        (("--report", "."), "--report . is a folder: name a file"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_read(
@@ -66,6 +75,102 @@ def test_what_cannot_work_is_said_before_anything_is_read(
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
     assert "labelled pictures" not in result.stderr
+
+
+@pytest.fixture
+def own_data(tiny_data: Path, tmp_path: Path) -> Path:
+    """A folder of ten pictures that the model was not trained on, with their labels, to be written to."""
+    data = tmp_path / "own"
+    data.mkdir()
+    names = [f"{i:06d}.png" for i in range(20, 30)]
+    for name in names:
+        shutil.copy(tiny_data / name, data / name)
+    rows = (tiny_data / "metadata.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (data / "labels.jsonl").write_text("".join(rows[20:30]), encoding="utf-8")
+    return data
+
+
+@pytest.mark.parametrize("option", ["--report", "--suspect-labels"])
+def test_what_others_have_written_is_not_replaced(option: str, own_data: Path, run_cli: RunCli, own_store: Path) -> None:
+    (own_data / "foreign.csv").write_text("of somebody else")
+    (own_data / "linked.csv").symlink_to(own_data / "000020.png")
+    weights = own_store / "models" / "tiny" / "model.safetensors"
+    there = [own_data / "labels.jsonl", own_data / "foreign.csv", own_data / "linked.csv"]
+    there += [own_data / "000020.png", weights] if option == "--report" else []
+    before = [path.read_bytes() for path in there]
+    for path in there:
+        result = run_cli("eval", own_data / "labels.jsonl", option, path)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"{option} {path} is there already" in result.stderr
+        assert "labelled pictures" not in result.stderr
+    assert [path.read_bytes() for path in there] == before
+
+
+def test_a_page_is_replaced_by_the_next_one_and_a_list_of_doubts_is_not(own_data: Path, run_cli: RunCli) -> None:
+    doubts, page = own_data / "doubts.csv", own_data / "report.html"
+    page.touch()
+    assert run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", doubts, "--report", page).exit_code == 0
+    first, listed = page.read_bytes(), doubts.read_bytes()
+    assert run_cli("eval", own_data / "labels.jsonl", "--normalise", "case", "--report", page).exit_code == 0
+    assert page.read_bytes() != first
+    assert run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", doubts).exit_code == 2
+    assert run_cli("eval", doubts, "--suspect-labels", doubts).exit_code == 2
+    assert doubts.read_bytes() == listed
+
+
+def test_a_place_that_cannot_be_written_is_noticed_before_anything_is_read(own_data: Path, run_cli: RunCli) -> None:
+    result = run_cli("eval", own_data / "labels.jsonl", "--report", own_data / "labels.jsonl" / "new" / "report.html")
+    assert result.exit_code == 1
+    assert "cannot write" in result.stderr
+    assert "labelled pictures" not in result.stderr
+
+
+def test_what_was_measured_is_printed_also_where_a_file_cannot_be_written_then(
+    own_data: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise CrnnocrError("the disk is full")
+
+    monkeypatch.setattr("crnnocr.report.suspect_files.write", fail)
+    result = run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", own_data / "doubts.csv", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["n"]) == (1, 10)
+    assert "the disk is full" in result.stderr
+
+
+def test_a_picture_is_warned_of_once_however_often_it_is_read(own_data: Path, run_cli: RunCli) -> None:
+    with Image.open(own_data / "000020.png") as picture:
+        picture.save(own_data / "pages.tiff", save_all=True, append_images=[picture])
+    with (own_data / "labels.jsonl").open("a") as labels:
+        labels.write('{"file_name": "pages.tiff", "text": "zzz"}\n')
+    files = ("--report", own_data / "report.html", "--suspect-labels", own_data / "doubts.csv")
+    result = run_cli("eval", own_data / "labels.jsonl", "--compare", "--beam 4", *files)
+    assert result.exit_code == 0
+    assert result.stderr.count("pages.tiff") == 1
+
+
+def test_every_model_is_named_whose_training_leaves_pictures_out(
+    tiny_data: Path, tiny_model: Path, run_cli: RunCli, tmp_path: Path
+) -> None:
+    shutil.copy(tiny_model, tmp_path / "good.safetensors")
+    result = run_cli("eval", tiny_data, "--compare", tmp_path / "good.safetensors")
+    assert "scored: the 32 held-out pictures; 8 that tiny or good was trained on are left out (--all)" in result.stderr
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(tiny_data / "000000.png", alone / "x.png")
+    (alone / "x.gt.txt").write_text("x")
+    result = run_cli("eval", alone, "--compare", tmp_path / "good.safetensors")
+    assert f"tiny or good was trained on all of {alone} (1 picture)" in result.stderr
+
+
+def test_a_folder_is_shown_as_it_is_called(own_data: Path, run_cli: RunCli) -> None:
+    folder = own_data / ":dog: [red]"
+    folder.mkdir()
+    shutil.move(own_data / "000020.png", folder / "a.png")
+    labels = (own_data / "labels.jsonl").read_text(encoding="utf-8")
+    (own_data / "labels.jsonl").write_text(labels.replace("000020.png", f"{folder.name}/a.png"), encoding="utf-8")
+    result = run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", folder / "doubts.csv")
+    assert ":dog: [red]" in result.stdout
+    assert f"{folder}/doubts.csv will be a list to look at, and no data set: its place is not above" in result.stderr
 
 
 def test_a_row_for_each_picture(tiny_data: Path, run_cli: RunCli) -> None:
@@ -130,11 +235,13 @@ def test_a_reader_is_compared_with_itself(tiny_data: Path, run_cli: RunCli) -> N
 
 
 def test_another_reader_has_what_is_not_said_from_the_first() -> None:
-    first = Reader("mine", "cpu", EngineChoice.AUTO, DecodeConfig(beam=3, allow="abc"), ReadConfig())
+    first = Wanted("mine", "cpu", EngineChoice.AUTO, DecodeConfig(beam=3, allow="abc"), ReadConfig())
     found = other("other --beam 10 --engine torch", first)
     assert (found.model, found.device, found.engine) == ("other", "cpu", EngineChoice.TORCH)
     assert (found.decode.beam, found.decode.allow) == (10, "abc")
     assert found.name("other") == "other --beam 10 --engine torch"
+    assert other("--beam 4 other", first).name("other") == "other --beam 4"
+    assert other("--pattern '[A-Z] x'", first).name("mine") == "mine --pattern '[A-Z] x'"
     assert other("--pattern '[A-Z] x'", first).decode.pattern == "[A-Z] x"
     assert other("'a model.onnx'", first).model == "a model.onnx"
     with pytest.raises(UsageError):

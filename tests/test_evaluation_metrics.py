@@ -5,17 +5,21 @@ from __future__ import annotations
 import random
 import unicodedata
 from collections import Counter
+from itertools import combinations
 
 import jiwer
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crnnocr import bootstrap, reliability
 from crnnocr.character_classes import CharacterClass, class_of, edits_by_class
+from crnnocr.config import Normalise
 from crnnocr.confusions import Confusions
 from crnnocr.errors import UsageError
 from crnnocr.metrics import Scorer, count
-from crnnocr.normalising import Normalisation
+from crnnocr.normalising import QUOTES, Normalisation
 
 ALPHABET = "aab cdé\u0301ß漢字かなあ ,.-0O1lІا\u05d0ل\U0001f600e\u0308 \u202e"
 """Composing accents, look-alikes of three scripts, right-to-left letters, a mark that turns the line, emoji."""
@@ -114,6 +118,7 @@ def test_the_class_of_a_character(character: str, expected: str) -> None:
         ("quotes", "“a”–‘b’", "\"a\"-'b'"),
         ("nfkc,case", "ＦＦ", "ﬀ"),
         ("quotes,spaces,case", "« A »", '"a"'),
+        ("case,quotes", "ŉ", "'n"),
     ],
 )
 def test_differences_that_do_not_count(steps: str, a: str, b: str) -> None:
@@ -122,6 +127,21 @@ def test_differences_that_do_not_count(steps: str, a: str, b: str) -> None:
     assert normalisation(normalisation(a)) == normalisation(a)
     if steps:
         assert Normalisation()(a) != Normalisation()(b)
+
+
+COMBINATIONS = [Normalisation(steps) for n in range(len(Normalise) + 1) for steps in combinations(Normalise, n)]
+
+
+@pytest.mark.parametrize("normalisation", [each for each in COMBINATIONS if Normalise.QUOTES in each.steps], ids=str)
+def test_kinds_of_quotes_and_dashes_are_alike_whatever_else_does_not_count(normalisation: Normalisation) -> None:
+    for plain, kinds in QUOTES.items():
+        assert {kind: normalisation(f"a{kind}b") for kind in kinds} == dict.fromkeys(kinds, f"a{plain}b")
+
+
+@given(st.text(max_size=20) | st.text("ŉﬁǰΐẞİςΣ´″‴¨ŀ①Ａ\u0345\u0301\u0307ſ’ ", max_size=8))
+def test_what_is_normalised_stays_as_it_is(text: str) -> None:
+    for normalisation in COMBINATIONS:
+        assert normalisation(normalisation(text)) == normalisation(text)
 
 
 def test_what_does_not_count_is_said_in_words_and_in_one_order() -> None:

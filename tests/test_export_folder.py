@@ -245,7 +245,7 @@ def test_error_rates_may_not_move_by_more_than_a_tenth_of_a_point() -> None:
 
 
 def test_a_proof_over_no_pictures_is_none() -> None:
-    with pytest.raises(GateError, match="0 pictures to prove it with are too few"):
+    with pytest.raises(GateError, match="0 pictures to prove it with: too few"):
         prove(Told(), Told(), [], exact=True)  # type: ignore[arg-type]
 
 
@@ -264,7 +264,7 @@ def test_a_tie_alone_excuses_nothing_in_a_batch() -> None:
 @pytest.mark.usefixtures("few")
 def test_pictures_that_cannot_be_read_prove_nothing(tiny_model: Path, tmp_path: Path) -> None:
     broken = [proof_pictures.Picture(f"{i}.png", b"no picture") for i in range(20)]
-    with pytest.raises(GateError, match="0 pictures to prove it with are too few, 8 are needed"):
+    with pytest.raises(GateError, match="0 pictures to prove it with: too few, 8 are needed"):
         exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=Precision.FP16), broken)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,19 +1,26 @@
-"""`--compare OTHER`: another reader, named as a command line would."""
+"""What is to read, as a command line names it: the command's own options, and `--compare OTHER`."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from dataclasses import dataclass
-from typing import NoReturn
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from crnnocr.config import DecodeConfig, EngineChoice, Invert, Orientation, ReadConfig
 from crnnocr.errors import UsageError
 
+if TYPE_CHECKING:
+    from crnnocr.evaluation.reader import Reader
+
+_DEFAULTS = DecodeConfig()
+_MEND = "name a model, or in quotes options such as '--beam 10' or 'other-model --engine torch'"
+
 
 @dataclass(frozen=True)
-class Reader:
-    """A model and how it reads, as a command line names them."""
+class Wanted:
+    """A model and how it is to read."""
 
     model: str | None
     """Name or path; None for the current one."""
@@ -25,41 +32,71 @@ class Reader:
     """How texts are found."""
     read: ReadConfig
     """What is done with the pictures."""
-    told: str = ""
-    """What it was named as; empty where by the options of the command itself."""
+    options: str = ""
+    """What sets it apart from the first one, as it stands on a command line."""
 
     def name(self, model: str) -> str:
         """What to call it, by the name of its model: that, and its own options."""
-        _, *options = shlex.split(self.told) if self.told and not self.told.lstrip().startswith("-") else ("", self.told)
-        return " ".join([model, *filter(None, options)])
+        return " ".join(filter(None, (model, self.options)))
 
 
-def other(told: str, first: Reader) -> Reader:
-    """The reader that `--compare` names: a model, options of its own, or both; what is not said is as the first one has it.
+def other(told: str, first: Wanted) -> Wanted:
+    """What `--compare` names: a model, options of its own, or both; what is not said is as the first one has it.
 
     Raises `UsageError` where it says something else.
     """
-    parser = _Parser(prog="--compare", add_help=False, allow_abbrev=False)
-    parser.add_argument("model", nargs="?", default=first.model)
-    parser.add_argument("--device", default=first.device)
-    parser.add_argument("--engine", type=EngineChoice, choices=list(EngineChoice), default=first.engine)
-    parser.add_argument("--beam", type=int, default=first.decode.beam)
-    for name in ("allow", "block", "lexicon", "pattern", "lm"):
-        parser.add_argument(f"--{name}", default=getattr(first.decode, name))
-    parser.add_argument("--lm-weight", type=float, default=first.decode.lm_weight)
-    parser.add_argument("--orientation", type=Orientation, choices=list(Orientation), default=first.read.orientation)
-    parser.add_argument("--invert", type=Invert, choices=list(Invert), default=first.read.invert)
     try:
-        found = parser.parse_args(shlex.split(told))
+        given = vars(_parser().parse_args(shlex.split(told)))
     except ValueError as error:  # a quotation mark is not closed
         raise UsageError(f"--compare {told}: {error}") from error
-    decode = DecodeConfig(found.beam, 1, found.allow, found.block, found.lexicon, found.pattern, found.lm, found.lm_weight)
-    read = ReadConfig(found.orientation, found.invert)
-    return Reader(found.model, found.device, found.engine, decode, read, told)
+    model = given.pop("model", first.model)
+    if model == "" or (model is first.model and not given):
+        raise UsageError(f"--compare is empty: {_MEND}")
+    options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
+    decode, read = _replaced(first.decode, given), _replaced(first.read, given)
+    return Wanted(model, given.get("device", first.device), given.get("engine", first.engine), decode, read, options)
+
+
+def load_readers(wanted: Sequence[Wanted]) -> list[Reader]:
+    """What reads, loaded, and each with a name of its own."""
+    from crnnocr.cli.loading import load
+    from crnnocr.evaluation.reader import Reader
+
+    readers: list[Reader] = []
+    for each in wanted:
+        model, recognizer, decoder = load(each.model, each.device, each.engine, each.decode)
+        name = each.name(model)
+        if name in (reader.name for reader in readers):
+            name += f" ({each.model})"
+        readers.append(Reader(model, recognizer, decoder, each.read, _in_words(each.decode), name))
+    return readers
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="--compare", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("--device")
+    parser.add_argument("--engine", type=EngineChoice, choices=list(EngineChoice))
+    parser.add_argument("--beam", type=int)
+    for name in ("allow", "block", "lexicon", "pattern", "lm"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--lm-weight", type=float)
+    parser.add_argument("--orientation", type=Orientation, choices=list(Orientation))
+    parser.add_argument("--invert", type=Invert, choices=list(Invert))
+    return parser
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(
-            f"--compare: {message}: name a model, or in quotes options such as '--beam 10' or 'other-model --engine torch'"
-        )
+        raise UsageError(f"--compare: {message}: {_MEND}")
+
+
+def _replaced(config: Any, given: dict[str, Any]) -> Any:
+    """A config with what is given of its fields."""
+    return replace(config, **{field.name: given[field.name] for field in fields(config) if field.name in given})
+
+
+def _in_words(decode: DecodeConfig) -> str:
+    """How texts are found, where it is not by the defaults."""
+    given = {field.name: getattr(decode, field.name) for field in fields(decode) if field.name != "top_k"}
+    return ", ".join(f"{name.replace('_', '-')} {value}" for name, value in given.items() if value != getattr(_DEFAULTS, name))

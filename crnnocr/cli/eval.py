@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+import math
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import ui
-from crnnocr.cli.comparing import Reader, other
-from crnnocr.cli.loading import load
-from crnnocr.cli.rows import Format, Rows
+from crnnocr.cli import results, ui
+from crnnocr.cli.comparing import Wanted, load_readers, other
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
-from crnnocr.errors import DataError, GateError, PartialError, UsageError
+from crnnocr.errors import GateError, PartialError, UsageError
 from crnnocr.files import replacing
+from crnnocr.plurals import counted
 
 if TYPE_CHECKING:
-    from crnnocr.datasets import Sample
-    from crnnocr.decoders.decoder import Decoder
-    from crnnocr.evaluation import EvalResult
-    from crnnocr.normalising import Normalisation
-    from crnnocr.recognizer import Prediction, Recognizer
-    from crnnocr.report.evidence import Evidence
-    from crnnocr.report.terminal import Table
+    from crnnocr.datasets import Dataset
+    from crnnocr.evaluation.evidence import Evidence
+    from crnnocr.evaluation.measuring import Evaluation, Readings
+    from crnnocr.evaluation.reader import Reader
 
 _DEFAULTS = DecodeConfig()
 _NAMED = 3
 """Unknown characters that are named without --verbose."""
-_WIDTH = 150
-"""Columns of the tables where stdout is no terminal."""
 
 
 @ui.boundary
@@ -52,7 +45,9 @@ def eval_cli(
     normalise: Annotated[
         list[str] | None,
         typer.Option(
-            "--normalise", metavar="nfkc|case|spaces|quotes", help="Differences that do not count; several with commas between."
+            "--normalise",
+            metavar="nfc|nfkc|case|spaces|quotes",
+            help="Differences that do not count; several with commas between.",
         ),
     ] = None,
     compare: Annotated[
@@ -85,181 +80,116 @@ def eval_cli(
 
     Pictures that the model was trained on are left out, for they would flatter it.
     """
+    from crnnocr.evaluation.measuring import Evaluation
     from crnnocr.normalising import Normalisation
-    from crnnocr.report import suspect_files
 
     if json_output and tsv:
         raise UsageError("give --json or --tsv, not both")
-    if max_cer is not None and max_cer < 0:
-        raise UsageError("--max-cer takes a share, such as 0.05")
-    if suspect_labels:
-        suspect_files.form_of(suspect_labels)
+    _check_gate(max_cer)
     normalisation = Normalisation.parse(normalise or [])
     decode = DecodeConfig(beam, 1, allow, block, lexicon, pattern, lm, lm_weight)
-    first = Reader(model, device, engine, decode, ReadConfig(orientation, invert))
-    readers = [first] if compare is None else [first, other(compare, first)]
-    evaluation = _Evaluation(data, readers, everything, normalisation)
-    evidence = evaluation.evidence()
-    if suspect_labels:
-        evaluation.write_suspects(suspect_labels)
-    if report:
-        evaluation.write_page(report, evidence)
-    _print(evidence, json_output, tsv)
+    first = Wanted(model, device, engine, decode, ReadConfig(orientation, invert))
+    wanted = [first] if compare is None else [first, other(compare, first)]
+    _check_outputs(report, suspect_labels)
+    datasets = _datasets(data, suspect_labels)
+    readers = load_readers(wanted)
+    names = [str(source) for source in data]
+    second = readers[1] if compare is not None else None
+    evaluation = Evaluation(datasets, readers[0], second, normalisation, everything=everything, names=names)
+    _say(evaluation)
+    evidence = evaluation.measure(_tracked)
+    for reason in evidence.analysis.result.unreadable:
+        ui.warn(reason)
+    try:
+        results.show(evidence, json_output, tsv)
+    finally:  # also where stdout is closed
+        if suspect_labels:
+            _write_suspects(suspect_labels, evidence, readers[0])
+        if report:
+            _write_page(report, evidence, readers[0])
     _judge(evidence, max_cer)
 
 
-class _Evaluation:
-    """Pictures and what reads them."""
-
-    def __init__(self, data: list[Path], readers: list[Reader], everything: bool, normalisation: Normalisation) -> None:
-        from crnnocr.datasets.characters import unknown_characters
-        from crnnocr.datasets.detect import load_datasets
-        from crnnocr.evaluation import unseen
-
-        self.data, self.readers, self.normalisation = data, readers, normalisation
-        self.datasets = load_datasets(data)
-        for source, dataset in zip(data, self.datasets, strict=True):
-            ui.say(f"{source}: {len(dataset.samples):,} labelled pictures ({dataset.format})")
-            ui.say_faults(dataset.faults)
-        self.loaded = [load(reader.model, reader.device, reader.engine, reader.decode) for reader in readers]
-        self.names = [reader.name(name) for reader, (name, *_) in zip(readers, self.loaded, strict=True)]
-        if len(set(self.names)) < len(self.names):
-            self.names[1] += f" ({readers[1].told})"
-        samples = [sample for dataset in self.datasets for sample in dataset.samples]
-        self.unknown = unknown_characters(samples, self.recognizer.card.charset)
-        _warn_unknown(self.loaded[0][0], self.unknown)
-        self.samples = samples if everything else unseen(samples, *(recognizer for _, recognizer, _ in self.loaded))
-        self.seen = len(samples) - len(self.samples)
-        _say_seen(self.loaded[0][0], data, len(self.samples), self.seen)
-
-    @property
-    def recognizer(self) -> Recognizer:
-        """What reads for the first reader."""
-        return self.loaded[0][1]
-
-    @property
-    def decoder(self) -> Decoder:
-        """What finds texts for it."""
-        return self.loaded[0][2]
-
-    def evidence(self) -> Evidence:
-        """Read the pictures, and measure."""
-        from crnnocr.evaluation import sources
-        from crnnocr.evaluation.analysis import Analysis
-        from crnnocr.evaluation.comparison import compare
-        from crnnocr.evaluation.speed import measure
-        from crnnocr.report.evidence import Evidence
-
-        (self.result, seconds), *others = [self._read(i) for i in range(len(self.readers))]
-        for reason in self.result.unreadable:
-            ui.warn(reason)
-        reader, names = self.readers[0], tuple(map(str, self.data))
-        samples = [outcome.sample for outcome in self.result.outcomes]
-        return Evidence(
-            self.loaded[0][0],
-            names,
-            tuple(dataset.format for dataset in self.datasets),
-            _told(reader.decode),
-            Analysis(self.result, sources(self.datasets, names)),
-            measure(self.recognizer, self.decoder, reader.read, samples, len(self.samples), seconds),
-            compare(self.names[0], self.result, self.names[1], others[0][0]) if others else None,
-            [fault for dataset in self.datasets for fault in dataset.faults],
-            self.seen,
-            self.unknown,
-        )
-
-    def _read(self, which: int) -> tuple[EvalResult, float]:
-        """What one of the readers reads, and in how many seconds."""
-        from crnnocr.evaluation import read_samples, score
-        from crnnocr.evaluation.speed import timed
-
-        _, recognizer, decoder = self.loaded[which]
-        readings = read_samples(recognizer, self.samples, decoder, self.readers[which].read)
-        read, seconds = timed(_tracked(readings, len(self.samples)))
-        return score(read, self.normalisation), seconds
-
-    def write_suspects(self, path: Path) -> None:
-        """List the labels that the model doubts."""
-        from crnnocr.evaluation.suspects import suspects
-        from crnnocr.report import suspect_files
-
-        found = suspects(self.recognizer, self.result.outcomes, self.readers[0].read)
-        suspect_files.write(path, found.found, self.loaded[0][0])
-        ui.say(f"{path}: {len(found.found):,} labels that were read otherwise, the most doubtful first")
-        if found.unknown:
-            ui.say(f"{found.unknown:,} more cannot be judged: they hold characters that the model does not know")
-
-    def write_page(self, path: Path, evidence: Evidence) -> None:
-        """Write the page."""
-        from crnnocr.report.page import page
-        from crnnocr.report.samples import rows_of
-
-        text = page(evidence, rows_of(evidence, self.recognizer, self.decoder, self.readers[0].read))
-        with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
-        ui.say(f"{path}: open it in a browser")
+def _check_gate(max_cer: float | None) -> None:
+    if max_cer is None:
+        return
+    if not math.isfinite(max_cer) or max_cer < 0:
+        raise UsageError("--max-cer takes a share, such as 0.05")
+    if max_cer > 1:
+        raise UsageError(f"--max-cer {max_cer:g} is {max_cer:.0%}: it takes a share, {max_cer / 100:g} for {max_cer:g}%")
 
 
-def _warn_unknown(name: str, unknown: Sequence[str]) -> None:
+def _check_outputs(report: Path | None, suspect_labels: Path | None) -> None:
+    if report or suspect_labels:
+        from crnnocr.report import outputs, suspect_files
+
+        if suspect_labels:
+            suspect_files.check(suspect_labels)
+        outputs.check(report, suspect_labels)
+
+
+def _datasets(data: Sequence[Path], suspect_labels: Path | None) -> Sequence[Dataset]:
+    """The labelled pictures, and in words what they are."""
+    from crnnocr.datasets.detect import load_datasets
+    from crnnocr.report import suspect_files
+
+    datasets = load_datasets(data)
+    for source, dataset in zip(data, datasets, strict=True):
+        ui.say(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+        ui.say_faults(dataset.faults)
+    if suspect_labels:
+        samples = (sample for dataset in datasets for sample in dataset.samples)
+        if reason := suspect_files.hindrance(suspect_labels, samples):
+            ui.warn(f"{suspect_labels} will be a list to look at, and no data set: {reason}")
+    return datasets
+
+
+def _say(evaluation: Evaluation) -> None:
+    """Say what the model cannot read, and what is left out."""
+    unknown, models = evaluation.unknown, evaluation.models
     if unknown:
         more = f"; and {len(unknown) - _NAMED} more (--verbose lists them)" if len(unknown) > _NAMED else ""
-        ui.warn(f"{name} cannot read characters that it does not know: {'; '.join(unknown[:_NAMED])}{more}")
+        ui.warn(f"{models[0]} cannot read characters that it does not know: {'; '.join(unknown[:_NAMED])}{more}")
     for character in unknown[_NAMED:]:
         ui.detail(f"  {character}")
+    if evaluation.trained_on:
+        scored, left_out = counted(len(evaluation.samples), "held-out picture"), evaluation.trained_on
+        are = "is" if left_out == 1 else "are"
+        ui.say(f"scored: the {scored}; {left_out:,} that {' or '.join(models)} was trained on {are} left out (--all)")
 
 
-def _say_seen(name: str, data: Sequence[Path], left: int, seen: int) -> None:
-    """Say what is left out. Raises `DataError` where that is all."""
-    if not left:
-        named = ", ".join(map(str, data))
-        raise DataError(f"{name} was trained on all {seen:,} pictures of {named}: give others, or score them with --all")
-    if seen:
-        ui.say(f"scored: the {left:,} held-out pictures; {seen:,} that {name} was trained on are left out (--all)")
-
-
-def _told(decode: DecodeConfig) -> str:
-    """How texts are found, where it is not by the defaults."""
-    given = {field.name: getattr(decode, field.name) for field in fields(decode) if field.name != "top_k"}
-    return ", ".join(f"{name.replace('_', '-')} {value}" for name, value in given.items() if value != getattr(_DEFAULTS, name))
-
-
-def _tracked(readings: Iterable[tuple[Sample, Prediction]], total: int) -> Iterable[tuple[Sample, Prediction]]:
+def _tracked(readings: Readings, total: int) -> Readings:
+    """The readings, with a progress bar; once they are there, what pictures warn of is said, and not again."""
     from rich.progress import track
 
-    return track(readings, "reading", total, console=ui.console(), disable=not ui.shows_progress(), transient=True)
+    from crnnocr.images import ImageWarning
+
+    yield from track(readings, "reading", total, console=ui.console(), disable=not ui.shows_progress(), transient=True)
+    warnings.simplefilter("ignore", ImageWarning)
 
 
-def _print(evidence: Evidence, json_output: bool, tsv: bool) -> None:
-    """The result on stdout; where that holds rows, what is for people on stderr."""
-    from crnnocr.report import rows, terminal, values
+def _write_suspects(path: Path, evidence: Evidence, reader: Reader) -> None:
+    """List the labels that the model doubts."""
+    from crnnocr.evaluation.suspects import suspects
+    from crnnocr.report import suspect_files
 
-    if json_output:
-        typer.echo(json.dumps(values.to_json(evidence)))
-        return
-    if tsv:
-        out = Rows(sys.stdout.buffer, Format.tsv)
-        for row in rows.tsv(evidence):
-            out.write(row)
-    text = "".join([*map(_rendered, terminal.tables(evidence)), *(f"{line}\n" for line in terminal.lines(evidence))])
-    if tsv:
-        ui.say(text.rstrip("\n"))
-    else:
-        typer.echo(text, nl=False)
+    found = suspects(reader.recognizer, evidence.analysis.outcomes, reader.read)
+    suspect_files.write(path, found.found, reader.model)
+    were = counted(len(found.found), "label that was", "labels that were")
+    ui.say(f"{path}: {were} read otherwise, the most doubtful first")
+    if found.unknown:
+        cannot = counted(found.unknown, "more cannot be judged: it holds", "more cannot be judged: they hold")
+        ui.say(f"{cannot} characters that the model does not know")
 
 
-def _rendered(shown: Table) -> str:
-    from rich.console import Console
-    from rich.table import Table as Drawn
+def _write_page(path: Path, evidence: Evidence, reader: Reader) -> None:
+    from crnnocr.report.page import page
+    from crnnocr.report.samples import rows_of
 
-    table = Drawn()
-    for i, title in enumerate(shown.header):
-        table.add_column(title, justify="right" if i else "left")
-    for row in shown.rows:
-        table.add_row(*row)
-    console = Console(markup=False, width=None if sys.stdout.isatty() else _WIDTH)
-    with console.capture() as rendered:  # rich would end a closed pipe in its own way
-        console.print(table)
-    return rendered.get()
+    text = page(evidence, rows_of(evidence, reader))
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+    ui.say(f"{path}: open it in a browser")
 
 
 def _judge(evidence: Evidence, max_cer: float | None) -> None:
@@ -267,6 +197,6 @@ def _judge(evidence: Evidence, max_cer: float | None) -> None:
     result, cer = evidence.analysis.result, evidence.analysis.scores["cer"]
     if max_cer is not None and cer.value > max_cer:
         raise GateError(f"the CER of {cer.value:.2%} ({cer.low:.2%} – {cer.high:.2%}) is above --max-cer {max_cer:.2%}")
-    if result.unreadable:
-        total = len(result.unreadable) + result.scores.n
-        raise PartialError(f"{len(result.unreadable)} of {total} pictures could not be read, and are not scored")
+    if unreadable := len(result.unreadable):
+        total = counted(unreadable + result.scores.n, "picture")
+        raise PartialError(f"{unreadable:,} of {total} could not be read, and {'is' if unreadable == 1 else 'are'} not scored")

@@ -94,6 +94,8 @@ def export_cli(
 
 
 def _say(done: Exported, name: str) -> None:
+    from crnnocr.plurals import counted
+
     proof = done.proof
     for reason in proof.unreadable:
         ui.warn(f"not among the proof: {reason}")
@@ -103,8 +105,8 @@ def _say(done: Exported, name: str) -> None:
     if proof.difference is not None:
         told = f"all texts, log-probabilities within {proof.difference:.1e}"
     ui.say(
-        f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {proof.pictures:,} pictures ({proof.widths:,} "
-        f"different widths) in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
+        f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {counted(proof.pictures, 'picture')} "
+        f"({proof.widths:,} different widths) in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
     )
 
 
@@ -113,6 +115,7 @@ def _pictures(verify: Path | None, found: FoundModel, config: ExportConfig) -> l
     from crnnocr.datasets.detect import load_dataset
     from crnnocr.exporting import proof_pictures
     from crnnocr.model import checkpoint
+    from crnnocr.plurals import counted
 
     if verify is not None:
         dataset = load_dataset(verify)
@@ -125,7 +128,8 @@ def _pictures(verify: Path | None, found: FoundModel, config: ExportConfig) -> l
         card = checkpoint.read_card(found.path)
         pictures = [*proof_pictures.built_in(), *_drawn(card, config.orientation or card.orientation)]
     if not config.is_exact and len(pictures) < proof_pictures.ENOUGH:
-        ui.say(f"changed copies of the {len(pictures):,} pictures make up the {proof_pictures.ENOUGH:,} that the proof needs")
+        there = counted(len(pictures), "picture")
+        ui.say(f"changed copies of the {there} make up the {proof_pictures.ENOUGH:,} that the proof needs")
     return pictures
 
 

@@ -85,7 +85,7 @@ def console() -> Console:
     """The console on stderr, for people."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:

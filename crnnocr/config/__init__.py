@@ -1,7 +1,7 @@
 """Every option of the library as a frozen dataclass. Defaults live here and nowhere else."""
 
 from crnnocr.config.decoding import DecodeConfig
-from crnnocr.config.evaluating import Normalise
+from crnnocr.config.evaluating import CONFIDENCE_BINS, Normalise
 from crnnocr.config.exporting import ExportConfig, ExportFormat
 from crnnocr.config.pictures import MAX_PIXELS, MAX_WIDTH, Orientation, Pair
 from crnnocr.config.reading import EngineChoice, Invert, Precision, ReadConfig
@@ -11,6 +11,7 @@ from crnnocr.config.training import AUTO, SCRATCH, AugmentConfig, CharsetChoice,
 
 __all__ = [
     "AUTO",
+    "CONFIDENCE_BINS",
     "DEFAULT_COUNT",
     "DEFAULT_PRESET",
     "MAX_PIXELS",

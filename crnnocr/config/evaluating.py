@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+CONFIDENCE_BINS = 15
+"""Into which readings are put by their confidence, as in Guo et al. 2017."""
+
 
 class Normalise(StrEnum):
     """A difference between label and reading that is not to count, on both sides alike."""

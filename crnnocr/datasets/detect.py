@@ -14,7 +14,7 @@ from crnnocr.datasets import Dataset, Fault, Sample, doctr, imagefolder, lmdb_fo
 from crnnocr.datasets.places import Places
 from crnnocr.errors import DataError
 
-_LABEL_FILES = (imagefolder.LABEL_FILE, "metadata.csv", doctr.LABEL_FILE)
+LABEL_FILES = (imagefolder.LABEL_FILE, "metadata.csv", doctr.LABEL_FILE)
 """Names that tell the format, the first that is there."""
 _FORMATS = (
     "metadata.jsonl or metadata.csv, labels.json, a .gt.txt beside each picture, "
@@ -75,7 +75,7 @@ def _without(dataset: Dataset, owners: Sequence[Path | None]) -> Dataset:
 def _read_folder(folder: Path) -> Dataset:
     if (folder / lmdb_folder.DATA_FILE).is_file():
         return lmdb_folder.read(folder)
-    for name in _LABEL_FILES:
+    for name in LABEL_FILES:
         if (folder / name).is_file():
             return _with_unlabelled(folder, _read_file(folder / name))
     if len(parts := [path for path in folder.iterdir() if path.name.lower() in _PARTS and sidecar.holds_labels(path)]) > 1:
@@ -120,7 +120,9 @@ def _several(folder: Path, found: Sequence[Path]) -> DataError:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file())
+    """The tables of a folder that may be its labels: a list of doubtful ones holds only some, and is read where it is named."""
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file())
+    return [path for path in tables if not table.is_of_doubts(path)]
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:
@@ -132,7 +134,7 @@ def _folders_below(folder: Path) -> Iterator[Path]:
 def _holds_labels(folder: Path) -> bool:
     """Whether a folder is a data set, or begins like one."""
     try:
-        named = any((folder / name).is_file() for name in (*_LABEL_FILES, lmdb_folder.DATA_FILE))
+        named = any((folder / name).is_file() for name in (*LABEL_FILES, lmdb_folder.DATA_FILE))
         return named or any(map(table.is_of_pictures, _tables_in(folder))) or trdg_names.read(folder) is not None
     except (DataError, OSError):
         return False

@@ -20,6 +20,9 @@ SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 _NAME_HEADERS = ("file_name", "filename", "file", "image_path", "image", "path", "img", "name")
 _TEXT_HEADERS = ("text", "words", "word", "label", "labels", "transcription", "plate_text", "ground_truth", "gt")
 
+DOUBT = "doubt"
+"""The column that only lists of doubtful labels have."""
+
 _PICTURE = rf"[^\t]*?\.(?:{'|'.join(suffix[1:] for suffix in sorted(images.SUFFIXES))})"
 _PICTURE_THEN = re.compile(rf'{_PICTURE}"?(\t| *,| )', re.IGNORECASE)
 _PICTURE_SPACE_TEXT = re.compile(rf"({_PICTURE}) (.*)", re.IGNORECASE)
@@ -57,8 +60,22 @@ def is_of_pictures(label_file: Path) -> bool:
         first = next((line for _, line in label_file_lines(label_file) if line.strip()), "")
     except DataError:
         return True
-    cells = {cell.strip().lower() for cell in re.split("[\t,]", first)}
+    cells = _header(first)
     return bool(_PICTURE_THEN.match(first) or (cells.intersection(_NAME_HEADERS) and cells.intersection(_TEXT_HEADERS)))
+
+
+def is_of_doubts(label_file: Path) -> bool:
+    """Whether a table lists labels that a model doubts, which are some of another label file's."""
+    if label_file.suffix.lower() not in (".csv", ".tsv"):
+        return False
+    try:
+        return DOUBT in _header(next(label_file_lines(label_file))[1])
+    except (DataError, StopIteration):
+        return False
+
+
+def _header(line: str) -> set[str]:
+    return {cell.strip().lower() for cell in re.split("[\t,]", line)}
 
 
 def csv_line(*cells: str) -> str:

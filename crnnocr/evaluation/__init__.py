@@ -95,7 +95,9 @@ def score(
         else:
             unreadable.append(prediction.error)
     if unreadable and not scorer.pairs:
-        raise DataError(f"none of the {len(unreadable)} pictures could be read (first: {unreadable[0]})")
+        if len(unreadable) == 1:
+            raise DataError(f"the picture could not be read ({unreadable[0]})")
+        raise DataError(f"none of the {len(unreadable):,} pictures could be read (first: {unreadable[0]})")
     return EvalResult(scorer.summary(), tuple(unreadable), tuple(outcomes), normalisation)
 
 

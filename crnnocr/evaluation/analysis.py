@@ -37,8 +37,10 @@ class Group:
     """How many."""
     characters: int
     """True characters in them."""
-    cer: Estimate
-    """Character error rate."""
+    edits: int
+    """How many were read otherwise, lost, or added."""
+    cer: Estimate | None
+    """Edits divided by characters; None where there are none of these."""
     exact: Estimate
     """Share that was read without an error."""
 
@@ -53,8 +55,8 @@ class ClassScore:
     """How many the labels hold."""
     edits: int
     """How many were read otherwise, lost, or added."""
-    cer: Estimate
-    """Edits divided by characters."""
+    cer: Estimate | None
+    """Edits divided by characters; None where there are none of these."""
 
 
 class Analysis:
@@ -78,6 +80,12 @@ class Analysis:
     def scores(self) -> dict[str, Estimate]:
         """Each score with its interval."""
         return {name: bootstrap.ratio(self._counts[part], self._counts[whole]) for name, (part, whole) in RATIOS.items()}
+
+    @property
+    def errors_below(self) -> float | None:
+        """Where no error was seen, the share of such pictures that have one is below this, at 95 %; None where one was."""
+        is_right = self.result.scores.exact == 1
+        return bootstrap.rule_of_three(self.result.scores.n) if is_right else None
 
     @functools.cached_property
     def by_length(self) -> list[Group]:
@@ -108,7 +116,7 @@ class Analysis:
             table = np.zeros((len(self.outcomes), 2))
             table[: len(tables[name])] = tables[name]
             edits, characters = table.sum(axis=0).astype(int).tolist()
-            found.append(ClassScore(name, characters, edits, bootstrap.ratio(table[:, 0], table[:, 1])))
+            found.append(ClassScore(name, characters, edits, _rate(table[:, 0], table[:, 1])))
         return found
 
     @functools.cached_property
@@ -169,5 +177,10 @@ class Analysis:
 
     def _group(self, name: str, members: list[int]) -> Group:
         own = {of: column[members] for of, column in self._counts.items()}
-        cer, exact = bootstrap.ratio(own["edits"], own["characters"]), bootstrap.ratio(own["exact"], own["pictures"])
-        return Group(name, len(members), int(own["characters"].sum()), cer, exact)
+        characters, edits = int(own["characters"].sum()), int(own["edits"].sum())
+        cer, exact = _rate(own["edits"], own["characters"]), bootstrap.ratio(own["exact"], own["pictures"])
+        return Group(name, len(members), characters, edits, cer, exact)
+
+
+def _rate(edits: NDArray[np.float64], characters: NDArray[np.float64]) -> Estimate | None:
+    return bootstrap.ratio(edits, characters) if characters.any() else None

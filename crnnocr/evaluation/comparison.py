@@ -13,6 +13,7 @@ from crnnocr import bootstrap
 from crnnocr.bootstrap import Difference
 from crnnocr.evaluation import EvalResult, Outcome
 from crnnocr.metrics import ERRORS, RATIOS, Counts, Scorer, Scores
+from crnnocr.plurals import counted
 
 _LEAST_CHANGES = 6
 """Pictures that must be read better or worse for a winner to be sure: of five, all in one direction, a test of signs is not."""
@@ -94,11 +95,13 @@ class Comparison:
         """Who reads better by the character error rate, and how surely, in a sentence."""
         if not self.changes:
             return "both read the same in all pictures"
+        if not (self.better or self.worse):
+            return "both make as many edits in every picture"
         chance, (ahead, behind) = self.chance("cer"), self._ahead
         share = f"in {_share(max(chance, 1 - chance))} of the draws"
         if self.winner is None:
-            differing = len(self.better) + len(self.worse)
-            return f"who reads better cannot be told from the {differing:,} pictures that differ: {ahead} {share}"
+            differing = counted(len(self.better) + len(self.worse), "picture that differs", "pictures that differ")
+            return f"who reads better cannot be told from the {differing}: {ahead} {share}"
         return f"{ahead} reads better than {behind}: {share}"
 
     @property

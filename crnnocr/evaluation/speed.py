@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crnnocr.config import ReadConfig
 from crnnocr.datasets import Sample
-from crnnocr.decoders.decoder import Decoder
+from crnnocr.evaluation.reader import Reader
 from crnnocr.machine import cores
-from crnnocr.recognizer import Prediction, Recognizer
+from crnnocr.recognizer import Prediction
 
 _ALONE = 50
 """Pictures that are read one by one."""
@@ -48,14 +47,12 @@ def timed(readings: Iterable[tuple[Sample, Prediction]]) -> tuple[list[tuple[Sam
     return read, time.perf_counter() - started
 
 
-def measure(
-    recognizer: Recognizer, decoder: Decoder, read: ReadConfig, samples: Sequence[Sample], pictures: int, seconds: float
-) -> Speed:
-    """The speed of a model that has read some pictures in so many seconds; some are read again, one by one."""
-    alone = ReadConfig(read.orientation, read.invert, threads=1)
+def measure(reader: Reader, samples: Sequence[Sample], pictures: int, seconds: float) -> Speed:
+    """The speed of a reader that has read some pictures in so many seconds; some are read again, one by one."""
+    alone = replace(reader.read, threads=1)
     times = []
     for sample in samples[:: max(1, len(samples) // _ALONE)][:_ALONE]:
-        _, taken = timed((sample, prediction) for prediction in recognizer.predict(sample, decoder, alone))
+        _, taken = timed((sample, prediction) for prediction in reader.recognizer.predict(sample, reader.decoder, alone))
         times.append(1000 * taken)
     median, slow = np.percentile(times, [50, 95]).tolist()
-    return Speed(recognizer.engine.description, read.threads or cores(), pictures, seconds, median, slow)
+    return Speed(reader.recognizer.engine.description, reader.read.threads or cores(), pictures, seconds, median, slow)

@@ -12,6 +12,7 @@ from crnnocr.exporting import best_path, onnx_graph, self_contained
 from crnnocr.exporting.onnx_file import DIRECTION
 from crnnocr.exporting.parity import Proof
 from crnnocr.model.checkpoint import Card
+from crnnocr.plurals import counted
 
 _NETWORK = (
     (
@@ -117,8 +118,9 @@ def _scores(card: Card) -> str:
 
 def _proof(proof: dict[str, Any], config: ExportConfig) -> str:
     told = (
-        f"Compared with the model it was made from on {proof['pictures']:,} pictures ({proof['widths']:,} different widths), "
-        f"in batches of {', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the same"
+        f"Compared with the model it was made from on {counted(proof['pictures'], 'picture')} ({proof['widths']:,} different "
+        f"widths), in batches of {', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the "
+        "same"
     )
     if config.is_exact:
         ties = f"; texts that tie: {', '.join(proof['ties'])}" if proof["ties"] else ""

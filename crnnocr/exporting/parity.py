@@ -15,6 +15,7 @@ from crnnocr.exporting.proof_pictures import Picture
 from crnnocr.exporting.sides import Grey, Lines, Pictures, Reading, Side
 from crnnocr.images import ImageWarning
 from crnnocr.metrics import Scorer
+from crnnocr.plurals import counted
 
 TOLERANCE = 1e-4
 """Largest difference of two log-probabilities that is no mismatch; and where two texts are as near, either is right."""
@@ -123,7 +124,9 @@ def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool,
             _compare(source, export, some, exact, seen)
     count = seen.scorer.pairs
     if count < at_least:
-        raise GateError(f"the export was not kept: {count:,} pictures to prove it with are too few, {at_least:,} are needed")
+        raise GateError(
+            f"the export was not kept: {counted(count, 'picture')} to prove it with: too few, {at_least:,} are needed"
+        )
     proof = _concluded(seen, exact, isinstance(export, Pictures))
     if seen.apart or (exact and seen.otherwise):
         raise GateError(f"{_NOT_KEPT}: {_listed({**seen.apart, **seen.otherwise})}")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from crnnocr.bootstrap import Estimate
+from crnnocr.evaluation.analysis import Group
+from crnnocr.evaluation.comparison import Comparison
+from crnnocr.metrics import ERRORS
 
 NAMES = {
     "mean_levenshtein": "mean Levenshtein distance",
@@ -28,6 +33,38 @@ def percent(number: float, digits: int = 2) -> str:
 def interval(name: str, estimate: Estimate) -> str:
     """Where the score may lie."""
     return f"{value(name, estimate.low)} – {value(name, estimate.high)}"
+
+
+def is_perfect(name: str, estimate: Estimate) -> bool:
+    """Whether a score is as good as it can be: its interval is a point then, and says nothing."""
+    return estimate.value == (0 if name in ERRORS else 1)
+
+
+def rate(estimate: Estimate | None) -> tuple[str, str]:
+    """An error rate and where it may lie, for a table; dashes where there is nothing to divide by."""
+    if estimate is None:
+        return "–", "–"
+    return percent(estimate.value), "no error seen" if estimate.value == 0 else interval("cer", estimate)
+
+
+def largest(groups: Sequence[Group], most: int) -> tuple[Sequence[Group], int]:
+    """The groups of the most pictures, and how many others there are; where there are few, all in their own order."""
+    if len(groups) <= most:
+        return groups, 0
+    return sorted(groups, key=lambda group: -group.n)[:most], len(groups) - most
+
+
+def compared(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    """Two readers' scores, a row each: its name, both values, their difference, its interval, and who is better how often."""
+    for name, difference in comparison.differences.items():
+        yield (
+            NAMES[name],
+            value(name, getattr(comparison.first, name)),
+            value(name, getattr(comparison.second, name)),
+            signed(name, difference.value),
+            f"{signed(name, difference.low)} … {signed(name, difference.high)}",
+            percent(comparison.chance(name), 1),
+        )
 
 
 def signed(name: str, number: float) -> str:

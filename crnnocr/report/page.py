@@ -10,26 +10,35 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from crnnocr import __version__
-from crnnocr.bootstrap import Estimate
 from crnnocr.confusions import visible
 from crnnocr.datasets import summarise
+from crnnocr.evaluation.evidence import Evidence
+from crnnocr.plurals import counted
 from crnnocr.report import figures, plots
-from crnnocr.report.evidence import Evidence
 from crnnocr.report.heatmap import heatmap
 from crnnocr.report.names import shown
-from crnnocr.report.samples import Rows
+from crnnocr.report.samples import Rows, embedded
 
 _FILES = Path(__file__).parent / "page_files"
 _CHARACTERS = 400
 """Most characters in the table of characters, those with the most errors."""
 _FREQUENT = 40
+_GROUPS = 200
+"""Rows of a table of groups, those of the most pictures."""
+_NAMED = 100
+"""Data sets, and characters that the model does not know, that are named."""
+_GENERATOR = "crnnocr eval"
+_HEAD = 200
+"""Bytes in which a page says what has made it."""
 
 
 def page(evidence: Evidence, rows: Rows) -> str:
@@ -37,8 +46,14 @@ def page(evidence: Evidence, rows: Rows) -> str:
     environment = Environment(
         loader=FileSystemLoader(_FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
-    environment.filters.update(percent=figures.percent, shown=shown, count=_count, interval=_percents)
+    environment.filters.update(
+        percent=figures.percent,
+        shown=shown,
+        count=_count,
+        counted=counted,
+        rate=figures.rate,
+        largest=partial(figures.largest, most=_GROUPS),
+    )
     script, style = ((_FILES / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     analysis = evidence.analysis
     text = environment.get_template("page.html").render(
@@ -46,12 +61,14 @@ def page(evidence: Evidence, rows: Rows) -> str:
         analysis=analysis,
         result=analysis.result,
         comparison=evidence.comparison,
-        title=f"{evidence.model} on {', '.join(map(shown, evidence.data))}",
+        generator=_GENERATOR,
+        title=f"{evidence.model} on {_several(evidence.data)}",
+        data_names=_several(evidence.data),
         version=__version__,
         style=style,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        headlines=[(figures.NAMES[name], *_told(name, estimate)) for name, estimate in analysis.scores.items()],
+        headlines=list(_headlines(evidence)),
         heatmap=heatmap(analysis.confusions),
         characters=_characters(evidence),
         plots={
@@ -61,7 +78,7 @@ def page(evidence: Evidence, rows: Rows) -> str:
             "width": plots.by_size(analysis.by_width, "CER by the width of the picture", "pixels along the line, from"),
         },
         frame=plots,
-        compared=list(_compared(evidence)),
+        compared=list(figures.compared(evidence.comparison)) if evidence.comparison else [],
         summary=list(_summary(evidence)),
         data=_data(evidence, rows),
         left_out=rows.left_out,
@@ -69,18 +86,32 @@ def page(evidence: Evidence, rows: Rows) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _data(evidence: Evidence, rows: Rows) -> dict[str, Any]:
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that an evaluation has written."""
+    with path.open("rb") as file:
+        return f'name="generator" content="{_GENERATOR}"'.encode() in file.read(_HEAD)
+
+
+def _data(evidence: Evidence, rows: Rows) -> Markup:
     pictures = {str(i): picture for i, picture in rows.pictures.items()}
     compared = evidence.comparison.second_name if evidence.comparison else None
-    return {"rows": rows.rows, "pictures": pictures, "sources": rows.sources, "other": compared}
+    return embedded({"rows": rows.rows, "pictures": pictures, "sources": rows.sources, "other": compared})
 
 
-def _told(name: str, estimate: Estimate) -> tuple[str, str]:
-    return figures.value(name, estimate.value), figures.interval(name, estimate)
+def _headlines(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
+    """Each score: its name, its value, and where it may lie."""
+    below = evidence.analysis.errors_below
+    for name, estimate in evidence.analysis.scores.items():
+        told = figures.interval(name, estimate)
+        if figures.is_perfect(name, estimate):
+            told = "no error seen" + (f": fewer than {figures.percent(below)} of such pictures have one" if below else "")
+        yield figures.NAMES[name], figures.value(name, estimate.value), told
 
 
-def _percents(estimate: Estimate) -> str:
-    return f"{figures.percent(estimate.low)} – {figures.percent(estimate.high)}"
+def _several(names: Sequence[str], separator: str = ", ") -> str:
+    """The first of some names, and how many more there are."""
+    more = f"{separator}and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return separator.join(map(shown, names[:_NAMED])) + more
 
 
 def _count(number: float) -> str:
@@ -105,30 +136,15 @@ def _characters(evidence: Evidence) -> list[tuple[Any, ...]]:
     ]
 
 
-def _compared(evidence: Evidence) -> Iterator[tuple[str, ...]]:
-    """The rows of the table that compares two readers."""
-    if not (comparison := evidence.comparison):
-        return
-    for name, difference in comparison.differences.items():
-        yield (
-            figures.NAMES[name],
-            figures.value(name, getattr(comparison.first, name)),
-            figures.value(name, getattr(comparison.second, name)),
-            figures.signed(name, difference.value),
-            f"{figures.signed(name, difference.low)} … {figures.signed(name, difference.high)}",
-            figures.percent(comparison.chance(name), 1),
-        )
-
-
 def _summary(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """What the data is, a line each."""
     analysis = evidence.analysis
     outcomes = analysis.outcomes
-    yield "data", ", ".join(map(shown, evidence.data))
+    yield "data", _several(evidence.data)
     yield "format", ", ".join(dict.fromkeys(evidence.formats))
     yield "pictures scored", f"{len(outcomes):,}"
     if evidence.trained_on:
-        yield "left out, as the model was trained on them", f"{evidence.trained_on:,}"
+        yield f"left out, as {' or '.join(evidence.models)} was trained on them", f"{evidence.trained_on:,}"
     if analysis.result.unreadable:
         yield "pictures that could not be read", f"{len(analysis.result.unreadable):,}"
     for line in summarise(evidence.faults):
@@ -144,7 +160,7 @@ def _summary(evidence: Evidence) -> Iterator[tuple[str, str]]:
     yield "width of a picture", _spread([outcome.prediction.size[0] for outcome in outcomes], " pixels")
     yield "height of a picture", _spread([outcome.prediction.size[1] for outcome in outcomes], " pixels")
     if evidence.unknown:
-        yield "unknown to the model", "; ".join(map(shown, evidence.unknown))
+        yield "unknown to the model", _several(evidence.unknown, "; ")
 
 
 def _spread(values: Sequence[int], unit: str = "") -> str:

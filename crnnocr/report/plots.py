@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from crnnocr.axes import Axis, round_steps, short
 from crnnocr.bootstrap import Estimate
+from crnnocr.config import CONFIDENCE_BINS
 from crnnocr.evaluation.analysis import Group
+from crnnocr.plurals import counted
 from crnnocr.reliability import Bin, RiskCoverage
-from crnnocr.report.figures import percent
+from crnnocr.report.figures import percent, rate
 
 WIDTH, HEIGHT = 540, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 524, 14, 252
@@ -78,11 +80,11 @@ def reliability(bins: Sequence[Bin]) -> Plot:
     """How often readings of some confidence are right."""
     across, up = Axis(0, 1, LEFT, RIGHT, _UNIT), Axis(0, 1, BOTTOM, TOP, _UNIT)
     most = max((each.n for each in bins), default=1)
-    width = (RIGHT - LEFT) / 15 - 6
+    width = (RIGHT - LEFT) / CONFIDENCE_BINS - 6
     points, bars = [], []
     for each in bins:
         x = across.at(each.confidence)
-        told = f"{each.n:,} readings, {percent(each.confidence, 1)} sure: {percent(each.right, 1)} right"
+        told = f"{counted(each.n, 'reading')}, {percent(each.confidence, 1)} sure: {percent(each.right, 1)} right"
         points.append(Point(x, up.at(each.right), up.at(each.low), up.at(each.high), told))
         bars.append(_bar(x, width, each.n / most))
     return Plot(
@@ -116,14 +118,16 @@ def risk_coverage(curve: RiskCoverage) -> Plot:
 
 def by_size(groups: Sequence[Group], title: str, x_title: str) -> Plot:
     """The character error rate of groups of pictures, each named by where it begins, and how many there are of each."""
-    highest = max((min(group.cer.high, 1.5) for group in groups), default=1.0)
+    highest = max((min(group.cer.high, 1.5) for group in groups if group.cer), default=1.0)
     ticks = round_steps(max(highest, 1e-3), 5, past=True)
     up = Axis(0, ticks[-1], BOTTOM, TOP, ticks)
     step, most = (RIGHT - LEFT) / max(len(groups), 1), max((group.n for group in groups), default=1)
     points, bars, marks = [], [], []
     for i, group in enumerate(groups):
         x = round(LEFT + (i + 0.5) * step, 1)
-        points.append(_estimated(x, up, group.cer, f"{group.name}: CER {percent(group.cer.value)} of {group.n:,} pictures"))
+        if group.cer:
+            told = f"{group.name}: CER {percent(group.cer.value)} of {counted(group.n, 'picture')}"
+            points.append(_estimated(x, up, group.cer, told))
         bars.append(_bar(x, step * 0.7, group.n / most))
         marks.append((x, _short(group.name)))
     return Plot(title, x_title, "CER", tuple(marks), _marks(up), tuple(points), tuple(bars))
@@ -135,8 +139,8 @@ def _short(name: str) -> str:
 
 
 def _estimated(x: float, up: Axis, estimate: Estimate, told: str) -> Point:
-    interval = f" ({percent(estimate.low)} – {percent(estimate.high)})"
-    return Point(x, up.at(estimate.value), up.at(estimate.low), up.at(estimate.high), told + interval)
+    _, interval = rate(estimate)
+    return Point(x, up.at(estimate.value), up.at(estimate.low), up.at(estimate.high), f"{told} ({interval})")
 
 
 def _bar(middle: float, width: float, share: float) -> Bar:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crnnocr.evaluation import Outcome
-from crnnocr.report.evidence import Evidence
+from crnnocr.evaluation.evidence import Evidence
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import Levenshtein
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 from PIL import Image
 
 from crnnocr import images
-from crnnocr.config import ReadConfig
-from crnnocr.decoders.decoder import Decoder
 from crnnocr.errors import ImageError
 from crnnocr.evaluation import Outcome, read_samples
 from crnnocr.evaluation.comparison import Comparison
+from crnnocr.evaluation.evidence import Evidence
+from crnnocr.evaluation.reader import Reader
 from crnnocr.normalising import Normalisation
-from crnnocr.recognizer import Prediction, Recognizer
-from crnnocr.report.evidence import Evidence
+from crnnocr.recognizer import Prediction
 from crnnocr.report.names import shown
 
 _MOST_PICTURES = 300
@@ -63,29 +63,38 @@ def _surest_last(outcome: Outcome) -> float:
     return outcome.prediction.confidence * (1 if outcome.is_right else -1)
 
 
-def rows_of(evidence: Evidence, recognizer: Recognizer, decoder: Decoder, read: ReadConfig) -> Rows:
-    """The samples of an evaluation. The worst are read again, for the places and confidences of their characters."""
-    analysis = evidence.analysis
-    ordered = worst_first(analysis.outcomes)
-    others = (
-        {change.first.sample: change.second.reading for change in evidence.comparison.changes} if evidence.comparison else {}
-    )
+def rows_of(evidence: Evidence, reader: Reader | None = None) -> Rows:
+    """The samples of an evaluation. A reader reads the worst again, for their pictures and their characters' confidences."""
+    ordered = worst_first(evidence.analysis.outcomes)
+    comparison = evidence.comparison
+    others = {change.first.sample: change.second.reading for change in comparison.changes} if comparison else {}
     within = _folder_of(ordered)
-    sources = sorted({analysis.sources.get(outcome.sample, ".") for outcome in ordered})
-    numbers = {source: i for i, source in enumerate(sources)}
+    sources: dict[str, int] = {}
     rows: list[list[Any]] = []
     size = 0
     for outcome in ordered:
+        source = shown(evidence.analysis.sources.get(outcome.sample, "."))
         name = shown(outcome.sample.name.removeprefix(within))
-        row = _row(outcome, name, numbers[analysis.sources.get(outcome.sample, ".")], others.get(outcome.sample, 0))
-        size += len(json.dumps(row, ensure_ascii=False).encode(errors="replace"))
+        row = _row(outcome, name, sources.get(source, len(sources)), others.get(outcome.sample, 0))
+        size += _size(row) + (0 if source in sources else _size(source))
         if size > _ROW_BYTES:
             break
         rows.append(row)
-    chosen = _to_be_shown(ordered[: len(rows)], evidence.comparison)
-    pictures = _pictures([ordered[i] for i in chosen], recognizer, decoder, read, analysis.result.normalisation)
+        sources.setdefault(source, len(sources))
+    chosen = _to_be_shown(ordered[: len(rows)], comparison) if reader else []
+    pictures = _pictures([ordered[i] for i in chosen], reader, evidence.analysis.result.normalisation) if reader else ()
     shown_pictures = {i: picture for i, picture in zip(chosen, pictures, strict=False) if picture}
-    return Rows(rows, shown_pictures, [shown(source) for source in sources], len(ordered) - len(rows))
+    return Rows(rows, shown_pictures, list(sources), len(ordered) - len(rows))
+
+
+def embedded(value: Any) -> Markup:
+    """A value as JSON that can stand in a page."""
+    return htmlsafe_json_dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _size(value: Any) -> int:
+    """Bytes of a value in a page, with the comma after it."""
+    return len(embedded(value).encode(errors="replace")) + 1
 
 
 def _row(outcome: Outcome, name: str, source: int, other: str | int) -> list[Any]:
@@ -118,22 +127,23 @@ def _to_be_shown(ordered: Sequence[Outcome], comparison: Comparison | None) -> l
 
 
 def _pictures(
-    outcomes: Sequence[Outcome], recognizer: Recognizer, decoder: Decoder, read: ReadConfig, normalisation: Normalisation
+    outcomes: Sequence[Outcome], reader: Reader, normalisation: Normalisation
 ) -> Iterator[tuple[str, list[int]] | None]:
     """For each sample its picture, and how sure each character of what is compared is; as many as there is room for."""
     samples = [outcome.sample for outcome in outcomes]
-    readings = read_samples(recognizer, samples, decoder, replace(read, characters=True))
+    readings = read_samples(reader.recognizer, samples, reader.decoder, replace(reader.read, characters=True))
     room = _PICTURE_BYTES
     for outcome, (sample, prediction) in zip(outcomes, readings, strict=True):
         try:
-            picture = _data_uri(images.turned(images.open_grey(sample), prediction.orientation))
+            uri = _data_uri(images.turned(images.open_grey(sample), prediction.orientation))
         except ImageError:  # it has gone since it was read
             yield None
             continue
-        room -= len(picture)
+        picture = uri, _confidences(prediction, outcome.reading, normalisation)
+        room -= _size(picture)
         if room < 0:
             return
-        yield picture, _confidences(prediction, outcome.reading, normalisation)
+        yield picture
 
 
 def _confidences(prediction: Prediction, reading: str, normalisation: Normalisation) -> list[int]:

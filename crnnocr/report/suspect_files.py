@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 
+from crnnocr.datasets import Sample
+from crnnocr.datasets.detect import LABEL_FILES
+from crnnocr.datasets.table import DOUBT
 from crnnocr.errors import UsageError
 from crnnocr.evaluation.suspects import Suspect
 from crnnocr.files import replacing
 
 _DIGITS = 6
+_COLUMNS = ("file_name", "text", "reading", DOUBT, "confidence", "label_log_prob", "reading_log_prob")
 
 
 def write(path: Path, suspects: Sequence[Suspect], model: str) -> None:
@@ -25,27 +29,50 @@ def write(path: Path, suspects: Sequence[Suspect], model: str) -> None:
     - `.jsonl`: the same as a row of JSON each;
     - `.json`: tasks for Label Studio, with the reading as the prediction to accept or to mend.
 
-    Raises `UsageError` where the ending is none of these.
+    Raises `UsageError` where the ending is none of these, or the name is that of a data set's own labels.
     """
-    writer = form_of(path)
+    check(path)
+    writer = _FORMS[path.suffix.lower()]
     with replacing(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer(file, [_row(suspect, path.parent) for suspect in suspects], model)
+        writer(file, [_row(suspect, path.parent) for suspect in suspects], model, path.parent.resolve().name)
 
 
-def form_of(path: Path) -> Callable[[TextIO, list[dict[str, Any]], str], None]:
-    """What writes files of a name. Raises `UsageError` where its ending says nothing."""
+def check(path: Path) -> None:
+    """Raise `UsageError` where the name of a file says no form, or makes its folder a data set of the doubtful labels alone."""
     if path.suffix.lower() not in _FORMS:
         raise UsageError(f"--suspect-labels {path}: its ending says the form: {', '.join(_FORMS)} (.json for Label Studio)")
-    return _FORMS[path.suffix.lower()]
+    if path.name in LABEL_FILES:
+        raise UsageError(
+            f"--suspect-labels {path}: a folder with a {path.name} is read by that alone: call it otherwise, "
+            f"such as doubts{path.suffix}"
+        )
+
+
+def hindrance(path: Path, samples: Iterable[Sample]) -> str:
+    """Why a file of doubtful labels would be a list to look at only, and no data set; empty where it would be one.
+
+    Raises `UsageError` where it is for Label Studio, which could then show no picture.
+    """
+    kinds = {(sample.path if sample.entry else sample.path.parent, bool(sample.entry)) for sample in samples}
+    folders = [Path(os.path.relpath(folder, path.parent)) for folder, _ in kinds]
+    reason = ""
+    if any(in_database for _, in_database in kinds):
+        reason = "the pictures are in a database, where other programs do not find them"
+    elif any(os.pardir in folder.parts for folder in folders):
+        above = os.path.commonpath([folder.absolute() for folder, _ in kinds])
+        reason = f"its place is not above the pictures (write it to {above}, or to a folder above)"
+    if reason and path.suffix.lower() == ".json":
+        raise UsageError(f"--suspect-labels {path}: Label Studio would show nothing: {reason}")
+    return reason
 
 
 def _row(suspect: Suspect, folder: Path) -> dict[str, Any]:
     outcome = suspect.outcome
     row = {
-        "file_name": os.path.relpath(outcome.sample.path, folder),
+        "file_name": os.path.relpath(outcome.sample.path, folder).replace(os.sep, "/"),
         "text": outcome.sample.text,
         "reading": outcome.prediction.text,
-        "doubt": round(suspect.doubt, _DIGITS),
+        DOUBT: round(suspect.doubt, _DIGITS),
         "confidence": round(outcome.prediction.confidence, _DIGITS),
         "label_log_prob": _finite(suspect.label_log_prob),
         "reading_log_prob": _finite(suspect.reading_log_prob),
@@ -59,29 +86,32 @@ def _finite(log_prob: float) -> float | None:
 
 
 def _write_table(file: TextIO, rows: list[dict[str, Any]], delimiter: str) -> None:
-    columns = list(dict.fromkeys(column for row in rows for column in row)) or ["file_name", "text"]
+    columns = list(dict.fromkeys([*_COLUMNS, *(column for row in rows for column in row)]))
     writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
 
 
-def _write_csv(file: TextIO, rows: list[dict[str, Any]], model: str) -> None:
+def _write_csv(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
     _write_table(file, rows, ",")
 
 
-def _write_tsv(file: TextIO, rows: list[dict[str, Any]], model: str) -> None:
+def _write_tsv(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
     _write_table(file, rows, "\t")
 
 
-def _write_jsonl(file: TextIO, rows: list[dict[str, Any]], model: str) -> None:
+def _write_jsonl(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
     file.writelines(json.dumps(row, ensure_ascii=_holds_other_bytes(row["file_name"])) + "\n" for row in rows)
 
 
-def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str) -> None:
-    """Tasks whose pictures are served from local storage, its root being the folder of the file."""
+def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
+    """Tasks whose pictures are served from a local storage: the folder of the file.
+
+    Label Studio wants that below the root of what it serves, and its path from there.
+    """
     tasks: list[dict[str, Any]] = [
         {
-            "data": {**row, "image": f"/data/local-files/?d={quote(os.fsencode(row['file_name']))}"},
+            "data": {**row, "image": f"/data/local-files/?d={quote(os.fsencode(folder + '/' + row['file_name']))}"},
             "predictions": [
                 {"model_version": model, "score": row["confidence"], "result": [_text_area(row["reading"])]},
             ],

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from crnnocr.bootstrap import Estimate
 from crnnocr.evaluation.analysis import Group
 from crnnocr.evaluation.comparison import Change, Comparison
-from crnnocr.report.evidence import Evidence
-from crnnocr.report.figures import NAMES, interval, percent, signed, value
+from crnnocr.evaluation.evidence import Evidence
+from crnnocr.plurals import counted
+from crnnocr.report import figures
+from crnnocr.report.figures import percent
 from crnnocr.report.names import shown
 
 _CONFUSIONS = 10
 _CHANGES = 5
+_GROUPS = 20
+"""Rows of a table of groups, those of the most pictures."""
 _REFUSED = (0.05, 0.2)
 
 
@@ -30,10 +33,9 @@ class Table:
 def tables(evidence: Evidence) -> Iterator[Table]:
     """The tables, the scores first."""
     analysis = evidence.analysis
-    head = (f"{analysis.result.scores.n:,} pictures", "", "95% interval")
-    yield Table(head, tuple((NAMES[name], value(name, e.value), interval(name, e)) for name, e in analysis.scores.items()))
-    classes = tuple((str(c.name), f"{c.characters:,}", *_rate(c.cer)) for c in analysis.by_class)
-    yield Table(("characters", "number", "CER", "95% interval"), classes)
+    yield _scores(evidence)
+    classes = tuple((str(c.name), f"{c.characters:,}", f"{c.edits:,}", *figures.rate(c.cer)) for c in analysis.by_class)
+    yield Table(("characters", "number", "edits", "CER", "95% interval"), classes)
     yield _groups("characters in the label", analysis.by_length)
     if len(analysis.by_source) > 1:
         yield _groups("source", analysis.by_source)
@@ -51,15 +53,15 @@ def lines(evidence: Evidence) -> Iterator[str]:
         f"confidence: {percent(analysis.mean_confidence, 1)} on average, {percent(analysis.result.scores.exact, 1)} right; "
         f"expected calibration error {percent(analysis.ece, 1)}"
     )
-    if analysis.result.scores.cer:
+    if analysis.errors_below is None:
         yield from _refusals(evidence)
     else:
-        most = percent(rule_of_three(analysis.result.scores.n))
+        most = percent(analysis.errors_below)
         yield f"no error was seen, which says (at 95%) that fewer than {most} of such pictures have one"
     speed = evidence.speed
-    threads = f"{speed.threads} thread{'' if speed.threads == 1 else 's'}"
+    threads = counted(speed.threads, "thread")
     yield (
-        f"speed: {speed.per_second:,.0f} pictures a second by {speed.engine} with {threads}; "
+        f"speed: {counted(round(speed.per_second), 'picture')} a second by {speed.engine} with {threads}; "
         f"one alone {speed.alone_ms:.1f} ms (slowest of twenty {speed.alone_p95_ms:.1f} ms)"
     )
     if evidence.comparison:
@@ -72,38 +74,32 @@ def _refusals(evidence: Evidence) -> Iterator[str]:
         left = evidence.analysis.risk_coverage.at(share)
         yield (
             f"refuse the {share:.0%} least sure (below {percent(left.confidence, 1)}): "
-            f"CER falls to {percent(left.cer)}, exact match is {percent(left.exact)}"
+            f"CER is {percent(left.cer)}, exact match {percent(left.exact)}"
         )
 
 
-def rule_of_three(n: int) -> float:
-    """The share of pictures with errors that would, one time in twenty, show none in `n` (Hanley and Lippman-Hand 1983)."""
-    return float(1 - 0.05 ** (1 / n))
+def _scores(evidence: Evidence) -> Table:
+    rows = []
+    for name, estimate in evidence.analysis.scores.items():
+        where = "no error seen" if figures.is_perfect(name, estimate) else figures.interval(name, estimate)
+        rows.append((figures.NAMES[name], figures.value(name, estimate.value), where))
+    return Table((counted(evidence.analysis.result.scores.n, "picture"), "", "95% interval"), tuple(rows))
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:
-    rows = tuple((shown(group.name), f"{group.n:,}", *_rate(group.cer), value("exact", group.exact.value)) for group in groups)
-    return Table((title, "pictures", "CER", "95% interval", "exact"), rows)
-
-
-def _rate(estimate: Estimate) -> tuple[str, str]:
-    return value("cer", estimate.value), interval("cer", estimate)
+    largest, others = figures.largest(groups, _GROUPS)
+    rows: list[tuple[str, ...]] = [
+        (shown(each.name), f"{each.n:,}", *figures.rate(each.cer), percent(each.exact.value)) for each in largest
+    ]
+    if others:
+        rows.append((f"and {others:,} more (--json, --report)", *[""] * 4))
+    return Table((title, "pictures", "CER", "95% interval", "exact"), tuple(rows))
 
 
 def _compared(comparison: Comparison) -> Table:
-    rows = tuple(
-        (
-            NAMES[name],
-            value(name, getattr(comparison.first, name)),
-            value(name, getattr(comparison.second, name)),
-            signed(name, difference.value),
-            f"{signed(name, difference.low)} … {signed(name, difference.high)}",
-            percent(comparison.chance(name), 1),
-        )
-        for name, difference in comparison.differences.items()
-    )
     names = comparison.first_name, comparison.second_name
-    return Table(("", *names, "difference, points", "95% interval", f"{names[0]} better"), rows)
+    header = ("", *names, "difference, points", "95% interval", f"{names[0]} better")
+    return Table(header, tuple(figures.compared(comparison)))
 
 
 def _differing(comparison: Comparison) -> Iterator[str]:
@@ -114,10 +110,10 @@ def _differing(comparison: Comparison) -> Iterator[str]:
     )
     for word, changes in (("better", comparison.better), ("worse", comparison.worse)):
         if changes:
-            yield f"{comparison.first_name} reads {len(changes):,} {word}:"
+            yield f"{comparison.first_name} reads {counted(len(changes), 'picture')} {word}:"
             yield from map(_change, changes[:_CHANGES])
 
 
 def _change(change: Change) -> str:
     texts = f"{change.first.truth!r}: {change.first.reading!r}, not {change.second.reading!r}"
-    return f"  {shown(change.first.sample.path.name)}  {texts}"
+    return f"  {shown(change.first.sample.name)}  {texts}"

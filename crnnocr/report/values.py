@@ -9,7 +9,7 @@ from crnnocr.bootstrap import Estimate
 from crnnocr.confusions import CharacterScore
 from crnnocr.evaluation.analysis import Group
 from crnnocr.evaluation.comparison import Change, Comparison
-from crnnocr.report.evidence import Evidence
+from crnnocr.evaluation.evidence import Evidence
 from crnnocr.report.names import shown
 
 _DIGITS = 6
@@ -27,6 +27,7 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
         "trained_on": evidence.trained_on,
         "normalise": str(result.normalisation),
         "intervals": {name: _interval(estimate) for name, estimate in analysis.scores.items()},
+        "errors_below": None if analysis.errors_below is None else _rounded(analysis.errors_below),
         "by_length": [_group(group) for group in analysis.by_length],
         "by_width": [_group(group) for group in analysis.by_width],
         "by_source": [_group(group) for group in analysis.by_source],
@@ -35,8 +36,7 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
                 "name": str(each.name),
                 "characters": each.characters,
                 "edits": each.edits,
-                "cer": _rounded(each.cer.value),
-                "cer_interval": _interval(each.cer),
+                **_rate(each.cer),
             }
             for each in analysis.by_class
         ],
@@ -98,11 +98,18 @@ def _group(group: Group) -> dict[str, Any]:
         "name": shown(group.name),
         "n": group.n,
         "characters": group.characters,
-        "cer": _rounded(group.cer.value),
-        "cer_interval": _interval(group.cer),
+        "edits": group.edits,
+        **_rate(group.cer),
         "exact": _rounded(group.exact.value),
         "exact_interval": _interval(group.exact),
     }
+
+
+def _rate(estimate: Estimate | None) -> dict[str, Any]:
+    """An error rate and its interval; null where there is nothing to divide by."""
+    if estimate is None:
+        return {"cer": None, "cer_interval": None}
+    return {"cer": _rounded(estimate.value), "cer_interval": _interval(estimate)}
 
 
 def _character(score: CharacterScore) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""All that a report tells of."""
+"""All that an evaluation has found, and a report tells of."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from crnnocr.evaluation.speed import Speed
 class Evidence:
     """What was measured, of what."""
 
-    model: str
-    """The model's name."""
+    models: tuple[str, ...]
+    """The model that is measured, and the one that it is compared with if that is another."""
     data: tuple[str, ...]
     """Folders and label files, as they were named."""
     formats: tuple[str, ...]
@@ -35,3 +35,8 @@ class Evidence:
     """Pictures that were left out since a model was trained on them."""
     unknown: Sequence[str] = ()
     """Characters of the labels that the model does not know, in words."""
+
+    @property
+    def model(self) -> str:
+        """The model that is measured."""
+        return self.models[0]

@@ -1,0 +1,133 @@
+"""The page of an evaluation in a real browser, where there is one: what its script shows, sorts, filters and finds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from pathlib import Path
+from urllib.parse import urlencode
+
+import chromium
+import numpy as np
+import pytest
+from evaluations import HOSTILE, evidence_of, outcome, plain, result_of
+
+from crnnocr.report.page import page
+from crnnocr.report.samples import rows_of
+
+Show = Callable[..., str]
+
+READY = "document.readyState === 'complete' && document.getElementById('count')?.textContent"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Chromium]:
+    if chromium.PROGRAM is None:
+        pytest.skip("needs Chromium")
+    with chromium.Chromium(tmp_path_factory.mktemp("profile")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of a few samples."""
+    outcomes = [
+        outcome("total", "tota1", 0.9, "b.png"),
+        outcome("a b c", "abc", 0.2, "a.png"),
+        outcome("right", "right", 0.99, "c.png"),
+        outcome(f"x{HOSTILE}", f"y{HOSTILE}", 0.5, "d.png"),
+    ]
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(page(evidence_of(result_of(outcomes)), plain(outcomes)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def show(browser: chromium.Chromium, few: Path) -> Show:
+    """Shows the page of a few samples, with what is chosen in its address; returns it as the script has left it."""
+
+    def run(**chosen: str) -> str:
+        browser.open("about:blank", "location.href === 'about:blank'")  # where only what is chosen changes, nothing is loaded
+        browser.open(f"{few.as_uri()}#{urlencode(chosen)}", READY)
+        return str(browser.evaluate("document.documentElement.outerHTML"))
+
+    return run
+
+
+def names(shown: str) -> list[str]:
+    return re.findall(r'<bdi class="file">(.*?)</bdi>', shown)
+
+
+def test_what_is_wrong_is_shown_the_most_edits_first(show: Show) -> None:
+    shown = show()
+    assert names(shown) == ["a.png", "b.png", "d.png"]
+    assert "3 of 4" in shown
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({"show": "all", "sort": "name"}, ["a.png", "b.png", "c.png", "d.png"]),
+        ({"show": "all", "sort": "sure"}, ["c.png", "b.png", "d.png", "a.png"]),
+        ({"sort": "unsure"}, ["a.png", "d.png", "b.png"]),
+        ({"show": "right"}, ["c.png"]),
+        ({"show": "all", "find": "TOTA"}, ["b.png"]),
+        ({"show": "all", "find": "c.png"}, ["c.png"]),
+        ({"edit": json.dumps(["l", "1"])}, ["b.png"]),
+        ({"edit": json.dumps([" ", ""])}, ["a.png"]),
+        ({"find": "nowhere"}, []),
+        ({"show": "<script>"}, ["a.png", "b.png", "d.png"]),
+    ],
+)
+def test_samples_are_sorted_filtered_and_found(chosen: dict[str, str], expected: list[str], show: Show) -> None:
+    assert names(show(**chosen)) == expected
+
+
+def test_a_hostile_label_is_shown_as_the_text_it_is(show: Show) -> None:
+    shown = show(find="alert", sort="name")
+    (card,) = re.findall(r'<li><div class="diff".*?</li>', shown, flags=re.DOTALL)
+    assert "<img src=x" not in shown
+    above = [unescape(character) for character in re.findall(r'<span class="col \w+"><span[^>]*>(.*?)</span>', card)]
+    text = HOSTILE.replace("\u202e", "U+202E").replace("\u2028", "U+2028")
+    assert "".join(above).replace("\u00a0", " ") == f"x{text}"
+    assert card.count('<span class="col sub">') == 1
+
+
+def luminance(colour: str) -> float:
+    """How light `rgb(r, g, b)` is, 0 to 1 (WCAG 2.1, relative luminance)."""
+    linear = [((int(value) / 255 + 0.055) / 1.055) ** 2.4 for value in re.findall(r"\d+", colour)]
+    return float(np.dot(linear[:3], [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_is_light_or_dark_as_is_wanted_and_can_be_read(scheme: str, browser: chromium.Chromium, show: Show) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.call("Emulation.setEmulatedMedia", features=features)
+    show()
+
+    def light(selector: str, what: str) -> float:
+        return luminance(browser.evaluate(f"getComputedStyle(document.querySelector('{selector}')).{what}"))
+
+    paper = light("body", "backgroundColor")
+    assert (paper > 0.5) == (scheme == "light")
+    for ink in (light(selector, "color") for selector in ("h1", ".note", ".edits")):
+        assert (max(paper, ink) + 0.05) / (min(paper, ink) + 0.05) >= 4.5  # WCAG 2.1, 1.4.3
+
+
+def test_a_page_of_fifty_thousand_samples_opens_and_answers(browser: chromium.Chromium, tmp_path: Path) -> None:
+    outcomes = [
+        outcome(f"number {i:05d} of many", f"number {i:05d} of man{'yu'[i % 3 == 0]}", i / 50_000, f"folder/{i:05d}.png")
+        for i in range(50_000)
+    ]
+    evidence = evidence_of(result_of(outcomes))
+    (tmp_path / "page.html").write_text(page(evidence, rows_of(evidence)), encoding="utf-8")
+    browser.open((tmp_path / "page.html").as_uri(), f"location.href.includes('{tmp_path.name}') && {READY}")
+    assert browser.evaluate("document.getElementById('count').textContent") == "16,667 of 50,000"
+    browser.evaluate(
+        "(() => { const search = document.getElementById('search'); search.value = '49998';"
+        "search.dispatchEvent(new Event('input', {bubbles: true})) })()"
+    )
+    browser.wait("document.getElementById('count').textContent === '1 of 50,000'")
+    assert browser.evaluate("document.querySelector('.file').textContent") == "49998.png"
