@@ -185,7 +185,7 @@ def test_show_takes_what_model_takes(measured: Path, foreign: Path, run_cli: Run
 def test_show_reads_the_card_of_an_export(tmp_path: Path, tiny_model: Path, run_cli: RunCli) -> None:
     from crnnocr.exporting import onnx_file
 
-    onnx_file.export(tiny_model, tmp_path / "tiny.onnx")
+    onnx_file.write(tiny_model, tmp_path / "tiny.onnx")
     said = json.loads(run_cli("models", "show", tmp_path / "tiny.onnx", "--json").stdout)
     assert said == json.loads(json.dumps(checkpoint.read_card(tiny_model).to_json()))
 
