@@ -41,9 +41,7 @@ class Score:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", nargs="+", required=True, help="KIND=FOLDER, KIND of words, lines, receipts"
-    )
+    parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER, KIND of words, lines, receipts")
     parser.add_argument("--models", nargs="+", default=["en=en", "en-base=en-base"], help="NAME=MODEL")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), help="other recognisers")
     parser.add_argument("--half", choices=(*HALVES, "all"), default="all", help="of the pictures")

@@ -49,6 +49,8 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
 _ORIENTATION = 0x0112
 """The Exif tag of how the camera was held."""
 
+_TURNS = {Orientation.VERTICAL: Image.Transpose.ROTATE_90, Orientation.UPWARD: Image.Transpose.ROTATE_270}
+
 VERTICAL_FROM = 1.5
 """Height over width from which on a picture is taken for a vertical line, if that is left to its shape."""
 
@@ -128,9 +130,11 @@ def is_named_like_a_picture(name: str) -> bool:
 
 
 def turned(grey: Image.Image, orientation: Orientation) -> Image.Image:
-    """A picture whose line runs from left to right: a vertical one is turned a quarter against the clock."""
-    vertical = orientation is Orientation.VERTICAL or (orientation is Orientation.AUTO and _is_tall(grey))
-    return grey.transpose(Image.Transpose.ROTATE_90) if vertical else grey
+    """A picture whose line runs from left to right: vertical ones are turned against the clock, upward ones with it."""
+    if orientation is Orientation.AUTO and _is_tall(grey):
+        orientation = Orientation.VERTICAL
+    turn = _TURNS.get(orientation)
+    return grey if turn is None else grey.transpose(turn)
 
 
 @dataclass(frozen=True)
@@ -144,11 +148,11 @@ class Opened:
     length: int
     """Pixels of the picture along the line: its width, or where the line runs down, its height."""
     orientation: Orientation
-    """Which way its line is taken to run: horizontal or vertical."""
+    """Which way its line is taken to run."""
     size: tuple[int, int]
     """Width and height of the picture in pixels, as a person sees it."""
-    other: Opened | None = None
-    """The same picture with its line running the other way, where its shape does not tell which is right."""
+    others: tuple[Opened, ...] = ()
+    """The same picture with its line running the other ways, where its shape does not tell which is right."""
 
 
 def open_line(
@@ -165,7 +169,7 @@ def open_line(
         source: the picture.
         height: of the line.
         min_width: least width of the line in pixels.
-        orientation: which way its line runs; with `auto` a tall picture is given both ways.
+        orientation: which way its line runs; with `auto` a tall picture is given all ways.
         invert: whether black and white are exchanged.
         name: what to call it in messages; by default its path.
 
@@ -177,8 +181,9 @@ def open_line(
         grey = ImageOps.invert(grey)
     if orientation is not Orientation.AUTO:
         return _opened(grey, height, min_width, orientation, name)
-    along = _opened(grey, height, min_width, Orientation.HORIZONTAL, name)
-    return replace(_opened(grey, height, min_width, Orientation.VERTICAL, name), other=along) if _is_tall(grey) else along
+    ways = (Orientation.VERTICAL, Orientation.HORIZONTAL, Orientation.UPWARD) if _is_tall(grey) else (Orientation.HORIZONTAL,)
+    first, *others = (_opened(grey, height, min_width, way, name) for way in ways)
+    return replace(first, others=tuple(others))
 
 
 def _opened(grey: Image.Image, height: int, min_width: int, orientation: Orientation, name: str) -> Opened:

@@ -77,7 +77,7 @@ class Prediction:
     is_impossible: bool = False
     """Whether the error is that no permitted text fits."""
     orientation: Orientation = Orientation.HORIZONTAL
-    """Which way the line was read: the places of characters are counted from the left, or vertically from the top."""
+    """Which way the line was read: the places of characters are counted from the left, the top, or (upward) the bottom."""
     size: tuple[int, int] = (0, 0)
     """Width and height of the picture in pixels, as a person sees it; zeros where it could not be opened."""
     characters: tuple[Character, ...] = ()
@@ -88,7 +88,7 @@ class Prediction:
     @property
     def length(self) -> int:
         """Pixels of the picture along its line."""
-        return self.size[self.orientation is Orientation.VERTICAL]
+        return self.size[self.orientation is not Orientation.HORIZONTAL]
 
 
 class Recognizer:
@@ -175,9 +175,9 @@ class Recognizer:
         if not pictures:
             return [Prediction("", 0.0, str(error)) for error in group]
         found = self._read(decoder, read, pictures)
-        unsure = [i for i, picture in enumerate(pictures) if picture.other]
-        others = self._read(decoder, read, [picture.other for picture in pictures if picture.other])
-        for i, other in zip(unsure, others, strict=True):
+        more = [(i, other) for i, picture in enumerate(pictures) for other in picture.others]
+        others = self._read(decoder, read, [other for _, other in more])
+        for (i, _), other in zip(more, others, strict=True):
             found[i] = max(found[i], other, key=lambda prediction: (bool(prediction.text), prediction.confidence))
         return found
 

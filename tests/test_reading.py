@@ -104,6 +104,21 @@ def test_down_a_vertical_line_places_count_from_the_top(recognizer: Recognizer) 
     assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 2, 18), ("b", 18, 34)]
 
 
+def test_up_a_line_places_count_from_the_bottom(recognizer: Recognizer) -> None:
+    up = TWO.transpose(Image.Transpose.ROTATE_90)
+    read = one(recognizer.predict(up, read=ReadConfig(orientation=Orientation.UPWARD, characters=True)))
+    assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 2, 18), ("b", 18, 34)]
+    assert (read.orientation, read.length, read.size) == (Orientation.UPWARD, up.height, up.size)
+
+
+def test_with_auto_a_tall_picture_is_looked_at_in_all_ways() -> None:
+    up = images.open_line(TWO.transpose(Image.Transpose.ROTATE_90), 8, 4, Orientation.AUTO)
+    ways = {opened.orientation: opened.line for opened in (up, *up.others)}
+    assert ways.keys() == {Orientation.VERTICAL, Orientation.HORIZONTAL, Orientation.UPWARD}
+    assert np.array_equal(ways[Orientation.UPWARD], images.open_line(TWO, 8, 4).line)
+    assert not images.open_line(TWO, 8, 4, Orientation.AUTO).others
+
+
 def test_with_auto_the_more_probable_way_is_taken(recognizer: Recognizer) -> None:
     both = ReadConfig(orientation=Orientation.AUTO)
     down = TWO.transpose(Image.Transpose.ROTATE_270)

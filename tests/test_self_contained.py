@@ -193,9 +193,19 @@ def test_a_vertical_export_is_read_as_it_is(tiny_model: Path, tiny_data: Path, t
     assert found == [picture.text for picture in turned]
 
 
-def test_a_model_of_both_ways_has_to_be_told_which(tiny_model: Path, tmp_path: Path) -> None:
+def test_of_a_model_of_all_ways_it_reads_horizontal_lines(
+    tiny_model: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof_pictures, "ENOUGH", 8)
     card, model = checkpoint.load(tiny_model)
     checkpoint.save(tmp_path / "x.safetensors", replace(card, orientation=Orientation.AUTO), model, set())
+    exporting.export(tmp_path / "x.safetensors", tmp_path / "out", SELF_CONTAINED, near(tiny_data))
+    assert Recognizer.load(tmp_path / "out").card.orientation is Orientation.HORIZONTAL
+
+
+def test_lines_that_run_upward_it_cannot_read(tiny_model: Path, tmp_path: Path) -> None:
+    card, model = checkpoint.load(tiny_model)
+    checkpoint.save(tmp_path / "x.safetensors", replace(card, orientation=Orientation.UPWARD), model, set())
     with pytest.raises(UsageError, match="--orientation horizontal or vertical"):
         exporting.export(tmp_path / "x.safetensors", tmp_path / "out", SELF_CONTAINED)
     assert not (tmp_path / "out").exists()

@@ -68,7 +68,7 @@ Lm = Annotated[
 ]
 Orientation = Annotated[
     config.Orientation | None,
-    typer.Option("--orientation", help="Which way lines run; auto tries both for tall pictures.  [default: the model's]"),
+    typer.Option("--orientation", help="Which way lines run; auto tries all for tall pictures.  [default: the model's]"),
 ]
 Invert = Annotated[
     config.Invert, typer.Option("--invert", help="Exchange black and white; auto: where a picture is light on dark.")

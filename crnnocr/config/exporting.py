@@ -30,7 +30,8 @@ class ExportConfig:
     self_contained: bool = False
     """Grey pictures in and texts out: resize, normalisation and decoding are in the graph. A page's always is."""
     orientation: Orientation | None = None
-    """Which way the lines run, where the model is not to say."""
+    """Which way the lines run, where the model is not to say. A graph that takes pictures looks at them in one way: where the
+    model reads all, it takes lines for horizontal."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "format", ExportFormat(self.format))
@@ -39,7 +40,7 @@ class ExportConfig:
             object.__setattr__(self, "self_contained", True)
         if self.orientation is not None:
             object.__setattr__(self, "orientation", Orientation(self.orientation))
-            if self.orientation is Orientation.AUTO:
+            if self.orientation not in (Orientation.HORIZONTAL, Orientation.VERTICAL):
                 raise UsageError("--orientation takes horizontal or vertical where a model is exported")
 
     @property

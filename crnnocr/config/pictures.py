@@ -15,11 +15,13 @@ Pair: TypeAlias = tuple[int, int]
 
 
 class Orientation(StrEnum):
-    """Which way a line of text runs. A vertical one is turned against the clock, so that its top becomes its left."""
+    """Which way a line of text runs. Where it begins, is turned to the left."""
 
     HORIZONTAL = "horizontal"
     """Along the picture, in the direction of its script."""
     VERTICAL = "vertical"
     """From the picture's top to its bottom."""
+    UPWARD = "upward"
+    """From its bottom to its top, as on the spines of some books."""
     AUTO = "auto"
-    """Of pictures to learn from or to read: vertical where they are much taller than wide."""
+    """Of pictures to learn from or to read: those that are much taller than wide are learnt as vertical, and read all ways."""

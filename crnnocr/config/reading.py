@@ -47,7 +47,8 @@ class ReadConfig:
     """What is done with pictures that are read, and what is said of them."""
 
     orientation: Orientation | None = None
-    """Which way the lines run; by default what the model was trained for. With `auto`, a tall picture is read both ways."""
+    """Which way the lines run; by default what the model was trained for. With `auto`, a tall picture is read all
+    ways, and the surest reading is taken."""
     invert: Invert = Invert.NEVER
     """Whether black and white are exchanged."""
     characters: bool = False

@@ -80,8 +80,9 @@ class SynthConfig:
         object.__setattr__(self, "style", Style(self.style))
         object.__setattr__(self, "orientation", Orientation(self.orientation))
         check_seed(self.seed)
-        if self.orientation is Orientation.AUTO:
-            raise UsageError("--orientation auto is for pictures that are there: draw horizontal or vertical ones")
+        if self.orientation not in (Orientation.HORIZONTAL, Orientation.VERTICAL):
+            told = f"--orientation {self.orientation}"
+            raise UsageError(f"{told} is for pictures that are there: draw horizontal or vertical ones")
         if not self.lang:
             raise UsageError("--lang needs at least one language")
         if self.words and not 1 <= self.words[0] <= self.words[1] <= 50:

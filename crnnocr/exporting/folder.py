@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from crnnocr import images
-from crnnocr.config import ExportConfig, ExportFormat, Precision
+from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.engines import ONNX_CARD_KEY, OnnxEngine, TorchEngine
 from crnnocr.errors import GateError, ImageError, UsageError
 from crnnocr.exporting import model_card, onnx_file, page, proof_pictures, quantisation
@@ -74,7 +74,7 @@ def export(
         raise UsageError("a page needs onnxruntime-web: --runtime says where it is")
     there = _there(folder, force)
     card, model, source_hash = onnx_file.opened(model_file)
-    card = replace(card, orientation=config.orientation or card.orientation)
+    card = replace(card, orientation=_orientation(config, card))
     pictures = list(pictures or proof_pictures.built_in())
     if not config.is_exact:
         pictures = proof_pictures.enough(pictures, proof_pictures.ENOUGH)
@@ -92,6 +92,12 @@ def export(
         (part / README).write_text(model_card.readme(card, config, said), encoding="utf-8")
         names = [*(page.FILES if is_page else (GRAPH,)), MODEL_JSON, README]
     return Exported(folder / (page.INDEX if is_page else GRAPH), tuple(folder / name for name in names), proof)
+
+
+def _orientation(config: ExportConfig, card: Card) -> Orientation:
+    """Which way the lines run for the export: a graph that takes pictures cannot look at them in several ways."""
+    wanted = config.orientation or card.orientation
+    return Orientation.HORIZONTAL if config.self_contained and wanted is Orientation.AUTO else wanted
 
 
 def _there(folder: Path, force: bool) -> list[Path]:

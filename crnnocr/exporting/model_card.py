@@ -91,8 +91,10 @@ def _facts(card: Card, config: ExportConfig, said: dict[str, Any]) -> str:
         "characters": f"{len(characters)}: {shown}{' …' if len(characters) > 200 else ''}",
         "lines": "vertical, turned against the clock before reading"
         if card.orientation is Orientation.VERTICAL
-        else "horizontal, or vertical where a picture is tall"
+        else "horizontal; tall pictures are looked at in all ways"
         if card.orientation is Orientation.AUTO
+        else "upward, turned with the clock before reading"
+        if card.orientation is Orientation.UPWARD
         else "horizontal",
         "shape": f"{card.config.preset}: a CRNN for lines {card.config.height} pixels high",
         "precision": config.precision.value,

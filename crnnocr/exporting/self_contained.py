@@ -42,11 +42,11 @@ class Reading(NamedTuple):
 def build(network: Network, orientation: Orientation, calibration: Calibration, metadata: dict[str, str]) -> onnx.ModelProto:
     """The graph of a network with all that stands before and after it.
 
-    Raises `UsageError` where it would have to look at pictures both ways.
+    Raises `UsageError` where lines may run in other ways than along or down.
     """
-    if orientation is Orientation.AUTO:
+    if orientation not in (Orientation.HORIZONTAL, Orientation.VERTICAL):
         raise UsageError(
-            "this model reads tall pictures both ways, which a self-contained graph cannot: "
+            f"the lines of this model are {orientation}, which a self-contained graph cannot read: "
             "export it with --orientation horizontal or vertical"
         )
     nodes = Nodes()
