@@ -107,6 +107,17 @@ def test_auto_takes_the_shipped_model_of_the_preset(data: Dataset, tmp_path: Pat
     assert set(asked) == {DEFAULT_PRESET}
 
 
+def test_a_shipped_model_that_reads_all_ways_learns_lines_along_pictures(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shipped" / "model.safetensors"
+    card, network = checkpoint.load(model(path))
+    checkpoint.save(path, replace(card, orientation=Orientation.AUTO), network, ())
+    for is_shipped, expected in ((True, Orientation.HORIZONTAL), (False, Orientation.AUTO)):
+        monkeypatch.setattr(store, "shipped", lambda _, own=is_shipped: FoundModel(path, "en", is_shipped=own))
+        assert prepared(data, TrainConfig()).start.orientation is expected
+
+
 def test_auto_without_a_shipped_model_is_scratch_and_never_a_model_of_the_user(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,7 +104,8 @@ def start_from(config: TrainConfig) -> Start:
     card = checkpoint.read_card(found.path)
     if config.preset not in (None, card.config.preset):
         raise UsageError(f"--from {config.start} is of the preset {card.config.preset}: leave --preset {config.preset} out")
-    orientation = config.orientation or card.orientation
+    # What a shipped model reads in all ways is other people's pictures: of one's own, a tall one mostly shows a narrow letter.
+    orientation = config.orientation or (Orientation.HORIZONTAL if found.is_shipped else card.orientation)
     return Start(card.config, orientation, found, card.charset, checkpoint.trained_on(found.path))
 
 

@@ -1,0 +1,73 @@
+"""A trained model as it comes with crnnocr: with its int8 engine file, and its scores on real crops in its card.
+
+    python recipes/ship.py en trained/model.safetensors --data words=scene_words lines=printed_lines receipts=receipts
+
+What is published is measured on the half of each folder that nobody has looked at: `benchmarks/accuracy.py` says which.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from accuracy import SCORES, half_of
+from predict import ours, sets
+
+from crnnocr.config import Orientation, Precision
+from crnnocr.engines import DERIVED
+from crnnocr.exporting import onnx_file
+from crnnocr.model import checkpoint, store
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.crnn import CRNN
+
+ABOUT = {
+    "licence": "Apache-2.0",
+    "data": "drawn by `crnnocr synth` (style mixed, English, fonts of trdg and of crnnocr[fonts]); no real picture",
+    "limits": "handwriting, curved and stylised lettering, crops less than 15 pixels high, several lines, other languages",
+    "reproduce": "recipes/shipped.py, then recipes/ship.py; docs/models.md has the log",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=store.SHIPPED.values())
+    parser.add_argument("model", type=Path, help="model.safetensors as `recipes/shipped.py` left it")
+    parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER, KIND of words, lines, receipts")
+    options = parser.parse_args()
+    options.limit = 1_000_000
+    card, model = checkpoint.load(options.model)
+    if not card.peaks:
+        raise SystemExit(f"{options.model} does not say how far its values reach: let recipes/shipped.py end")
+    card = replace(card, name=options.name, orientation=Orientation.AUTO, precision=Precision.INT8)
+    target = store.SHIPPED_FOLDER / options.name / store.WEIGHTS
+    write(target, card, model, {})
+    write(target, card, model, measured(target, options))
+    sizes = {path.name: path.stat().st_size for path in sorted(target.parent.iterdir())}
+    print(f"{target.parent}: {sizes}, {sum(sizes.values()) / 1e6:.2f} MB")
+
+
+def write(target: Path, card: Card, model: CRNN, scores: dict[str, dict[str, float]]) -> None:
+    """Keep the model and what the engine reads in its place."""
+    card = replace(card, training={**card.training, "about": {**ABOUT, "real_crops": scores}})
+    checkpoint.save(target, card, model, ())
+    onnx_file.write_quantised(target, target.parent / DERIVED[Precision.INT8])
+
+
+def measured(model: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Each score on the half of the data that is for it, with its interval."""
+    read, found = ours(str(model.parent), 1), {}
+    for kind, files, truths in sets(options):
+        files, truths = half_of(files, truths, "report")
+        texts = read(files)
+        for score in SCORES[kind]:
+            found[f"{kind}: {score.name}"] = {"pictures": len(files), **asdict(score.measure(truths, texts))}
+            print(kind, score.name, found[f"{kind}: {score.name}"])
+    return found
+
+
+if __name__ == "__main__":
+    main()
