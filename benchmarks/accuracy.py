@@ -24,6 +24,7 @@ from predict import Reader, models, ours, rapidocr, report, sets, tesseract
 from transfer import plain
 
 from crnnocr.bootstrap import Estimate, ratio
+from crnnocr.confusions import Confusions
 from crnnocr.metrics import count
 
 HALVES = ("look", "report")
@@ -153,9 +154,39 @@ def exact(truths: Sequence[str], texts: Sequence[str]) -> Estimate:
     return ratio([plain(a) == plain(b) for a, b in zip(truths, texts, strict=True)], [1] * len(truths))
 
 
+def confused(is_one: Callable[[str], bool], is_edit: Callable[[str, str], bool]) -> Callable[..., Estimate]:
+    """How many edits of a kind there are for each true character of a kind; what is lost or added stands as ''."""
+
+    def measure(truths: Sequence[str], texts: Sequence[str]) -> Estimate:
+        edits, characters = [], []
+        for truth, text in zip(map(plain, truths), map(plain, texts), strict=True):
+            counted = Confusions()
+            counted.update(truth, text)
+            edits.append(sum(count for edit, count in counted.most_common() if is_edit(edit.truth, edit.reading)))
+            characters.append(sum(map(is_one, truth)))
+        return ratio(edits, characters)
+
+    return measure
+
+
+def is_sign(character: str) -> bool:
+    """Whether it is a punctuation mark or another sign."""
+    return bool(character) and not character.isalnum() and not character.isspace()
+
+
+SPACES = confused(str.isspace, lambda truth, reading: " " in (truth, reading))
+SIGNS = confused(is_sign, lambda truth, reading: is_sign(truth) or is_sign(reading))
+CASE = confused(str.isalpha, lambda truth, reading: truth != reading and truth.casefold() == reading.casefold())
+
 SCORES = {
     "words": (Score("alnum %", alphanumeric), Score("CER ci %", error_rate(str.casefold))),
-    "lines": (Score("CER %", error_rate(str.strip)), Score("exact %", exact)),
+    "lines": (
+        Score("CER %", error_rate(str.strip)),
+        Score("exact %", exact),
+        Score("spaces wrong %", SPACES),
+        Score("signs wrong %", SIGNS),
+        Score("case wrong %", CASE),
+    ),
     "receipts": (Score("CER ci-ns %", error_rate(lambda text: "".join(text.casefold().split()))),),
 }
 

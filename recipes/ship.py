@@ -26,7 +26,7 @@ from crnnocr.model.crnn import CRNN
 
 ABOUT = {
     "licence": "Apache-2.0",
-    "data": "drawn by `crnnocr synth` (style mixed, English, fonts of trdg and of crnnocr[fonts]); no real picture",
+    "pictures": "drawn by `crnnocr synth` (style mixed, English, fonts of trdg and of crnnocr[fonts]); no real picture",
     "limits": "handwriting, curved and stylised lettering, crops less than 15 pixels high, several lines, other languages",
     "reproduce": "recipes/shipped.py, then recipes/ship.py; docs/models.md has the log",
 }

@@ -43,7 +43,7 @@ def show_cli(
     if json_output:
         typer.echo(json.dumps(card.to_json()))
         return
-    rows = [("model", found.told), *_about(card), *_training(card), *_reading(card), *_files(found)]
+    rows = [("model", found.told), *_about(card), *_training(card), *_reading(card), *_published(card), *_files(found)]
     width = max(len(title) for title, _ in rows)
     for title, told in rows:
         typer.echo(f"{title:{width}}  {ui.on_one_line(told)}".rstrip())
@@ -84,6 +84,19 @@ def _reading(card: Card) -> Iterator[tuple[str, str]]:
     few = "" if calibration.is_calibrated else ", too few to count as calibrated"
     yield "confidences", f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}, {fitted}{few}"
     yield "precision", f"{card.precision} on a CPU"
+
+
+def _published(card: Card) -> Iterator[tuple[str, str]]:
+    """What the card of a shipped model says besides."""
+    about = card.training.get("about", {})
+    title = "real crops"
+    for name, score in about.get("real_crops", {}).items():
+        value, low, high = (100 * score[key] for key in ("value", "low", "high"))
+        yield title, f"{name.removesuffix(' %')} {value:.1f} % ({low:.1f} – {high:.1f}), {score['pictures']:,} pictures"
+        title = ""
+    for name in ("pictures", "limits", "licence", "reproduce"):
+        if name in about:
+            yield name, about[name]
 
 
 def _files(found: FoundModel) -> Iterator[tuple[str, str]]:
