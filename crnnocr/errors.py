@@ -3,6 +3,10 @@
 A message is one clear sentence that names the place (file, line, option) and the mend. It is shown once, at the edge.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class CrnnocrError(Exception):
     """Something went wrong that the user can mend: the work could not be done."""
@@ -38,3 +42,8 @@ class GateError(CrnnocrError):
     """The work was done, and what was demanded of its result does not hold."""
 
     exit_code = 4
+
+    def __init__(self, message: str, more: Sequence[str] = ()) -> None:
+        """Say what does not hold; `more` is for those who want to know all."""
+        super().__init__(message)
+        self.more = tuple(more)

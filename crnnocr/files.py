@@ -70,8 +70,8 @@ def is_device(path: Path) -> bool:
 def adding(folder: Path, instead_of: Iterable[Path] = ()) -> Iterator[Path]:
     """A new folder to write files to, which are moved to `folder` when the block ends well; else nothing of them is left.
 
-    What else is in `folder` stays there, but for the files `instead_of` which they are. Raises `CrnnocrError` where the disk is
-    full or the folder cannot be written.
+    What else is in `folder` stays there, but for `instead_of`, which they take the place of. Raises `CrnnocrError` where the
+    disk is full or the folder cannot be written.
     """
     folder = folder.absolute()
     above = folder if folder.is_dir() else next(parent for parent in folder.parents if parent.is_dir())
@@ -80,12 +80,10 @@ def adding(folder: Path, instead_of: Iterable[Path] = ()) -> Iterator[Path]:
         part.mkdir()
         yield part
         folder.mkdir(parents=True, exist_ok=True)
-        new = sorted(part.iterdir())
-        for file in new:
+        for file in sorted(part.iterdir()):
             os.replace(file, folder / file.name)
         for path in instead_of:
-            if path.name not in {file.name for file in new}:
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
     except OSError as error:
         if error.filename is not None and not str(error.filename).startswith((str(part), str(folder))):
             raise  # another file's trouble

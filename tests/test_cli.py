@@ -10,13 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import Result
 
 from crnnocr import __version__
+from crnnocr.cli import ui
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.images import open_grey
 from crnnocr.model import checkpoint, store
@@ -637,3 +640,26 @@ def test_no_picture_at_all_is_a_failure(argument: str, named: str, folder: Path,
     result = run_cli("predict", argument)
     assert result.exit_code == 1
     assert named in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_a_library_turns_into_an_error_of_its_own_ends_as_it_asks(
+    sent: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @ui.boundary
+    def command() -> None:
+        try:
+            os.kill(os.getpid(), sent)
+            time.sleep(5)
+        except BaseException:
+            raise ImportError("cannot load module more than once per process") from None
+
+    before = signal.getsignal(sent)
+    try:
+        with pytest.raises(typer.Exit) as ended:
+            command()
+    finally:
+        signal.signal(sent, before)
+    assert ended.value.exit_code == code
+    assert capsys.readouterr().err == "interrupted\n"

@@ -22,11 +22,11 @@ from typer.testing import Result
 import crnnocr
 from crnnocr import images
 from crnnocr.calibration import Calibration
-from crnnocr.config import MAX_WIDTH, ExportConfig, Orientation, Precision
+from crnnocr.config import MAX_WIDTH, ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.decoders.hypothesis import LogProbs
 from crnnocr.engines import OnnxEngine
-from crnnocr.errors import CrnnocrError, GateError, UsageError
+from crnnocr.errors import CrnnocrError, DataError, GateError, UsageError
 from crnnocr.exporting import folder as exporting
 from crnnocr.exporting import onnx_file, parity, proof_pictures
 from crnnocr.exporting.parity import prove
@@ -245,7 +245,7 @@ def test_error_rates_may_not_move_by_more_than_a_tenth_of_a_point() -> None:
 
 
 def test_a_proof_over_no_pictures_is_none() -> None:
-    with pytest.raises(GateError, match="0 pictures to prove it with: too few"):
+    with pytest.raises(DataError, match="no picture to prove it with: none was given"):
         prove(Told(), Told(), [], exact=True)  # type: ignore[arg-type]
 
 
@@ -264,7 +264,7 @@ def test_a_tie_alone_excuses_nothing_in_a_batch() -> None:
 @pytest.mark.usefixtures("few")
 def test_pictures_that_cannot_be_read_prove_nothing(tiny_model: Path, tmp_path: Path) -> None:
     broken = [proof_pictures.Picture(f"{i}.png", b"no picture") for i in range(20)]
-    with pytest.raises(GateError, match="0 pictures to prove it with: too few, 8 are needed"):
+    with pytest.raises(DataError, match=r"no picture to prove it with: 0\.png"):
         exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=Precision.FP16), broken)
     assert list(tmp_path.iterdir()) == []
 
@@ -305,13 +305,38 @@ def test_planted_confidences_are_caught(
 
 def test_an_export_of_the_other_kind_does_not_stay_behind(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    exporting.export(tiny_model, out)
-    (out / "index.html").write_text("a page before")
-    (out / "notes.txt").write_text("mine")
+    out.mkdir()
+    for name in ("index.html", "notes.txt"):
+        (out / name).write_text("mine")
+    assert not exporting.export(tiny_model, out).removed  # nothing says that the page is an export
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "index.html", "model.json", "model.onnx", "notes.txt"]
+    said = json.loads((out / "model.json").read_text(encoding="utf-8"))
+    (out / "model.json").write_text(json.dumps({**said, "export": {"format": "web"}}), encoding="utf-8")
     with pytest.raises(UsageError, match="is there already"):
         exporting.export(tiny_model, out)
-    exporting.export(tiny_model, out, force=True)
+    assert exporting.export(tiny_model, out, force=True).removed == (out / "index.html",)
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "model.json", "model.onnx", "notes.txt"]
+
+
+def test_each_form_has_a_folder_of_its_own() -> None:
+    forms = [
+        ExportConfig(),
+        ExportConfig(precision=Precision.INT8),
+        ExportConfig(self_contained=True),
+        ExportConfig(precision=Precision.FP16, self_contained=True),
+        ExportConfig(ExportFormat.WEB),
+        ExportConfig(ExportFormat.WEB, Precision.INT8),
+    ]
+    assert [form.folder for form in forms] == [
+        *("onnx", "onnx-int8", "onnx-self-contained", "onnx-fp16-self-contained", "web", "web-int8"),
+    ]
+
+
+def test_a_refusal_tells_some_pictures_and_knows_all() -> None:
+    ours, theirs = Told(*[frame(0.1, 0.8, 0.1)] * 9), Told(*[frame(0.1, 0.1, 0.8)] * 9)
+    with pytest.raises(GateError, match=r"4\.png as 'b'.*and 4 more \(--verbose names all\)") as refused:
+        prove(ours, theirs, pictures(*"a" * 9), exact=False)  # type: ignore[arg-type]
+    assert len(refused.value.more) == 9
 
 
 def test_the_folder_of_a_model_and_what_is_no_file_are_left_alone(tiny_model: Path, tmp_path: Path) -> None:

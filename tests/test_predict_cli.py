@@ -143,12 +143,23 @@ def test_a_part_of_a_list_may_be_empty(crops: list[Path], tmp_path: Path, run_cl
     assert (tmp_path / "third").read_bytes() == b""
 
 
+def _listening() -> None:
+    """Heed Ctrl-C also where the tests run in the background, where it is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Piped:
     """`crnnocr predict` with a list on stdin that is still open."""
 
     def __init__(self, *options: str) -> None:
         command = [sys.executable, "-m", "crnnocr", "predict", "--files-from", "-", *options]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=_listening if sys.platform != "win32" else None,
+        )
 
     def asks(self, path: Path) -> str:
         """The row of a picture that is named now."""

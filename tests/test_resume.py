@@ -79,7 +79,7 @@ def _as_in_the_killed_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         (validation, "_READS_NOTHING"),
     ):
         monkeypatch.setattr(place, name, getattr(place, name))  # to be put back
-    monkeypatch.setattr(onnx_file, "export", lambda *_: None)  # which takes longer than the training
+    monkeypatch.setattr(onnx_file, "write", lambda *_: None)  # which takes longer than the training
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
     keep_a_state_at_each_event(workers=0)
     threads = torch.get_num_threads()

@@ -237,7 +237,7 @@ def test_the_command_exports_it_and_predict_reads_with_it(
     pictures = sorted(tiny_data.glob("*.png"))[:4]
     result = run_cli("export", "--self-contained", "--verify", tiny_data)
     assert result.exit_code == 0, result.stderr
-    given = {entry.name for entry in onnx.load(tmp_path / "tiny-onnx/model.onnx").graph.input}
+    given = {entry.name for entry in onnx.load(tmp_path / "tiny-onnx-self-contained/model.onnx").graph.input}
     assert given == {"pictures", "sizes"}
-    ours, theirs = (run_cli("predict", *pictures, *model).stdout for model in ((), ("--model", "tiny-onnx")))
+    ours, theirs = (run_cli("predict", *pictures, *model).stdout for model in ((), ("--model", "tiny-onnx-self-contained")))
     assert ours == theirs

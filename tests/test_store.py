@@ -265,3 +265,10 @@ def test_the_store_needs_no_torch(run_process: Callable[..., subprocess.Complete
     code = "import sys; from crnnocr.model import store; print(store.find(None).name, 'torch' in sys.modules)"
     result = run_process("-c", code)
     assert result.stdout == "plates False\n", result.stderr
+
+
+def test_a_page_is_told_from_what_is_no_model(tmp_path: Path) -> None:
+    for name in ("index.html", "model.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(ModelError, match="is a page for browsers"):
+        store.find(str(tmp_path))

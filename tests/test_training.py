@@ -84,7 +84,7 @@ def run(data: Dataset, config: TrainConfig, **options: Any) -> list[Event]:
     draw = options.pop("draw", None)
     ready = prepared(data if data.samples else [], config, draw=draw, name=options.pop("name", "x"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_file, "export", lambda *_: None)
+        patch.setattr(onnx_file, "write", lambda *_: None)
         return list(training.run(Order(ready, config, (data,), draw, device="cpu", **options)))
 
 
@@ -385,7 +385,7 @@ def test_from_drawn_pictures_alone_it_learns_too(tmp_path: Path, monkeypatch: py
     nothing = Dataset(tmp_path, "none", ())
     ready = prepared([], config, draw=Drawer(), check=Drawer())
     with monkeypatch.context() as patch:
-        patch.setattr(onnx_file, "export", lambda *_: None)
+        patch.setattr(onnx_file, "write", lambda *_: None)
         end = finished(list(training.run(Order(ready, config, (nothing,), Drawer(), device="cpu"))))
     assert end.scores is not None
     assert end.scores.n == 20

@@ -36,11 +36,14 @@ def export_cli(
         typer.Option("--self-contained", help="Grey pictures in, texts out: preprocessing and decoding go into the graph."),
     ] = False,
     verify: Annotated[
-        Path | None,
-        typer.Option("--verify", metavar="DATA", help="Labelled pictures to prove it with; else real and drawn ones."),
+        list[Path] | None,
+        typer.Option(
+            "--verify", metavar="DATA", help="Labelled pictures to prove it with, repeatable; else real and drawn ones."
+        ),
     ] = None,
     orientation: Annotated[
-        Orientation | None, typer.Option("--orientation", help="Which way lines run, if not as the model says.")
+        Orientation | None,
+        typer.Option("--orientation", metavar="horizontal|vertical", help="Which way lines run, if not as the model says."),
     ] = None,
     runtime: Annotated[
         str | None,
@@ -50,7 +53,12 @@ def export_cli(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Where to write; by default ./NAME-onnx or ./NAME-web."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where to write; by default ./NAME-onnx, ./NAME-onnx-int8, ./NAME-web …",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     json_output: ui.Json = False,
@@ -76,8 +84,9 @@ def export_cli(
     taken = page_runtime.find(runtime) if config.format is ExportFormat.WEB else None
     if taken:
         ui.say(f"runtime: onnxruntime-web {taken.version}")
-    pictures = _pictures(verify, found, config)
-    folder = output or Path(f"{found.name}-{config.format}")
+    folder = output or Path(f"{found.name}-{config.folder}")
+    exporting.check(folder, config, force)
+    pictures = _pictures(verify or [], found, config)
     done = exporting.export(found.path, folder, config, pictures, taken, force)
     _say(done, found.name)
     if json_output:
@@ -97,6 +106,8 @@ def _say(done: Exported, name: str) -> None:
     from crnnocr.plurals import counted
 
     proof = done.proof
+    if done.removed:
+        ui.say(f"removed, of the export that was there: {', '.join(path.name for path in done.removed)}")
     for reason in proof.unreadable:
         ui.warn(f"not among the proof: {reason}")
     for tie in proof.ties:
@@ -110,18 +121,19 @@ def _say(done: Exported, name: str) -> None:
     )
 
 
-def _pictures(verify: Path | None, found: FoundModel, config: ExportConfig) -> list[Picture]:
+def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> list[Picture]:
     """What the export is proven with."""
-    from crnnocr.datasets.detect import load_dataset
+    from crnnocr.datasets.detect import load_datasets
     from crnnocr.exporting import proof_pictures
     from crnnocr.model import checkpoint
     from crnnocr.plurals import counted
 
-    if verify is not None:
-        dataset = load_dataset(verify)
-        ui.say(f"{verify}: {len(dataset.samples):,} labelled pictures ({dataset.format})")
-        ui.say_faults(dataset.faults)
-        pictures = proof_pictures.of_samples(dataset.samples)
+    if verify:
+        datasets = load_datasets(verify)
+        for source, dataset in zip(verify, datasets, strict=True):
+            ui.say(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+            ui.say_faults(dataset.faults)
+        pictures = proof_pictures.of_samples(sample for dataset in datasets for sample in dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
         return proof_pictures.built_in()
     else:

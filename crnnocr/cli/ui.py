@@ -28,6 +28,8 @@ P = ParamSpec("P")
 
 INTERRUPTED = 130
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+_come: list[int] = []
+"""Numbers of the signals to end that have come to the command that runs."""
 
 _settings = {"quiet": False, "verbose": False, "debug": False}
 
@@ -152,11 +154,16 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         warnings.showwarning = _show_warning
         signal.signal(signal.SIGTERM, end_by)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, end_by)
+        _come.clear()
         try:
             command(*args, **kwargs)
             sys.stdout.flush()
         except CrnnocrError as error:
             _complain(str(error))
+            for line in getattr(error, "more", ()):
+                detail(f"  {line}")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt as interrupt:
             _print(": ".join(("interrupted", *map(str, interrupt.args))))
@@ -168,6 +175,12 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
         except OSError as error:
             _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
             raise typer.Exit(CrnnocrError.exit_code) from None
+        except Exception:
+            if not _come:
+                raise
+            # A signal came while a module was loaded, which turned the end into an error of its own.
+            _print("interrupted")
+            raise typer.Exit(128 + _come[0]) from None
 
     return run
 
@@ -196,6 +209,7 @@ def withheld_signals(wanted: bool) -> Iterator[list[int]]:
 
 def end_by(number: int, frame: object = None) -> NoReturn:
     """End as a signal asks for, after all that must not be left half-written."""
+    _come.append(number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)

@@ -44,6 +44,12 @@ class ExportConfig:
                 raise UsageError("--orientation takes horizontal or vertical where a model is exported")
 
     @property
+    def folder(self) -> str:
+        """How the folder ends that it is written to when nobody names one, after the model's name."""
+        parts = [self.format.value, *[self.precision.value] * (self.precision is not Precision.FP32)]
+        return "-".join([*parts, *["self-contained"] * (self.self_contained and self.format is ExportFormat.ONNX)])
+
+    @property
     def is_exact(self) -> bool:
         """Whether it computes as the model does, number for number."""
         return self.precision is Precision.FP32 and not self.self_contained

@@ -38,6 +38,8 @@ class Exported:
     """All files."""
     proof: Proof
     """That it reads as the model does."""
+    removed: tuple[Path, ...] = ()
+    """Files of an export of the other format that was there."""
 
     @property
     def size(self) -> int:
@@ -62,7 +64,7 @@ def export(
         pictures: what to prove it with; by default the real ones that come with crnnocr. Where shares are to be counted,
             changed copies of them are added until there are enough.
         runtime: what a page runs the graph with.
-        force: replace files that are there.
+        force: replace files that are there, and remove those of an export of the other format.
 
     Raises:
         UsageError: files are there, or this model cannot be had so.
@@ -72,7 +74,7 @@ def export(
     is_page = config.format is ExportFormat.WEB
     if is_page and runtime is None:
         raise UsageError("a page needs onnxruntime-web: --runtime says where it is")
-    there = _there(folder, force)
+    stale = check(folder, config, force)
     card, model, source_hash = onnx_file.opened(model_file)
     card = replace(card, orientation=_orientation(config, card))
     pictures = list(pictures or proof_pictures.built_in())
@@ -80,7 +82,7 @@ def export(
         pictures = proof_pictures.enough(pictures, proof_pictures.ENOUGH)
     if config.precision is Precision.INT8 and not card.peaks:
         card = with_peaks(card, model, pictures)
-    with adding(folder, instead_of=there) as part:
+    with adding(folder, instead_of=stale) as part:
         graph = part / GRAPH
         graph.write_bytes(onnx_file.serialised(card, model, config, checkpoint.trained_on(model_file), source_hash))
         proof = _proven(card, model, graph, config, pictures)
@@ -90,8 +92,8 @@ def export(
             page.write(part, card, graph, runtime)
         (part / MODEL_JSON).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         (part / README).write_text(model_card.readme(card, config, said), encoding="utf-8")
-        names = [*(page.FILES if is_page else (GRAPH,)), MODEL_JSON, README]
-    return Exported(folder / (page.INDEX if is_page else GRAPH), tuple(folder / name for name in names), proof)
+    files = tuple(folder / name for name in _names(config.format))
+    return Exported(folder / (page.INDEX if is_page else GRAPH), files, proof, tuple(stale))
 
 
 def _orientation(config: ExportConfig, card: Card) -> Orientation:
@@ -100,19 +102,38 @@ def _orientation(config: ExportConfig, card: Card) -> Orientation:
     return Orientation.HORIZONTAL if config.self_contained and wanted is Orientation.AUTO else wanted
 
 
-def _there(folder: Path, force: bool) -> list[Path]:
-    """What an export before left in a folder. Raises `UsageError` where it may not be replaced."""
+def check(folder: Path, config: ExportConfig, force: bool = False) -> list[Path]:
+    """The files of an export of the other format in a folder, which one that is written there takes the place of.
+
+    Raises `UsageError` where it may not be written.
+    """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder with --output")
     if (folder / WEIGHTS).exists():
         raise UsageError(f"{folder} is the folder of a model: name another one with --output")
-    there = [folder / name for name in (GRAPH, *page.FILES, MODEL_JSON, README) if (folder / name).exists()]
+    names = _names(config.format)
+    before = _format_there(folder)
+    stale = [folder / name for name in _names(before) if name not in names] if before else []
+    there = [path for path in (*(folder / name for name in names), *stale) if path.exists()]
     for path in there:
         if path.is_dir():
             raise UsageError(f"{path} is a folder, where a file is to be written: name another folder with --output")
     if there and not force:
         raise UsageError(f"{there[0]} is there already: name another folder with --output, or replace it with --force")
-    return there
+    return [path for path in stale if path.exists()]
+
+
+def _names(format: ExportFormat) -> list[str]:
+    """The files of an export."""
+    return [*(page.FILES if format is ExportFormat.WEB else (GRAPH,)), MODEL_JSON, README]
+
+
+def _format_there(folder: Path) -> ExportFormat | None:
+    """What was exported to a folder before, as its `model.json` says."""
+    try:
+        return ExportFormat(json.loads((folder / MODEL_JSON).read_text(encoding="utf-8"))["export"]["format"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _proven(card: Card, model: CRNN, graph: Path, config: ExportConfig, pictures: Sequence[Picture]) -> Proof:

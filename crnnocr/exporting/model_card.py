@@ -113,7 +113,7 @@ def _scores(card: Card) -> str:
     sure = (
         f"Confidences are calibrated on {calibration.readings:,} of their readings."
         if calibration.is_calibrated
-        else "Too few of them were wrong to calibrate confidences: take these as the model's own."
+        else "Too few of them were right, or wrong, to calibrate confidences: take these as the model's own."
     )
     return f"On the {card.scores.get('n', 0):,} pictures that were held out from its training: {', '.join(told)}. {sure}"
 

@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,24 +81,32 @@ def _fetched() -> Runtime:
 
 
 def _of_archive(path: Path) -> Runtime:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
-        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-            reason = (str(error).splitlines() or ["it ends early"])[0]
-            raise UsageError(f"--runtime {path}: not an archive of {PACKAGE} ({reason})") from error
-        return _of_folder(Path(folder) / "package", str(path))
-
-
-def _of_folder(folder: Path, name: str | None = None) -> Runtime:
-    name = name or str(folder)
     try:
-        package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+        with tarfile.open(path) as archive:
+
+            def read(name: str) -> bytes:
+                file = archive.extractfile(f"package/{name}")
+                if file is None:
+                    raise KeyError(f"{name} is no file")
+                return file.read()
+
+            return _of(read, str(path))
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        reason = (str(error).splitlines() or ["it ends early"])[0]
+        raise UsageError(f"--runtime {path}: not an archive of {PACKAGE} ({reason})") from error
+
+
+def _of_folder(folder: Path) -> Runtime:
+    return _of(lambda name: (folder / name).read_bytes(), str(folder))
+
+
+def _of(read: Callable[[str], bytes], where: str) -> Runtime:
+    """The runtime of a package, given what reads a file in it."""
+    try:
+        package = json.loads(read("package.json"))
         named, version = package["name"], str(package["version"])
         if named != PACKAGE:
-            raise UsageError(f"--runtime {name}: this package is {named}, not {PACKAGE}")
-        files = [(folder / "dist" / file).read_bytes() for file in (_SCRIPT, _GLUE, _BINARY)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"--runtime {name}: not a copy of {PACKAGE} ({error})") from error
-    return Runtime(version, *files)
+            raise UsageError(f"--runtime {where}: this package is {named}, not {PACKAGE}")
+        return Runtime(version, *(read(f"dist/{file}") for file in (_SCRIPT, _GLUE, _BINARY)))
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--runtime {where}: not a copy of {PACKAGE} ({error})") from error

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from crnnocr.errors import GateError, ImageError
+from crnnocr.errors import DataError, GateError, ImageError
 from crnnocr.exporting.proof_pictures import Picture
 from crnnocr.exporting.sides import Grey, Lines, Pictures, Reading, Side
 from crnnocr.images import ImageWarning
@@ -31,7 +31,7 @@ _TOGETHER = 24
 """Pictures that are looked at together: whole batches of each size."""
 _NOT_KEPT = "the export reads otherwise than the model, so it was not kept"
 _TOLD = 5
-"""Mismatches that are told in full; of the others, the pictures are named."""
+"""Mismatches that are told; the others are for those who ask."""
 
 T = TypeVar("T")
 
@@ -116,6 +116,7 @@ def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool,
 
     Raises:
         GateError: that does not hold; it names the pictures.
+        DataError: no picture can be read.
     """
     seen = _Comparison()
     with warnings.catch_warnings():
@@ -123,18 +124,22 @@ def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool,
         for some in _groups(_opened(pictures, seen), _TOGETHER):
             _compare(source, export, some, exact, seen)
     count = seen.scorer.pairs
+    if not count:
+        raise DataError(f"there is no picture to prove it with: {next(iter(seen.unreadable), 'none was given')}")
     if count < at_least:
         raise GateError(
             f"the export was not kept: {counted(count, 'picture')} to prove it with: too few, {at_least:,} are needed"
         )
     proof = _concluded(seen, exact, isinstance(export, Pictures))
     if seen.apart or (exact and seen.otherwise):
-        raise GateError(f"{_NOT_KEPT}: {_listed({**seen.apart, **seen.otherwise})}")
+        places = {**seen.apart, **seen.otherwise}
+        raise GateError(f"{_NOT_KEPT}: {_listed(places)}", list(places.values()))
     if not exact and (proof.equal < LEAST_EQUAL or abs(proof.cer - proof.source_cer) > CER_LIMIT):
         raise GateError(
             f"{_NOT_KEPT}: of {count:,} texts {proof.equal:.1%} are the same (at least {LEAST_EQUAL:.0%} must be), the CER is "
             f"{proof.cer:.2%} and the model's {proof.source_cer:.2%} ({CER_LIMIT:.1%} apart at most): "
-            f"{_listed(seen.otherwise)}. Prove it on pictures of yours with --verify DATA, or take a higher --precision"
+            f"{_listed(seen.otherwise)}. Take a higher --precision, or prove it on pictures of yours (--verify DATA)",
+            list(seen.otherwise.values()),
         )
     return proof
 
@@ -225,5 +230,4 @@ def _of(size: int) -> str:
 
 def _listed(places: dict[str, str]) -> str:
     told = "; ".join(list(places.values())[:_TOLD])
-    others = list(places)[_TOLD:]
-    return told + (f"; and {len(others):,} more: {', '.join(others)}" if others else "")
+    return told + (f"; and {len(places) - _TOLD:,} more (--verbose names all)" if len(places) > _TOLD else "")

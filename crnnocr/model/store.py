@@ -73,7 +73,11 @@ def find(model: str | None) -> FoundModel:
             return FoundModel(path / file, path.resolve().name)
     if found := _named(model):
         return found
-    raise ModelError(f"no model {model}: neither a file or folder with {WEIGHTS}, nor the name of a model ({_listed()})")
+    if (path / "index.html").is_file() and (path / "model.json").is_file():
+        raise ModelError(f"{path} is a page for browsers: export without --format web what is to be read with here")
+    raise ModelError(
+        f"no model {model}: neither a file or folder with {WEIGHTS} or {GRAPH}, nor the name of a model ({_listed()})"
+    )
 
 
 def named(name: str) -> FoundModel:
