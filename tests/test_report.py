@@ -356,7 +356,7 @@ def test_every_key_of_the_json_is_in_the_documentation() -> None:
 
 def test_what_is_compared_is_normalised_and_said() -> None:
     readings = [(Sample(Path("x.png"), "Ab “c”"), Prediction("aB\u00a0'c'", 0.5))]
-    plain_result, same = (score(readings, Normalisation.parse([steps])) for steps in ("", "case,quotes,spaces"))
+    plain_result, same = (score(readings, Normalisation.parse(steps)) for steps in ([], ["case,quotes,spaces"]))
     assert plain_result.scores.exact == 0
     assert same.scores.exact == 0  # kinds of quotation marks, not single for double
     assert same.scores.mean_levenshtein == 2

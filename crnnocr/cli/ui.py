@@ -162,14 +162,28 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
             _print(": ".join(("interrupted", *map(str, interrupt.args))))
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader has gone. What Python would still flush at its end has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _print_nowhere()
             raise typer.Exit(0) from None
         except OSError as error:
             _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
             raise typer.Exit(CrnnocrError.exit_code) from None
 
     return run
+
+
+@contextmanager
+def printed_if_read() -> Iterator[None]:
+    """A block that prints, of a command that has more to do than that: where the reader of stdout has gone, it goes on."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _print_nowhere()
+
+
+def _print_nowhere() -> None:
+    """The reader of stdout has gone: what Python would still flush there at its end has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
