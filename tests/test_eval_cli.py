@@ -55,7 +55,10 @@ def test_a_gate_that_is_missed_ends_with_4_after_all_is_written(tiny_data: Path,
     ("arguments", "said"),
     [
         (("--json", "--tsv"), "give --json or --tsv, not both"),
-        *((("--max-cer", told), f"--max-cer {told}: it takes a share") for told in ("-1", "-1%", "nan", "inf", "five", "", "%", "500%", "5%%")),
+        *(
+            (("--max-cer", told), f"--max-cer {told}: it takes a share")
+            for told in ("-1", "-1%", "nan", "inf", "five", "", "%", "500%", "5%%")
+        ),
         (("--max-cer", 5), "--max-cer 5 is 500%: it takes a share, 0.05 for 5%"),
         (("--normalise", "kase"), "--normalise kase: choose of nfc, nfkc, case, spaces, quotes"),
         (("--normalise", ""), "--normalise is empty: choose of nfc,"),
@@ -237,6 +240,12 @@ def test_a_reader_is_compared_with_itself(tiny_data: Path, run_cli: RunCli) -> N
     result = run_cli("eval", tiny_data, "--compare", "tiny")
     assert result.exit_code == 0
     assert "both read the same in all pictures" in result.stdout
+
+
+def test_a_second_reader_is_told_from_the_first_by_its_options(tiny_data: Path, run_cli: RunCli) -> None:
+    result = run_cli("eval", tiny_data, "--compare", "--beam 4 --engine torch")
+    assert re.search(r"^first model: tiny \(the current one\), by ", result.stderr, re.MULTILINE)
+    assert "second model: tiny (the current one) --beam 4 --engine torch, by torch" in result.stderr
 
 
 def test_another_reader_has_what_is_not_said_from_the_first() -> None:

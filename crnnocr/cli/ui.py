@@ -139,9 +139,10 @@ def say_faults(faults: Sequence[Fault]) -> None:
         detail(f"  {fault.where}: {fault.kind}")
 
 
-def say_model(found: FoundModel, engine: str = "") -> None:
-    """Which model is used, and what runs it."""
-    say(f"model: {found.name}{' (the current one)' if found.is_current else ''}{f', by {engine}' if engine else ''}")
+def say_model(found: FoundModel, engine: str = "", which: str = "", options: str = "") -> None:
+    """Which model is used, and what runs it; of several also which of them it is, and the options that are its own."""
+    name = f"{found.name}{' (the current one)' if found.is_current else ''}{f' {options}' if options else ''}"
+    say(f"{f'{which} ' if which else ''}model: {name}{f', by {engine}' if engine else ''}")
     detail(f"  {found.path}")
 
 
