@@ -540,12 +540,21 @@ def test_a_gate_is_judged_where_nobody_reads_the_result(form: list[str], tiny_da
     assert "is above --max-cer 5.00%" in said
 
 
-def written_to_a_closed_pipe(*arguments: str) -> tuple[int, str]:
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes to write to")
+@pytest.mark.usefixtures("current_model")
+def test_a_gate_is_judged_where_nobody_reads_messages_either(tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_data, tmp_path / "data")
+    (tmp_path / "data" / "more.png").touch()  # the first message is plain, and the warning after it in colour
+    for folder in (tiny_data, tmp_path / "data"):
+        assert written_to_a_closed_pipe("eval", str(folder), "--max-cer", "0.05", stderr=subprocess.STDOUT)[0] == 4
+
+
+def written_to_a_closed_pipe(*arguments: str, stderr: int = subprocess.PIPE) -> tuple[int, str]:
     """The exit code of `crnnocr ARGUMENTS` where the reader of stdout has gone, and what is on stderr."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "crnnocr", *arguments]
-    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, encoding="utf-8", check=False, timeout=60)
+    result = subprocess.run(command, stdout=writer, stderr=stderr, encoding="utf-8", check=False, timeout=60)
     os.close(writer)
     return result.returncode, result.stderr
 

@@ -83,6 +83,7 @@ def eval_cli(
     from crnnocr.evaluation.measuring import Evaluation
     from crnnocr.normalising import Normalisation
 
+    ui.outlast_readers()
     if json_output and tsv:
         raise UsageError("give --json or --tsv, not both")
     gate = None if max_cer is None else _gate(max_cer)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TextIO
 
 import typer
 
@@ -29,7 +29,7 @@ P = ParamSpec("P")
 INTERRUPTED = 130
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
-_settings = {"quiet": False, "verbose": False, "debug": False}
+_settings = {"quiet": False, "verbose": False, "debug": False, "outlasts": False}
 
 
 def _remember(name: str) -> Callable[[bool], bool]:
@@ -85,7 +85,19 @@ def console() -> Console:
     """The console on stderr, for people."""
     from rich.console import Console
 
-    return Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+    class Outlasting(Console):
+        def on_broken_pipe(self) -> None:
+            if _settings["outlasts"]:
+                _print_nowhere(sys.stderr)
+            else:
+                super().on_broken_pipe()
+
+    return Outlasting(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+
+
+def outlast_readers() -> None:
+    """Where the reader of stderr goes away, the command says no more, and goes on: its exit code is what is waited for."""
+    _settings["outlasts"] = True
 
 
 def say(message: str) -> None:
@@ -99,7 +111,12 @@ def _print(message: str) -> None:
     if console.cache_info().currsize:
         console().print(message, markup=False)
     else:
-        typer.echo(message, err=True)
+        try:
+            typer.echo(message, err=True)
+        except BrokenPipeError:
+            if not _settings["outlasts"]:
+                raise
+            _print_nowhere(sys.stderr)
 
 
 def detail(message: str) -> None:
@@ -152,6 +169,7 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         warnings.showwarning = _show_warning
+        _settings["outlasts"] = False
         signal.signal(signal.SIGTERM, end_by)
         try:
             command(*args, **kwargs)
@@ -163,7 +181,7 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
             _print(": ".join(("interrupted", *map(str, interrupt.args))))
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            _print_nowhere()
+            _print_nowhere(sys.stdout)
             raise typer.Exit(0) from None
         except OSError as error:
             _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
@@ -179,12 +197,12 @@ def printed_if_read() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        _print_nowhere()
+        _print_nowhere(sys.stdout)
 
 
-def _print_nowhere() -> None:
-    """The reader of stdout has gone: what Python would still flush there at its end has nowhere to go."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _print_nowhere(stream: TextIO) -> None:
+    """The reader of a stream has gone: what Python would still flush there at its end has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
