@@ -38,7 +38,9 @@ class Normalisation:
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> Normalisation:
-        """From names of steps, or several of them with commas between. Raises `UsageError` where there is no such step."""
+        """From names of steps, or several with commas between. Raises `UsageError` where one is no step, or there is none."""
+        if any(not value.strip(" ,") for value in values):
+            raise UsageError(f"--normalise is empty: choose of {', '.join(Normalise)}, with commas between")
         names = [name.strip() for value in values for name in value.split(",") if name.strip()]
         for name in names:
             if name not in set(Normalise):

@@ -533,12 +533,35 @@ def test_errors_are_coloured_on_a_terminal_unless_no_color_is_set(folder: Path, 
 @pytest.mark.parametrize("arguments", [("predict",), ("eval", "--json"), ("eval",)], ids=" ".join)
 @pytest.mark.usefixtures("current_model")
 def test_a_closed_pipe_ends_quietly(arguments: tuple[str, ...], tiny_data: Path) -> None:
+    assert written_to_a_closed_pipe(*arguments, str(tiny_data), "--quiet") == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes to write to")
+@pytest.mark.parametrize("form", [[], ["--json"], ["--tsv"]], ids=str)
+@pytest.mark.usefixtures("current_model")
+def test_a_gate_is_judged_where_nobody_reads_the_result(form: list[str], tiny_data: Path) -> None:
+    code, said = written_to_a_closed_pipe("eval", str(tiny_data), "--max-cer", "0.05", "--quiet", *form)
+    assert code == 4
+    assert "is above --max-cer 5.00%" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes to write to")
+@pytest.mark.usefixtures("current_model")
+def test_a_gate_is_judged_where_nobody_reads_messages_either(tiny_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_data, tmp_path / "data")
+    (tmp_path / "data" / "more.png").touch()  # the first message is plain, and the warning after it in colour
+    for folder in (tiny_data, tmp_path / "data"):
+        assert written_to_a_closed_pipe("eval", str(folder), "--max-cer", "0.05", stderr=subprocess.STDOUT)[0] == 4
+
+
+def written_to_a_closed_pipe(*arguments: str, stderr: int = subprocess.PIPE) -> tuple[int, str]:
+    """The exit code of `crnnocr ARGUMENTS` where the reader of stdout has gone, and what is on stderr."""
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "crnnocr", *arguments, str(tiny_data), "--quiet"]
-    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, encoding="utf-8", check=False, timeout=60)
+    command = [sys.executable, "-m", "crnnocr", *arguments]
+    result = subprocess.run(command, stdout=writer, stderr=stderr, encoding="utf-8", check=False, timeout=60)
     os.close(writer)
-    assert (result.returncode, result.stderr) == (0, "")
+    return result.returncode, result.stderr
 
 
 # Ctrl-C

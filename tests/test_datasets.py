@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from crnnocr.charset import Charset
 from crnnocr.datasets import Dataset, Fault, Sample, imagefolder, summarise
 from crnnocr.datasets.characters import unknown_characters
 from crnnocr.datasets.detect import load_dataset, load_datasets
+from crnnocr.datasets.lint.finding import Severity
+from crnnocr.datasets.lint.left_out import left_out
 from crnnocr.datasets.split import content_id, held_out
 from crnnocr.errors import DataError, ImageError
 
@@ -327,7 +330,7 @@ def test_a_picture_that_two_sources_have_is_the_first_ones(tmp_path: Path) -> No
     put(
         tmp_path,
         [],
-        {"two.csv": "c/../link.png,one\nb.png,zwei\nc/c.png,drei\n", "three.csv": "linked/c.png,three\n./b.png,two\n"},
+        {"two.csv": "c/../link.png,eins\nb.png,zwei\nc/c.png,drei\n", "three.csv": "linked/c.png,drei\n./b.png,zwei\n"},
     )
     sources = [tmp_path / name for name in ("one.csv", "two.csv", "three.csv")]
     first, second, third = load_datasets(sources)
@@ -338,6 +341,38 @@ def test_a_picture_that_two_sources_have_is_the_first_ones(tmp_path: Path) -> No
         (SHARED, f"{tmp_path / 'linked/c.png'}, in {sources[1]}"),
         (SHARED, f"{tmp_path / 'b.png'}, in {sources[1]}"),
     ]
+
+
+def test_of_two_labels_the_source_that_is_named_first_has_the_one_that_counts_and_it_is_said(tmp_path: Path) -> None:
+    folder = put(tmp_path, PICTURES, {"labels.tsv": "a.png\teins\nb.png\tzwo\n", "doubts.csv": f"{LISTED}b.png,zwei,zwei\n"})
+    first, second = load_datasets([folder / "doubts.csv", folder])
+    assert (labels(first), labels(second)) == ({"b.png": "zwei"}, {"a.png": "eins"})
+    kind = f"picture that has another label in {folder / 'doubts.csv'}: the source that is named first counts"
+    assert faults(second) == [(kind, f"{folder / 'b.png'}, 'zwo' and 'zwei'")]
+    _, mended = load_datasets([folder, folder / "doubts.csv"])
+    assert not mended.samples
+    (finding,) = left_out(mended.faults)
+    assert (finding.kind, finding.severity) == ("two-labels-in-two-sources", Severity.SET_ASIDE)
+
+
+LISTED = "file_name,text,reading\n"
+"""The header of a list of doubtful labels of which its mender has saved some columns."""
+
+
+def test_a_list_of_doubtful_labels_is_no_folders_labels_whatever_of_it_was_saved(tmp_path: Path) -> None:
+    lists = {"doubts.csv": f"{LISTED}a.png,eins,ein5\n", "old.tsv": "file_name\ttext\tdoubt\na.png\teins\t1\n"}
+    folder = put(tmp_path, PICTURES, {"labels.tsv": "a.png\treading\nb.png\tdoubt\n", **lists})
+    assert labels(load_dataset(folder)) == {"a.png": "reading", "b.png": "doubt"}
+    (folder / "labels.tsv").unlink()
+    name = re.escape(str(folder / "doubts.csv"))
+    with pytest.raises(DataError, match=rf"no labels in a known format: .*model doubts: name {name} to read these alone"):
+        load_dataset(folder)
+
+
+def test_tasks_for_label_studio_are_said_to_be_some(tmp_path: Path) -> None:
+    folder = put(tmp_path, ["a.png"], {"doubts.json": '[{"data": {"image": "a.png"}, "annotations": []}]'})
+    with pytest.raises(DataError, match=r"doubts\.json holds tasks for Label Studio, and is no label file: \.csv,"):
+        load_dataset(folder / "doubts.json")
 
 
 def test_a_source_that_cannot_be_read_is_an_error_among_others_too(tmp_path: Path) -> None:

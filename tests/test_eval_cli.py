@@ -40,24 +40,32 @@ def test_the_scores_come_with_intervals_and_say_what_was_compared(tiny_data: Pat
 
 
 def test_a_gate_that_is_missed_ends_with_4_after_all_is_written(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
-    page = tmp_path / "new" / "report.html"
+    page = tmp_path / "report.html"
     missed = run_cli("eval", tiny_data, "--max-cer", 0.05, "--json", "--report", page)
     assert missed.exit_code == 4
     assert json.loads(missed.stdout)["cer"] > 0.05
     assert "is above --max-cer 5.00%" in missed.stderr
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert run_cli("eval", tiny_data, "--max-cer", 1).exit_code == 0
+    assert "is above --max-cer 2.50%" in run_cli("eval", tiny_data, "--max-cer", "2.5%").stderr
+    for enough in (1, "100 %"):
+        assert run_cli("eval", tiny_data, "--max-cer", enough).exit_code == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--json", "--tsv"), "give --json or --tsv, not both"),
-        (("--max-cer", -1), "--max-cer takes a share"),
-        (("--max-cer", "nan"), "--max-cer takes a share"),
-        (("--max-cer", "inf"), "--max-cer takes a share"),
+        *(
+            (("--max-cer", told), f"--max-cer {told}: it takes a share")
+            for told in ("-1", "-1%", "nan", "inf", "five", "", "%", "500%", "5%%")
+        ),
         (("--max-cer", 5), "--max-cer 5 is 500%: it takes a share, 0.05 for 5%"),
         (("--normalise", "kase"), "--normalise kase: choose of nfc, nfkc, case, spaces, quotes"),
+        (("--normalise", ""), "--normalise is empty: choose of nfc,"),
+        (("--normalise", "case", "--normalise", ","), "--normalise is empty"),
+        (("--report", "report.txt"), "--report report.txt is a page for browsers: call it report.html"),
+        (("--report", "nosuch/x.html"), "--report nosuch/x.html: there is no folder nosuch"),
+        (("--suspect-labels", "nodir/x.csv"), "--suspect-labels nodir/x.csv: there is no folder nodir"),
         (("--suspect-labels", "doubts.xls"), "its ending says the form: .csv, .tsv, .jsonl, .json"),
         (("--compare", "--bean 10"), "unrecognized arguments: --bean: name a model, or in quotes options"),
         (("--compare", "'"), "No closing quotation"),
@@ -119,7 +127,7 @@ def test_a_page_is_replaced_by_the_next_one_and_a_list_of_doubts_is_not(own_data
 
 
 def test_a_place_that_cannot_be_written_is_noticed_before_anything_is_read(own_data: Path, run_cli: RunCli) -> None:
-    result = run_cli("eval", own_data / "labels.jsonl", "--report", own_data / "labels.jsonl" / "new" / "report.html")
+    result = run_cli("eval", own_data / "labels.jsonl", "--report", own_data / "labels.jsonl" / "report.html")
     assert result.exit_code == 1
     assert "cannot write" in result.stderr
     assert "labelled pictures" not in result.stderr
@@ -232,6 +240,12 @@ def test_a_reader_is_compared_with_itself(tiny_data: Path, run_cli: RunCli) -> N
     result = run_cli("eval", tiny_data, "--compare", "tiny")
     assert result.exit_code == 0
     assert "both read the same in all pictures" in result.stdout
+
+
+def test_a_second_reader_is_told_from_the_first_by_its_options(tiny_data: Path, run_cli: RunCli) -> None:
+    result = run_cli("eval", tiny_data, "--compare", "--beam 4 --engine torch")
+    assert re.search(r"^first model: tiny \(the current one\), by ", result.stderr, re.MULTILINE)
+    assert "second model: tiny (the current one) --beam 4 --engine torch, by torch" in result.stderr
 
 
 def test_another_reader_has_what_is_not_said_from_the_first() -> None:

@@ -274,7 +274,24 @@ def test_pictures_in_a_database_are_named_by_their_entries() -> None:
     sample = Sample(Path("L"), "ab", "image-000000007")
     first, second = (score([(sample, Prediction(reading, 0.9, size=(9, 9)))]) for reading in ("ab", "xb"))
     said = list(terminal.lines(evidence_of(first, comparison=compare("a", first, "b", second))))
-    assert "  L:image-000000007  'ab': 'ab', not 'xb'" in said
+    assert "  L:image-000000007  label 'ab'  a 'ab'  b 'xb'" in said
+
+
+def test_a_list_that_is_cut_says_so_and_where_the_rest_is() -> None:
+    first, second = (result_of([outcome("ab", each, name=f"{i}.png") for i in range(14)]) for each in ("ab", "xb"))
+    said = list(terminal.lines(evidence_of(first, comparison=compare("a", first, "b", second))))
+    assert [line.split("  ")[2] for line in said if line.startswith("  ") and ".png" in line] == ["label 'ab'"] * 5
+    assert said[-1] == "  … and 9 more (--report, --tsv)"
+
+
+@pytest.mark.parametrize(("columns", "kept"), [(60, 4), (80, 5), (100, 6)])
+def test_few_columns_hold_the_comparison_in_short_words(columns: int, kept: int) -> None:
+    first, second = result_of([outcome("ab", "xb")]), result_of([outcome("ab", "ab")])
+    evidence = evidence_of(first, comparison=compare("a", first, "b", second))
+    *_, compared = terminal.tables(evidence, columns)
+    assert compared.header == ("", "a", "b", "difference, points", "95% interval", "a better")[:kept]
+    assert {len(row) for row in compared.rows} == {kept}
+    assert compared.rows[1][:4] == ("character error rate (CER)" if kept == 6 else "CER", "50.00%", "0.00%", "+50.00")
 
 
 def test_readers_with_as_many_edits_in_every_picture_cannot_be_told_apart() -> None:
@@ -356,7 +373,7 @@ def test_every_key_of_the_json_is_in_the_documentation() -> None:
 
 def test_what_is_compared_is_normalised_and_said() -> None:
     readings = [(Sample(Path("x.png"), "Ab “c”"), Prediction("aB\u00a0'c'", 0.5))]
-    plain_result, same = (score(readings, Normalisation.parse([steps])) for steps in ("", "case,quotes,spaces"))
+    plain_result, same = (score(readings, Normalisation.parse(steps)) for steps in ([], ["case,quotes,spaces"]))
     assert plain_result.scores.exact == 0
     assert same.scores.exact == 0  # kinds of quotation marks, not single for double
     assert same.scores.mean_levenshtein == 2

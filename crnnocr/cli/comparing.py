@@ -63,8 +63,8 @@ def load_readers(wanted: Sequence[Wanted]) -> list[Reader]:
     from crnnocr.evaluation.reader import Reader
 
     readers: list[Reader] = []
-    for each in wanted:
-        model, recognizer, decoder = load(each.model, each.device, each.engine, each.decode)
+    for which, each in zip(("first", "second") if len(wanted) > 1 else ("",), wanted, strict=True):
+        model, recognizer, decoder = load(each.model, each.device, each.engine, each.decode, which, each.options)
         name = each.name(model)
         if name in (reader.name for reader in readers):
             name += f" ({each.model})"

@@ -66,7 +66,7 @@ def eval_cli(
         ),
     ] = None,
     max_cer: Annotated[
-        float | None, typer.Option("--max-cer", metavar="SHARE", help="End with 4 if the CER is greater, such as 0.05.")
+        str | None, typer.Option("--max-cer", metavar="SHARE", help="End with 4 if the CER is greater, such as 0.05 or 5%.")
     ] = None,
     tsv: Annotated[bool, typer.Option("--tsv", help="Print a row for each picture on stdout.")] = False,
     engine: ui.Engine = EngineChoice.AUTO,
@@ -83,9 +83,10 @@ def eval_cli(
     from crnnocr.evaluation.measuring import Evaluation
     from crnnocr.normalising import Normalisation
 
+    ui.outlast_readers()
     if json_output and tsv:
         raise UsageError("give --json or --tsv, not both")
-    _check_gate(max_cer)
+    gate = None if max_cer is None else _gate(max_cer)
     normalisation = Normalisation.parse(normalise or [])
     decode = DecodeConfig(beam, 1, allow, block, lexicon, pattern, lm, lm_weight)
     first = Wanted(model, device, engine, decode, ReadConfig(orientation, invert))
@@ -101,22 +102,28 @@ def eval_cli(
     for reason in evidence.analysis.result.unreadable:
         ui.warn(reason)
     try:
-        results.show(evidence, json_output, tsv)
-    finally:  # also where stdout is closed
+        with ui.printed_if_read():
+            results.show(evidence, json_output, tsv)
+    finally:  # also where stdout cannot be written
         if suspect_labels:
             _write_suspects(suspect_labels, evidence, readers[0])
         if report:
             _write_page(report, evidence, readers[0])
-    _judge(evidence, max_cer)
+    _judge(evidence, gate)
 
 
-def _check_gate(max_cer: float | None) -> None:
-    if max_cer is None:
-        return
-    if not math.isfinite(max_cer) or max_cer < 0:
-        raise UsageError("--max-cer takes a share, such as 0.05")
-    if max_cer > 1:
-        raise UsageError(f"--max-cer {max_cer:g} is {max_cer:.0%}: it takes a share, {max_cer / 100:g} for {max_cer:g}%")
+def _gate(told: str) -> float:
+    """The share that `--max-cer` names: 0.05, or 5%. Raises `UsageError` where that is none."""
+    number, per_cent, rest = told.strip().partition("%")
+    try:
+        share = float(number) / (100 if per_cent else 1)
+    except ValueError:
+        share = math.nan
+    if not math.isfinite(share) or share < 0 or rest or (per_cent and share > 1):
+        raise UsageError(f"--max-cer {told}: it takes a share, such as 0.05 or 5%")
+    if share > 1:
+        raise UsageError(f"--max-cer {told} is {share:.0%}: it takes a share, {share / 100:g} for {share:g}%")
+    return share
 
 
 def _check_outputs(report: Path | None, suspect_labels: Path | None) -> None:

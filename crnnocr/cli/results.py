@@ -12,6 +12,8 @@ from crnnocr.cli import ui
 from crnnocr.cli.rows import Format, Rows
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from crnnocr.evaluation.evidence import Evidence
     from crnnocr.report.terminal import Table
 
@@ -30,15 +32,22 @@ def show(evidence: Evidence, json_output: bool, tsv: bool) -> None:
         out = Rows(sys.stdout.buffer, Format.tsv)
         for row in rows.tsv(evidence):
             out.write(row)
-    text = "".join([*map(_rendered, terminal.tables(evidence)), *(f"{line}\n" for line in terminal.lines(evidence))])
+    console = _console()
+    tables = (_rendered(console, table) for table in terminal.tables(evidence, console.width))
+    text = "".join([*tables, *(f"{line}\n" for line in terminal.lines(evidence))])
     if tsv:
         ui.say(text.rstrip("\n"))
     else:
         typer.echo(text, nl=False)
 
 
-def _rendered(shown: Table) -> str:
+def _console() -> Console:
     from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+
+
+def _rendered(console: Console, shown: Table) -> str:
     from rich.table import Table as Drawn
 
     table = Drawn()
@@ -46,7 +55,6 @@ def _rendered(shown: Table) -> str:
         table.add_column(title, justify="right" if i else "left")
     for row in shown.rows:
         table.add_row(*row)
-    console = Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     with console.capture() as rendered:  # rich would end a closed pipe in its own way
         console.print(table)
     return rendered.get()

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TextIO
 
 import typer
 
@@ -31,7 +31,7 @@ _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 _come: list[int] = []
 """Numbers of the signals to end that have come to the command that runs."""
 
-_settings = {"quiet": False, "verbose": False, "debug": False}
+_settings = {"quiet": False, "verbose": False, "debug": False, "outlasts": False}
 
 
 def _remember(name: str) -> Callable[[bool], bool]:
@@ -87,7 +87,19 @@ def console() -> Console:
     """The console on stderr, for people."""
     from rich.console import Console
 
-    return Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+    class Outlasting(Console):
+        def on_broken_pipe(self) -> None:
+            if _settings["outlasts"]:
+                _print_nowhere(sys.stderr)
+            else:
+                super().on_broken_pipe()
+
+    return Outlasting(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+
+
+def outlast_readers() -> None:
+    """Where the reader of stderr goes away, the command says no more, and goes on: its exit code is what is waited for."""
+    _settings["outlasts"] = True
 
 
 def say(message: str) -> None:
@@ -101,7 +113,12 @@ def _print(message: str) -> None:
     if console.cache_info().currsize:
         console().print(message, markup=False)
     else:
-        typer.echo(message, err=True)
+        try:
+            typer.echo(message, err=True)
+        except BrokenPipeError:
+            if not _settings["outlasts"]:
+                raise
+            _print_nowhere(sys.stderr)
 
 
 def detail(message: str) -> None:
@@ -141,9 +158,10 @@ def say_faults(faults: Sequence[Fault]) -> None:
         detail(f"  {fault.where}: {fault.kind}")
 
 
-def say_model(found: FoundModel, engine: str = "") -> None:
-    """Which model is used, and what runs it."""
-    say(f"model: {found.told}{f', by {engine}' if engine else ''}")
+def say_model(found: FoundModel, engine: str = "", which: str = "", options: str = "") -> None:
+    """Which model is used, and what runs it; of several also which of them it is, and the options that are its own."""
+    name = f"{found.told}{f' {options}' if options else ''}"
+    say(f"{f'{which} ' if which else ''}model: {name}{f', by {engine}' if engine else ''}")
     detail(f"  {found.path}")
 
 
@@ -153,6 +171,7 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         warnings.showwarning = _show_warning
+        _settings["outlasts"] = False
         signal.signal(signal.SIGTERM, end_by)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, end_by)
@@ -169,8 +188,7 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
             _print(": ".join(("interrupted", *map(str, interrupt.args))))
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader has gone. What Python would still flush at its end has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _print_nowhere(sys.stdout)
             raise typer.Exit(0) from None
         except OSError as error:
             _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
@@ -183,6 +201,21 @@ def boundary(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(128 + _come[0]) from None
 
     return run
+
+
+@contextmanager
+def printed_if_read() -> Iterator[None]:
+    """A block that prints, of a command that has more to do than that: where the reader of stdout has gone, it goes on."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _print_nowhere(sys.stdout)
+
+
+def _print_nowhere(stream: TextIO) -> None:
+    """The reader of a stream has gone: what Python would still flush there at its end has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager

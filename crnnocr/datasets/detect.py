@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from natsort import natsorted
 
@@ -24,6 +25,8 @@ _PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "t
 """Names of folders that are meant to be kept apart."""
 _NAMED = 5
 """Data sets that an error names."""
+_Owner: TypeAlias = tuple[Path, str]
+"""The source that has a picture first, and its label there."""
 
 
 def load_dataset(source: Path) -> Dataset:
@@ -43,24 +46,25 @@ def load_dataset(source: Path) -> Dataset:
 def load_datasets(sources: Sequence[Path]) -> tuple[Dataset, ...]:
     """The labelled pictures of several folders or label files: a data set each, in their order.
 
-    A picture that two of them have is the first one's, and a fault of the other, which may be left without samples.
+    A picture that two of them have is the first one's, and a fault of the other, which may be left without samples. Where their
+    labels are not the same, the fault says so.
     Raises `DataError` where `load_dataset` does.
     """
     datasets = tuple(load_dataset(source) for source in sources)
     if len(datasets) == 1:
         return datasets
     places = Places()
-    owners: dict[tuple[str, str], Path] = {}
+    owners: dict[tuple[str, str], _Owner] = {}
     apart: list[Dataset] = []
     for source, dataset in zip(sources, datasets, strict=True):
         keys = [(places.of(sample.path), sample.entry) for sample in dataset.samples]
         apart.append(_without(dataset, [owners.get(key) for key in keys]))
-        for key in keys:
-            owners.setdefault(key, source)
+        for key, sample in zip(keys, dataset.samples, strict=True):
+            owners.setdefault(key, (source, sample.text))
     return tuple(apart)
 
 
-def _without(dataset: Dataset, owners: Sequence[Path | None]) -> Dataset:
+def _without(dataset: Dataset, owners: Sequence[_Owner | None]) -> Dataset:
     """The data set, with a fault in place of each sample that another source owns."""
     samples: list[Sample] = []
     faults: list[Fault] = []
@@ -68,8 +72,16 @@ def _without(dataset: Dataset, owners: Sequence[Path | None]) -> Dataset:
         if owner is None:
             samples.append(sample)
         else:
-            faults.append(Fault("picture that another source has already", f"{sample.name}, in {owner}", sample.path))
+            faults.append(_owned(sample, *owner))
     return replace(dataset, samples=tuple(samples), faults=(*dataset.faults, *faults))
+
+
+def _owned(sample: Sample, source: Path, text: str) -> Fault:
+    """What is wrong with a sample whose picture another source has, with that text."""
+    if text == sample.text:
+        return Fault("picture that another source has already", f"{sample.name}, in {source}", sample.path)
+    kind = f"picture that has another label in {source}: the source that is named first counts"
+    return Fault(kind, f"{sample.name}, {sample.text!r} and {text!r}", sample.path)
 
 
 def _read_folder(folder: Path) -> Dataset:
@@ -91,7 +103,7 @@ def _read_folder(folder: Path) -> Dataset:
         return _with_unlabelled(folder, _read_file(label_file))
     pictures = len(images.pictures_in(folder.rglob("*")))
     holds = f"{pictures} pictures and no labels" if pictures else "no pictures"
-    raise DataError(f"{folder} holds {holds} in a known format: expected {_FORMATS}")
+    raise DataError(f"{folder} holds {holds} in a known format: expected {_FORMATS}{_doubts_in(folder)}")
 
 
 def _read_file(path: Path) -> Dataset:
@@ -121,8 +133,17 @@ def _several(folder: Path, found: Sequence[Path]) -> DataError:
 
 def _tables_in(folder: Path) -> list[Path]:
     """The tables of a folder that may be its labels: a list of doubtful ones holds only some, and is read where it is named."""
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file())
-    return [path for path in tables if not table.is_of_doubts(path)]
+    return [path for path in _all_tables_in(folder) if not table.is_of_doubts(path)]
+
+
+def _all_tables_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file())
+
+
+def _doubts_in(folder: Path) -> str:
+    """What to say of the lists of doubtful labels in a folder that has no other labels."""
+    lists = [path for path in _all_tables_in(folder) if table.is_of_doubts(path)]
+    return f". {lists[0].name} lists some labels that a model doubts: name {lists[0]} to read these alone" if lists else ""
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:

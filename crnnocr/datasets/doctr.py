@@ -24,9 +24,16 @@ def read(label_file: Path) -> Dataset:
         rows = json.loads(read_label_file(label_file), object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{label_file} is not JSON: {error}") from error
+    if _are_tasks(rows):
+        raise DataError(f"{label_file} holds tasks for Label Studio, and is no label file: .csv, .tsv and .jsonl are read")
     if not isinstance(rows, tuple):
         raise DataError(f'{label_file} is not {{"picture": "text", …}}: list the texts by their pictures, as docTR does')
     return dataset_of(label_file, "docTR, JSON", _rows(label_file, rows), _FOLDERS)
+
+
+def _are_tasks(rows: object) -> bool:
+    """Whether JSON, with its objects as pairs, is what Label Studio imports."""
+    return isinstance(rows, list) and bool(rows) and isinstance(rows[0], tuple) and "data" in (row[0] for row in rows[0] if row)
 
 
 def _rows(label_file: Path, rows: tuple[tuple[str, object], ...]) -> Iterator[Row]:

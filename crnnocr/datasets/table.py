@@ -20,8 +20,8 @@ SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 _NAME_HEADERS = ("file_name", "filename", "file", "image_path", "image", "path", "img", "name")
 _TEXT_HEADERS = ("text", "words", "word", "label", "labels", "transcription", "plate_text", "ground_truth", "gt")
 
-DOUBT = "doubt"
-"""The column that only lists of doubtful labels have."""
+DOUBT, READING = "doubt", "reading"
+"""Columns that only lists of doubtful labels have; who has mended one may have saved it with the second alone."""
 
 _PICTURE = rf"[^\t]*?\.(?:{'|'.join(suffix[1:] for suffix in sorted(images.SUFFIXES))})"
 _PICTURE_THEN = re.compile(rf'{_PICTURE}"?(\t| *,| )', re.IGNORECASE)
@@ -69,9 +69,10 @@ def is_of_doubts(label_file: Path) -> bool:
     if label_file.suffix.lower() not in (".csv", ".tsv"):
         return False
     try:
-        return DOUBT in _header(next(label_file_lines(label_file))[1])
+        cells = _header(next(label_file_lines(label_file))[1])
     except (DataError, StopIteration):
         return False
+    return all(cells.intersection(columns) for columns in (_NAME_HEADERS, _TEXT_HEADERS, (DOUBT, READING)))
 
 
 def _header(line: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from crnnocr.bootstrap import Estimate
 from crnnocr.evaluation.analysis import Group
@@ -18,6 +18,15 @@ NAMES = {
     "alnum_accuracy": "alphanumeric, any case",
 }
 """Each score in words."""
+SHORT_NAMES = {
+    "mean_levenshtein": "Levenshtein",
+    "cer": "CER",
+    "wer": "WER",
+    "exact": "exact",
+    "one_minus_ned": "1 - NED",
+    "alnum_accuracy": "alphanumeric",
+}
+"""Each score in a word."""
 
 
 def value(name: str, number: float) -> str:
@@ -54,11 +63,11 @@ def largest(groups: Sequence[Group], most: int) -> tuple[Sequence[Group], int]:
     return sorted(groups, key=lambda group: -group.n)[:most], len(groups) - most
 
 
-def compared(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+def compared(comparison: Comparison, names: Mapping[str, str] = NAMES) -> Iterator[tuple[str, ...]]:
     """Two readers' scores, a row each: its name, both values, their difference, its interval, and who is better how often."""
     for name, difference in comparison.differences.items():
         yield (
-            NAMES[name],
+            names[name],
             value(name, getattr(comparison.first, name)),
             value(name, getattr(comparison.second, name)),
             signed(name, difference.value),

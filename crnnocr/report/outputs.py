@@ -10,6 +10,8 @@ from crnnocr.errors import UsageError
 from crnnocr.files import cannot_write, is_device
 from crnnocr.report.page import is_page
 
+_PAGES = (".html", ".htm")
+
 
 def check(page: Path | None, suspects: Path | None) -> None:
     """Look at the places of a page and of a list of doubtful labels, if they are asked for.
@@ -18,7 +20,7 @@ def check(page: Path | None, suspects: Path | None) -> None:
     labels may have been mended.
 
     Raises:
-        UsageError: there is something else, or both are one file.
+        UsageError: there is something else, or no folder for it, or both are one file, or a page is not called one.
         CrnnocrError: a place cannot be written.
     """
     if page and suspects and not is_device(page) and os.path.realpath(page) == os.path.realpath(suspects):
@@ -27,6 +29,8 @@ def check(page: Path | None, suspects: Path | None) -> None:
         _check_place("--report", page)
         if _holds_something(page) and not is_page(page):
             raise UsageError(f"--report {page} is there already, and no page of eval's: name another file")
+        if page.suffix.lower() not in _PAGES and not is_device(page):
+            raise UsageError(f"--report {page} is a page for browsers: call it {page.stem or 'report'}.html")
     if suspects:
         _check_place("--suspect-labels", suspects)
         if _holds_something(suspects):
@@ -45,9 +49,10 @@ def _check_place(option: str, path: Path) -> None:
         raise UsageError(f"{option} {path} is a folder: name a file")
     if is_device(path):
         return
-    folder = next(each for each in path.resolve().parents if each.exists())
+    if not path.parent.exists():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}: make it, or name another")
     try:
-        with TemporaryFile(dir=folder):
+        with TemporaryFile(dir=path.resolve().parent):
             pass
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detect import LABEL_FILES
-from crnnocr.datasets.table import DOUBT
+from crnnocr.datasets.table import DOUBT, READING
 from crnnocr.errors import UsageError
 from crnnocr.evaluation.suspects import Suspect
 from crnnocr.files import replacing
 
 _DIGITS = 6
-_COLUMNS = ("file_name", "text", "reading", DOUBT, "confidence", "label_log_prob", "reading_log_prob")
+_COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
 
 
 def write(path: Path, suspects: Sequence[Suspect], model: str) -> None:
@@ -71,7 +71,7 @@ def _row(suspect: Suspect, folder: Path) -> dict[str, Any]:
     row = {
         "file_name": os.path.relpath(outcome.sample.path, folder).replace(os.sep, "/"),
         "text": outcome.sample.text,
-        "reading": outcome.prediction.text,
+        READING: outcome.prediction.text,
         DOUBT: round(suspect.doubt, _DIGITS),
         "confidence": round(outcome.prediction.confidence, _DIGITS),
         "label_log_prob": _finite(suspect.label_log_prob),
@@ -113,7 +113,7 @@ def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str, fo
         {
             "data": {**row, "image": f"/data/local-files/?d={quote(os.fsencode(folder + '/' + row['file_name']))}"},
             "predictions": [
-                {"model_version": model, "score": row["confidence"], "result": [_text_area(row["reading"])]},
+                {"model_version": model, "score": row["confidence"], "result": [_text_area(row[READING])]},
             ],
             "annotations": [{"result": [_text_area(row["text"])]}],
         }

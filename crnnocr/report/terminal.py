@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crnnocr.evaluation.analysis import Group
@@ -13,6 +13,10 @@ from crnnocr.report import figures
 from crnnocr.report.figures import percent
 from crnnocr.report.names import shown
 
+WIDE = 100
+"""Columns of a terminal that has place for everything."""
+_NARROW = 80
+"""Columns of one that has none for intervals of differences."""
 _CONFUSIONS = 10
 _CHANGES = 5
 _GROUPS = 20
@@ -30,17 +34,18 @@ class Table:
     """The rows."""
 
 
-def tables(evidence: Evidence) -> Iterator[Table]:
-    """The tables, the scores first."""
+def tables(evidence: Evidence, columns: int = WIDE) -> Iterator[Table]:
+    """The tables, the scores first, in short words where the terminal has few columns."""
     analysis = evidence.analysis
-    yield _scores(evidence)
+    names = figures.NAMES if columns >= WIDE else figures.SHORT_NAMES
+    yield _scores(evidence, names)
     classes = tuple((str(c.name), f"{c.characters:,}", f"{c.edits:,}", *figures.rate(c.cer)) for c in analysis.by_class)
     yield Table(("characters", "number", "edits", "CER", "95% interval"), classes)
     yield _groups("characters in the label", analysis.by_length)
     if len(analysis.by_source) > 1:
         yield _groups("source", analysis.by_source)
     if evidence.comparison:
-        yield _compared(evidence.comparison)
+        yield _compared(evidence.comparison, names, columns)
 
 
 def lines(evidence: Evidence) -> Iterator[str]:
@@ -78,11 +83,11 @@ def _refusals(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _scores(evidence: Evidence) -> Table:
+def _scores(evidence: Evidence, names: Mapping[str, str]) -> Table:
     rows = []
     for name, estimate in evidence.analysis.scores.items():
         where = "no error seen" if figures.is_perfect(name, estimate) else figures.interval(name, estimate)
-        rows.append((figures.NAMES[name], figures.value(name, estimate.value), where))
+        rows.append((names[name], figures.value(name, estimate.value), where))
     return Table((counted(evidence.analysis.result.scores.n, "picture"), "", "95% interval"), tuple(rows))
 
 
@@ -96,10 +101,12 @@ def _groups(title: str, groups: Sequence[Group]) -> Table:
     return Table((title, "pictures", "CER", "95% interval", "exact"), tuple(rows))
 
 
-def _compared(comparison: Comparison) -> Table:
-    names = comparison.first_name, comparison.second_name
-    header = ("", *names, "difference, points", "95% interval", f"{names[0]} better")
-    return Table(header, tuple(figures.compared(comparison)))
+def _compared(comparison: Comparison, names: Mapping[str, str], columns: int) -> Table:
+    """Two readers' scores; without who is better how often, and then without the interval, where there is no place for them."""
+    first, second = comparison.first_name, comparison.second_name
+    header = ("", first, second, "difference, points", "95% interval", f"{first} better")
+    kept = 6 if columns >= WIDE else 5 if columns >= _NARROW else 4
+    return Table(header[:kept], tuple(row[:kept] for row in figures.compared(comparison, names)))
 
 
 def _differing(comparison: Comparison) -> Iterator[str]:
@@ -111,9 +118,11 @@ def _differing(comparison: Comparison) -> Iterator[str]:
     for word, changes in (("better", comparison.better), ("worse", comparison.worse)):
         if changes:
             yield f"{comparison.first_name} reads {counted(len(changes), 'picture')} {word}:"
-            yield from map(_change, changes[:_CHANGES])
+            yield from (_change(change, comparison) for change in changes[:_CHANGES])
+        if len(changes) > _CHANGES:
+            yield f"  … and {len(changes) - _CHANGES:,} more (--report, --tsv)"
 
 
-def _change(change: Change) -> str:
-    texts = f"{change.first.truth!r}: {change.first.reading!r}, not {change.second.reading!r}"
-    return f"  {shown(change.first.sample.name)}  {texts}"
+def _change(change: Change, comparison: Comparison) -> str:
+    readings = f"{comparison.first_name} {change.first.reading!r}  {comparison.second_name} {change.second.reading!r}"
+    return f"  {shown(change.first.sample.name)}  label {change.first.truth!r}  {readings}"

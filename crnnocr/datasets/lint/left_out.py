@@ -17,6 +17,7 @@ _KNOWN = {
     "picture without a label": ("unlabelled-picture", "write what the picture says, or take it out"),
     "entry without a label": ("unlabelled-picture", "write what the picture says, or take it out"),
     "picture that another source has": ("picture-in-two-sources", "give each source once"),
+    "picture that has another label in": ("two-labels-in-two-sources", "name the source first whose labels are right"),
     "empty label": ("empty-label", "write what the picture says, or take it out"),
     "label that is not U": ("broken-label", "write the label again, in UTF-8"),
 }
