@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crnnocr.cli import ui
+from crnnocr.cli import train_words, ui
 from crnnocr.config import AUTO, DEFAULT_PRESET, PRESETS, CharsetChoice, Orientation, Style, SynthConfig, TrainConfig
 from crnnocr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from crnnocr.datasets import Dataset
-    from crnnocr.datasets.lint.finding import Finding
     from crnnocr.synth.sampler import Sampler
-    from crnnocr.training.preparation import Inspected, Prepared
-    from crnnocr.training.run import Begun, Finished, Order
+    from crnnocr.training.preparation import Inspected
+    from crnnocr.training.run import Finished, Order
 
 _DEFAULTS = TrainConfig()
-_HARDLY_READS = 0.5
-_PLACES_SHOWN = 3
 _CHECK_SEED = 1_000_003
 """Added to the seed for drawn pictures to validate on."""
 
@@ -138,8 +135,8 @@ def train_cli(
     wanted = store.checked_name(name) if name is not None else _name_of(ui.name_from(data[0]) if data else drawn, force)
     _check_options(config, device, tensorboard)
     learn, validate = load_datasets(data or []), load_datasets(val or [])
-    _say_data(learn, "")
-    _say_data(validate, " to validate on")
+    train_words.say_data(learn, "")
+    train_words.say_data(validate, " to validate on")
     inspected = inspect(learn, validate, config)
     if check and json_output:
         typer.echo(json.dumps(_findings(inspected)))
@@ -170,7 +167,7 @@ def inspect(learn: tuple[Dataset, ...], validate: tuple[Dataset, ...], config: T
         inspected = inspect(learn, validate, config, lambda done, total: bar.update(task, completed=done, total=total))
     for finding in inspected.findings:
         if finding.severity != "fatal":  # it ends the command
-            _say_finding(finding)
+            train_words.say_finding(finding)
     return inspected
 
 
@@ -197,7 +194,7 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
             for event in events:
                 if isinstance(event, Begun):
                     name = event.run
-                    _say_plan(order.prepared, order.config, event)
+                    train_words.say_plan(order.prepared, order.config, event)
                 elif isinstance(event, Progress):
                     view.progress(event)
                 elif isinstance(event, Validation):
@@ -219,7 +216,7 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
             raise
         raise KeyboardInterrupt(message) from None
     if finished:
-        _say_end(finished)
+        train_words.say_end(finished)
     return finished
 
 
@@ -280,80 +277,6 @@ def _batch_size(value: str) -> int | None:
     if not value.isdecimal():
         raise UsageError(f"--batch-size {value}: give a number, or auto")
     return int(value)
-
-
-def _say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
-    from crnnocr.datasets.lint.finding import counted
-
-    for dataset in datasets:
-        pictures = counted(len(dataset.samples), "labelled picture", "labelled pictures")
-        ui.say(f"{dataset.source}: {pictures}{purpose} ({dataset.format})")
-
-
-def _say_finding(finding: Finding) -> None:
-    from crnnocr.datasets.lint.finding import Severity
-
-    if finding.severity is Severity.NOTE:
-        ui.say(f"note: {finding.message}")
-    else:
-        ui.warn(finding.message)
-    for place in finding.places if ui.is_verbose() else finding.places[:_PLACES_SHOWN]:
-        ui.say(f"  {place.detail if place.detail.startswith(place.path) else f'{place.path}: {place.detail}'}")
-    if len(finding.places) > _PLACES_SHOWN and not ui.is_verbose():
-        ui.say(f"  … and {len(finding.places) - _PLACES_SHOWN:,} more (--verbose names all)")
-
-
-def _say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
-    from crnnocr.datasets.lint.finding import counted
-
-    card, found = prepared.card, prepared.start.found
-    origin = found.told if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
-    drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.examples) else ""
-    learnt = counted(len(prepared.examples), "picture", "pictures")
-    pictures = f"{learnt}{drawn}" if len(prepared.examples) else f"pictures drawn ({config.synth})"
-    ui.say(
-        f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {pictures} to "
-        f"learn from, {len(prepared.held_out):,} held out, {len(card.charset.characters)} characters, "
-        f"{begun.batch_size} pictures a step"
-    )
-    if begun.interrupted:
-        ui.say(f"an interrupted run of the same data and options, {begun.interrupted}, is left alone: --resume goes on with it")
-    if begun.resumed_at:
-        ui.say(f"going on with the run {begun.run} at step {begun.resumed_at:,}")
-    if prepared.new_characters:
-        ui.say(f"new to {origin}: {prepared.new_characters}")
-    if prepared.known:
-        ui.say(f"{prepared.known:,} pictures that {origin} has learnt from are not validated on")
-    if not len(prepared.held_out):
-        why = f"{origin} has learnt from what would be" if prepared.known else "there is too little data"
-        ui.warn(f"nothing is held out to measure with: {why} (--val names other pictures)")
-    if begun.device == "mps":
-        ui.say("the loss is computed on the CPU, since MPS has no CTC loss")
-    ui.detail(f"  characters: {card.charset.characters}")
-
-
-def _say_end(finished: Finished) -> None:
-    from crnnocr.datasets.lint.finding import counted
-    from crnnocr.model import store
-
-    if finished.name != finished.wanted:
-        why = "a shipped model's" if finished.wanted in store.SHIPPED.values() else "taken (--force would replace it)"
-        ui.say(f"the name {finished.wanted} was {why}: stored as {finished.name}")
-    minutes, seconds = divmod(round(finished.seconds), 60)
-    measured = (
-        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on "
-        + counted(finished.scores.n, "held-out picture", "held-out pictures")
-        if finished.scores
-        else "not measured"
-    )
-    ui.say(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} min")
-    if finished.scores and finished.scores.cer > _HARDLY_READS:
-        ui.warn(f"{finished.name} hardly reads yet: train for longer (--minutes), or with more pictures")
-    if finished.precision:
-        ui.say(f"on a CPU it is read by onnxruntime, {finished.precision}")
-    else:
-        ui.warn(f"{finished.name} reads otherwise when it is exported, so that it is read with torch")
-    ui.detail(f"  {finished.path}")
 
 
 def _summary(finished: Finished) -> dict[str, Any]:

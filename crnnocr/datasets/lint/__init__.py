@@ -9,8 +9,9 @@ from crnnocr.charset import Charset
 from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets import Fault
 from crnnocr.datasets.lint import labels, pictures, repeats
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted
+from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity
 from crnnocr.datasets.lint.left_out import left_out, trimmed
+from crnnocr.plurals import counted
 
 __all__ = ["Finding", "Place", "Seen", "Severity", "lint"]
 

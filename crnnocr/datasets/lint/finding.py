@@ -83,11 +83,6 @@ def place(seen: Seen, detail: str | None = None) -> Place:
     return Place(seen.sample.name, quoted(seen.text) if detail is None else detail)
 
 
-def counted(count: int, one: str, many: str) -> str:
-    """`1 label does` or `2 labels do`: a number with the words for one or for many."""
-    return f"{count:,} {one if count == 1 else many}"
-
-
 def quoted(text: str) -> str:
     """A label in quotes, the end of a long one left out, and unprintable characters as escapes."""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from crnnocr.charset import describe
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted, enumerated, place, quoted
+from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, enumerated, place, quoted
 from crnnocr.datasets.lookalikes import LookAlike, look_alikes, mixed_variants, twin_in
+from crnnocr.plurals import counted
 
 RARE = 5
 """A character that is seen fewer times than this is hardly learnt."""

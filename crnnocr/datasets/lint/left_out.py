@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from crnnocr.datasets import Fault
-from crnnocr.datasets.lint.finding import Finding, Place, Severity, counted
+from crnnocr.datasets.lint.finding import Finding, Place, Severity
+from crnnocr.plurals import counted
 
 _KNOWN = {
     "row whose picture is not there": ("missing-picture", "mend the path, which counts from the label file's folder"),

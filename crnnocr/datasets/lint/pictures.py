@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from crnnocr.charset import frames_needed
 from crnnocr.config import DEFAULT_PRESET, MAX_WIDTH, PRESETS, ModelConfig, Orientation
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted, place, quoted
+from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, place, quoted
 from crnnocr.images import VERTICAL_FROM
+from crnnocr.plurals import counted
 
 _TALL_UNITS = 3
 """Units of text from which on a tall picture is no narrow character or two, such as `ll`, but a line that runs down."""

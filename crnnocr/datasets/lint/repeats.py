@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from statistics import median
 
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, counted, place, quoted
+from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, place, quoted
+from crnnocr.plurals import counted
 
 _LONG_TEXT = 20
 """Characters from which on, where that is the median, texts do not come again by chance."""
