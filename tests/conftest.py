@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -16,6 +16,9 @@ from typer.testing import CliRunner, Result
 from crnnocr.cli import app
 from crnnocr.config import PRESETS, Conv, ModelConfig, Pool, Style, SynthConfig, TrainConfig
 from crnnocr.model import store
+
+if TYPE_CHECKING:
+    from chromium import Chromium
 
 # Networks this small are faster on one thread, in this process and in those that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -138,3 +141,14 @@ def run_process() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=120, **given)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A browser with a page."""
+    import chromium
+
+    if chromium.PROGRAM is None:
+        pytest.skip("needs Chromium")
+    with chromium.Chromium(tmp_path_factory.mktemp("profile")) as one:
+        yield one

@@ -7,41 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from columns import recognizer_of_columns
 from PIL import Image
 
 from crnnocr import images
-from crnnocr.charset import Charset
-from crnnocr.config import PRESETS, Conv, DecodeConfig, Invert, ModelConfig, Orientation, Pool, ReadConfig
+from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, ReadConfig
 from crnnocr.datasets import Sample
-from crnnocr.engines import BatchLimits
 from crnnocr.evaluation import score
 from crnnocr.images import Source
-from crnnocr.model.checkpoint import Card
 from crnnocr.recognizer import NO_TEXT_FITS, Prediction, Recognizer
-
-SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
-"""A frame for every four pixels."""
-
-
-class Columns:
-    """Stands in for a network: reads `a` where the middle of a frame is black, `b` where it is grey, else nothing."""
-
-    description = "columns"
-    limits = BatchLimits(lines=16, columns=8192)
-
-    def log_probs(
-        self, images: NDArray[np.float32], widths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        frames = widths // 4
-        levels = images[:, 0, images.shape[2] // 2, 2::4][:, : int(frames.max())]
-        classes = np.where(levels < -0.6, 1, np.where(levels < 0.5, 2, 0))
-        return np.log(np.eye(3, dtype=np.float32)[classes] * 0.94 + 0.02), frames
 
 
 @pytest.fixture
 def recognizer() -> Recognizer:
-    return Recognizer(Card("columns", Charset("ab"), SHAPE), Columns())
+    return recognizer_of_columns()
 
 
 def picture(width: int, *spots: tuple[int, int, int]) -> Image.Image:

@@ -11,22 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from columns import recognizer_of_columns
 from evaluations import HOSTILE, evidence_of, outcome, plain, result_of
-from numpy.typing import NDArray
 from PIL import Image
 
-from crnnocr.charset import Charset
-from crnnocr.config import Conv, DecodeConfig, ModelConfig, Pool, ReadConfig
+from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detect import load_dataset, load_datasets
-from crnnocr.engines import BatchLimits
 from crnnocr.errors import DataError, UsageError
 from crnnocr.evaluation import read_samples, score
 from crnnocr.evaluation.comparison import compare
 from crnnocr.evaluation.measuring import Evaluation
 from crnnocr.evaluation.reader import Reader
 from crnnocr.evaluation.suspects import suspects
-from crnnocr.model.checkpoint import Card
 from crnnocr.normalising import Normalisation
 from crnnocr.recognizer import Prediction, Recognizer
 from crnnocr.report import rows, suspect_files, terminal, values
@@ -34,27 +31,10 @@ from crnnocr.report.heatmap import heatmap
 from crnnocr.report.page import page
 from crnnocr.report.samples import rows_of
 
-SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
-
-
-class Columns:
-    """Stands in for a network: reads `a` where the middle of a frame is black, `b` where it is grey, else nothing."""
-
-    description = "columns"
-    limits = BatchLimits(lines=16, columns=8192)
-
-    def log_probs(
-        self, images: NDArray[np.float32], widths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        frames = widths // 4
-        levels = images[:, 0, images.shape[2] // 2, 2::4][:, : int(frames.max())]
-        classes = np.where(levels < -0.6, 1, np.where(levels < 0.5, 2, 0))
-        return np.log(np.eye(3, dtype=np.float32)[classes] * 0.94 + 0.02), frames
-
 
 @pytest.fixture
 def recognizer() -> Recognizer:
-    return Recognizer(Card("columns", Charset("ab"), SHAPE), Columns())
+    return recognizer_of_columns()
 
 
 @pytest.fixture

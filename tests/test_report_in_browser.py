@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from urllib.parse import urlencode
@@ -20,14 +20,6 @@ from crnnocr.report.samples import rows_of
 Show = Callable[..., str]
 
 READY = "document.readyState === 'complete' && document.getElementById('count')?.textContent"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Chromium]:
-    if chromium.PROGRAM is None:
-        pytest.skip("needs Chromium")
-    with chromium.Chromium(tmp_path_factory.mktemp("profile")) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -132,14 +132,6 @@ def runtime() -> Runtime:
         return page_runtime.find(os.environ.get("ONNXRUNTIME_WEB"))
     except UsageError as error:
         pytest.skip(f"needs onnxruntime-web: {error}")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Chromium]:
-    if chromium.PROGRAM is None:
-        pytest.skip("needs Chromium")
-    with chromium.Chromium(tmp_path_factory.mktemp("profile")) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
