@@ -3,8 +3,9 @@
 It may be stopped at any time, also by a kill, and goes on where it stood when it is called again with the same options. The
 texts of the pictures that `benchmarks/protocol987.py` measures with never occur in the stream.
 
-    python recipes/shipped.py small --samples 4_000_000
-    python recipes/shipped.py base --samples 40_000_000 --batch-size 256   # on a GPU
+    python recipes/fonts.py fonts/
+    python recipes/shipped.py small --samples 4_000_000 --fonts fonts/
+    python recipes/shipped.py base --samples 40_000_000 --fonts fonts/ --batch-size 256   # on a GPU
 
 The run and the model are kept in the data directory of crnnocr (`CRNNOCR_DATA_DIR`); `history.jsonl` beside the model has the
 error on drawn pictures that it has not seen, against the number that it has.
@@ -75,7 +76,11 @@ def main() -> None:
     parser.add_argument("preset", choices=PRESETS)
     parser.add_argument("--samples", type=int, required=True, help="pictures to learn from, each seen once")
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--fonts", help="the folder that recipes/fonts.py made; by default what is installed")
+    parser.add_argument("--learning-rate", type=float, default=TrainConfig.learning_rate, help="the highest, for batches of 16")
+    parser.add_argument("--bfloat16", action="store_true", help="compute in it on a CPU, too")
     parser.add_argument("--from", dest="start", default=SCRATCH, help="a model to go on from")
+    parser.add_argument("--seed", type=int, default=STREAM.seed, help="of the stream: another one draws other pictures")
     parser.add_argument("--name", help="what to call the model; by default en, or en-PRESET")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
@@ -88,12 +93,15 @@ def main() -> None:
         validations=200,
         patience=10**6,
         warmup_steps=500,
+        learning_rate=options.learning_rate,
+        bfloat16=options.bfloat16,
     )
     name = options.name or ("en" if options.preset == "small" else f"en-{options.preset}")
-    prepared = prepare(inspect((), (), config), config, name, Stream(STREAM), Stream(CHECK))
+    stream, check = (Stream(replace(drawn, fonts=options.fonts)) for drawn in (replace(STREAM, seed=options.seed), CHECK))
+    prepared = prepare(inspect((), (), config), config, name, stream, check)
     resume = any(name in (left.name, left.model) for left in runs.interrupted())
     free = not store.path_of(name).exists()  # and the shipped model's, which nobody else's model gets
-    order = Order(prepared, config, (), Stream(STREAM), free, device=options.device, resume=resume, named=True)
+    order = Order(prepared, config, (), stream, free, device=options.device, resume=resume, named=True)
     for event in run(order):
         if isinstance(event, Validation):
             print(

@@ -109,7 +109,7 @@ def _mask(maps: Tensor, widths: Tensor) -> Tensor:
         return maps
     columns = torch.arange(maps.shape[3], device=maps.device)
     inside = columns < widths.to(maps.device)[:, None]  # (N, W)
-    return maps * inside[:, None, None, :]
+    return maps * inside[:, None, None, :].to(maps.dtype)
 
 
 class _LSTM(nn.Module):

@@ -228,7 +228,7 @@ class Trainer:
         if self._config.freeze:
             self._model.backbone.eval()
         lines = batch.lines.to(device=self._device, memory_format=memory_format(self._device), non_blocking=True)
-        with devices.autocast(self._device):
+        with devices.autocast(self._device, self._config.bfloat16):
             log_probs, auxiliary, frames = self._learner(lines, batch.widths)
         # The gradients are averaged over the processes, so each counts its part of all characters that many times.
         all_characters, pictures = self._ranks.totals([float(batch.lengths.sum()), len(batch.widths)])
