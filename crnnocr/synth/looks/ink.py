@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
@@ -16,6 +16,8 @@ _ROOM = 0.6
 """Around the line, in ems."""
 _LOWEST_LINE = 0.75
 """Height in ems that a line is taken for at least, however low its ink: neighbours would else look like a part of it."""
+_GLOWING, _REACHING_BACK = 0.2, 0.55
+"""Share of the shadows that are a glow, and up to where they are letters of some depth."""
 _WIDE = 0.6
 """Width in ems of a letter of which a crop shows no more than a part."""
 
@@ -55,31 +57,48 @@ class Pen:
     """OpenType features that are switched off."""
     upright: bool = False
     """The line will be turned to the right: characters that stand upright in a column are drawn turned to the left."""
+    smaller: ImageFont.FreeTypeFont | None = None
+    """What the characters after each word's first are set in, if that is another size."""
 
     def length(self, text: str) -> float:
         """How far along `text` reaches, in pixels."""
         if self.upright:
             return sum(self.size * len(run) if is_upright else self._advance(run) for is_upright, run in _runs(text))
+        if self.smaller:
+            return sum(self._advance(character, font) + self.spacing for character, font in self._sizes(text))
         return self._advance(text) + self.spacing * len(text)
 
-    def _advance(self, text: str) -> float:
-        return self.font.getlength(text, features=self.features, language=self.language)
+    def _advance(self, text: str, font: ImageFont.FreeTypeFont | None = None) -> float:
+        return (font or self.font).getlength(text, features=self.features, language=self.language)
+
+    def _sizes(self, text: str) -> Iterator[tuple[str, ImageFont.FreeTypeFont]]:
+        """Each character with the font that it is set in."""
+        for before, character in pairwise(f" {text}"):
+            yield character, self.font if before.isspace() or not self.smaller else self.smaller
 
     def write(self, mask: Image.Image, start: tuple[float, float], text: str, stroke: int = 0) -> None:
         """Draw `text` into `mask` (mode L), from `start` on the baseline; `stroke` widens it to all sides, in pixels."""
         pencil = ImageDraw.Draw(mask)
         if self.upright:
             self._write_upright(pencil, mask, start, text, stroke)
-        elif not self.spacing:
+        elif not (self.spacing or self.smaller):
             self._put(pencil, start, text, stroke)
         else:
             x, baseline = start
-            for character in text:
-                self._put(pencil, (x, baseline), character, stroke)
-                x += self._advance(character) + self.spacing
+            for character, font in self._sizes(text):
+                self._put(pencil, (x, baseline), character, stroke, font)
+                x += self._advance(character, font) + self.spacing
 
-    def _put(self, pencil: ImageDraw.ImageDraw, start: tuple[float, float], text: str, stroke: int) -> None:
-        pencil.text(start, text, 255, self.font, "ls", features=self.features, language=self.language, stroke_width=stroke)
+    def _put(
+        self,
+        pencil: ImageDraw.ImageDraw,
+        start: tuple[float, float],
+        text: str,
+        stroke: int,
+        font: ImageFont.FreeTypeFont | None = None,
+    ) -> None:
+        font = font or self.font
+        pencil.text(start, text, 255, font, "ls", features=self.features, language=self.language, stroke_width=stroke)
 
     def _write_upright(
         self, pencil: ImageDraw.ImageDraw, mask: Image.Image, start: tuple[float, float], text: str, stroke: int
@@ -138,6 +157,8 @@ class Ink:
     """The text's shadow."""
     em: float = 0.0
     """The font's size as the layers now are, in pixels."""
+    is_arched: bool = False
+    """Whether it lies on a circle, so that its characters do not come one after the other evenly."""
 
     def change(self, how: Callable[[Image.Image], Image.Image]) -> None:
         """Do the same to each layer."""
@@ -162,7 +183,9 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
     spacing = 0.0 if upright or joined else recipe.spacing.draw(rng) * size
     font = face.pillow(size)
     shaped = font.layout_engine == ImageFont.Layout.RAQM
-    pen = Pen(font, size, tag if shaped else None, spacing, _LITERAL if shaped and not joined else None, upright)
+    smaller = recipe.small_capitals.draw(rng) if text.isupper() and not (upright or joined) else 0.0
+    small_font = face.pillow(round(smaller * size)) if smaller else None
+    pen = Pen(font, size, tag if shaped else None, spacing, _LITERAL if shaped and not joined else None, upright, small_font)
     ascent, descent = pen.font.getmetrics()
     room = round(_ROOM * size)
     start = (room, room + ascent)
@@ -174,11 +197,24 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
         ink.outline = Image.new("L", canvas)
         pen.write(ink.outline, start, text, max(1, round(thickness * size)))
     if distance := recipe.shadow.draw(rng) * size:
-        angle = float(rng.uniform(0, 2 * np.pi))
-        cast = ImageChops.offset(ink.outline or mask, round(distance * np.cos(angle)), round(distance * np.sin(angle)))
-        ink.shadow = cast.filter(ImageFilter.GaussianBlur(size * float(rng.uniform(0, 0.04))))
+        ink.shadow = _shadow(ink.outline or mask, size, distance, rng)
     _print_around(ink, recipe, rng)
     return ink
+
+
+def _shadow(mask: Image.Image, size: int, distance: float, rng: np.random.Generator) -> Image.Image:
+    """Below letters: a shadow that lies off, letters that reach back, or a glow."""
+    kind = rng.random()
+    if kind < _GLOWING:
+        return mask.filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.GaussianBlur(distance))
+    angle = float(rng.uniform(0, 2 * np.pi))
+    steps = round(distance) if kind < _REACHING_BACK else 1
+    cast = mask
+    for step in range(1, steps + 1):
+        along = distance * step / max(steps, 1)
+        moved = ImageChops.offset(mask, round(along * np.cos(angle)), round(along * np.sin(angle)))
+        cast = moved if steps == 1 else ImageChops.lighter(cast, moved)
+    return cast if steps > 1 else cast.filter(ImageFilter.GaussianBlur(size * float(rng.uniform(0, 0.04))))
 
 
 def is_joined(text: str) -> bool:

@@ -44,10 +44,12 @@ class Recipe:
     # Ink
     spacing: Effect = NEVER
     """Extra space between characters, a share."""
+    small_capitals: Effect = NEVER
+    """Size of the capitals that follow a word's first one, a share."""
     outline: Effect = NEVER
     """A contour around the letters, a share."""
     shadow: Effect = NEVER
-    """How far a drop shadow lies off, a share."""
+    """How far a shadow lies off, or a letter's side reaches back, or a glow around it, a share."""
     underline: Effect = NEVER
     """Thickness of a line under the text, a share."""
     weight: Effect = NEVER
@@ -62,6 +64,8 @@ class Recipe:
     """By how much one end, or one edge, is smaller, a share of its length."""
     curve: Effect = NEVER
     """How far the middle of the baseline lies off its ends, a share of the line's height."""
+    arch: Effect = NEVER
+    """The same for a line on a circle, whose letters turn with it."""
 
     # Crop
     margin: float = 0.15
@@ -175,15 +179,17 @@ RECIPES: dict[Style, Recipe] = {
     ),
     Style.SCENE: Recipe(
         em=(15, 33),
-        spacing=Effect(0.14, -0.04, 0.6),
+        spacing=Effect(0.16, -0.06, 1.0),
+        small_capitals=Effect(0.08, 0.68, 0.88),
         outline=Effect(0.12, 0.03, 0.09),
-        shadow=Effect(0.16, 0.04, 0.14),
+        shadow=Effect(0.2, 0.04, 0.16),
         underline=Effect(0.03, 0.04, 0.1),
         weight=Effect(0.15, -0.6, 1.0),
-        turn=Effect(0.55, -1.0, 1.0),
+        turn=Effect(0.55, -1.2, 1.2),
         shear=Effect(0.35, -0.35, 0.35),
         perspective=Effect(0.3, -0.25, 0.25),
-        curve=Effect(0.22, -0.9, 0.9),
+        curve=Effect(0.14, -0.9, 0.9),
+        arch=Effect(0.13, -1.4, 1.4),
         margin=0.25,
         loose=Effect(0.15, 0.25, 0.8),
         cut=Effect(0.15, 0.5, 2.0),
@@ -200,6 +206,7 @@ RECIPES: dict[Style, Recipe] = {
         ink_gradient=Effect(0.15, 10, 60),
         light=Effect(0.35, 0.1, 0.5),
         shade=Effect(0.12, 0.15, 0.5),
+        dots=Effect(0.03, 2.5, 4.5),
         blur=Effect(0.4, 0.3, 1.4),
         motion=Effect(0.08, 2, 4),
         noise=Effect(0.35, 2, 14),

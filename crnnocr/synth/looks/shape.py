@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import numpy as np
 from PIL import Image
 
@@ -13,7 +16,13 @@ _STRIP = 16
 """Width of the upright strips that a bent line is made of, in pixels."""
 _LOST = 0.15
 """A cut takes less of each character's ink than this, as far as can be told; less than a quarter in truth."""
-_MAX_SLOPE = 0.25
+_CELL = 12
+"""Sides of the squares that an arched line is made of, in pixels."""
+_MAX_SWEEP = 1.9
+"""Longest part of a circle that a line takes, in radians."""
+_MAX_LEAN = 0.35
+"""Farthest that an arch leans to a side, in radians."""
+_MAX_SLOPE = 0.4
 """Steepest line of a short text, pixels up for each pixel along."""
 
 
@@ -31,10 +40,17 @@ def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> bool:
     shear = recipe.shear.draw(rng)
     perspective = recipe.perspective.draw(rng)
     bend = recipe.curve.draw(rng) * line
-    if bend and width > 2 * line:
+    rise = recipe.arch.draw(rng) * line
+    if rise and width > 2 * line:
+        arched, mesh = _arched(ink, rise, float(rng.uniform(-_MAX_LEAN, _MAX_LEAN)))
+        ink.change(lambda mask: mask.transform(arched, Image.Transform.MESH, mesh, _RESAMPLING))
+        ink.is_arched = True
+        width, height = arched
+        slope = 0.0
+    elif bend and width > 2 * line:
         ink.change(lambda mask: mask.transform(mask.size, Image.Transform.MESH, _bent(mask.size, bend), _RESAMPLING))
-        if _leaves_canvas(ink):
-            return False
+    if _leaves_canvas(ink):
+        return False
     factor = em / ink.em
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     if slope or shear or perspective:
@@ -60,7 +76,39 @@ def _bent(size: tuple[int, int], bend: float) -> list[tuple[Box, tuple[float, ..
     drops = [bend * (1 - (2 * x / width - 1) ** 2) - bend / 2 for x in edges]
     return [
         ((left, 0, right, height), (left, -a, left, height - a, right, height - b, right, -b))
-        for left, right, a, b in zip(edges, edges[1:], drops, drops[1:], strict=False)
+        for (left, right), (a, b) in zip(pairwise(edges), pairwise(drops), strict=True)
+    ]
+
+
+def _arched(ink: Ink, rise: float, lean: float) -> tuple[tuple[int, int], list[tuple[Box, tuple[float, ...]]]]:
+    """Size and Pillow's mesh of a line on a circle, `rise` pixels high (hanging, below 0), leaning by an angle to a side."""
+    width, height = ink.text.size
+    left, _, right, baseline = ink.text.getbbox() or (0, 0, width, height)
+    sweep = min(8 * abs(rise) / (right - left), _MAX_SWEEP)
+    radius = (right - left) / sweep  # of the baseline
+    way = 1 if rise > 0 else -1
+    angles = lean + np.linspace(-0.6, 0.6, 32) * sweep * width / (right - left)
+    reach = radius + way * np.array([[baseline - height], [baseline]])  # of the canvas' lower and upper edge
+    x, y = reach * np.sin(angles), -way * reach * np.cos(angles)
+    start, top = float(x.min()), float(y.min())
+    size = (int(x.max() - start) + 2, int(y.max() - top) + 2)
+
+    def source(column: float, row: float) -> tuple[float, float]:
+        across, down = column + start, -way * (row + top)
+        along = radius * (float(np.arctan2(across, down)) - lean)
+        return (left + right) / 2 + along, baseline - way * (float(np.hypot(across, down)) - radius)
+
+    return size, _mesh(size, source)
+
+
+def _mesh(size: tuple[int, int], source: Callable[[float, float], tuple[float, float]]) -> list[tuple[Box, tuple[float, ...]]]:
+    """Pillow's mesh for a picture of `size` whose points are taken from where `source` says."""
+    columns, rows = ([*range(0, length, _CELL), length] for length in size)
+    found = {(x, y): source(x, y) for x in columns for y in rows}
+    return [
+        ((x, y, right, below), (*found[x, y], *found[x, below], *found[right, below], *found[right, y]))
+        for x, right in pairwise(columns)
+        for y, below in pairwise(rows)
     ]
 
 
@@ -97,7 +145,7 @@ def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
     if ink.around is not None:
         margins = np.minimum(margins, _shown(ink, recipe, rng))
     box = [left - round(margins[0]), top - round(margins[1]), right + round(margins[2]), bottom + round(margins[3])]
-    if cut := recipe.cut.draw(rng):
+    if not ink.is_arched and (cut := recipe.cut.draw(rng)):
         side = int(rng.integers(4))
         depth = max(1, round(cut))
         box[side] = inner[side] + (depth if side < 2 else -depth)
