@@ -46,19 +46,24 @@ FIRST_OF_OTHERS = 2**31
 """Where a text is one of the protocol's, the sample of the index that lies so much further takes its place."""
 
 
+TRDG_EACH = 10
+"""One sample in so many is in trdg's own style, as `crnnocr synth --style trdg` draws it."""
+
+
 class Stream:
     """Draws samples whose texts are none of those that the 987 protocol measures with."""
 
     def __init__(self, config: SynthConfig) -> None:
         self._config = config
-        self._sampler = Sampler(config)
-        self.charset = self._sampler.charset
+        self._mixed = Sampler(config)
+        self._trdg = Sampler(replace(config, style=Style.TRDG, fonts=None, words=(1, 3), height=32))
+        self.charset = self._mixed.charset
 
     def __reduce__(self) -> tuple[type[Stream], tuple[SynthConfig]]:
         return Stream, (self._config,)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, str]:
-        picture, text = self._sampler[index]
+        picture, text = (self._mixed if index % TRDG_EACH else self._trdg)[index]
         return self[index + FIRST_OF_OTHERS] if text in measured_with() else (picture, text)
 
 
