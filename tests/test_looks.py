@@ -171,7 +171,7 @@ def measure(spy: Spy, sampler: Sampler, index: int) -> Measured:
         cut=spy.cut,
         lost=float((1 - there[whole > 0] / whole[whole > 0]).max()),
         contrasts=contrasts(spy, owner, count),
-        x_height=x_height(spy.ink.pen.font) * scale / float(np.max(np.abs(y_down)[ink > 64])),
+        x_height=smallest(spy.ink.pen) * scale * float(np.min((np.hypot(x_down, x_along) / np.maximum(area, 1e-6))[ink > 64])),
     )
 
 
@@ -180,15 +180,28 @@ def advance(pen: inks.Pen, text: str) -> float:
     return pen.font.getlength(text, features=pen.features, language=pen.language)
 
 
+def pieces(pen: inks.Pen, text: str) -> list[tuple[str, ImageFont.FreeTypeFont, float]]:
+    """What is set in one piece: text, font, and where it begins, from the line's start."""
+    if not (pen.spacing or pen.smaller):
+        return [(text, pen.font, 0.0)]
+    found, x, first = [], 0.0, True
+    for character in text:
+        font = pen.font if first or pen.smaller is None else pen.smaller
+        found.append((character, font, x))
+        x += font.getlength(character, features=pen.features, language=pen.language) + pen.spacing
+        first = character.isspace()
+    return found
+
+
 def reference(spy: Spy) -> Array:
     """The text as Pillow draws it on a canvas with room for everything."""
     pen, text = spy.ink.pen, spy.ink.characters
-    width = int(advance(pen, text) + pen.spacing * len(text))
+    width = int(advance(pen, text) + max(0, pen.spacing) * len(text))
     canvas = Image.new("L", (width + 6 * pen.size, 6 * pen.size))
-    pencil, x = ImageDraw.Draw(canvas), 3.0 * pen.size
-    for part in text if pen.spacing else [text]:
-        pencil.text((x, 3 * pen.size), part, 255, pen.font, anchor="ls", features=pen.features, language=pen.language)
-        x += advance(pen, part) + pen.spacing
+    pencil = ImageDraw.Draw(canvas)
+    for part, font, x in pieces(pen, text):
+        at = (3.0 * pen.size + x, 3 * pen.size)
+        pencil.text(at, part, 255, font, anchor="ls", features=pen.features, language=pen.language)
     return np.asarray(canvas, np.float64)
 
 
@@ -202,10 +215,9 @@ def owners(spy: Spy, text: str, x: Array) -> tuple[Array, int]:
         inked = spy.at_first.max(axis=0) > 0
         starts = np.flatnonzero(inked[1:] & ~inked[:-1]) + 1.0
     else:
-        extra = pen.spacing
-        ends = [advance(pen, text[:i]) for i in range(len(text))]
-        if extra:  # and then without kerning
-            ends = np.cumsum([0, *(advance(pen, character) + extra for character in text[:-1])]).tolist()
+        ends = [x for _, _, x in pieces(pen, text)]
+        if len(ends) < len(text):  # in one piece, with kerning
+            ends = [advance(pen, text[:i]) for i in range(len(text))]
         starts = spy.ink.start[0] + np.array([end for end, character in zip(ends, text, strict=True) if character != " "])
     return np.maximum(np.searchsorted(starts, x, side="right") - 1, 0), len(starts)
 
@@ -241,8 +253,9 @@ def contrasts(spy: Spy, owner: Array, count: int) -> Array:
     return np.asarray(found * np.sign(np.median(found))) if len(found) else np.array([])
 
 
-def x_height(font: ImageFont.FreeTypeFont) -> float:
-    _, top, _, bottom = font.getbbox("x", anchor="ls")
+def smallest(pen: inks.Pen) -> float:
+    """Pixels of the font's x-height; of its capitals, where these are set smaller and nothing else is."""
+    _, top, _, bottom = pen.smaller.getbbox("X", anchor="ls") if pen.smaller else pen.font.getbbox("x", anchor="ls")
     return bottom - top
 
 
@@ -437,6 +450,7 @@ STRONG: dict[str, Any] = {
         name: Effect(1.0, strength, strength)
         for name, strength in {
             "spacing": 0.2,
+            "small_capitals": 0.7,
             "outline": 0.06,
             "shadow": 0.1,
             "underline": 0.08,
@@ -445,6 +459,7 @@ STRONG: dict[str, Any] = {
             "shear": 0.25,
             "perspective": 0.2,
             "curve": 0.3,
+            "arch": 0.6,
             "loose": 0.9,
             "cut": 1.0,
             "neighbours": 0.3,
@@ -471,16 +486,17 @@ STRONG: dict[str, Any] = {
 """A strength of each field of a recipe that can be seen."""
 
 
-def drawn_by(recipe: Recipe) -> Image.Image:
+def drawn_by(recipe: Recipe, text: str = "Hamburg 17") -> Image.Image:
     font = next(path for path in trdg_adapter.font_files("en") if path.name == "Roboto-Regular.ttf")
-    image = picture.draw("Hamburg 17", load(font), "en", 32, False, recipe, Calm(np.random.PCG64(0)))
+    image = picture.draw(text, load(font), "en", 32, False, recipe, Calm(np.random.PCG64(0)))
     assert image is not None
     return image
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
 def test_each_field_of_a_recipe_is_seen_and_leaves_the_text_legible(name: str) -> None:
-    bare, changed = drawn_by(BARE), drawn_by(replace(BARE, **{name: STRONG[name]}))
+    text = "HAMBURG 17" if name == "small_capitals" else "Hamburg 17"
+    bare, changed = drawn_by(BARE, text), drawn_by(replace(BARE, **{name: STRONG[name]}), text)
     if changed.mode == bare.mode and changed.size == bare.size:
         difference = np.abs(np.asarray(changed, np.float64) - np.asarray(bare, np.float64))
         assert (difference > 4).mean() > 0.005  # more grey levels than an eye overlooks, in a few dozen pixels

@@ -14,7 +14,7 @@ _LEAST_IN_PIECE = 0.58
 """Between ink and picture, in and around each piece of ink."""
 _LEAST_CONTRAST = 30.0
 """Between paper and ink in and around each piece, in grey levels."""
-_LEAST_EM = 10 / 32
+_LEAST_EM = 12 / 32
 """The font's size as a share of the picture's height."""
 _INKED = 0.25
 """Coverage from which a pixel counts as ink."""

@@ -20,6 +20,8 @@ _CELL = 12
 """Sides of the squares that an arched line is made of, in pixels."""
 _MAX_SWEEP = 1.9
 """Longest part of a circle that a line takes, in radians."""
+_LEAST_RADIUS = 1.8
+"""Of the circle, in ems."""
 _MAX_LEAN = 0.35
 """Farthest that an arch leans to a side, in radians."""
 _MAX_SLOPE = 0.4
@@ -41,8 +43,8 @@ def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> bool:
     perspective = recipe.perspective.draw(rng)
     bend = recipe.curve.draw(rng) * line
     rise = recipe.arch.draw(rng) * line
-    if rise and width > 2 * line:
-        arched, mesh = _arched(ink, rise, float(rng.uniform(-_MAX_LEAN, _MAX_LEAN)))
+    if rise and width > 2 * line and not ink.pen.upright:
+        arched, mesh = _arched(ink, rise, float(rng.uniform(-1, 1)) * min(line / width, _MAX_LEAN))
         ink.change(lambda mask: mask.transform(arched, Image.Transform.MESH, mesh, _RESAMPLING))
         ink.is_arched = True
         width, height = arched
@@ -84,10 +86,11 @@ def _arched(ink: Ink, rise: float, lean: float) -> tuple[tuple[int, int], list[t
     """Size and Pillow's mesh of a line on a circle, `rise` pixels high (hanging, below 0), leaning by an angle to a side."""
     width, height = ink.text.size
     left, _, right, baseline = ink.text.getbbox() or (0, 0, width, height)
-    sweep = min(8 * abs(rise) / (right - left), _MAX_SWEEP)
-    radius = (right - left) / sweep  # of the baseline
+    length = right - left
+    sweep = min(8 * abs(rise) / length, _MAX_SWEEP, length / (_LEAST_RADIUS * ink.em))
+    radius = length / sweep  # of the baseline
     way = 1 if rise > 0 else -1
-    angles = lean + np.linspace(-0.6, 0.6, 32) * sweep * width / (right - left)
+    angles = lean + np.linspace(-0.6, 0.6, 32) * sweep * width / length
     reach = radius + way * np.array([[baseline - height], [baseline]])  # of the canvas' lower and upper edge
     x, y = reach * np.sin(angles), -way * reach * np.cos(angles)
     start, top = float(x.min()), float(y.min())
