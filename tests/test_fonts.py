@@ -28,7 +28,7 @@ from PIL import Image, ImageDraw, ImageFont
 from crnnocr.config import SynthConfig
 from crnnocr.errors import UsageError
 from crnnocr.synth import fonts, trdg_adapter
-from crnnocr.synth.fonts import Chooser, FontFace, FontWarning, collect, files, glyphs, tables
+from crnnocr.synth.fonts import Chooser, FontFace, FontWarning, Kind, collect, files, glyphs, tables
 from crnnocr.synth.languages import LANGUAGES
 
 LETTERS = string.ascii_letters
@@ -416,6 +416,19 @@ class TestChoosing:
         warm = Chooser(shipped)
         first, second = ([each.choose(text, np.random.default_rng(5)) for text in texts] for each in (warm, Chooser(shipped)))
         assert first == second
+
+    def test_kinds_of_fonts_come_by_their_shares(self, shipped: tuple[FontFace, ...]) -> None:
+        chooser, rng = Chooser(shipped), np.random.default_rng(0)
+        chosen = [chooser.choose("Wii", rng, ((Kind.MONOSPACED, 0.5), (Kind.TEXT, 0.3))) for _ in range(400)]
+        advances = [(face.pillow(60).getlength("i"), face.pillow(60).getlength("W")) for face in chosen if face]
+        # Of the 20 % of any kind 9 % are monospaced: 52 % in all, and four standard deviations are 10 %.
+        assert np.mean([i == w for i, w in advances]) == pytest.approx(0.52, abs=0.1)
+        signs = Counter(face.family for face in chosen if face)
+        assert 0 < signs["Abril Fatface"] + signs["Bungee"] + signs["Lobster"] < 10, "3 of 76 families in a fifth of 400"
+
+    def test_a_kind_that_has_no_font_for_a_text_leaves_it_to_others(self, shipped: tuple[FontFace, ...]) -> None:
+        rng = np.random.default_rng(0)
+        assert Chooser(shipped).choose("中文", rng, ((Kind.MONOSPACED, 1.0),)) is not None
 
     def test_none_where_no_font_can(self, shipped: tuple[FontFace, ...]) -> None:
         assert Chooser(shipped).choose("a\U00012345", np.random.default_rng(0)) is None

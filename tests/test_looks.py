@@ -444,6 +444,7 @@ STRONG: dict[str, Any] = {
     "margin": 0.2,
     "colour": 1.0,
     "dark": 1.0,
+    "slashed_zero": 1.0,
     "paper": (160, 160),
     "contrast": (60, 60),
     **{
@@ -472,6 +473,7 @@ STRONG: dict[str, Any] = {
             "light": 0.4,
             "shade": 0.4,
             "fade": 0.5,
+            "patches": 0.9,
             "dots": 2.5,
             "dropout": 0.35,
             "blur": 1.0,
@@ -486,17 +488,17 @@ STRONG: dict[str, Any] = {
 """A strength of each field of a recipe that can be seen."""
 
 
-def drawn_by(recipe: Recipe, text: str = "Hamburg 17") -> Image.Image:
-    font = next(path for path in trdg_adapter.font_files("en") if path.name == "Roboto-Regular.ttf")
-    image = picture.draw(text, load(font), "en", 32, False, recipe, Calm(np.random.PCG64(0)))
+def drawn_by(recipe: Recipe, text: str = "Hamburg 17", family: str = "Roboto") -> Image.Image:
+    face = next(face for face in collect(SynthConfig()) if face.name == f"{family} Regular")
+    image = picture.draw(text, face, "en", 32, False, recipe, Calm(np.random.PCG64(0)))
     assert image is not None
     return image
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
 def test_each_field_of_a_recipe_is_seen_and_leaves_the_text_legible(name: str) -> None:
-    text = "HAMBURG 17" if name == "small_capitals" else "Hamburg 17"
-    bare, changed = drawn_by(BARE, text), drawn_by(replace(BARE, **{name: STRONG[name]}), text)
+    what = {"small_capitals": ("HAMBURG 17",), "slashed_zero": ("100", "Inter")}.get(name, ())
+    bare, changed = drawn_by(BARE, *what), drawn_by(replace(BARE, **{name: STRONG[name]}), *what)
     if changed.mode == bare.mode and changed.size == bare.size:
         difference = np.abs(np.asarray(changed, np.float64) - np.asarray(bare, np.float64))
         assert (difference > 4).mean() > 0.005  # more grey levels than an eye overlooks, in a few dozen pixels

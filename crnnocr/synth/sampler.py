@@ -79,11 +79,11 @@ class Sampler:
         upright = turned and any(map(ink.stands, text))
         for attempt in range(_ATTEMPTS):
             rng = np.random.default_rng([self.config.seed, index, _LOOKS, attempt])
-            face = self._chooser.choose(text, rng)
+            recipe = RECIPES[style if attempt < _PLAIN_FROM else Style.CLEAN]
+            face = self._chooser.choose(text, rng, recipe.fonts)
             if face is None:
                 raise DataError(fonts.missing(self.faces, text, self.config.lang))
-            shown = style if attempt < _PLAIN_FROM else Style.CLEAN
-            image = picture.draw(text, face, LANGUAGES[lang].tag, self.config.height, upright, RECIPES[shown], rng)
+            image = picture.draw(text, face, LANGUAGES[lang].tag, self.config.height, upright, recipe, rng)
             if image is not None:
                 return DrawnLine(
                     image.transpose(Image.Transpose.ROTATE_270) if turned else image, text, face, style, attempt + 1

@@ -9,6 +9,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -27,6 +28,8 @@ _LOADED = 512
 drawing its first word takes 2 ms, ten times what a word takes later."""
 _NOTO = re.compile(r"^(Noto (?:Sans|Serif)) .*")
 """Noto has a family for each script and the same Latin letters in all of them."""
+_FACES_OF_TEXT = 3
+"""Faces from which a family counts as one for text: upright and italic, or in several weights."""
 _OF_TRDG = frozenset(("Zyyy", "Zinh", "Latn", "Cyrl", "Grek"))
 """Scripts that are no reason to ask for a language's own font packages (ISO 15924; the first two are common to all)."""
 
@@ -120,6 +123,17 @@ def _measured(faces: Iterable[FontFace]) -> list[tuple[Path, int]]:
     return list(dict.fromkeys((face.path, face.number) for face in faces))
 
 
+class Kind(StrEnum):
+    """What a family of fonts is for, as far as its files tell."""
+
+    MONOSPACED = "monospaced"
+    """All letters are as wide as each other."""
+    TEXT = "text"
+    """It has several faces, as a family has that books and letters are set in."""
+    OTHER = "other"
+    """The rest: of signs and titles, mostly."""
+
+
 class Chooser:
     """Chooses faces for texts: first a family, each as likely as another, then a face of it. Noto's scripts are one family."""
 
@@ -129,10 +143,17 @@ class Chooser:
             members[_NOTO.sub(r"\1", face.family)].append(face)
         self._families = [_Family(of) for of in members.values()]
 
-    def choose(self, text: str, rng: np.random.Generator) -> FontFace | None:
-        """A face that draws all of `text`; None where no face does."""
+    def choose(self, text: str, rng: np.random.Generator, kinds: Sequence[tuple[Kind, float]] = ()) -> FontFace | None:
+        """A face that draws all of `text`; None where no face does.
+
+        `kinds` are kinds of fonts, each with the probability that it is taken, as far as there are such; otherwise it is any.
+        """
         wanted = set(text)
         order: list[int] = rng.permutation(len(self._families)).tolist()
+        if kinds:
+            place = int(np.searchsorted(np.cumsum([share for _, share in kinds]), rng.random(), side="right"))
+            wanted_kind = kinds[place][0] if place < len(kinds) else None
+            order.sort(key=lambda index: wanted_kind not in (None, self._families[index].kind))  # the others after these
         for index in order:
             able = self._families[index].drawing(wanted)
             if able:
@@ -152,6 +173,10 @@ class _Family(dict[str, int]):
         super().__init__()
         self._faces = faces
         self._all = (1 << len(faces)) - 1
+        if any(tables.read(face.path)[face.number].is_monospaced for face in faces):
+            self.kind = Kind.MONOSPACED
+        else:
+            self.kind = Kind.TEXT if len(faces) >= _FACES_OF_TEXT else Kind.OTHER
 
     def __missing__(self, character: str) -> int:
         self[character] = sum(1 << index for index, face in enumerate(self._faces) if face.draws(character))

@@ -76,6 +76,8 @@ class Tables:
     """Letters and digits that share their glyph with another one of ASCII."""
     scripts: frozenset[str]
     """OpenType tags of the scripts that it knows how to shape."""
+    is_monospaced: bool
+    """Whether its Latin letters are all as wide as each other."""
 
 
 @functools.cache
@@ -105,6 +107,7 @@ def _read_face(path: Path, number: int) -> Tables:
             characters=frozenset(map(_character, glyphs)),
             confused=frozenset(_confused(glyphs)),
             scripts=_scripts(font),
+            is_monospaced=len({font["hmtx"][glyphs[ord(letter)]][0] for letter in "iMW" if ord(letter) in glyphs}) == 1,
         )
 
 

@@ -54,7 +54,7 @@ class Pen:
     spacing: float = 0.0
     """Extra pixels between characters."""
     features: list[str] | None = None
-    """OpenType features that are switched off."""
+    """OpenType features that are switched off, by a minus, or on."""
     upright: bool = False
     """The line will be turned to the right: characters that stand upright in a column are drawn turned to the left."""
     smaller: ImageFont.FreeTypeFont | None = None
@@ -185,7 +185,10 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
     shaped = font.layout_engine == ImageFont.Layout.RAQM
     smaller = recipe.small_capitals.draw(rng) if text.isupper() and not (upright or joined) else 0.0
     small_font = face.pillow(round(smaller * size)) if smaller else None
-    pen = Pen(font, size, tag if shaped else None, spacing, _LITERAL if shaped and not joined else None, upright, small_font)
+    features = _LITERAL if shaped and not joined else None
+    if features and "0" in text and rng.random() < recipe.slashed_zero:
+        features = [*features, "zero"]
+    pen = Pen(font, size, tag if shaped else None, spacing, features, upright, small_font)
     ascent, descent = pen.font.getmetrics()
     room = round(_ROOM * size)
     start = (room, room + ascent)

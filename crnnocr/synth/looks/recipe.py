@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crnnocr.config import Style
+from crnnocr.synth.fonts import Kind
 
 
 class Effect(NamedTuple):
@@ -41,11 +42,16 @@ class Recipe:
     em: tuple[float, float]
     """Least and greatest size of the font, in pixels: what the camera or the scanner saw of it."""
 
+    fonts: tuple[tuple[Kind, float], ...] = ()
+    """Kinds of fonts, each with its probability; otherwise any."""
+
     # Ink
     spacing: Effect = NEVER
     """Extra space between characters, a share."""
     small_capitals: Effect = NEVER
     """Size of the capitals that follow a word's first one, a share."""
+    slashed_zero: float = 0.0
+    """Probability of zeros with a stroke or a dot, where the font has such."""
     outline: Effect = NEVER
     """A contour around the letters, a share."""
     shadow: Effect = NEVER
@@ -106,6 +112,8 @@ class Recipe:
     """A shadow's edge across the picture, a share of the brightness."""
     fade: Effect = NEVER
     """Stripes in which print fades, a share of the contrast."""
+    patches: Effect = NEVER
+    """Spots in which ink is worn off, a share of the contrast."""
     dots: Effect = NEVER
     """Print made of dots: pixels from dot to dot."""
     dropout: Effect = NEVER
@@ -148,7 +156,9 @@ RECIPES: dict[Style, Recipe] = {
     ),
     Style.DOCUMENT: Recipe(
         em=(17, 33),
+        fonts=((Kind.TEXT, 0.7), (Kind.MONOSPACED, 0.05)),
         spacing=Effect(0.06, 0.02, 0.12),
+        slashed_zero=0.05,
         underline=Effect(0.03, 0.04, 0.07),
         weight=Effect(0.3, -0.5, 1.0),
         turn=Effect(0.4, -0.2, 0.2),
@@ -169,6 +179,7 @@ RECIPES: dict[Style, Recipe] = {
         texture=Effect(0.2, 2, 10),
         light=Effect(0.15, 0.05, 0.3),
         shade=Effect(0.04, 0.1, 0.35),
+        patches=Effect(0.06, 0.3, 0.9),
         dropout=Effect(0.03, 0.02, 0.1),
         blur=Effect(0.35, 0.3, 1.1),
         motion=Effect(0.02, 2, 3),
@@ -180,6 +191,7 @@ RECIPES: dict[Style, Recipe] = {
     Style.SCENE: Recipe(
         em=(15, 33),
         spacing=Effect(0.16, -0.06, 1.0),
+        slashed_zero=0.05,
         small_capitals=Effect(0.08, 0.68, 0.88),
         outline=Effect(0.12, 0.03, 0.09),
         shadow=Effect(0.2, 0.04, 0.16),
@@ -206,6 +218,7 @@ RECIPES: dict[Style, Recipe] = {
         ink_gradient=Effect(0.15, 10, 60),
         light=Effect(0.35, 0.1, 0.5),
         shade=Effect(0.12, 0.15, 0.5),
+        patches=Effect(0.08, 0.3, 0.9),
         dots=Effect(0.03, 2.5, 4.5),
         blur=Effect(0.4, 0.3, 1.4),
         motion=Effect(0.08, 2, 4),
@@ -215,7 +228,9 @@ RECIPES: dict[Style, Recipe] = {
     ),
     Style.RECEIPT: Recipe(
         em=(14, 28),
+        fonts=((Kind.MONOSPACED, 0.45), (Kind.TEXT, 0.35)),
         spacing=Effect(0.07, 0.02, 0.2),
+        slashed_zero=0.2,
         underline=Effect(0.02, 0.04, 0.08),
         weight=Effect(0.35, -0.6, 1.0),
         turn=Effect(0.4, -0.25, 0.25),
@@ -236,6 +251,7 @@ RECIPES: dict[Style, Recipe] = {
         light=Effect(0.2, 0.05, 0.35),
         shade=Effect(0.06, 0.1, 0.4),
         fade=Effect(0.3, 0.2, 0.6),
+        patches=Effect(0.2, 0.3, 0.9),
         dots=Effect(0.14, 2.0, 3.0),
         dropout=Effect(0.05, 0.02, 0.12),
         blur=Effect(0.35, 0.3, 1.2),

@@ -21,22 +21,29 @@ _LIGHT = 0.24
 """Density up to which on strokes are so thin that wear would take them away."""
 _HEAVY = 0.42
 """Density from which on letters are so heavy that spreading ink would fill them."""
+_SPOTS = (0.04, 0.2)
+"""Size of worn spots, in ems."""
+_WHERE_WORN = (0.3, 1.2)
+"""Standard deviations from which on ink is worn off."""
 _KERNEL = 5
 """Sides of the motion blur's kernel, the largest that Pillow has, in pixels."""
 
 
 def wear_ink(mask: Image.Image, em: float, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
-    """Ink that has spread or worn off, that fades in stripes, or that was printed in dots; `em` is the font's size."""
+    """Ink that has spread or worn off, that fades in stripes or spots, or that was printed in dots; `em` is the font's size."""
     weight = recipe.weight.draw(rng) * min(1.0, em / _FULL_WEIGHT)
     if weight and (_density(mask) > _LIGHT if weight < 0 else _density(mask) < _HEAVY):
         spread = mask.filter(ImageFilter.MaxFilter(3) if weight > 0 else ImageFilter.MinFilter(3))
         mask = Image.blend(mask, spread, min(1.0, abs(weight)))
-    fade, pitch = recipe.fade.draw(rng), recipe.dots.draw(rng)
-    if not (fade or pitch):
+    fade, patches, pitch = recipe.fade.draw(rng), recipe.patches.draw(rng), recipe.dots.draw(rng)
+    if not (fade or patches or pitch):
         return mask
     cover = np.ones(mask.size[::-1], np.float32)
     if fade:
         cover *= _stripes(mask.size, fade, rng)
+    if patches:
+        spots = paper.soft(mask.size, em * float(rng.uniform(*_SPOTS)), rng)
+        cover *= 1 - patches * _smooth(2 * (spots - float(rng.uniform(*_WHERE_WORN))))
     if pitch:
         cover *= _dots(mask.size, pitch)
     return Image.fromarray((np.asarray(mask) * cover).astype(np.uint8))
