@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -435,3 +438,22 @@ def test_drawing_leaves_the_numbers_of_the_training_thread_alone() -> None:
     torch.manual_seed(0)
     next(drawn(Drawer(), MANY, SHAPE, HORIZONTAL, workers=0))
     assert torch.equal(torch.rand(3), expected)
+
+
+KILLED_WHILE_IT_DRAWS = """
+import multiprocessing, os, signal
+from digits import CHARACTERS, Drawer
+from crnnocr.charset import Charset
+from crnnocr.config import PRESETS, Orientation
+from crnnocr.training.stream import drawn
+
+stream = drawn(Drawer(), Charset(CHARACTERS), PRESETS["tiny"], Orientation.HORIZONTAL, workers=2)
+next(stream)
+print(len(multiprocessing.active_children()), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_draws_ends_with_a_killed_training(run_process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    killed = run_process("-c", KILLED_WHILE_IT_DRAWS, cwd=Path(__file__).parent)  # until all have closed its output
+    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "2\n")
