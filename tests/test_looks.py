@@ -495,13 +495,24 @@ def drawn_by(recipe: Recipe, text: str = "Hamburg 17", family: str = "Roboto") -
     return image
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
+@pytest.mark.parametrize("name", [field.name for field in fields(Recipe) if field.name != "fonts"])  # which a sampler heeds
 def test_each_field_of_a_recipe_is_seen_and_leaves_the_text_legible(name: str) -> None:
     what = {"small_capitals": ("HAMBURG 17",), "slashed_zero": ("100", "Inter")}.get(name, ())
     bare, changed = drawn_by(BARE, *what), drawn_by(replace(BARE, **{name: STRONG[name]}), *what)
     if changed.mode == bare.mode and changed.size == bare.size:
         difference = np.abs(np.asarray(changed, np.float64) - np.asarray(bare, np.float64))
         assert (difference > 4).mean() > 0.005  # more grey levels than an eye overlooks, in a few dozen pixels
+
+
+@pytest.mark.parametrize(
+    ("text", "may"), [("LOSS", False), ("TO BE", False), ("HE HAD", True), ("Had", False), ("A 12", False)]
+)
+def test_small_capitals_are_told_from_small_letters(text: str, may: bool) -> None:
+    recipe, face = (
+        replace(BARE, small_capitals=Effect(1, 0.7, 0.7)),
+        next(each for each in collect(SynthConfig()) if each.draws(text)),
+    )
+    assert bool(inks.draw(text, face, 30, "en", False, recipe, np.random.default_rng(0)).pen.smaller) is may
 
 
 def alone(text: str, recipe: Recipe, seed: int, patch: pytest.MonkeyPatch) -> Spy | None:

@@ -16,8 +16,12 @@ _ROOM = 0.6
 """Around the line, in ems."""
 _LOWEST_LINE = 0.75
 """Height in ems that a line is taken for at least, however low its ink: neighbours would else look like a part of it."""
+_CAPITAL_BY_SHAPE = frozenset("ABDEFGHLMNQRT")
+"""Capitals whose small letters look otherwise in every font."""
 _GLOWING, _REACHING_BACK = 0.2, 0.55
 """Share of the shadows that are a glow, and up to where they are letters of some depth."""
+_HALO = 0.06
+"""How far a glow is full around letters, in ems."""
 _WIDE = 0.6
 """Width in ems of a letter of which a crop shows no more than a part."""
 
@@ -149,6 +153,8 @@ class Ink:
     """Where the label began, on its baseline, before any change."""
     text: Image.Image
     """The label's own ink."""
+    starts: list[float]
+    """Where each character begins: 0 at the left edge of the label's ink, 1 at its right one."""
     around: Image.Image | None = None
     """Other ink of the same colour: neighbouring lines, other words, underline, border."""
     outline: Image.Image | None = None
@@ -167,15 +173,6 @@ class Ink:
         self.outline = self.outline and how(self.outline)
         self.shadow = self.shadow and how(self.shadow)
 
-    def shares(self) -> list[float]:
-        """Where each character begins, by the advances: 0 at the line's start, 1 would be its end; evenly where letters hang
-        together, which may also run the other way.
-        """
-        if is_joined(self.characters):
-            return [index / len(self.characters) for index in range(len(self.characters))]
-        advances = np.array([self.pen.length(character) for character in self.characters])
-        return [0.0, *(np.cumsum(advances)[:-1] / max(float(advances.sum()), 1e-6)).tolist()]
-
 
 def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: Recipe, rng: np.random.Generator) -> Ink:
     """Draw `text` and what is printed around it, on a canvas with room on all sides for the warp that follows."""
@@ -183,7 +180,7 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
     spacing = 0.0 if upright or joined else recipe.spacing.draw(rng) * size
     font = face.pillow(size)
     shaped = font.layout_engine == ImageFont.Layout.RAQM
-    smaller = recipe.small_capitals.draw(rng) if text.isupper() and not (upright or joined) else 0.0
+    smaller = recipe.small_capitals.draw(rng) if not (upright or joined) and _can_be_small_capitals(text) else 0.0
     small_font = face.pillow(round(smaller * size)) if smaller else None
     features = _LITERAL if shaped and not joined else None
     if features and "0" in text and rng.random() < recipe.slashed_zero:
@@ -195,7 +192,7 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
     canvas = (int(pen.length(text)) + 2 * room + 1, ascent + descent + 2 * room)
     mask = Image.new("L", canvas)
     pen.write(mask, start, text)
-    ink = Ink(text, pen, start, mask, em=size)
+    ink = Ink(text, pen, start, mask, _starts(text, pen, start[0], mask), em=size)
     if thickness := recipe.outline.draw(rng):
         ink.outline = Image.new("L", canvas)
         pen.write(ink.outline, start, text, max(1, round(thickness * size)))
@@ -205,11 +202,18 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
     return ink
 
 
+def _can_be_small_capitals(text: str) -> bool:
+    """Whether each word shows that it is in capitals by more than their size, which alone would make small letters of them."""
+    return text.isupper() and all(not _CAPITAL_BY_SHAPE.isdisjoint(word[1:]) for word in text.split())
+
+
 def _shadow(mask: Image.Image, size: int, distance: float, rng: np.random.Generator) -> Image.Image:
     """Below letters: a shadow that lies off, letters that reach back, or a glow."""
     kind = rng.random()
     if kind < _GLOWING:
-        return mask.filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.GaussianBlur(distance))
+        return mask.filter(ImageFilter.MaxFilter(2 * max(1, round(_HALO * size)) + 1)).filter(
+            ImageFilter.GaussianBlur(distance)
+        )
     angle = float(rng.uniform(0, 2 * np.pi))
     steps = round(distance) if kind < _REACHING_BACK else 1
     cast = mask
@@ -218,6 +222,16 @@ def _shadow(mask: Image.Image, size: int, distance: float, rng: np.random.Genera
         moved = ImageChops.offset(mask, round(along * np.cos(angle)), round(along * np.sin(angle)))
         cast = moved if steps == 1 else ImageChops.lighter(cast, moved)
     return cast if steps > 1 else cast.filter(ImageFilter.GaussianBlur(size * float(rng.uniform(0, 0.04))))
+
+
+def _starts(text: str, pen: Pen, start: float, mask: Image.Image) -> list[float]:
+    """Where each character of `text` begins in the ink of `mask`; evenly where letters hang together, which may also run the
+    other way.
+    """
+    if is_joined(text):
+        return [index / len(text) for index in range(len(text))]
+    left, _, right, _ = mask.getbbox() or (0, 0, mask.width, 0)
+    return [0.0, *((start + pen.length(text[:index]) - left) / (right - left) for index in range(1, len(text)))]
 
 
 def is_joined(text: str) -> bool:

@@ -63,7 +63,7 @@ class Recipe:
 
     # Shape
     turn: Effect = NEVER
-    """Rise of the line from its start to its end, in line heights at most; short lines turn by this slope."""
+    """Rise of the line from its start to its end, in line heights; short lines turn by less."""
     shear: Effect = NEVER
     """Slant, pixels along for each pixel up."""
     perspective: Effect = NEVER

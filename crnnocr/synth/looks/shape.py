@@ -85,13 +85,15 @@ def _bent(size: tuple[int, int], bend: float) -> list[tuple[Box, tuple[float, ..
 def _arched(ink: Ink, rise: float, lean: float) -> tuple[tuple[int, int], list[tuple[Box, tuple[float, ...]]]]:
     """Size and Pillow's mesh of a line on a circle, `rise` pixels high (hanging, below 0), leaning by an angle to a side."""
     width, height = ink.text.size
-    left, _, right, baseline = ink.text.getbbox() or (0, 0, width, height)
+    box = ink.text.getbbox()
+    assert box is not None  # as `warp` has seen
+    left, _, right, bottom = box
     length = right - left
     sweep = min(8 * abs(rise) / length, _MAX_SWEEP, length / (_LEAST_RADIUS * ink.em))
-    radius = length / sweep  # of the baseline
+    radius = length / sweep  # of the ink's lower edge
     way = 1 if rise > 0 else -1
     angles = lean + np.linspace(-0.6, 0.6, 32) * sweep * width / length
-    reach = radius + way * np.array([[baseline - height], [baseline]])  # of the canvas' lower and upper edge
+    reach = radius + way * np.array([[bottom - height], [bottom]])  # of the canvas' lower and upper edge
     x, y = reach * np.sin(angles), -way * reach * np.cos(angles)
     start, top = float(x.min()), float(y.min())
     size = (int(x.max() - start) + 2, int(y.max() - top) + 2)
@@ -99,7 +101,7 @@ def _arched(ink: Ink, rise: float, lean: float) -> tuple[tuple[int, int], list[t
     def source(column: float, row: float) -> tuple[float, float]:
         across, down = column + start, -way * (row + top)
         along = radius * (float(np.arctan2(across, down)) - lean)
-        return (left + right) / 2 + along, baseline - way * (float(np.hypot(across, down)) - radius)
+        return (left + right) / 2 + along, bottom - way * (float(np.hypot(across, down)) - radius)
 
     return size, _mesh(size, source)
 
@@ -168,13 +170,14 @@ def _shown(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> np.ndarray[tup
 def _loses(ink: Ink, inner: Box, box: Box) -> bool:
     """Whether `box` cuts off as much as `_LOST` of a character's ink; `inner` is the box of all ink.
 
-    Where a character begins and ends in the warped line is taken from its share of the line's advance.
+    A character is taken to begin at the same share of the ink's width as before the line was warped.
     """
     mask = np.asarray(ink.text, dtype=np.float32)
     kept = np.zeros_like(mask)
     left, top, right, bottom = box
     kept[top:bottom, left:right] = mask[top:bottom, left:right]
-    starts = np.unique(np.round(inner[0] + np.array(ink.shares()) * (inner[2] - inner[0])).astype(int))
+    starts = np.round(inner[0] + np.array(ink.starts) * (inner[2] - inner[0])).astype(int)
+    starts = np.unique(np.clip(starts, inner[0], inner[2] - 1))
     whole = np.add.reduceat(mask.sum(axis=0), starts)
     there = np.add.reduceat(kept.sum(axis=0), starts)
     return bool(np.any((whole > 0) & (there < (1 - _LOST) * whole)))
