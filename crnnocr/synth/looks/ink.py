@@ -204,7 +204,7 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
 
 def _can_be_small_capitals(text: str) -> bool:
     """Whether each word shows that it is in capitals by more than their size, which alone would make small letters of them."""
-    return text.isupper() and all(not _CAPITAL_BY_SHAPE.isdisjoint(word[1:]) for word in text.split())
+    return text.isupper() and all(not _CAPITAL_BY_SHAPE.isdisjoint(word[1:]) for word in text.split() if word.isupper())
 
 
 def _shadow(mask: Image.Image, size: int, distance: float, rng: np.random.Generator) -> Image.Image:
