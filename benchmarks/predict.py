@@ -203,6 +203,8 @@ def sets(options: argparse.Namespace) -> Iterator[tuple[str, list[Path], list[st
     """Each folder's kind, files and truths."""
     for entry in options.data:
         kind, _, folder = entry.partition("=")
+        if kind not in ("words", "lines", "receipts"):
+            raise SystemExit(f"--data {entry}: KIND=FOLDER, with a KIND of words, lines, receipts")
         rows = [line.split("\t") for line in (Path(folder) / "labels.tsv").read_text(encoding="utf-8").splitlines()]
         rows = rows[: options.limit]
         yield kind, [Path(folder) / name for name, _ in rows], [text for _, text in rows]

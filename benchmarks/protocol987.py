@@ -50,6 +50,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(".work/protocol987"), help="where pictures and models go")
     options = parser.parse_args()
     torch.set_num_threads(2)
+    if options.start not in (AUTO, SCRATCH):
+        options.start = str(store.find(options.start).path)  # before each training has a store of its own
     learn, measure = _draw(options.folder / "learn", LEARN), _draw(options.folder / "measure", MEASURE)
     common = {s.text for s in learn.samples} & {s.text for s in measure.samples}
     if common:

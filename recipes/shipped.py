@@ -98,6 +98,7 @@ def main() -> None:
         validations=200,
         patience=10**6,
         warmup_steps=500,
+        seed=options.seed,
         learning_rate=options.learning_rate,
         bfloat16=options.bfloat16,
     )
@@ -105,8 +106,8 @@ def main() -> None:
     stream, check = (Stream(replace(drawn, fonts=options.fonts)) for drawn in (replace(STREAM, seed=options.seed), CHECK))
     prepared = prepare(inspect((), (), config), config, name, stream, check)
     resume = any(name in (left.name, left.model) for left in runs.interrupted())
-    free = not store.path_of(name).exists()  # and the shipped model's, which nobody else's model gets
-    order = Order(prepared, config, (), stream, free, device=options.device, resume=resume, named=True)
+    force = not store.path_of(name).exists()  # a shipped model's name counts as taken; what was trained here stays
+    order = Order(prepared, config, (), stream, force, device=options.device, resume=resume, named=True)
     for event in run(order):
         if isinstance(event, Validation):
             print(

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # An installed crnnocr, in an empty folder: the lines of the README, on a small scale.
 set -eu  # no pipefail: head closes the pipe of ls early, and that is right
+crop="$(cd "$(dirname "$0")" && pwd)/data/real/caption-01.jpg"
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 export CRNNOCR_DATA_DIR="$folder/store"
 
+crnnocr predict "$crop" # with the model that comes with it
 crnnocr synth --count 40 --lang en --words 1
 crnnocr train data/ --epochs 1
 crnnocr eval data/ --report report.html

@@ -1,0 +1,81 @@
+"""The models that come with crnnocr, as they are in the package, and the recipe that makes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import Levenshtein
+import pytest
+
+from crnnocr.config import Precision
+from crnnocr.engines import DERIVED, OnnxEngine
+from crnnocr.model import checkpoint, store
+from crnnocr.recognizer import Recognizer
+
+ROOT = Path(__file__).parents[1]
+REAL = ROOT / "tests/data/real"
+SHIPPED = sorted(path for path in (Path(store.__file__).parent / "shipped").iterdir() if path.is_dir())
+LIMITS = {"en": 6e6, "en-base": 20e6}
+"""Bytes of a model with its engine file, at most."""
+
+
+def test_the_small_one_comes_with_it() -> None:
+    assert "en" in [folder.name for folder in SHIPPED]
+    assert {folder.name for folder in SHIPPED} <= set(store.SHIPPED.values())
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_its_engine_file_is_made_of_its_weights(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {store.WEIGHTS, DERIVED[Precision.INT8]}
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= LIMITS[folder.name]
+    engine = OnnxEngine((folder / DERIVED[Precision.INT8]).read_bytes())
+    assert engine.source_hash == hashlib.sha256((folder / store.WEIGHTS).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_it_reads_real_crops(folder: Path) -> None:
+    rows = [json.loads(line) for line in (REAL / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+    predictions = list(Recognizer.load(str(folder), "cpu").predict([REAL / row["file_name"] for row in rows]))
+    distances = [Levenshtein.distance(row["text"], found.text) for row, found in zip(rows, predictions, strict=True)]
+    assert sum(distances) < 0.05 * sum(len(row["text"]) for row in rows)
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_its_card_says_how_well_it_reads_and_what_may_be_done_with_it(folder: Path) -> None:
+    card = checkpoint.read_card(folder / store.WEIGHTS)
+    about = card.training["about"]
+    assert card.name == folder.name
+    assert about["licence"] == "Apache-2.0"
+    for score in ("words: alnum %", "lines: CER %", "receipts: CER ci-ns %"):
+        found = about["real_crops"][score]
+        assert 0 <= found["low"] < found["value"] < found["high"] <= 1
+        assert found["pictures"] > 100
+
+
+def test_what_the_protocol_measures_with_is_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("recipes", "benchmarks"):
+        monkeypatch.syspath_prepend(str(ROOT / folder))
+    import shipped
+    from protocol987 import MEASURE
+
+    from crnnocr.synth.sampler import Sampler
+
+    forbidden = Sampler(MEASURE).text(3)
+    assert forbidden in shipped.measured_with()
+    stream = shipped.Stream(shipped.STREAM)
+    monkeypatch.setattr(stream, "_mixed", _Says(forbidden, shipped.FIRST_OF_OTHERS))
+    assert stream[7][1] == "another"
+    sys.modules.pop("shipped")
+
+
+class _Says:
+    """Draws one text for all samples up to one, and another for those beyond."""
+
+    def __init__(self, text: str, others: int) -> None:
+        self._text, self._others = text, others
+
+    def __getitem__(self, index: int) -> tuple[None, str]:
+        return None, self._text if index < self._others else "another"
