@@ -172,9 +172,11 @@ def load(path: Path) -> tuple[Card, CRNN]:
     try:
         with torch.device("meta"):  # whatever sizes a card names take no memory
             model = CRNN(card.config, card.charset.classes)
-        if _shapes(model.state_dict()) != _shapes(tensors):
+        expected = model.state_dict()
+        if _shapes(expected) != _shapes(tensors):
             raise ValueError("other shapes")
-        model.to_empty(device="cpu").load_state_dict(tensors)
+        own = {name: tensor.to(expected[name].dtype, copy=True) for name, tensor in tensors.items()}  # not the file itself
+        model.load_state_dict(own, assign=True)
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: its weights do not fit its card") from error
     return card, model.eval()

@@ -201,12 +201,21 @@ def _unreachable(url: str, error: Exception) -> CrnnocrError:
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects, but only to where a download may come from."""
 
+    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> HTTPResponse | None:
+        try:
+            response: HTTPResponse | None = super().http_error_302(req, fp, code, msg, headers)
+        except (CrnnocrError, ValueError):
+            fp.close()
+            raise
+        return response
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         try:
             check_url(newurl)
         except UsageError as error:
-            fp.close()
             raise CrnnocrError(f"{req.full_url} redirects to where nothing is downloaded from: {error}") from error
         return super().redirect_request(req, fp, code, msg, headers, newurl)

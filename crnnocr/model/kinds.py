@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 Kind: TypeAlias = Callable[[Any], bool] | dict[str, Any] | list[Any]
-"""What says whether a value is of the kind; a dict of the kinds by key, any of which may lack, or by `EACH` of all its values; a
-list of the kind of all items. Where things are alike, none lacks anything."""
+"""What says whether a value is of the kind; a dict of the kinds by key, any of which may lack, or by `EACH` of all its values;
+a list of the kind of all items. Where things are alike, none lacks anything."""
 
 EACH = "…"
 
@@ -59,7 +59,8 @@ def check(value: Any, kind: Kind, place: str = "", is_whole: bool = False) -> No
     """Raise `ValueError`, naming the place, where a value is not of a kind; nothing of it lacks where it `is_whole`."""
     if isinstance(kind, dict) and isinstance(value, dict):
         is_whole = is_whole or EACH in kind
-        for key, inner in (dict.fromkeys(value, kind[EACH]) if EACH in kind else kind).items():
+        inside = {key: kind[EACH] for key in value} if EACH in kind else kind
+        for key, inner in inside.items():
             if is_whole or key in value:
                 check(value.get(key), inner, f"{place}.{key}".lstrip("."), is_whole)
     elif isinstance(kind, list) and isinstance(value, list):
