@@ -59,7 +59,7 @@ def check(value: Any, kind: Kind, place: str = "", is_whole: bool = False) -> No
     """Raise `ValueError`, naming the place, where a value is not of a kind; nothing of it lacks where it `is_whole`."""
     if isinstance(kind, dict) and isinstance(value, dict):
         is_whole = is_whole or EACH in kind
-        inside = {key: kind[EACH] for key in value} if EACH in kind else kind
+        inside: dict[str, Any] = dict.fromkeys(value, kind[EACH]) if EACH in kind else kind
         for key, inner in inside.items():
             if is_whole or key in value:
                 check(value.get(key), inner, f"{place}.{key}".lstrip("."), is_whole)
