@@ -84,7 +84,7 @@ class Calibration:
         try:
             numbers = float(data["temperature"]), float(data["bias"])
             counts = int(data["readings"]), int(data["errors"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"this is no calibration: {data!r}") from error
         if not (math.isfinite(numbers[0]) and math.isfinite(numbers[1]) and numbers[0] > 0):
             raise ModelError(f"a calibration needs a temperature above 0 and a finite bias: {data!r}")

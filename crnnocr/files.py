@@ -49,7 +49,7 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
         if durable:
             _flush(path.parent)
     except OSError as error:
-        if error.filename not in (None, str(part), str(path), str(path.parent)):
+        if error.filename not in (None, str(part), str(path), *map(str, path.parents)):
             raise  # another file's trouble
         raise cannot_write(path, error) from error
     finally:

@@ -118,7 +118,8 @@ class Recognizer:
             ModelError: there is no such model, or it cannot be read.
             UsageError: the device is not there.
         """
-        return cls(*load_engine(store.find(None if model is None else str(model)).path, device, EngineChoice(engine)))
+        wanted = str(model.absolute()) if isinstance(model, Path) else model  # a path is no name
+        return cls(*load_engine(store.find(wanted).path, device, EngineChoice(engine)))
 
     def predict(
         self,

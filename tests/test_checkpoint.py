@@ -7,8 +7,10 @@ import io
 import json
 import pickle
 import random
+import subprocess
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import torch
 from safetensors.numpy import save as safetensors
 
 from crnnocr.charset import Charset
-from crnnocr.config import ModelConfig
+from crnnocr.config import Conv, Layer, ModelConfig, Pool
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
@@ -96,6 +98,10 @@ def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "none.safetensors")
 
 
+def with_header(header: str) -> bytes:
+    return len(header).to_bytes(8, "little") + header.encode()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -105,13 +111,29 @@ def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
         b"\xff" * 100,
         b"\x02\0\0\0\0\0\0\0{}",
         b"\x02\0\0\0\0\0\0\0[]",
+        with_header("[" * 100_000),
+        with_header('{"w": {"data_offsets": []}}'),
         safetensors({"w": np.zeros(3, np.float32)}),
         safetensors({"w": np.zeros(3, np.float32)}, metadata={"format": "pt"}),
         safetensors({"w": np.zeros(3, np.float32)}, metadata={"crnnocr": "{}"}),
         safetensors({"w": np.zeros(3, np.float32)}, metadata={"crnnocr": "not JSON"}),
         safetensors({"w": np.zeros(3, np.float32)}, metadata={"crnnocr": "[1]"}),
     ],
-    ids=["empty", "short", "random", "ones", "object", "list", "foreign", "torch", "no version", "no JSON", "no object"],
+    ids=[
+        "empty",
+        "short",
+        "random",
+        "ones",
+        "object",
+        "list",
+        "deep",
+        "no offsets",
+        "foreign",
+        "torch",
+        "no version",
+        "no JSON",
+        "no object",
+    ],
 )
 def test_what_is_not_a_model_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
@@ -148,6 +170,130 @@ def test_a_card_that_lacks_something_is_refused(lost: str, card: Card, tmp_path:
     data = {key: value for key, value in card.to_json().items() if key != lost}
     with pytest.raises(ModelError, match=f"its card cannot be read .*{lost}"):
         Card.from_text(json.dumps(data), tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("name", None),
+        ("name", "\ud800"),
+        ("model.preset", 5),
+        ("model.height", True),
+        ("model.hidden", "48"),
+        ("model.projection", -1),
+        ("training", "text"),
+        ("training.date", 5),
+        ("training.data", []),
+        ("training.data.sources", [{"name": "crops"}]),
+        ("training.config", "en"),
+        ("training.versions", None),
+        ("training.seconds", "long"),
+        ("training.about", {"real_crops": {"CER %": {"value": 0.1}}}),
+        ("training.about", {"licence": 5}),
+        ("scores", [1]),
+        ("scores.cer", "bad"),
+        ("scores.cer", float("nan")),
+        ("scores.n", True),
+        ("scores.wer", 10**400),
+        ("calibration.readings", float("inf")),
+        ("quantisation.peaks", [1.0]),
+        ("quantisation.peaks", [1.0] * 5 + [0.0]),
+        ("quantisation.peaks", "123456"),
+    ],
+)
+def test_a_card_with_a_value_of_another_kind_is_refused(place: str, value: object, card: Card, tmp_path: Path) -> None:
+    data = card.to_json()
+    *above, key = place.split(".")
+    inner = data
+    for step in above:
+        inner = inner[step]
+    inner[key] = value
+    with pytest.raises(ModelError, match=r"model\.safetensors: its card cannot be read \("):
+        Card.from_text(json.dumps(data), tmp_path / "model.safetensors")
+
+
+def test_a_value_of_another_kind_is_named_with_its_place(card: Card, tmp_path: Path) -> None:
+    data = card.to_json() | {"training": {"data": {"sources": [{"name": "crops", "format": "csv", "samples": "many"}]}}}
+    with pytest.raises(ModelError, match=r"\(training\.data\.sources\.samples cannot be 'many'\)"):
+        Card.from_text(json.dumps(data), tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        (Conv(12), Pool((2, 2), (0, 0))),
+        (Conv(12), Pool((2, 0), (2, 1))),
+        (Conv(12), Pool((2, 2), (2, 2), (2, 2))),  # of more than half the window
+        (Conv(12), Pool((2, 2, 2), (2, 2))),  # type: ignore[arg-type]
+        (Conv("x"),),  # type: ignore[arg-type]
+        (Conv(0),),
+        (Conv(12, kernel=(3, 2.5)),),  # type: ignore[arg-type]
+        (Conv(12, padding=(-1, 1)),),
+        (Conv(12, norm="no"),),  # type: ignore[arg-type]
+        (Pool((2, 2), (2, 2)),),  # and no convolution
+        (Conv(12, kernel=(99, 3)),),  # higher than the line
+        (Conv(12, kernel=(3, 9999)),),  # wider than any
+    ],
+)
+def test_layers_that_no_network_can_have_are_refused(backbone: tuple[Layer, ...], tiny_shape: ModelConfig) -> None:
+    with pytest.raises(ModelError, match="no network has this shape"):
+        replace(tiny_shape, backbone=backbone)
+
+
+def test_weights_and_all_that_is_counted_come_back_to_the_bit(saved: Path, card: Card, model: CRNN) -> None:
+    for name, tensor in model.state_dict().items():
+        tensor.copy_(torch.rand(tensor.shape) + 0.5 if tensor.is_floating_point() else torch.tensor(7))
+        assert tensor.device.type == "cpu", name
+    checkpoint.save(saved, card, model, [])
+    _, loaded = checkpoint.load(saved)
+    known = model.state_dict()
+    assert all(torch.equal(tensor, known[name]) for name, tensor in loaded.state_dict().items())
+    lines, widths = torch.rand(2, 1, 16, 40) * 2 - 1, torch.tensor([40, 31])
+    assert torch.equal(loaded(lines, widths)[0], model(lines, widths)[0])
+    loaded.train()(lines, widths)[0].sum().backward()
+    assert all(weight.grad is not None for name, weight in loaded.named_parameters() if "auxiliary" not in name)
+
+
+def test_loading_draws_no_chance_and_loads_no_more_of_torch(
+    saved: Path, run_process: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    code = (
+        "import sys, torch; from pathlib import Path; from crnnocr.model import checkpoint; before = torch.get_rng_state()\n"
+        f"checkpoint.load(Path({str(saved)!r}))\n"
+        "print(torch.equal(before, torch.get_rng_state()), 'sympy' in sys.modules)"
+    )
+    result = run_process("-c", code)
+    assert result.stdout == "True False\n", result.stderr
+
+
+def test_a_card_that_names_huge_sizes_takes_no_memory(
+    saved: Path, card: Card, model: CRNN, run_process: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    code = (
+        "import resource; from pathlib import Path\n"
+        "from crnnocr.model import checkpoint; from crnnocr.errors import ModelError\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"try: checkpoint.load(Path({str(saved)!r}))\n"
+        "except ModelError as error: print(str(error).rpartition(': ')[2])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000)"  # kilobytes
+    )
+    checkpoint.save(saved, replace(card, config=replace(card.config, hidden=6000)), model, [])
+    result = run_process("-c", code)
+    assert result.stdout == "its weights do not fit its card\nTrue\n", result.stderr
+
+
+@pytest.mark.parametrize("hidden", [10**9, 10**30])
+def test_sizes_that_no_memory_holds_are_refused(hidden: int, saved: Path, card: Card, model: CRNN) -> None:
+    checkpoint.save(saved, replace(card, config=replace(card.config, hidden=hidden)), model, [])
+    with pytest.raises(ModelError, match="its weights do not fit its card"):
+        checkpoint.load(saved)
+
+
+def test_a_list_of_training_pictures_that_is_none_is_said(saved: Path, card: Card) -> None:
+    card_in = {"crnnocr": json.dumps(card.to_json())}
+    saved.write_bytes(safetensors({"trained_on": np.zeros((2, 2), np.int64)}, metadata=card_in))
+    with pytest.raises(ModelError, match="its list of training pictures is damaged"):
+        checkpoint.trained_on(saved)
 
 
 def test_weights_that_do_not_fit_the_card_are_refused(tmp_path: Path, model: CRNN, tiny_shape: ModelConfig) -> None:

@@ -217,12 +217,12 @@ def test_a_long_list_is_read_in_order_to_its_end(tiny_data: Path, current_model:
 def test_tsv_has_a_header_and_escapes_what_would_break_its_rows(
     folder: Path, tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli
 ) -> None:
-    odd = "tab\there\nand \\ there.png"
+    odd = "tab\there\nand \\ \x1b there.png"
     shutil.copy(tiny_data / "000000.png", folder / odd)
     result = run_cli("predict", odd, "--format", "tsv")
     header, row = rows(result.stdout)
     assert header == ["path", "text", "confidence"]
-    assert row[:2] == ["tab\\there\\nand \\\\ there.png", reads(odd)]
+    assert row[:2] == ["tab\\there\\nand \\\\ \\x1b there.png", reads(odd)]
     assert 0 < float(row[2]) <= 1
 
 

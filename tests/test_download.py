@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import http.server
 import re
+import ssl
 import threading
 from collections.abc import Iterator
+from http.client import InvalidURL, RemoteDisconnected
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.files import exclusive
+from crnnocr.files import lock
 from crnnocr.model import download
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
@@ -187,6 +190,22 @@ def test_a_part_that_is_whole_needs_no_server(server: Server, downloads: Path) -
     assert server.ranges == []
 
 
+def test_a_part_that_a_crash_has_spoilt_is_fetched_once_more(server: Server, downloads: Path) -> None:
+    left(downloads, CONTENT[:1000] + bytes(1000))
+    assert download.fetch(server.url, WANTED).read_bytes() == CONTENT
+    assert server.ranges == ["bytes=2000-", None]
+
+
+def test_where_the_whole_file_is_another_too_it_is_said(server: Server, downloads: Path) -> None:
+    left(downloads, CONTENT[:1000])
+    server.content = CONTENT[::-1]
+    other = hashlib.sha256(server.content).hexdigest()
+    with pytest.raises(CrnnocrError, match=f"its SHA-256 is {other}, not {WANTED}"):
+        download.fetch(server.url, WANTED)
+    assert server.ranges == ["bytes=1000-", None]
+    assert list(downloads.iterdir()) == []
+
+
 def test_another_file_than_was_meant_is_removed_and_both_hashes_are_named(server: Server, downloads: Path) -> None:
     server.content = CONTENT[::-1]
     other = hashlib.sha256(server.content).hexdigest()
@@ -220,13 +239,21 @@ def test_what_the_server_refuses_is_said(server: Server) -> None:
         download.fetch(server.url, WANTED)
 
 
-def test_no_server_at_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_that_cannot_now_can_later(status: int, server: Server) -> None:
+    server.status = status
+    with pytest.raises(CrnnocrError, match=f"the server answers {status} .*: later the same command goes on where it stood$"):
+        download.fetch(server.url, WANTED)
+
+
+def test_no_server_at_all_is_said_and_leaves_nothing(downloads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_SCHEMES", ("http",))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Server() as gone:
         url = gone.url
-    with pytest.raises(CrnnocrError, match=r"cannot be fetched \(.*refused\): check address and network"):
+    with pytest.raises(CrnnocrError, match=r"cannot be fetched \(.*refused\): check address and network; the same"):
         download.fetch(url, WANTED)
+    assert list(downloads.iterdir()) == []
 
 
 def test_redirects_are_followed(server: Server) -> None:
@@ -235,14 +262,77 @@ def test_redirects_are_followed(server: Server) -> None:
 
 def test_redirects_lead_nowhere_else_than_a_download_may_come_from(server: Server) -> None:
     server.target = "ftp://127.0.0.1/file"
-    with pytest.raises(UsageError, match=r"ftp://127\.0\.0\.1/file: downloads are over https only"):
+    moved = server.url.replace("/file", "/moved")
+    with pytest.raises(CrnnocrError, match=f"{moved} redirects to .* ftp://127.0.0.1/file: downloads are over https") as raised:
+        download.fetch(moved, WANTED)
+    assert raised.value.exit_code == 1  # what was typed is right
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("/moved", "its redirects lead to no file: check the address$"),
+        ("http://[::1/x", r"cannot be fetched \(Invalid IPv6 URL\): check the address$"),
+        ("http://user:secret@127.0.0.1/file", "the URL has a user name or password in it"),
+    ],
+    ids=["in a circle", "no URL", "with a password"],
+)
+def test_redirects_that_lead_nowhere_are_said_in_one_line(target: str, said: str, server: Server) -> None:
+    server.target = target
+    with pytest.raises(CrnnocrError, match=said) as raised:
         download.fetch(server.url.replace("/file", "/moved"), WANTED)
+    assert (raised.value.exit_code, "\n" in str(raised.value), "secret" in str(raised.value)) == (1, False, False)
 
 
 @pytest.mark.parametrize("url", ["http://a.example/m.safetensors", "ftp://a.example/m", "file:///etc/hosts", "a.example/m"])
 def test_only_https_is_fetched(url: str) -> None:
     with pytest.raises(UsageError, match="https only"):
         download.fetch(url, WANTED)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://[::1/x", "Invalid IPv6 URL"),
+        ("https:///x", "it names no server"),
+        ("https://:80/x", "it names no server"),
+        ("https://a.example:port/x", "Port could not be cast"),
+        ("https://a.example/my model", "' ' must be written as %20 there"),
+        ("https://a.example/\x1b", r"'\\x1b' must be written as %1B there"),
+        ("https://a.example/ä", "'ä' must be written as %C3%A4 there"),
+    ],
+)
+def test_what_is_no_url_is_said_before_anything_is_asked(url: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"is no URL: .*{said}"):
+        download.fetch(url, WANTED)
+
+
+@pytest.mark.parametrize("url", ["https://user:secret@a.example/m", "http://secret@a.example", "https://u:secret@[::1/x"])
+def test_a_password_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError, match="the URL has a user name or password in it") as raised:
+        download.fetch(url, WANTED)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "goes_on"),
+    [
+        (URLError(ConnectionResetError("reset")), True),
+        (RemoteDisconnected("gone"), True),
+        (URLError(ssl.SSLCertVerificationError("self-signed certificate")), False),
+        (InvalidURL("nonnumeric port"), False),
+        (URLError("no host given"), False),
+    ],
+)
+def test_only_what_can_go_on_is_said_to(error: Exception, goes_on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Opener:
+        def open(self, *_: object, **__: object) -> None:
+            raise error
+
+    monkeypatch.setattr(download, "build_opener", lambda *_: Opener())
+    with pytest.raises(CrnnocrError, match="cannot be fetched") as raised:
+        download.fetch("https://a.example/m", WANTED)
+    assert ("the same command goes on" in str(raised.value)) == goes_on
 
 
 @pytest.mark.parametrize("sha256", ["", "abc", WANTED[:-1], WANTED + "0", "g" * 64, WANTED + "\n"])
@@ -259,5 +349,11 @@ def test_offline_nothing_is_fetched(server: Server, downloads: Path) -> None:
 
 
 def test_two_processes_do_not_write_to_the_same_part(server: Server, downloads: Path) -> None:
-    with exclusive(downloads), pytest.raises(UsageError, match="another process is writing"):
-        download.fetch(server.url, WANTED)
+    with left(downloads, CONTENT[:1000]).open("rb") as part:
+        lock(Path(part.name), part.fileno())
+        with pytest.raises(UsageError, match=rf"another process is writing to .*{WANTED}\.part"):
+            download.fetch(server.url, WANTED)
+        server.content = b"another file"
+        other = hashlib.sha256(server.content).hexdigest()
+        assert download.fetch(server.url, other).read_bytes() == server.content
+        assert part.read() == CONTENT[:1000]

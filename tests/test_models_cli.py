@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
@@ -102,7 +104,7 @@ def test_the_keys_of_its_json(measured: Path, run_cli: RunCli) -> None:
     en, plates = json.loads(run_cli("models", "--json").stdout)
     assert list(en) == list(plates) == KEYS
     assert (en["name"], en["kind"], en["current"], en["cer"], en["trained"]) == ("en", "shipped", True, None, None)
-    assert (plates["kind"], plates["current"], plates["path"]) == ("own", False, str(measured.parent))
+    assert (plates["kind"], plates["current"], plates["path"]) == ("own", False, str(measured))
     assert (plates["cer"], plates["exact"], plates["n"]) == (0.0123, 0.9, 1234)
     assert plates["bytes"] == measured.stat().st_size + 1000
     assert datetime.fromisoformat(plates["modified"]).timestamp() == pytest.approx(measured.stat().st_mtime, abs=1)
@@ -117,6 +119,72 @@ def test_a_damaged_model_is_listed_and_said(run_cli: RunCli) -> None:
     assert (broken["preset"], plates["error"]) == (None, None)
     assert "is not a model of crnnocr, or is damaged" in result.stderr.replace("\n", " ")
     assert ["broken", "own", "damaged"] in [row[:3] for row in rows(run_cli("models").stdout)]
+
+
+def with_card(path: Path, source: Path, **changes: object) -> Path:
+    """A model with another card, whatever that says."""
+    card, network = checkpoint.load(source)
+    said = card.to_json() | changes
+
+    class Told(checkpoint.Card):
+        def to_json(self) -> dict[str, Any]:
+            return said
+
+    checkpoint.save(path, Told(card.name, card.charset, card.config), network, ())
+    return path
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_card_of_wrong_values_is_damaged_and_the_rest_is_listed(tiny_model: Path, run_cli: RunCli) -> None:
+    with_card(store.path_of("odd"), tiny_model, scores={"cer": "bad"})
+    result = run_cli("models")
+    assert [row[:3] for row in rows(result.stdout)[1:]] == [["odd", "own", "damaged"], ["plates", "own", "tiny"]]
+    assert "warning: " in result.stderr
+    assert "its card cannot be read (scores.cer cannot be 'bad')" in result.stderr.replace("\n", " ")
+    shown = run_cli("models", "show", "odd")
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert "its card cannot be read" in shown.stderr
+
+
+def test_a_card_may_lack_what_is_shown(tiny_model: Path, run_cli: RunCli) -> None:
+    with_card(store.path_of("bare"), tiny_model, training={"steps": 5, "seconds": 60, "data": {}}, scores={"cer": 0.5})
+    assert [row[3:5] for row in rows(run_cli("models").stdout)[1:]] == [["50.00%", "-"]]
+    assert "5, 1 min on ?, from scratch" in run_cli("models", "show", "bare").stdout
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_folder_that_is_no_model_does_not_end_the_list(own_store: Path, run_cli: RunCli) -> None:
+    put(own_store / "models" / "we ird" / store.WEIGHTS, store.path_of("plates"))
+    (own_store / "models" / "dir" / store.WEIGHTS).mkdir(parents=True)
+    result = run_cli("models")
+    assert (result.exit_code, [row[0] for row in rows(result.stdout)]) == (0, ["name", "plates"])
+
+
+def test_controls_of_a_foreign_card_do_not_reach_the_terminal(tiny_model: Path, run_cli: RunCli) -> None:
+    card = checkpoint.read_card(tiny_model).to_json()
+    evil = "\x1b]0;PWNED\x07\x9b\x7f\t"
+    with_card(store.path_of("evil"), tiny_model, model=card["model"] | {"preset": evil})
+    with_card(store.path_of("worse"), tiny_model, model=card["model"] | {evil: 1})
+    listed, shown = run_cli("models"), run_cli("models", "show", "evil")
+    for said in (listed.stdout, shown.stdout):
+        assert "\\x1b]0;PWNED\\x07\\x9b\\x7f\\t" in said
+    assert "argument '\\x1b]0;PWNED\\x07" in listed.stderr
+    for said in (listed.output, shown.output):
+        assert not set("\x1b\x07\x9b\x7f\t") & set(said)
+
+
+@pytest.mark.usefixtures("shipped", "measured")
+def test_the_model_that_is_taken_is_looked_up_once(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+    find = store.find
+
+    def noted(model: str | None) -> store.FoundModel:
+        asked.append(model)
+        return find(model)
+
+    monkeypatch.setattr(store, "find", noted)
+    assert run_cli("models").exit_code == 0
+    assert asked == [None]
 
 
 @pytest.mark.usefixtures("measured")
@@ -304,6 +372,15 @@ def test_a_model_called_as_a_shipped_one_gets_another_name(tiny_model: Path, tmp
     assert "the name en is taken: stored as en-2" in run_cli("models", "import", tmp_path / "m.safetensors").stderr
 
 
+@pytest.mark.parametrize(("name", "stored"), [("my model", "my-model"), ("../../../x", "x"), ("con", "model")])
+def test_a_name_on_a_card_that_cannot_be_a_folders_becomes_one_that_can(
+    name: str, stored: str, tiny_model: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    result = run_cli("models", "import", with_card(tmp_path / "m.safetensors", tiny_model, name=name))
+    assert (result.exit_code, store.names()) == (0, [stored])
+    assert f"stored {stored}:" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["../x", "en"])
 def test_a_name_that_cannot_be_is_refused(name: str, foreign: Path, run_cli: RunCli) -> None:
     result = run_cli("models", "import", foreign, "--name", name)
@@ -321,7 +398,7 @@ def test_what_is_no_model_is_not_stored(
     foreign.write_bytes(foreign.read_bytes()[:-1] if content is None else content)
     result = run_cli("models", "import", foreign)
     assert (result.exit_code, said in result.stderr) == (1, True)
-    assert not own_store.exists()
+    assert list((own_store / "models").iterdir()) == []
 
 
 def test_weights_that_do_not_fit_the_card_are_not_stored(
@@ -331,7 +408,55 @@ def test_weights_that_do_not_fit_the_card_are_not_stored(
     checkpoint.save(tmp_path / "m.safetensors", replace(card, config=replace(card.config, hidden=47)), model, ())
     result = run_cli("models", "import", tmp_path / "m.safetensors")
     assert (result.exit_code, "its weights do not fit its card" in result.stderr) == (1, True)
-    assert not own_store.exists()
+    assert list((own_store / "models").iterdir()) == []
+
+
+def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
+    tiny_model: Path, tmp_path: Path, own_store: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = with_card(tmp_path / "few.safetensors", tiny_model, quantisation={"peaks": [1.0]})
+    result = run_cli("models", "import", few)
+    assert (result.exit_code, "peaks must be none, or a number above 0 for each of the 6 layers" in result.stderr) == (1, True)
+
+    from crnnocr.exporting import onnx_file
+
+    seen: list[list[str]] = []
+
+    def fails(model_file: Path) -> None:
+        assert model_file.is_file()
+        seen.append(store.names())
+        raise ValueError("no graph")
+
+    monkeypatch.setattr(onnx_file, "derive", fails)
+    with pytest.raises(ValueError, match="no graph"):
+        run_cli("models", "import", tiny_model)
+    assert seen == [[]]  # nobody sees it before it is whole
+    assert list((own_store / "models").iterdir()) == []
+
+
+def test_a_full_disk_is_said_of_the_target_and_leaves_nothing(
+    foreign: Path, own_store: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run_cli("models", "import", foreign)
+    said = f"cannot write {store.path_of('tiny').parent}: No space left on device (make room there, then run it again)"
+    assert (result.exit_code, said in result.stderr) == (1, True)
+    assert list((own_store / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("is_url", [True, False])
+def test_a_data_directory_that_cannot_be_is_said_before_anything_is_fetched(
+    is_url: bool, foreign: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRNNOCR_DATA_DIR", str(foreign / "store"))
+    monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("fetched"))
+    result = run_cli("models", "import", *((URL, "--sha256", "0" * 64) if is_url else (foreign,)))
+    assert result.exit_code == 1
+    assert f"cannot write in the data directory {foreign / 'store'}: Not a directory" in result.stderr
+    assert "(CRNNOCR_DATA_DIR names another)" in result.stderr
 
 
 def test_what_is_not_there_or_another_kind_of_file_is_said(tmp_path: Path, run_cli: RunCli) -> None:
@@ -374,6 +499,15 @@ def test_a_url_must_be_https(downloaded: str, run_cli: RunCli) -> None:
 def test_a_download_is_stored_as_a_file_is(downloaded: str, run_cli: RunCli) -> None:
     assert "stored tiny" in run_cli("models", "import", URL, "--sha256", downloaded).stderr
     assert sha256(store.path_of("tiny")) == downloaded
+
+
+def test_a_download_that_is_no_model_is_said_of_its_address_and_not_kept(tmp_path: Path, run_cli: RunCli) -> None:
+    kept = tmp_path / "cache" / "downloads" / sha256(Path(__file__))
+    put(kept, Path(__file__))
+    result = run_cli("models", "import", URL, "--sha256", kept.name)
+    assert result.exit_code == 1
+    assert f"error: {URL} is not a model of crnnocr, or is damaged" in result.stderr
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize("by_variable", [False, True])

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from crnnocr import files
 from crnnocr.directories import data_directory
-from crnnocr.errors import ModelError, UsageError
+from crnnocr.errors import CrnnocrError, ModelError, UsageError
 from crnnocr.model import store
+from crnnocr.recognizer import Recognizer
 
 
 def keep(*names: str) -> None:
@@ -39,6 +41,38 @@ def test_names_are_sorted_and_leave_out_folders_without_a_model(own_store: Path)
     keep("zebra", "ant")
     (own_store / "models" / "empty").mkdir()
     assert store.names() == ["ant", "zebra"]
+
+
+def test_names_are_those_that_name_a_model(own_store: Path) -> None:
+    keep("ant")
+    for odd in ("we ird", ".ant.7.part"):
+        (own_store / "models" / odd).mkdir()
+        (own_store / "models" / odd / "model.safetensors").write_bytes(b"weights")
+    (own_store / "models" / "folder" / "model.safetensors").mkdir(parents=True)
+    assert [store.named(name).name for name in store.names()] == ["ant"]
+
+
+def test_the_next_name_of_a_long_one_is_a_name() -> None:
+    keep("x" * 100)
+    assert store.checked_name(store.free_name("x" * 100)) == f"{'x' * 90}-2"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("plates", "plates"),
+        ("my model", "my-model"),
+        ("../../../x", "x"),
+        ("\x1b]0;x\x07", "0-x"),
+        ("con", "model"),
+        ("scratch", "model"),
+        ("", "model"),
+        ("x" * 200, "x" * 100),
+        ("x" * 99 + ".y", "x" * 99),
+    ],
+)
+def test_any_text_gives_a_name_that_can_be_a_folders(text: str, name: str) -> None:
+    assert store.checked_name(store.name_like(text)) == name
 
 
 def test_a_taken_name_becomes_the_next_free_one() -> None:
@@ -143,6 +177,31 @@ def test_a_current_model_that_is_gone_is_named() -> None:
         store.find(None)
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 7, b"\xff\xfe", b"../x", b"two words"])
+def test_what_is_no_name_is_no_current_model(content: bytes, own_store: Path) -> None:
+    ship("en")
+    keep("plates")
+    (own_store / "current-model").write_bytes(content)
+    assert store.find(None) == shipped_as("en")
+    store.remove(store.named("plates"))
+    assert store.names() == []
+
+
+def test_the_current_model_is_on_the_disk_itself(own_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(files, "_flush", flushed.append)
+    store.make_current("plates")
+    assert flushed[-1] == own_store
+    assert "current-model" in flushed[0].name
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder where not even root makes one")
+def test_a_data_directory_that_cannot_be_is_named_with_what_was_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRNNOCR_DATA_DIR", "/proc/nope/a")
+    with pytest.raises(CrnnocrError, match=r"cannot write /proc/nope/a/current-model: No such file or directory"):
+        store.make_current("plates")
+
+
 def ship(*names: str) -> None:
     """Put a file in the place of each shipped model."""
     for name in names:
@@ -216,6 +275,18 @@ def test_a_shipped_model_hides_one_of_its_name_in_the_store() -> None:
     assert store.find("en").path == store.path_of("en")
     ship("en")
     assert store.find("en") == shipped_as("en")
+
+
+def test_a_shipped_name_means_the_shipped_model_whatever_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ship("en", "en-base")
+    Path("en").mkdir()
+    Path("en/model.safetensors").write_bytes(b"weights")
+    Path("en-base").write_bytes(b"a file")
+    assert [store.find(name) for name in ("en", "en-base")] == [shipped_as("en"), shipped_as("en-base")]
+    assert store.find("./en") == store.FoundModel(Path("en/model.safetensors"), "en")
+    with pytest.raises(ModelError):
+        Recognizer.load(Path("en"))  # which is a path, not a name
 
 
 def test_a_removed_model_is_gone_with_all_files_of_its_folder() -> None:

@@ -31,6 +31,10 @@ _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 _come: list[int] = []
 """Numbers of the signals to end that have come to the command that runs."""
 
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | str.maketrans(
+    {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+)
+
 _settings = {"quiet": False, "verbose": False, "debug": False, "outlasts": False}
 
 
@@ -140,7 +144,7 @@ def _is_first() -> bool:
 def warn(message: str) -> None:
     """A warning on stderr, also with --quiet."""
     if _is_first():
-        console().print(f"warning: {message}", style="yellow", markup=False)
+        console().print(f"warning: {on_one_line(message)}", style="yellow", markup=False)
 
 
 def shows_progress() -> bool:
@@ -251,7 +255,7 @@ def end_by(number: int, frame: object = None) -> NoReturn:
 def _complain(message: str) -> None:
     if _settings["debug"]:
         traceback.print_exc()
-    console().print(f"error: {message}", style="red", markup=False)
+    console().print(f"error: {on_one_line(message)}", style="red", markup=False)
 
 
 def _show_warning(
@@ -262,12 +266,15 @@ def _show_warning(
 
 
 def on_one_line(text: str) -> str:
-    """`text` on one line and in one column: tab and line ends as escapes."""
-    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    """`text` on one line and in one column, and harmless to a terminal: tab, line ends and all other controls as escapes."""
+    return text.translate(_ESCAPES)
 
 
 def name_from(path: Path) -> str:
     """A model's name from the folder or label file of its data."""
+    from crnnocr.model import store
+
     path = path.resolve()
-    stem = path.name if path.is_dir() else path.parent.name if path.stem in ("metadata", "labels") else path.stem
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).strip(".-_") or "model"
+    return store.name_like(
+        path.name if path.is_dir() else path.parent.name if path.stem in ("metadata", "labels") else path.stem
+    )

@@ -12,6 +12,9 @@ from crnnocr.errors import ModelError
 NORM_EPSILON = 1e-5
 """What batch normalisation adds to the variance."""
 
+_WIDE = 999
+"""A line of so many pixels gives a frame in every network."""
+
 Size = TypeVar("Size")
 """An `int`, or an integer array or tensor of sizes."""
 
@@ -79,8 +82,10 @@ class ModelConfig:
     """Share of the sequence features dropped in training, before each LSTM layer and the head."""
 
     def __post_init__(self) -> None:
-        sizes = (self.height, self.hidden, len(self.backbone))
-        if not all(isinstance(size, int) and size > 0 for size in sizes) or not 0 <= self.dropout < 1:
+        sizes = (self.height, self.hidden, len(self.backbone), self.projection + 1)
+        is_possible = all(map(_is_size, sizes)) and 0 <= self.dropout < 1 and all(map(_is_possible, self.backbone))
+        has_output = is_possible and any(isinstance(layer, Conv) for layer in self.backbone) and self.rows > 0
+        if not has_output or self.frames(_WIDE) < 1:
             raise ModelError(f"no network has this shape: {self}")
 
     @functools.cache  # noqa: B019 (there are few shapes)
@@ -111,7 +116,7 @@ class ModelConfig:
     @property
     def min_width(self) -> int:
         """The narrowest line in pixels that gives a frame."""
-        return next(width for width in range(1, 1000) if self.frames(width) >= 1)
+        return next(width for width in range(1, _WIDE + 1) if self.frames(width) >= 1)
 
     @property
     def features(self) -> int:
@@ -146,6 +151,19 @@ def _layer(data: dict[str, Any]) -> Layer:
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "layer"}
     layer: Layer = kinds[data["layer"]](**values)
     return layer
+
+
+def _is_possible(layer: Layer) -> bool:
+    pairs = (layer.kernel, layer.stride, tuple(size + 1 for size in layer.padding))
+    if not all(len(pair) == 2 and all(map(_is_size, pair)) for pair in pairs):
+        return False
+    if isinstance(layer, Conv):
+        return _is_size(layer.channels) and isinstance(layer.norm, bool)
+    return all(2 * padding <= kernel for padding, kernel in zip(layer.padding, layer.kernel, strict=True))
+
+
+def _is_size(size: object) -> bool:
+    return type(size) is int and size > 0
 
 
 _HALVE = Pool((2, 2), (2, 2))

@@ -41,7 +41,7 @@ class Entry:
         scores = card.scores if card else {}
         return {
             "name": self.found.name,
-            "path": str(self.found.path.parent),
+            "path": str(self.found.path),
             "kind": self.kind,
             "current": self.is_taken,
             "preset": card.config.preset if card else None,
@@ -58,11 +58,12 @@ class Entry:
 
 def entries() -> list[Entry]:
     """All models that have a name: the shipped ones, then the user's own."""
-    return [entry(store.named(name)) for name in dict.fromkeys([*store.shipped_names(), *store.names()])]
+    current = taken()
+    return [entry(store.named(name), current) for name in dict.fromkeys([*store.shipped_names(), *store.names()])]
 
 
-def entry(found: FoundModel) -> Entry:
-    """What is known of a model that has a name."""
+def entry(found: FoundModel, current: Path | None) -> Entry:
+    """What is known of a model that has a name, where the file `current` is taken when nobody names one."""
     size = sum(file.stat().st_size for file in files(found))
     modified = datetime.fromtimestamp(found.path.stat().st_mtime, UTC)
     card, error = None, None
@@ -70,7 +71,7 @@ def entry(found: FoundModel) -> Entry:
         card = checkpoint.read_card(found.path)
     except ModelError as reason:
         error = str(reason)
-    return Entry(found, found.path == _taken(), size, modified, card, error)
+    return Entry(found, found.path == current, size, modified, card, error)
 
 
 def files(found: FoundModel) -> list[Path]:
@@ -80,7 +81,8 @@ def files(found: FoundModel) -> list[Path]:
     return sorted(path for path in found.path.parent.rglob("*") if path.is_file())
 
 
-def _taken() -> Path | None:
+def taken() -> Path | None:
+    """The file of the model that is taken when nobody names one, if there is one."""
     try:
         return store.find(None).path
     except ModelError:

@@ -17,6 +17,7 @@ from crnnocr.charset import Charset
 from crnnocr.config import MAX_WIDTH, ModelConfig, Orientation, Precision
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.files import replacing
+from crnnocr.model import kinds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,20 +97,29 @@ class Card:
                 f"{path} has model format {version}, and this crnnocr reads up to {FORMAT_VERSION}: pip install -U crnnocr"
             )
         try:
+            kinds.check(data, kinds.CARD)
             quantisation = data.get("quantisation", {})
+            config = ModelConfig.from_json(data["model"])
             return cls(
                 name=data["name"],
                 charset=Charset(data["charset"]),
-                config=ModelConfig.from_json(data["model"]),
+                config=config,
                 orientation=Orientation(data["preprocessing"].get("orientation", Orientation.HORIZONTAL)),
                 training=data["training"],
                 scores=data["scores"],
                 calibration=Calibration.from_json(data["calibration"]) if "calibration" in data else Calibration(),
-                peaks=tuple(map(float, quantisation.get("peaks", ()))),
+                peaks=_peaks(quantisation.get("peaks", []), len(config.backbone)),
                 precision=Precision(quantisation.get("precision", Precision.FP32)),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, CrnnocrError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, CrnnocrError) as error:
             raise ModelError(f"{path}: its card cannot be read ({error})") from error
+
+
+def _peaks(found: list[float], layers: int) -> tuple[float, ...]:
+    kinds.check(found, [kinds.number], "peaks")
+    if len(found) not in (0, layers) or min(found, default=1) <= 0:
+        raise ValueError(f"peaks must be none, or a number above 0 for each of the {layers} layers")
+    return tuple(map(float, found))
 
 
 def save(path: Path, card: Card, model: CRNN, trained_on: Collection[int]) -> None:
@@ -143,7 +153,7 @@ def read_card(path: Path) -> Card:
         metadata = header["__metadata__"][_HEADER_KEY]
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is not a model of crnnocr, or is damaged") from error
     if path.stat().st_size != size:
         raise ModelError(f"{path} is cut off: it has {path.stat().st_size} bytes of {size}; copy or train it again")
@@ -152,15 +162,22 @@ def read_card(path: Path) -> Card:
 
 def load(path: Path) -> tuple[Card, CRNN]:
     """The card and the network of a model file, on the CPU, ready to read."""
+    import torch
+
     from crnnocr.model.crnn import CRNN
 
     card = read_card(path)
     tensors = _tensors(path)
     tensors.pop(_SEEN_KEY, None)
     try:
-        model = CRNN(card.config, card.charset.classes)
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
+        with torch.device("meta"):  # whatever sizes a card names take no memory
+            model = CRNN(card.config, card.charset.classes)
+        expected = model.state_dict()
+        if _shapes(expected) != _shapes(tensors):
+            raise ValueError("other shapes")
+        own = {name: tensor.to(expected[name].dtype, copy=True) for name, tensor in tensors.items()}  # not the file itself
+        model.load_state_dict(own, assign=True)
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: its weights do not fit its card") from error
     return card, model.eval()
 
@@ -169,8 +186,15 @@ def trained_on(path: Path) -> frozenset[int]:
     """Content ids of the pictures that a model was trained on."""
     from safetensors import safe_open
 
-    with safe_open(path, framework="numpy") as file:
-        return frozenset(file.get_tensor(_SEEN_KEY).tolist()) if _SEEN_KEY in file.keys() else frozenset()  # noqa: SIM118
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return frozenset(file.get_tensor(_SEEN_KEY).tolist()) if _SEEN_KEY in file.keys() else frozenset()  # noqa: SIM118
+    except TypeError as error:
+        raise ModelError(f"{path}: its list of training pictures is damaged") from error
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -90,7 +90,8 @@ def _module(layer: Layer, channels: int) -> nn.Module:
     if isinstance(layer, Pool):
         return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
     convolution = nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=not layer.norm)
-    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    if not convolution.weight.is_meta:  # for which torch would load half of itself
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
     norm = [TrueColumnsNorm(layer.channels, eps=NORM_EPSILON)] if layer.norm else []
     return nn.Sequential(convolution, *norm, nn.ReLU(inplace=True))
 

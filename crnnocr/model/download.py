@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from crnnocr import __version__
 from crnnocr.directories import cache_directory
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.files import cannot_write, exclusive, sha256_of
+from crnnocr.files import cannot_write, lock, sha256_of
 
 MAX_BYTES = 2 * 10**9
 """No model is larger."""
@@ -42,9 +44,20 @@ def checked_sha256(given: str) -> str:
 
 
 def check_url(url: str) -> None:
-    """Raise `UsageError` where nothing is downloaded from a URL."""
-    if urlsplit(url).scheme.lower() not in _SCHEMES:
+    """Raise `UsageError` where nothing is downloaded from a URL. Secrets in it are not repeated."""
+    if re.match(r"[^/?#]*//[^/?#]*@", url):
+        raise UsageError("the URL has a user name or password in it, which everybody would see: give one without")
+    if strange := re.search(r"[^!-~]", url):
+        raise UsageError(f"{url} is no URL: {strange[0]!r} must be written as {quote(strange[0])} there")
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise UsageError(f"{url} is no URL: {error}") from error
+    if parts.scheme.lower() not in _SCHEMES:
         raise UsageError(f"{url}: downloads are over https only, where nobody on the way can change them")
+    if not has_host:
+        raise UsageError(f"{url} is no URL: it names no server")
 
 
 def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lambda _done, _all: None) -> Path:
@@ -69,16 +82,37 @@ def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lam
         raise CrnnocrError(
             f"{url} was not downloaded before, and with --offline (or CRNNOCR_OFFLINE) nothing is: it has {wanted}"
         )
-    with exclusive(whole.parent):
-        part = whole.with_name(f"{wanted}.part")
-        try:
+    part = whole.with_name(f"{wanted}.part")
+    try:
+        with _kept_alone(part):
             if not _is(part, wanted):
-                _complete(url, part, progress)
+                if _complete(url, part, progress) and not _is(part, wanted):
+                    os.truncate(part, 0)  # what was there before was not the start of the file, as after a crash
+                    _complete(url, part, progress)
                 _check(url, part, wanted)
             os.replace(part, whole)
-        except OSError as error:
-            raise cannot_write(part, error) from error
+    except OSError as error:
+        raise cannot_write(part, error) from error
     return whole
+
+
+@contextmanager
+def _kept_alone(part: Path) -> Iterator[None]:
+    """Keep other processes from fetching the same file meanwhile. Nothing is left where nothing has come.
+
+    Raises `UsageError` where another process is fetching it.
+    """
+    part.parent.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":  # which neither locks nor moves a file that is open
+        yield
+        return
+    with part.open("ab") as file:
+        lock(part, file.fileno())
+        try:
+            yield
+        finally:
+            if part.is_file() and not part.stat().st_size:
+                part.unlink()
 
 
 def _is(path: Path, sha256: str) -> bool:
@@ -93,8 +127,8 @@ def _check(url: str, part: Path, wanted: str) -> None:
         raise CrnnocrError(f"{url} is not the file that was meant, and was removed: its SHA-256 is {found}, not {wanted}")
 
 
-def _complete(url: str, part: Path, progress: Progress) -> None:
-    """Fetch what is missing of a file."""
+def _complete(url: str, part: Path, progress: Progress) -> int:
+    """Fetch what is missing of a file. Returns how many bytes of what was there already were kept."""
     had = part.stat().st_size if part.is_file() else 0
     response, start = _response(url, had if had < MAX_BYTES else 0)
     with response, part.open("r+b" if start else "wb") as file:
@@ -112,6 +146,7 @@ def _complete(url: str, part: Path, progress: Progress) -> None:
         raise CrnnocrError(f"{url} has more than {MAX_BYTES / 1e9:g} GB, which no model has")
     if total is not None and done < total:
         raise CrnnocrError(f"{url}: the connection ended after {done:,} of {total:,} bytes: {_GOES_ON}")
+    return start
 
 
 def _response(url: str, had: int) -> tuple[HTTPResponse, int]:
@@ -123,7 +158,7 @@ def _response(url: str, had: int) -> tuple[HTTPResponse, int]:
         error.close()
         if error.code == 416 and had:  # it is not that long
             return _response(url, 0)
-        raise CrnnocrError(f"{url}: the server answers {error.code} {error.reason}: check the address") from error
+        raise _refused(url, error) from error
     except (OSError, HTTPException, ValueError) as error:
         raise _unreachable(url, error) from error
     if response.status != 206:
@@ -134,6 +169,15 @@ def _response(url: str, had: int) -> tuple[HTTPResponse, int]:
     if had:
         return _response(url, 0)
     raise CrnnocrError(f"{url}: the server gives a part of the file only")
+
+
+def _refused(url: str, error: HTTPError) -> CrnnocrError:
+    if 300 <= error.code < 400:
+        return CrnnocrError(f"{url}: its redirects lead to no file: check the address")
+    is_busy = error.code >= 500 or error.code == 429
+    return CrnnocrError(
+        f"{url}: the server answers {error.code} {error.reason}: {f'later {_GOES_ON}' if is_busy else 'check the address'}"
+    )
 
 
 def _chunk(response: HTTPResponse, url: str) -> bytes:
@@ -148,18 +192,30 @@ def _unreachable(url: str, error: Exception) -> CrnnocrError:
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, TimeoutError):
         return CrnnocrError(f"{url}: nothing came for {_SILENCE:g} seconds: {_GOES_ON}")
-    return CrnnocrError(f"{url} cannot be fetched ({reason or type(error).__name__}): check address and network; {_GOES_ON}")
+    # A bad certificate is a ValueError as well.
+    goes_on = isinstance(reason, OSError | HTTPException) and not isinstance(reason, ValueError | InvalidURL)
+    mend = f"check address and network; {_GOES_ON}" if goes_on else "check the address"
+    return CrnnocrError(f"{url} cannot be fetched ({reason or type(error).__name__}): {mend}")
 
 
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects, but only to where a download may come from."""
+
+    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> HTTPResponse | None:
+        try:
+            response: HTTPResponse | None = super().http_error_302(req, fp, code, msg, headers)
+        except (CrnnocrError, ValueError):
+            fp.close()
+            raise
+        return response
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         try:
             check_url(newurl)
-        except UsageError:
-            fp.close()
-            raise
+        except UsageError as error:
+            raise CrnnocrError(f"{req.full_url} redirects to where nothing is downloaded from: {error}") from error
         return super().redirect_request(req, fp, code, msg, headers, newurl)

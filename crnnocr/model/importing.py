@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from crnnocr.errors import CrnnocrError, ModelError
-from crnnocr.files import replacing, sha256_of
+from crnnocr.files import adding, sha256_of
 from crnnocr.model import checkpoint, store
-from crnnocr.model.checkpoint import Card
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,6 @@ class Imported:
     """The name it was to have, if that was free."""
     path: Path
     """Its file."""
-    card: Card
-    """All that is known of it."""
 
 
 def weights_in(source: Path) -> Path:
@@ -43,11 +42,12 @@ def check_hash(file: Path, wanted: str) -> None:
         raise CrnnocrError(f"{file} is not the file that was meant: its SHA-256 is {found}, not {wanted}")
 
 
-def add(file: Path, name: str | None = None) -> Imported:
+def add(file: Path, derive: Callable[[Path], None], name: str | None = None) -> Imported:
     """Store a copy of a model file, if it can be read; the current model stays what it is.
 
     Args:
         file: the file.
+        derive: writes beside the copy what belongs to it, before it is in the store.
         name: what to call it; by default as it was called when it was trained. A name that is taken becomes `name-2`.
 
     Raises:
@@ -56,10 +56,14 @@ def add(file: Path, name: str | None = None) -> Imported:
         CrnnocrError: the data directory cannot be written.
     """
     card, _ = checkpoint.load(file)
-    own = str(card.name)
-    wanted = own if name is None and own in store.SHIPPED.values() else store.checked_name(own if name is None else name)
+    wanted = store.name_like(card.name) if name is None else store.checked_name(name)
     free = store.free_name(wanted)
     path = store.path_of(free)
-    with replacing(path, durable=True) as part:
-        shutil.copyfile(file, part)
-    return Imported(free, wanted, path, card)
+    with file.open("rb") as source, adding(path.parent) as folder:
+        copy = folder / path.name
+        with copy.open("wb") as target:  # `shutil.copyfile` would name the source where the target cannot be written
+            shutil.copyfileobj(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        derive(copy)
+    return Imported(free, wanted, path)

@@ -59,10 +59,14 @@ class FoundModel:
 def find(model: str | None) -> FoundModel:
     """The model of a name, a folder or a file; for None the current one, or where there is none the shipped one.
 
+    The name of a shipped model means that one, whatever is in the working directory. Any other goes to a folder or file first.
+
     Raises `ModelError` where there is no such model.
     """
     if model is None:
         return _current()
+    if model in shipped_names():
+        return named(model)
     path = Path(model)
     if path.is_file():
         if path.suffix not in (".safetensors", ".onnx"):
@@ -100,14 +104,14 @@ def shipped_names() -> list[str]:
 
 def names() -> list[str]:
     """Names of the models in the data directory, sorted."""
-    return sorted(path.parent.name for path in _models().glob(f"*/{WEIGHTS}"))
+    return sorted(name for path in _models().glob(f"*/{WEIGHTS}") if _named(name := path.parent.name))
 
 
 def free_name(wanted: str) -> str:
     """`wanted`, or if a model of this name is there or may be shipped, `wanted-2`, `wanted-3`, …"""
     name, number = wanted, 2
     while path_of(name).exists() or name in SHIPPED.values():
-        name, number = f"{wanted}-{number}", number + 1
+        name, number = f"{wanted[:90]}-{number}", number + 1
     return name
 
 
@@ -115,12 +119,22 @@ def checked_name(name: str) -> str:
     """`name` itself. Raises `UsageError` where it is a shipped model's, or cannot be a folder's name on every platform."""
     if name in SHIPPED.values():
         raise UsageError(f"--name {name} is the name of a shipped model: choose another")
-    reserved = name in (SCRATCH, AUTO) or name.split(".")[0].lower() in _DEVICES_OF_WINDOWS
-    if reserved or not _NAME.fullmatch(name) or name.endswith("."):
+    if not _is_possible(name):
         raise UsageError(
             f"--name {name!r} cannot be a folder everywhere: use letters, digits, '.', '_' and '-', a letter or digit first"
         )
     return name
+
+
+def name_like(text: str) -> str:
+    """A name as like `text` as one can be that is a folder's on every platform."""
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in text).strip(".-_")[:100].rstrip(".")
+    return name if _is_possible(name) else "model"
+
+
+def _is_possible(name: str) -> bool:
+    is_reserved = name in (SCRATCH, AUTO) or name.split(".")[0].lower() in _DEVICES_OF_WINDOWS
+    return bool(_NAME.fullmatch(name)) and not is_reserved and not name.endswith(".")
 
 
 def path_of(name: str) -> Path:
@@ -145,7 +159,7 @@ def check_writable() -> None:
 
 def make_current(name: str) -> None:
     """Take the model of this name from now on when nobody names one."""
-    with replacing(data_directory() / _CURRENT) as part:
+    with replacing(data_directory() / _CURRENT, durable=True) as part:
         part.write_text(name + "\n", encoding="utf-8")
 
 
@@ -192,9 +206,10 @@ def _listed() -> str:
 
 def _current_name() -> str | None:
     try:
-        return (data_directory() / _CURRENT).read_text(encoding="utf-8").strip()
-    except OSError:
+        name = (data_directory() / _CURRENT).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
         return None
+    return name if _NAME.fullmatch(name) else None  # what a crash has left may be anything
 
 
 def _current() -> FoundModel:

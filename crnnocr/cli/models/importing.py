@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from crnnocr.cli import ui
-from crnnocr.errors import UsageError
+from crnnocr.errors import ModelError, UsageError
 
 
 @ui.boundary
@@ -37,20 +37,26 @@ def import_cli(
     """
     from crnnocr.model import download, importing, store
 
+    is_url = "://" in source
     if name is not None:
         store.checked_name(name)
     wanted = download.checked_sha256(sha256) if sha256 is not None else None
-    if "://" in source:
-        file = _fetched(source, wanted, offline)
-    else:
-        file = importing.weights_in(Path(source))
-        if wanted:
-            importing.check_hash(file, wanted)
-    imported = importing.add(file, name)
+    if is_url:
+        download.check_url(source)
+    store.check_writable()
+    file = _fetched(source, wanted, offline) if is_url else importing.weights_in(Path(source))
+    if wanted and not is_url:
+        importing.check_hash(file, wanted)
 
     from crnnocr.exporting import onnx_file
 
-    onnx_file.derive(imported.path)
+    try:
+        imported = importing.add(file, onnx_file.derive, name)
+    except ModelError as error:
+        if not is_url:
+            raise
+        file.unlink(missing_ok=True)  # nobody needs it again
+        raise ModelError(str(error).replace(str(file), source)) from error
     if imported.name != imported.wanted:
         ui.say(f"the name {imported.wanted} is taken: stored as {imported.name}")
     ui.say(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")
@@ -63,7 +69,6 @@ def _fetched(url: str, sha256: str | None, offline: bool) -> Path:
     """The file of a URL, with a progress bar."""
     from crnnocr.model import download
 
-    download.check_url(url)
     if sha256 is None:
         raise UsageError(
             "--sha256 is missing: a download is taken only if it is the very file that was meant, which whoever offers it "

@@ -57,9 +57,9 @@ def _row(entry: Entry) -> tuple[str, ...]:
         "*" if entry.is_taken else "",
         entry.found.name,
         entry.kind,
-        said["preset"] or "damaged",
+        "damaged" if entry.error else said["preset"],
         f"{said['cer']:.2%}" if measured else "-",
-        f"{said['n']:,}" if measured else "-",
+        f"{said['n']:,}" if measured and said["n"] is not None else "-",
         f"{entry.size / 1e6:.1f} MB",
         (said["trained"] or said["modified"])[:10],
     )
@@ -76,7 +76,7 @@ def _rendered(rows: list[tuple[str, ...]]) -> str:
     for title in _HEADER:
         table.add_column(title, justify="right" if title in _NUMBERS else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(ui.on_one_line, row))
     console = Console(markup=False, highlight=False, width=None if is_terminal else _WIDE)
     with console.capture() as rendered:  # rich would end a closed pipe in its own way
         console.print(table)

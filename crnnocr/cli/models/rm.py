@@ -24,7 +24,7 @@ def rm_cli(
     from crnnocr.training import runs
 
     found = store.named(name)
-    entry = catalogue.entry(found)
+    entry = catalogue.entry(found, catalogue.taken())
     runs.check_unneeded(found)
     store.remove(found)
     ui.say(f"removed {name}, {entry.size / 1e6:.1f} MB: {found.path.parent}")

@@ -72,7 +72,7 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
         yield "", f"{data.get('learned', 0):,} pictures to learn from, {data.get('held_out', 0):,} held out"
     if "steps" in training:
         shown = f", {training['pictures_shown']:,} pictures shown" if "pictures_shown" in training else ""
-        minutes = f", {training['seconds'] / 60:.0f} min on {training['device']}" if "seconds" in training else ""
+        minutes = f", {training['seconds'] / 60:.0f} min on {training.get('device', '?')}" if "seconds" in training else ""
         yield "steps", f"{training['steps']:,}{shown}{minutes}, from {training.get('start') or 'scratch'}"
 
 
