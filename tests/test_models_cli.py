@@ -25,7 +25,22 @@ from crnnocr.training import runs
 RunCli = Callable[..., Result]
 RunProcess = Callable[..., subprocess.CompletedProcess[str]]
 
-KEYS = ["name", "path", "kind", "current", "preset", "characters", "n", "cer", "exact", "bytes", "trained", "modified", "error"]
+KEYS = [
+    "name",
+    "path",
+    "kind",
+    "current",
+    "preset",
+    "characters",
+    "n",
+    "drawn",
+    "cer",
+    "exact",
+    "bytes",
+    "trained",
+    "modified",
+    "error",
+]
 
 
 def put(path: Path, model: Path) -> Path:
@@ -91,9 +106,9 @@ def test_where_there_are_none_it_is_said_how_to_get_one(run_cli: RunCli) -> None
 @pytest.mark.usefixtures("shipped", "measured")
 def test_the_list_has_the_shipped_ones_first_and_marks_what_is_taken(run_cli: RunCli) -> None:
     header, *listed = rows(run_cli("models").stdout)
-    assert header == ["name", "kind", "preset", "CER", "held", "out", "size", "trained"]
+    assert header == ["name", "kind", "preset", "CER", "measured", "on", "size", "trained"]
     assert [row[:4] for row in listed] == [["*", "en", "shipped", "tiny"], ["plates", "own", "tiny", "1.23%"]]
-    assert listed[1][4:] == ["1,234", f"{store.path_of('plates').stat().st_size / 1e6:.1f}", "MB", "2024-05-06"]
+    assert listed[1][4:] == ["1,234", "held", "out", f"{store.path_of('plates').stat().st_size / 1e6:.1f}", "MB", "2024-05-06"]
     store.make_current("plates")
     assert [row[0] for row in rows(run_cli("models").stdout)] == ["name", "en", "*"]
 

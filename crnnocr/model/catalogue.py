@@ -47,6 +47,7 @@ class Entry:
             "preset": card.config.preset if card else None,
             "characters": len(card.charset.characters) if card else None,
             "n": scores.get("n"),
+            "drawn": card.saw_drawings_only if card else None,
             "cer": scores.get("cer"),
             "exact": scores.get("exact"),
             "bytes": self.size,

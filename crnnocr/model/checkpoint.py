@@ -55,6 +55,11 @@ class Card:
     precision: Precision = Precision.FP32
     """The numbers that it is read with on a CPU."""
 
+    @property
+    def saw_drawings_only(self) -> bool:
+        """Whether all that it has learnt from, and been measured on since, was drawn in the training itself."""
+        return bool(self.training.get("config", {}).get("synth")) and not self.training.get("data", {}).get("learned")
+
     def to_json(self) -> dict[str, Any]:
         """The card as values that JSON can hold."""
         return {

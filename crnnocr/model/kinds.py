@@ -47,7 +47,7 @@ CARD: Kind = {
         "versions": {"crnnocr": text},
         "about": {
             "real_crops": {EACH: {"value": number, "low": number, "high": number, "pictures": number}},
-            **dict.fromkeys(("pictures", "limits", "licence", "reproduce"), text),
+            **dict.fromkeys(("pictures", "before", "limits", "licence", "reproduce"), text),
         },
     },
     "scores": dict.fromkeys(("n", "mean_levenshtein", "cer", "wer", "exact"), number),

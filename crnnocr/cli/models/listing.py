@@ -14,8 +14,8 @@ from crnnocr.errors import UsageError
 if TYPE_CHECKING:
     from crnnocr.model.catalogue import Entry
 
-_HEADER = ("", "name", "kind", "preset", "CER", "held out", "size", "trained")
-_NUMBERS = ("CER", "held out", "size")
+_HEADER = ("", "name", "kind", "preset", "CER", "measured on", "size", "trained")
+_NUMBERS = ("CER", "measured on", "size")
 _WIDE = 10_000
 """Columns where there is no terminal, so that nothing is cut."""
 
@@ -30,7 +30,8 @@ def models_cli(
 ) -> None:
     """List the models: those that came with crnnocr, and your own. A * marks the one that is taken when none is named.
 
-    The CER is that of the pictures that were held out from a model's training.
+    The CER is that of the pictures that were held out from a model's training, or, where it has learnt from drawn pictures
+    alone, of further ones.
     """
     if context.invoked_subcommand:
         if json_output or quiet or verbose or debug:
@@ -59,7 +60,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         entry.kind,
         "damaged" if entry.error else said["preset"],
         f"{said['cer']:.2%}" if measured else "-",
-        f"{said['n']:,}" if measured and said["n"] is not None else "-",
+        f"{said['n']:,} {'drawn' if said['drawn'] else 'held out'}" if measured and said["n"] is not None else "-",
         f"{entry.size / 1e6:.1f} MB",
         (said["trained"] or said["modified"])[:10],
     )

@@ -69,7 +69,8 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
         sources = [f"{source['name']} ({source['samples']:,}, {source['format']})" for source in data.get("sources", [])]
         drawn = [f"drawn ({config['synth']})"] if config.get("synth") else []
         yield "data", ", ".join([*sources, *drawn]) or "unknown"
-        yield "", f"{data.get('learned', 0):,} pictures to learn from, {data.get('held_out', 0):,} held out"
+        if not card.saw_drawings_only:
+            yield "", f"{data.get('learned', 0):,} pictures to learn from, {data.get('held_out', 0):,} held out"
     if "steps" in training:
         shown = f", {training['pictures_shown']:,} pictures shown" if "pictures_shown" in training else ""
         minutes = f", {training['seconds'] / 60:.0f} min on {training.get('device', '?')}" if "seconds" in training else ""
@@ -79,7 +80,8 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
 def _reading(card: Card) -> Iterator[tuple[str, str]]:
     scores, calibration = card.scores, card.calibration
     told = [words.format(scores[name]) for name, words in _SCORES.items() if name in scores]
-    yield "reads", ", ".join([*told, f"on {scores.get('n', 0):,} held-out pictures"]) if told else "not measured"
+    kind = "drawn" if card.saw_drawings_only else "held-out"
+    yield "reads", ", ".join([*told, f"on {scores.get('n', 0):,} {kind} pictures"]) if told else "not measured"
     fitted = f"fitted on {calibration.readings:,} held-out readings, {calibration.errors:,} of them wrong"
     few = "" if calibration.is_calibrated else ", too few to count as calibrated"
     yield "confidences", f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}, {fitted}{few}"
@@ -94,7 +96,7 @@ def _published(card: Card) -> Iterator[tuple[str, str]]:
         value, low, high = (100 * score[key] for key in ("value", "low", "high"))
         yield title, f"{name.removesuffix(' %')} {value:.1f} % ({low:.1f} – {high:.1f}), {score['pictures']:,} pictures"
         title = ""
-    for name in ("pictures", "limits", "licence", "reproduce"):
+    for name in ("pictures", "before", "limits", "licence", "reproduce"):
         if name in about:
             yield name, about[name]
 
