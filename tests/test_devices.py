@@ -29,3 +29,9 @@ def test_only_mps_keeps_channels_first() -> None:
     assert memory_format(torch.device("mps")) is torch.contiguous_format
     assert memory_format(torch.device("cuda")) is torch.channels_last
     assert memory_format(torch.device("cpu")) is torch.channels_last
+
+
+@pytest.mark.parametrize(("asked", "computed"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_a_cpu_computes_in_half_precision_only_where_it_is_asked_to(asked: bool, computed: torch.dtype) -> None:
+    with devices.autocast(torch.device("cpu"), asked):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is computed
