@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -215,13 +216,13 @@ def _shadow(mask: Image.Image, size: int, distance: float, rng: np.random.Genera
             ImageFilter.GaussianBlur(distance)
         )
     angle = float(rng.uniform(0, 2 * np.pi))
-    steps = round(distance) if kind < _REACHING_BACK else 1
-    cast = mask
-    for step in range(1, steps + 1):
-        along = distance * step / max(steps, 1)
-        moved = ImageChops.offset(mask, round(along * np.cos(angle)), round(along * np.sin(angle)))
-        cast = moved if steps == 1 else ImageChops.lighter(cast, moved)
-    return cast if steps > 1 else cast.filter(ImageFilter.GaussianBlur(size * float(rng.uniform(0, 0.04))))
+
+    def moved(along: float) -> Image.Image:
+        return ImageChops.offset(mask, round(along * np.cos(angle)), round(along * np.sin(angle)))
+
+    if kind < _REACHING_BACK:
+        return functools.reduce(ImageChops.lighter, map(moved, range(1, round(distance) + 1)), mask)
+    return moved(distance).filter(ImageFilter.GaussianBlur(size * float(rng.uniform(0, 0.04))))
 
 
 def _starts(text: str, pen: Pen, start: float, mask: Image.Image) -> list[float]:
