@@ -154,8 +154,8 @@ class Ink:
     """Where the label began, on its baseline, before any change."""
     text: Image.Image
     """The label's own ink."""
-    starts: list[float]
-    """Where each character begins: 0 at the left edge of the label's ink, 1 at its right one."""
+    reach: tuple[int, int]
+    """Columns from which to which that ink went, before any change."""
     around: Image.Image | None = None
     """Other ink of the same colour: neighbouring lines, other words, underline, border."""
     outline: Image.Image | None = None
@@ -173,6 +173,18 @@ class Ink:
         self.around = self.around and how(self.around)
         self.outline = self.outline and how(self.outline)
         self.shadow = self.shadow and how(self.shadow)
+
+    def starts(self) -> list[float]:
+        """Where each character began: 0 at the left edge of the label's ink, 1 at its right one; evenly where letters hang
+        together, which may also run the other way.
+        """
+        text, (left, right) = self.characters, self.reach
+        if is_joined(text):
+            return [index / len(text) for index in range(len(text))]
+        return [
+            0.0,
+            *((self.start[0] + self.pen.length(text[:index]) - left) / (right - left) for index in range(1, len(text))),
+        ]
 
 
 def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: Recipe, rng: np.random.Generator) -> Ink:
@@ -193,7 +205,8 @@ def draw(text: str, face: FontFace, size: int, tag: str, upright: bool, recipe: 
     canvas = (int(pen.length(text)) + 2 * room + 1, ascent + descent + 2 * room)
     mask = Image.new("L", canvas)
     pen.write(mask, start, text)
-    ink = Ink(text, pen, start, mask, _starts(text, pen, start[0], mask), em=size)
+    left, _, right, _ = mask.getbbox() or (0, 0, mask.width, 0)
+    ink = Ink(text, pen, start, mask, (left, right), em=size)
     if thickness := recipe.outline.draw(rng):
         ink.outline = Image.new("L", canvas)
         pen.write(ink.outline, start, text, max(1, round(thickness * size)))
@@ -223,16 +236,6 @@ def _shadow(mask: Image.Image, size: int, distance: float, rng: np.random.Genera
     if kind < _REACHING_BACK:
         return functools.reduce(ImageChops.lighter, map(moved, range(1, round(distance) + 1)), mask)
     return moved(distance).filter(ImageFilter.GaussianBlur(size * float(rng.uniform(0, 0.04))))
-
-
-def _starts(text: str, pen: Pen, start: float, mask: Image.Image) -> list[float]:
-    """Where each character of `text` begins in the ink of `mask`; evenly where letters hang together, which may also run the
-    other way.
-    """
-    if is_joined(text):
-        return [index / len(text) for index in range(len(text))]
-    left, _, right, _ = mask.getbbox() or (0, 0, mask.width, 0)
-    return [0.0, *((start + pen.length(text[:index]) - left) / (right - left) for index in range(1, len(text)))]
 
 
 def is_joined(text: str) -> bool:

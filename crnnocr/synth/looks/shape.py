@@ -176,7 +176,7 @@ def _loses(ink: Ink, inner: Box, box: Box) -> bool:
     kept = np.zeros_like(mask)
     left, top, right, bottom = box
     kept[top:bottom, left:right] = mask[top:bottom, left:right]
-    starts = np.round(inner[0] + np.array(ink.starts) * (inner[2] - inner[0])).astype(int)
+    starts = np.round(inner[0] + np.array(ink.starts()) * (inner[2] - inner[0])).astype(int)
     starts = np.unique(np.clip(starts, inner[0], inner[2] - 1))
     whole = np.add.reduceat(mask.sum(axis=0), starts)
     there = np.add.reduceat(kept.sum(axis=0), starts)
