@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -64,6 +64,7 @@ class Pen:
     """The line will be turned to the right: characters that stand upright in a column are drawn turned to the left."""
     smaller: ImageFont.FreeTypeFont | None = None
     """What the characters after each word's first are set in, if that is another size."""
+    _advances: dict[tuple[ImageFont.FreeTypeFont, str], float] = field(default_factory=dict, init=False, compare=False)
 
     def length(self, text: str) -> float:
         """How far along `text` reaches, in pixels."""
@@ -74,7 +75,10 @@ class Pen:
         return self._advance(text) + self.spacing * len(text)
 
     def _advance(self, text: str, font: ImageFont.FreeTypeFont | None = None) -> float:
-        return (font or self.font).getlength(text, features=self.features, language=self.language)
+        font = font or self.font
+        if (font, text) not in self._advances:
+            self._advances[font, text] = font.getlength(text, features=self.features, language=self.language)
+        return self._advances[font, text]
 
     def _sizes(self, text: str) -> Iterator[tuple[str, ImageFont.FreeTypeFont]]:
         """Each character with the font that it is set in."""

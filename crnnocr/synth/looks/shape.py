@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -12,12 +11,10 @@ from crnnocr.synth.looks.ink import Box, Ink
 from crnnocr.synth.looks.recipe import Recipe
 
 _RESAMPLING = Image.Resampling.BILINEAR
-_STRIP = 16
-"""Width of the upright strips that a bent line is made of, in pixels."""
 _LOST = 0.15
 """A cut takes less of each character's ink than this, as far as can be told; less than a quarter in truth."""
-_CELL = 12
-"""Sides of the squares that an arched line is made of, in pixels."""
+_BULGE = 0.4
+"""How far the squares and strips that a bent line is made of stray from its curve, in pixels."""
 _MAX_SWEEP = 1.9
 """Longest part of a circle that a line takes, in radians."""
 _LEAST_RADIUS = 1.8
@@ -74,7 +71,8 @@ def _leaves_canvas(ink: Ink) -> bool:
 def _bent(size: tuple[int, int], bend: float) -> list[tuple[Box, tuple[float, ...]]]:
     """Pillow's mesh for a line whose middle lies `bend` pixels lower than its ends (higher, below 0): a parabola."""
     width, height = size
-    edges = [*range(0, width, _STRIP), width]
+    strips = max(1, round(np.sqrt(abs(bend) / _BULGE)))
+    edges = [width * strip // strips for strip in range(strips + 1)]
     drops = [bend * (1 - (2 * x / width - 1) ** 2) - bend / 2 for x in edges]
     return [
         ((left, 0, right, height), (left, -a, left, height - a, right, height - b, right, -b))
@@ -95,25 +93,21 @@ def _arched(ink: Ink, rise: float, lean: float) -> tuple[tuple[int, int], list[t
     angles = lean + np.linspace(-0.6, 0.6, 32) * sweep * width / length
     reach = radius + way * np.array([[bottom - height], [bottom]])  # of the canvas' lower and upper edge
     x, y = reach * np.sin(angles), -way * reach * np.cos(angles)
-    start, top = float(x.min()), float(y.min())
+    start, top = x.min(), y.min()
     size = (int(x.max() - start) + 2, int(y.max() - top) + 2)
 
-    def source(column: float, row: float) -> tuple[float, float]:
-        across, down = column + start, -way * (row + top)
-        along = radius * (float(np.arctan2(across, down)) - lean)
-        return (left + right) / 2 + along, bottom - way * (float(np.hypot(across, down)) - radius)
-
-    return size, _mesh(size, source)
-
-
-def _mesh(size: tuple[int, int], source: Callable[[float, float], tuple[float, float]]) -> list[tuple[Box, tuple[float, ...]]]:
-    """Pillow's mesh for a picture of `size` whose points are taken from where `source` says."""
-    columns, rows = ([*range(0, length, _CELL), length] for length in size)
-    found = {(x, y): source(x, y) for x in columns for y in rows}
-    return [
-        ((x, y, right, below), (*found[x, y], *found[x, below], *found[right, below], *found[right, y]))
-        for x, right in pairwise(columns)
-        for y, below in pairwise(rows)
+    side = round(np.sqrt(8 * _BULGE * radius))  # of a square: the sagitta of an arc that long is `_BULGE`
+    columns, rows = ([*range(0, length, side), length] for length in size)
+    across, down = np.meshgrid(np.array(columns) + start, -way * (np.array(rows) + top), indexing="ij")
+    along = (left + right) / 2 + radius * (np.arctan2(across, down) - lean)
+    below = bottom - way * (np.hypot(across, down) - radius)
+    corners = np.stack([along, below], axis=-1)
+    # The upper left corner of each square, then the others against the clock, as Pillow wants them.
+    squares = np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]], axis=2)
+    on_canvas = ((squares.max(axis=2) > 0) & (squares.min(axis=2) < (width, height))).all(axis=-1)
+    return size, [
+        ((columns[i], rows[j], columns[i + 1], rows[j + 1]), tuple(squares[i, j].ravel().tolist()))
+        for i, j in np.argwhere(on_canvas).tolist()
     ]
 
 
