@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -50,6 +50,9 @@ _ORIENTATION = 0x0112
 """The Exif tag of how the camera was held."""
 
 _TURNS = {Orientation.VERTICAL: Image.Transpose.ROTATE_90, Orientation.UPWARD: Image.Transpose.ROTATE_270}
+
+_FINER = 2
+"""How many times as high as a line a picture is kept, at least, for another look at it."""
 
 VERTICAL_FROM = 1.5
 """Height over width from which on a picture is taken for a vertical line, if that is left to its shape."""
@@ -151,8 +154,20 @@ class Opened:
     """Which way its line is taken to run."""
     size: tuple[int, int]
     """Width and height of the picture in pixels, as a person sees it."""
+    grey: Image.Image = field(repr=False)
+    """The picture with its line from left to right, no larger than another look at it needs."""
     others: tuple[Opened, ...] = ()
     """The same picture with its line running the other ways, where its shape does not tell which is right."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Another scale to look at a picture in."""
+
+    width: float
+    """Of the text, as a share of what it is at first."""
+    height: float
+    """Likewise; where it is below 1, there is paper above and below the picture."""
 
 
 def open_line(
@@ -189,7 +204,20 @@ def open_line(
 def _opened(grey: Image.Image, height: int, min_width: int, orientation: Orientation, name: str) -> Opened:
     size, grey = grey.size, turned(grey, orientation)
     width = min(MAX_WIDTH, max(1, round(grey.width * height / grey.height)))
-    return Opened(to_line(grey, height, min_width, name), width, grey.width, orientation, size)
+    line = to_line(grey, height, min_width, name)
+    finer = grey.height // (_FINER * height)
+    return Opened(line, width, grey.width, orientation, size, grey.reduce(finer) if finer > 1 else grey)
+
+
+def looked_at(opened: Opened, look: Look, min_width: int) -> Opened:
+    """A picture as another line that a model may read, of the same height and at least `min_width` wide."""
+    height = opened.line.shape[0]
+    rows, width = round(look.height * height), min(MAX_WIDTH, max(1, round(look.width * opened.width)))
+    text = np.asarray(opened.grey.resize((width, rows), Image.Resampling.BICUBIC))
+    line = np.full((height, max(width, min_width)), np.median(text).astype(np.uint8))
+    top = (height - rows) // 2
+    line[top : top + rows, :width] = text
+    return replace(opened, line=line, width=width, others=())
 
 
 def _is_light_on_dark(grey: Image.Image) -> bool:

@@ -36,6 +36,12 @@ from crnnocr.pipeline import Pipeline
 _WINDOW = 256
 """Pictures that are looked at together to find those of like widths."""
 
+_UNSURE = 0.9
+"""Confidence below which a picture is looked at again."""
+
+_LOOKS = (images.Look(1.5, 1.0), images.Look(0.9, 0.7), images.Look(0.7, 0.7))
+"""How such a picture is looked at: wide, for letters close to each other get more frames, and with room around a tight crop."""
+
 NO_TEXT_FITS = "no text that is permitted fits the picture"
 """The error of a picture in which nothing is possible."""
 
@@ -178,9 +184,21 @@ class Recognizer:
         found = self._read(decoder, read, pictures)
         more = [(i, other) for i, picture in enumerate(pictures) for other in picture.others]
         others = self._read(decoder, read, [other for _, other in more])
-        for (i, _), other in zip(more, others, strict=True):
-            found[i] = max(found[i], other, key=lambda prediction: (bool(prediction.text), prediction.confidence))
+        for (i, picture), other in zip(more, others, strict=True):
+            if (bool(other.text), other.confidence) > (bool(found[i].text), found[i].confidence):
+                found[i], pictures[i] = other, picture
+        if not read.quick:
+            self._look_again(decoder, read, pictures, found)
         return found
+
+    def _look_again(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened], found: list[Prediction]) -> None:
+        """Put the surest of several looks at each picture in place of what was found, unless that is sure already."""
+        for look in _LOOKS:
+            unsure = [i for i, prediction in enumerate(found) if prediction.confidence < _UNSURE]
+            again = [images.looked_at(pictures[i], look, self.card.config.min_width) for i in unsure]
+            for i, other in zip(unsure, self._read(decoder, read, again), strict=True):
+                if other.confidence > found[i].confidence:
+                    found[i] = other
 
     def _read(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened]) -> list[Prediction]:
         lines = self.read([picture.line for picture in pictures])

@@ -69,7 +69,7 @@ def test_characters_are_said_only_if_asked_for(recognizer: Recognizer) -> None:
 
 
 def test_characters_that_are_not_allowed_are_no_rivals(recognizer: Recognizer) -> None:
-    # In each frame of a letter the network gives it 0.96, its rival 0.02 and the blank 0.02.
+    # In each frame of a letter the network gives it 0.999, its rival 0.0005 and the blank as much.
     whole, only_a = (
         one(recognizer.predict(picture(12, (4, 8, 0)), DecodeConfig(block=block), ReadConfig(characters=True))).characters[0]
         for block in (None, "b")

@@ -41,6 +41,7 @@ def eval_cli(
     lm_weight: ui.LmWeight = _DEFAULTS.lm_weight,
     orientation: ui.Orientation = None,
     invert: ui.Invert = ReadConfig.invert,
+    quick: ui.Quick = ReadConfig.quick,
     everything: Annotated[bool, typer.Option("--all", help="Score the pictures that the model was trained on, too.")] = False,
     normalise: Annotated[
         list[str] | None,
@@ -89,7 +90,7 @@ def eval_cli(
     gate = None if max_cer is None else _gate(max_cer)
     normalisation = Normalisation.parse(normalise or [])
     decode = DecodeConfig(beam, 1, allow, block, lexicon, pattern, lm, lm_weight)
-    first = Wanted(model, device, engine, decode, ReadConfig(orientation, invert))
+    first = Wanted(model, device, engine, decode, ReadConfig(orientation, invert, quick=quick))
     wanted = [first] if compare is None else [first, other(compare, first)]
     _check_outputs(report, suspect_labels)
     datasets = _datasets(data, suspect_labels)

@@ -79,6 +79,9 @@ Orientation = Annotated[
 Invert = Annotated[
     config.Invert, typer.Option("--invert", help="Exchange black and white; auto: where a picture is light on dark.")
 ]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Look at each picture once; else those that are hard to read are looked at again.")
+]
 Engine = Annotated[
     config.EngineChoice,
     typer.Option("--engine", help="What runs the network; auto: onnxruntime on a CPU, torch on a GPU."),

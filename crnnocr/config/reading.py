@@ -53,6 +53,8 @@ class ReadConfig:
     """Whether black and white are exchanged."""
     characters: bool = False
     """Say of each character where it is and how sure."""
+    quick: bool = False
+    """Look at each picture once, also where the reading is not sure: quicker, and wrong more often."""
     threads: int | None = None
     """How many threads work; by default one a core."""
 
