@@ -59,6 +59,7 @@ def peers(options: argparse.Namespace) -> None:
         readers: dict[str, Reader] = {}
         for (name, model), threads in itertools.product(models(options), options.threads):
             readers[f"crnnocr {name}, {threads} threads"] = ours(model, threads)
+            readers[f"crnnocr {name} --quick, {threads} threads"] = ours(model, threads, quick=True)
         for peer, threads in itertools.product(options.peers, options.threads):
             try:
                 readers[f"{peer}, {threads} threads"] = side_by_side([PEERS[peer](kind) for _ in range(threads)])
@@ -214,8 +215,8 @@ def models(options: argparse.Namespace) -> list[tuple[str, str]]:
     return [(name, model) for name, _, model in (entry.partition("=") for entry in options.models)]
 
 
-def ours(model: str, threads: int) -> Reader:
-    recognizer, read = Recognizer.load(model, "cpu"), ReadConfig(threads=threads)
+def ours(model: str, threads: int, quick: bool = False) -> Reader:
+    recognizer, read = Recognizer.load(model, "cpu"), ReadConfig(threads=threads, quick=quick)
     return lambda files: [prediction.text for prediction in recognizer.predict(files, read=read)]
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from crnnocr import images
 from crnnocr.config import MAX_WIDTH
 from crnnocr.errors import ImageError
-from crnnocr.images import ImageWarning, Source, open_grey, to_batch, to_line
+from crnnocr.images import ImageWarning, Look, Source, open_grey, to_batch, to_line
 
 JPEG_ERROR = 3
 """Grey values that a JPEG of flat areas at quality 95 may be off by."""
@@ -299,3 +299,30 @@ def test_a_line_is_the_same_alone_and_in_a_batch() -> None:
     together, _ = to_batch([short, long])
     alone, _ = to_batch([short])
     assert np.array_equal(together[:1, :, :, :4], alone)
+
+
+def test_another_look_at_a_picture_is_wider_or_has_room_around_it() -> None:
+    pixels = np.full((32, 80), 200, np.uint8)
+    pixels[:, 20:40] = 10  # a stroke from edge to edge
+    opened = images.open_line(pixels, height=32, min_width=16)
+    wide = images.looked_at(opened, Look(1.5, 1.0), min_width=16)
+    assert (wide.line.shape, wide.width, wide.length) == ((32, 120), 120, 80)
+    assert wide.line[:, 33:57].max() < 20
+    assert wide.line[:, 65:].min() > 190
+    low = images.looked_at(opened, Look(0.9, 0.7), min_width=16).line
+    assert low.shape == (32, 72)
+    assert (np.concatenate((low[:5], low[-5:])) == 200).all()  # the paper's grey above and below
+    assert low[5:27, 20:34].max() < 20
+    assert not images.looked_at(wide, Look(0.5, 1.0), min_width=16).others
+
+
+@pytest.mark.parametrize(("columns", "width"), [(4, 16), (MAX_WIDTH, MAX_WIDTH)])
+def test_another_look_is_as_wide_as_a_line_may_be(columns: int, width: int) -> None:
+    opened = images.open_line(noise(32, columns), height=32, min_width=16)
+    look = images.looked_at(opened, Look(1.5, 1.0), min_width=16)
+    assert (look.line.shape[1], look.width) == (width, min(round(1.5 * columns), MAX_WIDTH))
+
+
+def test_of_a_large_picture_no_more_is_kept_than_another_look_needs() -> None:
+    grey = images.open_line(noise(1000, 4000), height=32, min_width=16).grey
+    assert 2 * 32 <= grey.height < 3 * 32

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from columns import recognizer_of_columns
+from columns import Columns, recognizer_of_columns
+from numpy.typing import NDArray
 from PIL import Image
 
 from crnnocr import images
@@ -16,6 +17,8 @@ from crnnocr.datasets import Sample
 from crnnocr.evaluation import score
 from crnnocr.images import Source
 from crnnocr.recognizer import NO_TEXT_FITS, Prediction, Recognizer
+
+Floats = NDArray[np.float32]
 
 
 @pytest.fixture
@@ -201,6 +204,59 @@ def test_several_threads_may_use_one_recognizer(recognizer: Recognizer) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: one(recognizer.predict(TWO)).text, range(40)))
     assert found == ["ab"] * 40
+
+
+class Doubting(Columns):
+    """Is sure of wide lines only, and reads narrow ones otherwise."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+        """The widths of the lines that it was given."""
+
+    def log_probs(self, images: Floats, widths: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+        self.read += widths.tolist()
+        log_probs, frames = super().log_probs(images, widths)
+        narrow = widths < 60
+        log_probs[narrow] = np.log(np.exp(log_probs[narrow][:, :, [0, 2, 1]]) * 0.9 + 0.1 / 3)
+        return log_probs, frames
+
+
+@pytest.fixture
+def doubting() -> Doubting:
+    return Doubting()
+
+
+def reads_with(engine: Doubting, *pictures: Image.Image, read: ReadConfig = ReadConfig()) -> list[Prediction]:  # noqa: B008
+    return list(Recognizer(recognizer_of_columns().card, engine).predict(pictures, read=read))
+
+
+def test_a_picture_that_is_not_read_surely_is_looked_at_again(doubting: Doubting) -> None:
+    read = one(reads_with(doubting, TWO, read=ReadConfig(characters=True)))
+    assert (read.text, read.size) == ("ab", (40, 8))
+    assert read.confidence > 0.9
+    first, second = read.characters  # whose places are those of the picture, not of the look
+    assert first.start < 8 < 12 < first.end <= second.start < 24 < 28 < second.end
+    assert doubting.read == [40, 60]  # and no further, since that is sure
+
+
+def test_a_sure_picture_is_looked_at_once(doubting: Doubting) -> None:
+    assert one(reads_with(doubting, TWO.resize((80, 8), Image.Resampling.NEAREST))).text == "ab"
+    assert doubting.read == [80]
+
+
+def test_who_is_in_a_hurry_looks_once(doubting: Doubting) -> None:
+    read = one(reads_with(doubting, TWO, read=ReadConfig(quick=True)))
+    assert read.text == "ba"
+    assert read.confidence < 0.9
+    assert doubting.read == [40]
+
+
+def test_what_no_look_is_sure_of_is_what_the_surest_says(doubting: Doubting) -> None:
+    narrow = picture(24, (4, 8, 0))
+    looks = reads_with(doubting, narrow, narrow)
+    assert [(look.text, look.confidence) for look in looks] == [("b", looks[0].confidence)] * 2
+    assert doubting.read == [24, 24, 36, 36, 22, 22, 17, 17]
+    assert looks[0].confidence > one(reads_with(doubting, narrow, read=ReadConfig(quick=True))).confidence
 
 
 @pytest.mark.parametrize("preset", PRESETS)
