@@ -159,7 +159,7 @@ def memory(options: argparse.Namespace) -> None:
         listing = Path(folder) / "list"
         names = itertools.islice(itertools.cycle(map(str, files)), options.count)
         listing.write_text("\n".join(names) + "\n", encoding="utf-8")
-        command = [sys.executable, "-m", "crnnocr", "predict", "--model", model, "--files-from", str(listing), "--quiet"]
+        command = [sys.executable, "-m", "crnnocr", "predict", "--model", model, "--files-from", str(listing), "--quiet", "--quick"]
         started, seen = time.monotonic(), []
         with subprocess.Popen([*command, "--output", f"{folder}/rows"]) as process:
             while process.poll() is None:
