@@ -159,9 +159,20 @@ def memory(options: argparse.Namespace) -> None:
         listing = Path(folder) / "list"
         names = itertools.islice(itertools.cycle(map(str, files)), options.count)
         listing.write_text("\n".join(names) + "\n", encoding="utf-8")
-        command = [sys.executable, "-m", "crnnocr", "predict", "--model", model, "--files-from", str(listing), "--quiet", "--quick"]
+        command = [
+            sys.executable,
+            "-m",
+            "crnnocr",
+            "predict",
+            "--model",
+            model,
+            "--files-from",
+            str(listing),
+            "--quiet",
+            "--quick",
+        ]
         started, seen = time.monotonic(), []
-        with subprocess.Popen([*command, "--output", f"{folder}/rows"]) as process:
+        with subprocess.Popen([*command, "--quiet", "--output", f"{folder}/rows"]) as process:
             while process.poll() is None:
                 status = Path(f"/proc/{process.pid}/status")
                 if status.exists() and (

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from crnnocr.charset import Charset
-from crnnocr.config import PRESETS, SCRATCH, DecodeConfig, Orientation, Style, SynthConfig, TrainConfig
+from crnnocr.config import PRESETS, SCRATCH, Orientation, ReadConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.engines import TorchEngine
 from crnnocr.metrics import Scorer, alphanumeric
@@ -90,7 +90,7 @@ def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:
         "CER ci-ns": lambda text: "".join(text.casefold().split()),
         "CER alnum": alphanumeric,
     }
-    for prediction, truth in zip(recognizer.predict(truths, DecodeConfig()), truths.values(), strict=True):
+    for prediction, truth in zip(recognizer.predict(truths, read=ReadConfig(quick=True)), truths.values(), strict=True):
         for name, view in views.items():
             scorers[name].update(view(plain(truth)), view(plain(prediction.text)))
     scores = {name: scorer.summary() for name, scorer in scorers.items()}

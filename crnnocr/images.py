@@ -52,7 +52,7 @@ _ORIENTATION = 0x0112
 _TURNS = {Orientation.VERTICAL: Image.Transpose.ROTATE_90, Orientation.UPWARD: Image.Transpose.ROTATE_270}
 
 _FINER = 2
-"""How many times as high as a line a picture is kept, at least, for another look at it."""
+"""How many times as wide as its line a large picture is kept, at least, for another look at it."""
 
 VERTICAL_FROM = 1.5
 """Height over width from which on a picture is taken for a vertical line, if that is left to its shape."""
@@ -147,7 +147,7 @@ class Opened:
     line: Line
     """(H, W) grey values, `min_width` pixels wide or more."""
     width: int
-    """Columns of the line that show the picture; right of them its last column goes on."""
+    """Columns of the line that show the picture; what is right of them makes it as wide as a line must be."""
     length: int
     """Pixels of the picture along the line: its width, or where the line runs down, its height."""
     orientation: Orientation
@@ -205,8 +205,8 @@ def _opened(grey: Image.Image, height: int, min_width: int, orientation: Orienta
     size, grey = grey.size, turned(grey, orientation)
     width = min(MAX_WIDTH, max(1, round(grey.width * height / grey.height)))
     line = to_line(grey, height, min_width, name)
-    finer = grey.height // (_FINER * height)
-    return Opened(line, width, grey.width, orientation, size, grey.reduce(finer) if finer > 1 else grey)
+    finer = (max(1, grey.width // (_FINER * width)), max(1, grey.height // height))
+    return Opened(line, width, grey.width, orientation, size, grey if finer == (1, 1) else grey.reduce(finer))
 
 
 def looked_at(opened: Opened, look: Look, min_width: int) -> Opened:

@@ -77,13 +77,16 @@ class Prediction:
     text: str
     """The text; empty where there was an error."""
     confidence: float
-    """How likely the text is right, from 0 to 1: its probability by the model, calibrated as the model's card says."""
+    """How likely the text is right, from 0 to 1: its probability by the model, calibrated as the model's card says; of several
+    looks at the picture that of the surest."""
     error: str | None = None
     """Why the picture could not be read, or None."""
     is_impossible: bool = False
     """Whether the error is that no permitted text fits."""
     orientation: Orientation = Orientation.HORIZONTAL
     """Which way the line was read: the places of characters are counted from the left, the top, or (upward) the bottom."""
+    look: images.Look | None = None
+    """The scale in which it was read, if that was not the first one."""
     size: tuple[int, int] = (0, 0)
     """Width and height of the picture in pixels, as a person sees it; zeros where it could not be opened."""
     characters: tuple[Character, ...] = ()
@@ -192,13 +195,17 @@ class Recognizer:
         return found
 
     def _look_again(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened], found: list[Prediction]) -> None:
-        """Put the surest of several looks at each picture in place of what was found, unless that is sure already."""
+        """Put the surest of several looks at each picture in place of what was found, unless that is sure already.
+
+        That nothing is there must be sure itself to be taken in place of a text.
+        """
         for look in _LOOKS:
-            unsure = [i for i, prediction in enumerate(found) if prediction.confidence < _UNSURE]
+            unsure = [i for i, one in enumerate(found) if one.confidence < _UNSURE and not one.is_impossible]
             again = [images.looked_at(pictures[i], look, self.card.config.min_width) for i in unsure]
             for i, other in zip(unsure, self._read(decoder, read, again), strict=True):
-                if other.confidence > found[i].confidence:
-                    found[i] = other
+                is_worth_more = bool(other.text) or not found[i].text or other.confidence >= _UNSURE
+                if other.confidence > found[i].confidence and is_worth_more:
+                    found[i] = replace(other, look=look)
 
     def _read(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened]) -> list[Prediction]:
         lines = self.read([picture.line for picture in pictures])

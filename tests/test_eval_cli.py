@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,12 @@ def test_another_reader_has_what_is_not_said_from_the_first() -> None:
     assert other("--beam 4 other", first).name("other") == "other --beam 4"
     assert other("--pattern '[A-Z] x'", first).name("mine") == "mine --pattern '[A-Z] x'"
     assert other("--pattern '[A-Z] x'", first).decode.pattern == "[A-Z] x"
+    assert other("--quick", first).read.quick
+    assert not other("--no-quick", replace(first, read=ReadConfig(quick=True))).read.quick
+    assert (other("--quick", first).name("mine"), other("--no-quick", first).name("mine")) == (
+        "mine --quick",
+        "mine --no-quick",
+    )
     assert other("'a model.onnx'", first).model == "a model.onnx"
     with pytest.raises(UsageError):
         other("--beam x", first)

@@ -40,6 +40,16 @@ def width_of(path: Path) -> int:
         return picture.width
 
 
+def test_who_is_in_a_hurry_takes_the_first_look(tmp_path: Path, crops: list[Path], run_cli: RunCli) -> None:
+    with Image.open(crops[0]) as picture:
+        picture.resize((picture.width // 3, picture.height)).save(tmp_path / "dense.png")
+    found = [
+        json.loads(run_cli("predict", tmp_path / "dense.png", "--format", "jsonl", *options).stdout)
+        for options in ((), ("--quick",))
+    ]
+    assert found[0]["confidence"] > found[1]["confidence"]
+
+
 def test_folders_below_are_read_if_asked_for(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     flat = rows(run_cli("predict", tmp_path / "crops"))
     deep = rows(run_cli("predict", tmp_path / "crops", "--recursive"))

@@ -259,6 +259,39 @@ def test_what_no_look_is_sure_of_is_what_the_surest_says(doubting: Doubting) -> 
     assert looks[0].confidence > one(reads_with(doubting, narrow, read=ReadConfig(quick=True))).confidence
 
 
+def test_a_line_that_runs_down_is_looked_at_again_along_it(doubting: Doubting) -> None:
+    down = TWO.transpose(Image.Transpose.ROTATE_270)
+    read = one(reads_with(doubting, down, read=ReadConfig(orientation=Orientation.VERTICAL, characters=True)))
+    assert (read.text, read.orientation, read.size) == ("ab", Orientation.VERTICAL, (8, 40))
+    assert read.characters[1].start < 24 < 28 < read.characters[1].end
+
+
+def test_what_is_not_possible_stays_so(doubting: Doubting) -> None:
+    engine = Recognizer(recognizer_of_columns().card, doubting)
+    for quick in (True, False):  # in the wide look there would be frames enough
+        read = one(engine.predict(TWO, DecodeConfig(pattern="[ab]{12}"), ReadConfig(quick=quick)))
+        assert (read.text, read.error, read.is_impossible) == ("", NO_TEXT_FITS, True)
+
+
+class Vanishing(Columns):
+    """Doubts letters in narrow lines, and sees nothing in wide ones, as surely as it is told."""
+
+    def __init__(self, sureness: float) -> None:
+        self.sureness = sureness
+
+    def log_probs(self, images: Floats, widths: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+        log_probs, frames = super().log_probs(images, widths)
+        for row, width, count in zip(log_probs, widths, frames, strict=True):
+            sure = self.sureness ** (1 / count) if width >= 60 else 0.3
+            row[:] = np.log([sure, (1 - sure) * 0.9, (1 - sure) * 0.1] if width >= 60 else [0.3, 0.5, 0.2])
+        return log_probs, frames
+
+
+@pytest.mark.parametrize(("sureness", "text"), [(0.7, "a"), (0.97, "")])
+def test_that_nothing_is_there_must_be_sure(sureness: float, text: str) -> None:
+    assert one(Recognizer(recognizer_of_columns().card, Vanishing(sureness)).predict(TWO)).text == text
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_middle_of_a_frame_is_where_a_change_matters_most(preset: str) -> None:
     """By hand: each layer's window starts at `frame · stride − padding` and is `kernel` wide."""

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from crnnocr.evaluation.comparison import compare
 from crnnocr.evaluation.measuring import Evaluation
 from crnnocr.evaluation.reader import Reader
 from crnnocr.evaluation.suspects import suspects
+from crnnocr.images import Look
 from crnnocr.normalising import Normalisation
 from crnnocr.recognizer import Prediction, Recognizer
 from crnnocr.report import rows, suspect_files, terminal, values
@@ -390,6 +392,13 @@ def test_a_wrong_label_is_doubted_by_the_exact_probabilities(recognizer: Recogni
     assert wrong.doubt == pytest.approx(wrong.outcome.prediction.confidence * ratio)
     assert long.doubt == pytest.approx(long.outcome.prediction.confidence * 100)
     assert [each.doubt for each in found.found] == [long.doubt, wrong.doubt]
+
+
+def test_a_doubt_is_of_the_look_that_was_read(recognizer: Recognizer, labelled: list[Sample]) -> None:
+    wrong, *_ = score(read_samples(recognizer, labelled[1:2], DecodeConfig())).outcomes
+    wide = replace(wrong, prediction=replace(wrong.prediction, look=Look(2.0, 1.0)))
+    plain, looked = (suspects(recognizer, [each], ReadConfig()).found[0] for each in (wrong, wide))
+    assert looked.label_log_prob != plain.label_log_prob  # in twice as many frames
 
 
 def test_files_of_doubtful_labels_are_read_by_others(recognizer: Recognizer, labelled: list[Sample], tmp_path: Path) -> None:

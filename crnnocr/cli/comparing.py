@@ -52,9 +52,16 @@ def other(told: str, first: Wanted) -> Wanted:
     model = given.pop("model", first.model)
     if model == "" or (model is first.model and not given):
         raise UsageError(f"--compare is empty: {_MEND}")
-    options = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
+    options = " ".join(_option(name.replace("_", "-"), value) for name, value in given.items())
     decode, read = _replaced(first.decode, given), _replaced(first.read, given)
     return Wanted(model, given.get("device", first.device), given.get("engine", first.engine), decode, read, options)
+
+
+def _option(name: str, value: object) -> str:
+    """An option as it stands on a command line."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {shlex.quote(str(value))}"
 
 
 def load_readers(wanted: Sequence[Wanted]) -> list[Reader]:
@@ -83,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lm-weight", type=float)
     parser.add_argument("--orientation", type=Orientation, choices=list(Orientation))
     parser.add_argument("--invert", type=Invert, choices=list(Invert))
+    parser.add_argument("--quick", action=argparse.BooleanOptionalAction)
     return parser
 
 

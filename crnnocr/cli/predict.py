@@ -99,7 +99,7 @@ def predict_cli(
     if not 0 <= min_confidence <= 1:
         raise UsageError("--min-confidence takes 0 to 1")
     decode = DecodeConfig(beam, top_k, allow, block, lexicon, pattern, lm, lm_weight)
-    read = ReadConfig(orientation, invert, characters or draw is not None, quick, threads)
+    read = ReadConfig(orientation, invert, characters or draw is not None, threads, quick)
     given = pictures.named(names or [], files_from, recursive, b"\0" if null else b"\n")
     wanted = pictures.shard(given, shard)
     single = files_from is None and names is not None and len(names) == 1 and pictures.is_file(names[0])

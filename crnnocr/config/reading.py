@@ -53,10 +53,10 @@ class ReadConfig:
     """Whether black and white are exchanged."""
     characters: bool = False
     """Say of each character where it is and how sure."""
-    quick: bool = False
-    """Look at each picture once, also where the reading is not sure: quicker, and wrong more often."""
     threads: int | None = None
     """How many threads work; by default one a core."""
+    quick: bool = False
+    """Look at each picture once, also where the reading is not sure: quicker, and wrong more often."""
 
     def __post_init__(self) -> None:
         if self.orientation is not None:

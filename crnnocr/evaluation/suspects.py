@@ -74,5 +74,7 @@ def suspects(recognizer: Recognizer, outcomes: Sequence[Outcome], read: ReadConf
 
 
 def _line(recognizer: Recognizer, outcome: Outcome, read: ReadConfig) -> images.Line:
-    shape, orientation = recognizer.card.config, outcome.prediction.orientation
-    return images.open_line(outcome.sample, shape.height, shape.min_width, orientation, read.invert).line
+    """The line that was read, in the scale that it was read in."""
+    shape, prediction = recognizer.card.config, outcome.prediction
+    opened = images.open_line(outcome.sample, shape.height, shape.min_width, prediction.orientation, read.invert)
+    return (images.looked_at(opened, prediction.look, shape.min_width) if prediction.look else opened).line

@@ -14,7 +14,8 @@ _RESAMPLING = Image.Resampling.BILINEAR
 _LOST = 0.15
 """A cut takes less of each character's ink than this, as far as can be told; less than a quarter in truth."""
 _BULGE = 0.4
-"""How far the squares and strips that a bent line is made of stray from its curve, in pixels."""
+"""How far the squares and strips that a bent line is made of stray from its curve at most, in pixels; on a circle, at the foot
+of its letters."""
 _MAX_SWEEP = 1.9
 """Longest part of a circle that a line takes, in radians."""
 _LEAST_RADIUS = 1.8
@@ -71,7 +72,7 @@ def _leaves_canvas(ink: Ink) -> bool:
 def _bent(size: tuple[int, int], bend: float) -> list[tuple[Box, tuple[float, ...]]]:
     """Pillow's mesh for a line whose middle lies `bend` pixels lower than its ends (higher, below 0): a parabola."""
     width, height = size
-    strips = max(1, round(np.sqrt(abs(bend) / _BULGE)))
+    strips = int(np.ceil(np.sqrt(abs(bend) / _BULGE)))
     edges = [width * strip // strips for strip in range(strips + 1)]
     drops = [bend * (1 - (2 * x / width - 1) ** 2) - bend / 2 for x in edges]
     return [
