@@ -87,8 +87,10 @@ def _hash(name: str) -> int:
 
 
 def readers(options: argparse.Namespace, kind: str) -> dict[str, Reader]:
-    """Our models, and the peers that are installed."""
-    found = {name: ours(model, 1) for name, model in models(options)}
+    """Our models, with another look where they are unsure and without, and the peers that are installed."""
+    found: dict[str, Reader] = {}
+    for name, model in models(options):
+        found |= {name: ours(model, 1), f"{name} --quick": ours(model, 1, quick=True)}
     for name in options.peers:
         try:
             found[name] = PEERS[name]("words" if kind == "words" else "lines")

@@ -28,8 +28,8 @@ from crnnocr.model.crnn import CRNN
 
 ABOUT = {
     "licence": "Apache-2.0",
-    "pictures": "drawn by `crnnocr synth` in English, nine in ten in style mixed, one in style trdg, in the fonts of trdg, of "
-    "crnnocr[fonts] and of recipes/fonts.txt; no real picture",
+    "pictures": "drawn by `crnnocr synth` in English, mostly in style mixed, some in scene and receipt, one in ten in trdg; in "
+    "the fonts of trdg, of crnnocr[fonts] and of recipes/fonts.txt; no real picture",
     "limits": "handwriting, stylised lettering, narrow circles, crops less than 15 pixels high, several lines, other languages",
     "reproduce": "recipes/shipped.py, then recipes/ship.py; docs/models.md has the log",
 }

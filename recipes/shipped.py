@@ -46,8 +46,8 @@ FIRST_OF_OTHERS = 2**31
 """Where a text is one of the protocol's, the sample of the index that lies so much further takes its place."""
 
 
-TRDG_EACH = 10
-"""One sample in so many is in trdg's own style, as `crnnocr synth --style trdg` draws it."""
+STYLES = (Style.TRDG, *[Style.SCENE] * 3, Style.RECEIPT, *[Style.MIXED] * 5)
+"""What every ten samples are drawn in: mixed, more of what is hardest to read, and one as `synth --style trdg` draws it."""
 
 
 class Stream:
@@ -55,15 +55,16 @@ class Stream:
 
     def __init__(self, config: SynthConfig) -> None:
         self._config = config
-        self._mixed = Sampler(config)
-        self._trdg = Sampler(replace(config, style=Style.TRDG, fonts=None, words=(1, 3), height=32))
-        self.charset = self._mixed.charset
+        as_trdg_draws = replace(config, style=Style.TRDG, fonts=None, words=(1, 3), height=32)
+        configs = {style: replace(config, style=style) for style in STYLES} | {Style.TRDG: as_trdg_draws}
+        self._samplers = {style: Sampler(each) for style, each in configs.items()}
+        self.charset = self._samplers[Style.MIXED].charset
 
     def __reduce__(self) -> tuple[type[Stream], tuple[SynthConfig]]:
         return Stream, (self._config,)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, str]:
-        picture, text = (self._mixed if index % TRDG_EACH else self._trdg)[index]
+        picture, text = self._samplers[STYLES[index % len(STYLES)]][index]
         return self[index + FIRST_OF_OTHERS] if text in measured_with() else (picture, text)
 
 

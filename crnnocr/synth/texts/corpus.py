@@ -18,7 +18,7 @@ from crnnocr.synth.languages import LANGUAGES
 WORD_LIMIT = 50_000
 """Most words of a language; the rest are too rare to matter, and often misspelt or foreign."""
 
-TEMPER = 0.6
+TEMPER = 0.7
 """Words are drawn by frequency to this power: common words stay common, and the long tail is seen too."""
 
 _MAIN_SCRIPT = 0.05
