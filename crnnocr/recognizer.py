@@ -36,8 +36,8 @@ from crnnocr.pipeline import Pipeline
 _WINDOW = 256
 """Pictures that are looked at together to find those of like widths."""
 
-_UNSURE = 0.9
-"""Confidence below which a picture is looked at again."""
+_SURE = 0.98
+"""Confidence a character, as a geometric mean, from which a picture is not looked at again."""
 
 _LOOKS = (images.Look(1.5, 1.0), images.Look(0.9, 0.7), images.Look(0.7, 0.7))
 """How such a picture is looked at: wide, for letters close to each other get more frames, and with room around a tight crop."""
@@ -200,10 +200,10 @@ class Recognizer:
         That nothing is there must be sure itself to be taken in place of a text.
         """
         for look in _LOOKS:
-            unsure = [i for i, one in enumerate(found) if one.confidence < _UNSURE and not one.is_impossible]
+            unsure = [i for i, one in enumerate(found) if not (_is_sure(one) or one.is_impossible)]
             again = [images.looked_at(pictures[i], look, self.card.config.min_width) for i in unsure]
             for i, other in zip(unsure, self._read(decoder, read, again), strict=True):
-                is_worth_more = bool(other.text) or not found[i].text or other.confidence >= _UNSURE
+                is_worth_more = bool(other.text) or not found[i].text or _is_sure(other)
                 if other.confidence > found[i].confidence and is_worth_more:
                     found[i] = replace(other, look=look)
 
@@ -245,6 +245,11 @@ class Recognizer:
         last = picture.length if whole else 2 * centres[-1] - middles[-1]
         edges = np.clip(np.concatenate(([first], middles, [last])), 0, picture.length).tolist()
         return tuple(map(Character, shown, confidences, edges[:-1], edges[1:]))
+
+
+def _is_sure(prediction: Prediction) -> bool:
+    """Whether another look would hardly find anything else."""
+    return prediction.confidence >= _SURE ** max(1, len(prediction.text))
 
 
 def _groups(window: Sequence[Opened | ImageError], most: int) -> Iterator[list[int]]:
