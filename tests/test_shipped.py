@@ -66,8 +66,9 @@ def test_what_the_protocol_measures_with_is_never_drawn(monkeypatch: pytest.Monk
     forbidden = Sampler(MEASURE).text(3)
     assert forbidden in shipped.measured_with()
     stream = shipped.Stream(shipped.STREAM)
-    monkeypatch.setattr(stream, "_mixed", _Says(forbidden, shipped.FIRST_OF_OTHERS))
-    assert stream[7][1] == "another"
+    says = _Says(forbidden, shipped.FIRST_OF_OTHERS)
+    monkeypatch.setattr(stream, "_samplers", dict.fromkeys(shipped.STYLES, says))
+    assert [stream[index][1] for index in range(len(shipped.STYLES))] == ["another"] * len(shipped.STYLES)
     sys.modules.pop("shipped")
 
 
