@@ -36,7 +36,7 @@ from crnnocr.pipeline import Pipeline
 _WINDOW = 256
 """Pictures that are looked at together to find those of like widths."""
 
-_SURE = 0.98
+_SURE = 0.99
 """Confidence a character, as a geometric mean, from which a picture is not looked at again."""
 
 _LOOKS = (images.Look(1.5, 1.0), images.Look(0.9, 0.7), images.Look(0.7, 0.7))
