@@ -22,7 +22,7 @@ from typer.testing import Result
 import crnnocr
 from crnnocr import images
 from crnnocr.calibration import Calibration
-from crnnocr.config import MAX_WIDTH, ExportConfig, ExportFormat, Orientation, Precision
+from crnnocr.config import MAX_WIDTH, ExportConfig, ExportFormat, Orientation, Precision, ReadConfig
 from crnnocr.datasets.detect import load_dataset
 from crnnocr.decoders.hypothesis import LogProbs
 from crnnocr.engines import OnnxEngine
@@ -415,7 +415,7 @@ def test_the_example_for_node_reads_an_export_like_predict(
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    predictions = list(Recognizer.load(tiny_model, "cpu").predict(pictures))
+    predictions = list(Recognizer.load(tiny_model, "cpu").predict(pictures, read=ReadConfig(quick=True)))
     assert [row[0] for row in rows] == [prediction.text for prediction in predictions]
     assert [float(row[1]) for row in rows] == pytest.approx([prediction.confidence for prediction in predictions], abs=1e-3)
 

@@ -19,7 +19,7 @@ import pytest
 from typer.testing import Result
 
 from crnnocr import direction
-from crnnocr.config import ExportConfig, ExportFormat
+from crnnocr.config import ExportConfig, ExportFormat, ReadConfig
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.exporting import folder as exporting
 from crnnocr.exporting import page, page_runtime
@@ -148,7 +148,7 @@ def opened(
 
 @pytest.fixture(scope="module")
 def predictions(tiny_model: Path) -> list[Prediction]:
-    return list(Recognizer.load(tiny_model, "cpu").predict(PICTURES))
+    return list(Recognizer.load(tiny_model, "cpu").predict(PICTURES, read=ReadConfig(quick=True)))
 
 
 def test_the_page_reads_real_crops_as_predict_does(opened: chromium.Chromium, predictions: list[Prediction]) -> None:

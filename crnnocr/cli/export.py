@@ -154,7 +154,7 @@ def _drawn(card: Card, orientation: Orientation) -> list[Picture]:
     if orientation is not Orientation.VERTICAL:
         orientation = Orientation.HORIZONTAL
     config = SynthConfig(seed=_DRAWN_SEED, charset=card.charset.characters, height=_DRAWN_HEIGHT, orientation=orientation)
-    ui.say(f"drawing {ENOUGH:,} pictures to prove it with (--verify DATA takes yours)")
+    ui.say(f"drawing {ENOUGH:,} pictures to prove it with, in a minute or two (--verify DATA takes yours)")
     try:
         sampler = Sampler(config)
         drawn = [sampler[index] for index in range(ENOUGH)]
