@@ -20,22 +20,21 @@ import torch
 from torch import Tensor
 from transfer import measure
 
-from crnnocr.charset import Charset
 from crnnocr.config import PRESETS, SCRATCH, TrainConfig
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.datasets.lines import read_samples
-from crnnocr.datasets.split import held_out
-from crnnocr.engines import TorchEngine
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.datasets.lines import held_out, read_samples
+from crnnocr.inference.engines import TorchEngine
+from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.recognizer import Recognizer
-from crnnocr.training import batching, loop
+from crnnocr.text.charset import Charset
+from crnnocr.training import batching
+from crnnocr.training import trainer as loop
 from crnnocr.training.batching import Plan
 from crnnocr.training.examples import Examples, learnable
 from crnnocr.training.loader import Loader
-from crnnocr.training.loop import Trainer
-from crnnocr.training.loss import ctc_loss
 from crnnocr.training.schedule import Budget
+from crnnocr.training.trainer import Trainer, ctc_loss
 from crnnocr.training.validation import Validation
 
 RECIPE = TrainConfig(start=SCRATCH, patience=10**6, validations=6)  # the whole time is used
@@ -79,7 +78,7 @@ def main() -> None:
         first = np.array(held_out(examples.content_ids.tolist(), HELD_OUT))
         for name in options.variants:
             batching._BATCHES_A_POOL = 1 if name == "batches of any widths" else 24
-            loop.ctc_loss = distilled if name == "self-distillation" else ctc_loss  # type: ignore[attr-defined]
+            loop.ctc_loss = distilled if name == "self-distillation" else ctc_loss
             config = replace(VARIANTS[name], minutes=options.minutes, seed=options.seed)
             recognizer, about = trained(examples.subset(~first), examples.subset(first), charset, preset, config)
             result = {"preset": preset, "variant": name, "seed": options.seed, **about}

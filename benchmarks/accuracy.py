@@ -23,10 +23,10 @@ import Levenshtein
 from predict import Reader, models, ours, rapidocr, report, sets, tesseract
 from transfer import plain
 
-from crnnocr.bootstrap import Estimate, ratio
-from crnnocr.confusions import Confusions
-from crnnocr.metrics import count
-from crnnocr.model import store
+from crnnocr.metrics.bootstrap import Estimate, ratio
+from crnnocr.metrics.confusions import Confusions
+from crnnocr.metrics.scores import count
+from crnnocr.model import registry
 
 HALVES = ("look", "report")
 
@@ -44,7 +44,9 @@ class Score:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER, KIND of words, lines, receipts")
-    parser.add_argument("--models", nargs="+", default=[f"{name}={name}" for name in store.shipped_names()], help="NAME=MODEL")
+    parser.add_argument(
+        "--models", nargs="+", default=[f"{name}={name}" for name in registry.shipped_names()], help="NAME=MODEL"
+    )
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), help="other recognisers")
     parser.add_argument("--half", choices=(*HALVES, "all"), default="all", help="of the pictures")
     parser.add_argument("--limit", type=int, default=1_000_000, help="pictures of each folder")

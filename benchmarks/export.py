@@ -25,12 +25,11 @@ from predict import models, report, scores, sets
 
 from crnnocr import images
 from crnnocr.config import ExportConfig, ExportFormat, Precision
-from crnnocr.engines import OnnxEngine
-from crnnocr.exporting import onnx_file, page, page_runtime, self_contained
-from crnnocr.exporting.folder import with_peaks
-from crnnocr.exporting.proof_pictures import Picture
-from crnnocr.exporting.sides import Lines
-from crnnocr.model import store
+from crnnocr.export import end_to_end, onnx_file, web
+from crnnocr.export.folder import with_peaks
+from crnnocr.export.verify import Lines, Picture
+from crnnocr.inference.engines import OnnxEngine
+from crnnocr.model import registry
 
 Grey = NDArray[np.uint8]
 
@@ -50,7 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="times that each form reads all of them, in turns")
     options = parser.parse_args()
     for (name, model), (kind, files, truths) in ((m, s) for m in models(options) for s in sets(options)):
-        file = store.find(model).path
+        file = registry.find(model).path
         pictures = [Picture(path.name, path) for path in files]
         graphs = {
             form: written(file, FORMS[form], pictures) for form in dict.fromkeys(["fp32", *options.forms]) if form != "web"
@@ -98,7 +97,7 @@ def reader(graph: bytes) -> Callable[[Grey], str]:
     if not engine.is_self_contained:
         lines = Lines(engine.card, engine)
         return lambda grey: lines.read([grey])[0].text
-    return lambda grey: engine.card.charset.decode(self_contained.readings(engine, [grey])[0].ids)
+    return lambda grey: engine.card.charset.decode(end_to_end.readings(engine, [grey])[0].ids)
 
 
 def in_browser(file: Path, files: Sequence[Path], runtime: str | None) -> tuple[int, float, list[str]]:
@@ -112,7 +111,7 @@ def in_browser(file: Path, files: Sequence[Path], runtime: str | None) -> tuple[
         folder = Path(place) / "page"
         folder.mkdir()
         (folder / "model.onnx").write_bytes(onnx_file.serialised(card, model, config))
-        page.write(folder, card, folder / "model.onnx", page_runtime.find(runtime))
+        web.write(folder, card, folder / "model.onnx", web.find(runtime))
         with Chromium(Path(place) / "profile") as browser:
             browser.open((folder / "index.html").as_uri(), "document.body?.dataset.ready")
             readings = [

@@ -15,15 +15,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from crnnocr.calibration import expected_calibration_error
 from crnnocr.config import SCRATCH, DecodeConfig, TrainConfig
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.datasets.split import content_id
-from crnnocr.evaluation import read_samples
-from crnnocr.metrics import Scorer
-from crnnocr.recognizer import Recognizer
-from crnnocr.training.preparation import inspect, prepare
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.datasets.lines import content_id
+from crnnocr.evaluation.outcomes import read_samples
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.calibration import expected_calibration_error
+from crnnocr.metrics.scores import Scorer
+from crnnocr.training.prepare import inspect, prepare
 from crnnocr.training.run import Finished, Order, run
 
 

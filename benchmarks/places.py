@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from crnnocr.config import ReadConfig, Style, SynthConfig
-from crnnocr.recognizer import Recognizer
+from crnnocr.inference.recognizer import Recognizer
 from crnnocr.synth.fonts import FontFace
-from crnnocr.synth.looks import ink
-from crnnocr.synth.looks.recipe import RECIPES
+from crnnocr.synth.render import ink
+from crnnocr.synth.render.recipe import RECIPES
 from crnnocr.synth.sampler import Sampler
 
 SIZE = 40

@@ -31,8 +31,8 @@ from transfer import plain
 
 from crnnocr import images
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
-from crnnocr.metrics import Scorer
-from crnnocr.recognizer import Recognizer
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.scores import Scorer
 
 Reader = Callable[[Sequence[Path]], list[str]]
 

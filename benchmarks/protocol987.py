@@ -24,16 +24,16 @@ from PIL import ImageFont
 
 from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH, DecodeConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.evaluation import read_samples, score
-from crnnocr.metrics import Scores
-from crnnocr.model import store
-from crnnocr.recognizer import Recognizer
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.evaluation.outcomes import read_samples, score
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.scores import Scores
+from crnnocr.model import registry
+from crnnocr.synth.dataset.folder import draw
 from crnnocr.synth.sampler import Sampler
-from crnnocr.synth.sets.folder import draw
-from crnnocr.training.loop import Progress
-from crnnocr.training.preparation import inspect, prepare
+from crnnocr.training.prepare import inspect, prepare
 from crnnocr.training.run import Finished, Order, run
+from crnnocr.training.trainer import Progress
 from crnnocr.training.validation import Validation
 
 COUNT = 987
@@ -51,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(2)
     if options.start not in (AUTO, SCRATCH):
-        options.start = str(store.find(options.start).path)  # before each training has a store of its own
+        options.start = str(registry.find(options.start).path)  # before each training has a store of its own
     learn, measure = _draw(options.folder / "learn", LEARN), _draw(options.folder / "measure", MEASURE)
     common = {s.text for s in learn.samples} & {s.text for s in measure.samples}
     if common:
@@ -60,7 +60,7 @@ def main() -> None:
     print(f"{COUNT} pictures to learn from and {COUNT} to measure with, {length:.2f} characters a label, no text in common")
     print(f"floor: {floor():.4f}, of letters that look like another one in their font")
     if options.start != SCRATCH and (
-        found := store.shipped(DEFAULT_PRESET) if options.start == AUTO else store.find(options.start)
+        found := registry.shipped(DEFAULT_PRESET) if options.start == AUTO else registry.find(options.start)
     ):
         _said(f"{found.name} before any training", _measured(found.path, measure))
     results = [_once(learn, measure, seed, options, options.folder / f"seed-{seed}") for seed in options.seeds]

@@ -17,11 +17,11 @@ import numpy as np
 
 from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.evaluation import read_samples, score
-from crnnocr.evaluation.suspects import Suspect, suspects
-from crnnocr.normalising import Normalisation
-from crnnocr.recognizer import Recognizer
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.evaluation.label_errors import Suspect, suspects
+from crnnocr.evaluation.outcomes import read_samples, score
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.text.normalization import Normalisation
 
 SHARE = 0.05
 SEEDS = 4

@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image, ImageFont
 
 from crnnocr.config import Style, SynthConfig
-from crnnocr.synth import trdg_adapter
+from crnnocr.synth import trdg as trdg_adapter
+from crnnocr.synth.dataset.folder import draw
 from crnnocr.synth.sampler import Sampler
-from crnnocr.synth.sets.folder import draw
 
 STYLES = (Style.CLEAN, Style.DOCUMENT, Style.SCENE, Style.RECEIPT, Style.MIXED)
 TARGETS = {Style.CLEAN: 1.5, Style.MIXED: 1.0}

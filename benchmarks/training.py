@@ -34,18 +34,18 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils import data
 
-from crnnocr.charset import BLANK, Charset
 from crnnocr.config import PRESETS, SCRATCH, Conv, ModelConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.decoders.greedy import greedy
-from crnnocr.metrics import Scorer
-from crnnocr.synth.sets.folder import draw
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.decoding.hypothesis import greedy
+from crnnocr.metrics.scores import Scorer
+from crnnocr.synth.dataset.folder import draw
+from crnnocr.text.charset import BLANK, Charset
 from crnnocr.training.batching import Plan
 from crnnocr.training.loader import Loader
-from crnnocr.training.loop import Progress, Trainer
-from crnnocr.training.preparation import inspect, prepare
+from crnnocr.training.prepare import inspect, prepare
 from crnnocr.training.schedule import Budget
+from crnnocr.training.trainer import Progress, Trainer
 from crnnocr.training.validation import Validation
 
 BATCH = 16

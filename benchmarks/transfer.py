@@ -19,21 +19,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from crnnocr.charset import Charset
 from crnnocr.config import PRESETS, SCRATCH, Orientation, ReadConfig, Style, SynthConfig, TrainConfig
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.engines import TorchEngine
-from crnnocr.metrics import Scorer, alphanumeric
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.inference.engines import TorchEngine
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.scores import Scorer, alphanumeric
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.recognizer import Recognizer
 from crnnocr.synth.sampler import Sampler
+from crnnocr.text.charset import Charset
 from crnnocr.training.batching import Plan
 from crnnocr.training.loader import Loader
-from crnnocr.training.loop import Trainer
 from crnnocr.training.schedule import Budget
-from crnnocr.training.stream import drawn, drawn_examples
+from crnnocr.training.synthetic import drawn, drawn_examples
+from crnnocr.training.trainer import Trainer
 from crnnocr.training.validation import Validation
 
 QUOTES_AND_DASHES = str.maketrans("‘’‚“”„«»‐‑–—−´`", "'''\"\"\"\"\"-----''")

@@ -6,29 +6,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crnnocr.charset import Charset as Charset
     from crnnocr.config import DecodeConfig as DecodeConfig
     from crnnocr.config import ReadConfig as ReadConfig
     from crnnocr.config import Style as Style
     from crnnocr.config import SynthConfig as SynthConfig
     from crnnocr.errors import CrnnocrError as CrnnocrError
-    from crnnocr.recognizer import Alternative as Alternative
-    from crnnocr.recognizer import Character as Character
-    from crnnocr.recognizer import Prediction as Prediction
-    from crnnocr.recognizer import Recognizer as Recognizer
+    from crnnocr.inference.recognizer import Alternative as Alternative
+    from crnnocr.inference.recognizer import Character as Character
+    from crnnocr.inference.recognizer import Prediction as Prediction
+    from crnnocr.inference.recognizer import Recognizer as Recognizer
     from crnnocr.synth.sampler import Sampler as Sampler
+    from crnnocr.text.charset import Charset as Charset
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Alternative": "crnnocr.recognizer",
-    "Character": "crnnocr.recognizer",
-    "Charset": "crnnocr.charset",
+    "Alternative": "crnnocr.inference.recognizer",
+    "Character": "crnnocr.inference.recognizer",
+    "Charset": "crnnocr.text.charset",
     "CrnnocrError": "crnnocr.errors",
     "DecodeConfig": "crnnocr.config",
-    "Prediction": "crnnocr.recognizer",
+    "Prediction": "crnnocr.inference.recognizer",
     "ReadConfig": "crnnocr.config",
-    "Recognizer": "crnnocr.recognizer",
+    "Recognizer": "crnnocr.inference.recognizer",
     "Sampler": "crnnocr.synth.sampler",
     "Style": "crnnocr.config",
     "SynthConfig": "crnnocr.config",

@@ -1,4 +1,9 @@
-"""Writing files whole or not at all, and folders that one process at a time writes to."""
+"""Writing files whole or not at all, and folders that one process at a time writes to.
+
+Where crnnocr keeps things on this machine.
+
+Plain text files that tell a decoder what to expect.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import platformdirs
+
 from crnnocr.errors import CrnnocrError, UsageError
+from crnnocr.text.charset import normalise
 
 _ROOM, _ELSEWHERE = "make room there, then run it again", "write somewhere else, or have it made writable"
 _MENDS = {
@@ -161,3 +169,29 @@ def lock(path: Path, descriptor: int) -> None:
         raise UsageError(f"another process is writing to {path}: wait until it has ended") from error
     except OSError:
         pass  # a file system that knows no locks
+
+
+def data_directory() -> Path:
+    """For what users made: `CRNNOCR_DATA_DIR`, else the platform's data directory."""
+    chosen = os.environ.get("CRNNOCR_DATA_DIR")
+    return Path(chosen) if chosen else platformdirs.user_data_path("crnnocr", appauthor=False)
+
+
+def cache_directory() -> Path:
+    """For what can be made again: `CRNNOCR_CACHE_DIR`, else the platform's cache directory."""
+    chosen = os.environ.get("CRNNOCR_CACHE_DIR")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("crnnocr", appauthor=False)
+
+
+def lines_of(path: str, option: str) -> list[str]:
+    """The lines of a UTF-8 text file that are not empty, in NFC, with single spaces and none around them.
+
+    Raises `UsageError`, naming the option, where it cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {option} {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{option} {path} is not UTF-8: byte {error.start + 1} cannot be read") from error
+    return [line for raw in normalise(text).splitlines() if (line := " ".join(raw.split()))]

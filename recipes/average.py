@@ -13,7 +13,7 @@ from pathlib import Path
 from shipped import CHECK, Stream
 
 from crnnocr import images
-from crnnocr.exporting import quantisation
+from crnnocr.export import quantization
 from crnnocr.model import checkpoint
 
 LINES = 256
@@ -37,7 +37,7 @@ def main() -> None:
             value.lerp_(weights[name], 1 - options.share)
     stream = Stream(replace(CHECK, fonts=options.fonts))
     lines = [images.to_line(stream[i][0].convert("L"), card.config.height, card.config.min_width) for i in range(LINES)]
-    checkpoint.save(options.output, replace(card, peaks=quantisation.peaks(new.eval(), lines)), new, ())
+    checkpoint.save(options.output, replace(card, peaks=quantization.peaks(new.eval(), lines)), new, ())
     print(f"{options.output}: {options.share:.2f} of {options.after}, the rest of {options.before}")
 
 

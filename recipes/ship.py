@@ -20,9 +20,9 @@ from accuracy import SCORES, half_of
 from predict import ours, sets
 
 from crnnocr.config import Orientation, Precision
-from crnnocr.engines import DERIVED
-from crnnocr.exporting import onnx_file
-from crnnocr.model import checkpoint, store
+from crnnocr.export import onnx_file
+from crnnocr.inference.engines import DERIVED
+from crnnocr.model import checkpoint, registry
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
 
@@ -37,7 +37,7 @@ ABOUT = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=store.SHIPPED.values())
+    parser.add_argument("name", choices=registry.SHIPPED.values())
     parser.add_argument("model", type=Path, help="model.safetensors as `recipes/shipped.py` left it")
     parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER, KIND of words, lines, receipts")
     parser.add_argument("--before", help="what the network had learnt from before this training began, in words")
@@ -49,9 +49,9 @@ def main() -> None:
     card = replace(card, name=options.name, orientation=Orientation.AUTO, precision=Precision.INT8)
     about = ABOUT | ({"before": options.before} if options.before else {})
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder) / store.WEIGHTS, card, model, about)
+        write(Path(folder) / registry.WEIGHTS, card, model, about)
         scores = measured(Path(folder), options)
-    target = store.SHIPPED_FOLDER / options.name / store.WEIGHTS
+    target = registry.SHIPPED_FOLDER / options.name / registry.WEIGHTS
     write(target, card, model, about | {"real_crops": scores})
     sizes = {path.name: path.stat().st_size for path in sorted(target.parent.iterdir())}
     print(f"{target.parent}: {sizes}, {sum(sizes.values()) / 1e6:.2f} MB")

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from crnnocr.config import PRESETS, SCRATCH, Style, SynthConfig, TrainConfig
-from crnnocr.model import store
+from crnnocr.model import registry
 from crnnocr.synth.sampler import Sampler
-from crnnocr.training import runs
-from crnnocr.training.loop import Progress
-from crnnocr.training.preparation import inspect, prepare
+from crnnocr.training import resume as runs
+from crnnocr.training.prepare import inspect, prepare
 from crnnocr.training.run import Finished, Order, run
+from crnnocr.training.trainer import Progress
 from crnnocr.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def main() -> None:
     stream, check = (Stream(replace(drawn, fonts=options.fonts)) for drawn in (replace(STREAM, seed=options.seed), CHECK))
     prepared = prepare(inspect((), (), config), config, name, stream, check)
     resume = any(name in (left.name, left.model) for left in runs.interrupted())
-    force = not store.path_of(name).exists()  # a shipped model's name counts as taken; what was trained here stays
+    force = not registry.path_of(name).exists()  # a shipped model's name counts as taken; what was trained here stays
     order = Order(prepared, config, (), stream, force, device=options.device, resume=resume, named=True)
     for event in run(order):
         if isinstance(event, Validation):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.charset import Charset
 from crnnocr.config import Conv, ModelConfig, Pool
-from crnnocr.engines import BatchLimits
+from crnnocr.inference.engines import BatchLimits
+from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model.checkpoint import Card
-from crnnocr.recognizer import Recognizer
+from crnnocr.text.charset import Charset
 
 SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)
 """A frame for every four pixels."""

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from crnnocr.cli import app
 from crnnocr.config import PRESETS, Conv, ModelConfig, Pool, Style, SynthConfig, TrainConfig
-from crnnocr.model import store
+from crnnocr.model import registry
 
 if TYPE_CHECKING:
     from chromium import Chromium
@@ -33,7 +33,7 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = tmp_path / "store"
     monkeypatch.setenv("CRNNOCR_DATA_DIR", str(data))
     monkeypatch.setenv("CRNNOCR_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(store, "SHIPPED_FOLDER", tmp_path / "shipped")
+    monkeypatch.setattr(registry, "SHIPPED_FOLDER", tmp_path / "shipped")
     for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR", "CRNNOCR_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     return data
@@ -64,7 +64,7 @@ def by_heart() -> TrainConfig:
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 40 pictures in trdg's style of one English word each. Not to be written to."""
-    from crnnocr.synth.sets.folder import draw
+    from crnnocr.synth.dataset.folder import draw
 
     folder = tmp_path_factory.mktemp("tiny") / "data"
     assert list(draw(folder, SynthConfig(style=Style.TRDG, words=(1, 1)), 40))[-1] == 40
@@ -79,17 +79,17 @@ def tiny_model(
     import numpy as np
     import torch
 
-    from crnnocr.charset import Charset
-    from crnnocr.datasets.detect import load_dataset
+    from crnnocr.datasets.detection import load_dataset
     from crnnocr.datasets.lines import read_samples
     from crnnocr.model import checkpoint
     from crnnocr.model.checkpoint import Card
     from crnnocr.model.crnn import CRNN
+    from crnnocr.text.charset import Charset
     from crnnocr.training.batching import Plan
     from crnnocr.training.examples import learnable
     from crnnocr.training.loader import Loader
-    from crnnocr.training.loop import Trainer
     from crnnocr.training.schedule import Budget
+    from crnnocr.training.trainer import Trainer
 
     samples = load_dataset(tiny_data).samples
     charset = Charset.from_texts(sample.text for sample in samples)
@@ -111,10 +111,10 @@ def tiny_model(
 @pytest.fixture
 def current_model(tiny_model: Path, own_store: Path) -> str:
     """The tiny model as the current one of the test's own store. Returns its name there."""
-    path = store.path_of("tiny")
+    path = registry.path_of("tiny")
     path.parent.mkdir(parents=True)
     path.write_bytes(tiny_model.read_bytes())
-    store.make_current("tiny")
+    registry.make_current("tiny")
     return "tiny"
 
 

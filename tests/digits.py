@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, ModelConfig, Pool, TrainConfig
 from crnnocr.datasets import Dataset, Sample
-from crnnocr.training.preparation import Prepared, inspect, prepare
-from crnnocr.training.stream import Sampler
+from crnnocr.training.prepare import Prepared, inspect, prepare
+from crnnocr.training.synthetic import Sampler
 
 SHAPE = ModelConfig(
     preset=DEFAULT_PRESET,

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from crnnocr.datasets import Sample
-from crnnocr.evaluation import EvalResult, Outcome, score
 from crnnocr.evaluation.analysis import Analysis
-from crnnocr.evaluation.evidence import Evidence
-from crnnocr.evaluation.speed import Speed
-from crnnocr.recognizer import Prediction
+from crnnocr.evaluation.evaluate import Evidence
+from crnnocr.evaluation.outcomes import EvalResult, Outcome, Speed, score
+from crnnocr.inference.recognizer import Prediction
 from crnnocr.report.samples import Rows, rows_of
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;{{ 7*7 }}\u202e\u2028x"

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from crnnocr.config import AugmentConfig
 from crnnocr.errors import UsageError
-from crnnocr.training.augmentation import augment
-from crnnocr.training.warping import COLUMN_STEP
+from crnnocr.training.augmentation import COLUMN_STEP, augment
 
 HEIGHT = 32
 """Of the pictures, in pixels."""

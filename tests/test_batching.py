@@ -17,16 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from crnnocr.charset import Charset, frames_needed
 from crnnocr.config import AugmentConfig, Conv, ModelConfig, Orientation, Pool
 from crnnocr.datasets.lines import Lines
 from crnnocr.errors import DataError
+from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.batching import Plan, cut
 from crnnocr.training.batching import Pool as PoolOfPictures
+from crnnocr.training.distributed import Ranks
 from crnnocr.training.examples import Example, Examples
 from crnnocr.training.loader import Batch, Loader
-from crnnocr.training.ranks import Ranks
-from crnnocr.training.stream import drawn, drawn_examples
+from crnnocr.training.synthetic import drawn, drawn_examples
 
 SHAPE = ModelConfig(preset="flat", height=4, backbone=(Conv(2), Pool((2, 2), (2, 2))), hidden=2)
 """A frame for every two pixels of width."""
@@ -443,9 +443,9 @@ def test_drawing_leaves_the_numbers_of_the_training_thread_alone() -> None:
 KILLED_WHILE_IT_DRAWS = """
 import multiprocessing, os, signal
 from digits import CHARACTERS, Drawer
-from crnnocr.charset import Charset
+from crnnocr.text.charset import Charset
 from crnnocr.config import PRESETS, Orientation
-from crnnocr.training.stream import drawn
+from crnnocr.training.synthetic import drawn
 
 stream = drawn(Drawer(), Charset(CHARACTERS), PRESETS["tiny"], Orientation.HORIZONTAL, workers=2)
 next(stream)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crnnocr.calibration import Calibration, expected_calibration_error, fit
 from crnnocr.errors import DataError, ModelError
+from crnnocr.metrics.calibration import Calibration, expected_calibration_error, fit
 
 Array = NDArray[np.float64]
 

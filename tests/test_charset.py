@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crnnocr.charset import BLANK, Charset, describe, normalise
 from crnnocr.errors import DataError
+from crnnocr.text.charset import BLANK, Charset, describe, normalise
 
 DECOMPOSED = "e\u0301"
 """é as a letter and a combining accent: two code points."""

@@ -18,12 +18,12 @@ import pytest
 import torch
 from safetensors.numpy import save as safetensors
 
-from crnnocr.charset import Charset
 from crnnocr.config import Conv, Layer, ModelConfig, Pool
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
+from crnnocr.text.charset import Charset
 
 CHARSET = Charset(" aß漢")
 

@@ -19,10 +19,10 @@ import typer
 from typer.testing import Result
 
 from crnnocr import __version__
-from crnnocr.cli import ui
-from crnnocr.datasets.detect import load_dataset
+from crnnocr.cli import console
+from crnnocr.datasets.detection import load_dataset
 from crnnocr.images import open_grey
-from crnnocr.model import checkpoint, store
+from crnnocr.model import checkpoint, registry
 
 RunCli = Callable[..., Result]
 RunProcess = Callable[..., subprocess.CompletedProcess[str]]
@@ -314,10 +314,10 @@ def test_a_taken_name_becomes_the_next_one_and_that_is_said(tiny_data: Path, tin
     again = run_cli(*train, "--json")
     assert "the name data was taken (--force would replace it): stored as data-2" in again.stderr
     assert json.loads(again.stdout)["model"] == "data-2"
-    assert store.find(None).name == "data-2"
+    assert registry.find(None).name == "data-2"
     assert json.loads(run_cli(*train, "--json", "--force", "--seed", 9).stdout)["model"] == "data"
-    assert store.names() == ["data", "data-2"]
-    assert checkpoint.read_card(store.find(None).path).training["config"]["seed"] == 9
+    assert registry.names() == ["data", "data-2"]
+    assert checkpoint.read_card(registry.find(None).path).training["config"]["seed"] == 9
 
 
 def test_a_model_is_called_after_the_whole_name_of_its_data_folder(
@@ -601,7 +601,7 @@ def test_an_interrupted_training_leaves_everything_as_it_was(
         "interrupted: no model was stored; the same command with --resume goes on with fresh",
     )
     assert [path for path in sorted(own_store.rglob("*")) if "fresh" not in path.parts] == before
-    assert store.find(None).name == current_model
+    assert registry.find(None).name == current_model
 
 
 def test_the_real_crops_are_read_scored_and_their_unknown_characters_named(current_model: str, run_cli: RunCli) -> None:
@@ -670,7 +670,7 @@ def test_no_picture_at_all_is_a_failure(argument: str, named: str, folder: Path,
 def test_a_signal_that_a_library_turns_into_an_error_of_its_own_ends_as_it_asks(
     sent: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    @ui.boundary
+    @console.boundary
     def command() -> None:
         try:
             os.kill(os.getpid(), sent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crnnocr.confusions import Confusions, Edit, differing, visible
+from crnnocr.metrics.confusions import Confusions, Edit, differing, visible
 
 
 def confusions(*pairs: tuple[str, str]) -> Confusions:

@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import WIDE, Floats, Text, random_log_probs, text_probs
 
-from crnnocr.charset import Charset, frames_needed
 from crnnocr.config import DecodeConfig
-from crnnocr.decoders import Decoder, Hypothesis, cuts
-from crnnocr.decoders.automaton import Automaton
-from crnnocr.decoders.lexicon import Lexicon
-from crnnocr.decoders.pattern import Pattern
+from crnnocr.decoding import Decoder, Hypothesis
+from crnnocr.decoding import lexicon as cuts
+from crnnocr.decoding.automaton import Automaton
+from crnnocr.decoding.lexicon import Lexicon
+from crnnocr.decoding.pattern import Pattern
 from crnnocr.errors import UsageError
+from crnnocr.text.charset import Charset, frames_needed
 
 CHARSET = Charset("ab1' ")
 """Two letters, a digit, and two characters that stand between words."""

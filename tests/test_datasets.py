@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crnnocr.charset import Charset
 from crnnocr.datasets import Dataset, Fault, Sample, imagefolder, summarise
-from crnnocr.datasets.characters import unknown_characters
-from crnnocr.datasets.detect import load_dataset, load_datasets
-from crnnocr.datasets.lint.finding import Severity
-from crnnocr.datasets.lint.left_out import left_out
-from crnnocr.datasets.split import content_id, held_out
+from crnnocr.datasets.detection import load_dataset, load_datasets
+from crnnocr.datasets.lines import content_id, held_out
+from crnnocr.datasets.lint.finding import Severity, left_out
+from crnnocr.datasets.lint.labels import describe_unknown_characters
 from crnnocr.errors import DataError, ImageError
+from crnnocr.text.charset import Charset
 
 PICTURES = ("a.png", "b.png")
 
@@ -383,7 +382,7 @@ def test_a_source_that_cannot_be_read_is_an_error_among_others_too(tmp_path: Pat
 
 def test_unknown_characters_are_named_with_their_files(tmp_path: Path) -> None:
     samples = [Sample(tmp_path / f"{n}.png", "aß") for n in range(5)] + [Sample(tmp_path / "db", "é", "image-000000001")]
-    assert unknown_characters(samples, Charset("a")) == [
+    assert describe_unknown_characters(samples, Charset("a")) == [
         "'ß' (U+00DF LATIN SMALL LETTER SHARP S) in 5 files (0.png, 1.png, 2.png, …)",
         "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) in db:image-000000001",
     ]

@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from paths import SHARPNESSES, log, random_log_probs, small_cases, text_probs
 
-from crnnocr.charset import Charset
 from crnnocr.config import DecodeConfig
-from crnnocr.decoders import Decoder, Hypothesis, LogProbs, decoder, sections
-from crnnocr.decoders.beam import beam_searches
-from crnnocr.decoders.greedy import greedy
+from crnnocr.decoding import Decoder, Hypothesis, LogProbs, decoder
+from crnnocr.decoding import beam as sections
+from crnnocr.decoding.beam import beam_searches
+from crnnocr.decoding.hypothesis import greedy
+from crnnocr.text.charset import Charset
 
 CHARSET = Charset("abcdefg")
 

@@ -22,12 +22,11 @@ from paths import (
     text_probs,
 )
 
-from crnnocr.charset import frames_needed
-from crnnocr.decoders import Hypothesis, Ids, LogProbs
-from crnnocr.decoders.alignment import align
-from crnnocr.decoders.beam import beam_searches
-from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.lattice import score
+from crnnocr.decoding import Hypothesis, Ids, LogProbs
+from crnnocr.decoding.beam import beam_searches
+from crnnocr.decoding.forward import align, score
+from crnnocr.decoding.hypothesis import greedy
+from crnnocr.text.charset import frames_needed
 
 
 def beam_search(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis]:

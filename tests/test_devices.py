@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from crnnocr import devices
-from crnnocr.engines import memory_format
+from crnnocr import runtime
 from crnnocr.errors import UsageError
+from crnnocr.inference.engines import memory_format
 
 
 @pytest.mark.parametrize(
@@ -14,15 +14,15 @@ from crnnocr.errors import UsageError
 def test_auto_takes_cuda_then_mps_then_the_cpu(cuda: bool, mps: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert devices.select("auto").type == chosen
+    assert runtime.select("auto").type == chosen
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="--device cuda: this machine has none"):
-        devices.select("cuda")
+        runtime.select("cuda")
     with pytest.raises(UsageError, match="--device tpu is none of auto, cuda, mps, cpu"):
-        devices.select("tpu")
+        runtime.select("tpu")
 
 
 def test_only_mps_keeps_channels_first() -> None:
@@ -33,5 +33,5 @@ def test_only_mps_keeps_channels_first() -> None:
 
 @pytest.mark.parametrize(("asked", "computed"), [(False, torch.float32), (True, torch.bfloat16)])
 def test_a_cpu_computes_in_half_precision_only_where_it_is_asked_to(asked: bool, computed: torch.dtype) -> None:
-    with devices.autocast(torch.device("cpu"), asked):
+    with runtime.autocast(torch.device("cpu"), asked):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is computed

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crnnocr.charset import Charset
-from crnnocr.direction import visual
+from crnnocr.text.bidi import visual
+from crnnocr.text.charset import Charset
 
 
 @pytest.mark.parametrize(

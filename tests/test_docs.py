@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crnnocr.recognizer import Recognizer
+from crnnocr.inference.recognizer import Recognizer
 
 ROOT = Path(__file__).parents[1]
 HAS_RAY = importlib.util.find_spec("ray") is not None
@@ -81,7 +81,7 @@ def test_the_example_for_ray_runs_on_ray(ray_example: dict[str, Any], tiny_model
 
 
 def test_the_pictures_that_prove_an_export_are_of_the_real_crops() -> None:
-    pictures = [path for path in (ROOT / "crnnocr/exporting/pictures").iterdir() if path.suffix in (".png", ".jpg")]
+    pictures = [path for path in (ROOT / "crnnocr/export/verification_images").iterdir() if path.suffix in (".png", ".jpg")]
     assert len(pictures) == 8
     for picture in pictures:
         assert picture.read_bytes() == (ROOT / "tests/data/real" / picture.name).read_bytes()

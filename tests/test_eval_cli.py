@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from crnnocr.cli.comparing import Wanted, other
+from crnnocr.cli.options import Wanted, other
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.errors import CrnnocrError, UsageError
 
@@ -140,7 +140,7 @@ def test_what_was_measured_is_printed_also_where_a_file_cannot_be_written_then(
     def fail(*arguments: object) -> None:
         raise CrnnocrError("the disk is full")
 
-    monkeypatch.setattr("crnnocr.report.suspect_files.write", fail)
+    monkeypatch.setattr("crnnocr.report.label_error_files.write", fail)
     result = run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", own_data / "doubts.csv", "--json")
     assert (result.exit_code, json.loads(result.stdout)["n"]) == (1, 10)
     assert "the disk is full" in result.stderr

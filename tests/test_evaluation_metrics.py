@@ -13,13 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crnnocr import bootstrap, reliability
-from crnnocr.character_classes import CharacterClass, class_of, edits_by_class
 from crnnocr.config import Normalise
-from crnnocr.confusions import Confusions
 from crnnocr.errors import UsageError
-from crnnocr.metrics import Scorer, count
-from crnnocr.normalising import QUOTES, Normalisation
+from crnnocr.metrics import bootstrap, calibration
+from crnnocr.metrics.confusions import CharacterClass, Confusions, class_of, edits_by_class
+from crnnocr.metrics.scores import Scorer, count
+from crnnocr.text.normalization import QUOTES, Normalisation
 
 ALPHABET = "aab cdé\u0301ß漢字かなあ ,.-0O1lІا\u05d0ل\U0001f600e\u0308 \u202e"
 """Composing accents, look-alikes of three scripts, right-to-left letters, a mark that turns the line, emoji."""
@@ -215,28 +214,28 @@ def test_a_pair_is_drawn_for_both_at_once() -> None:
 
 def test_the_interval_of_wilson_by_his_formula_and_at_the_ends() -> None:
     # 8 of 10, as in Newcombe 1998's way: 0.490 to 0.943.
-    assert list(reliability.wilson(0.8, 10)) == pytest.approx([0.490, 0.943], abs=5e-4)
-    assert reliability.wilson(1.0, 20)[1] == pytest.approx(1)
-    assert reliability.wilson(1.0, 20)[0] == pytest.approx(0.839, abs=5e-4)
+    assert list(calibration.wilson(0.8, 10)) == pytest.approx([0.490, 0.943], abs=5e-4)
+    assert calibration.wilson(1.0, 20)[1] == pytest.approx(1)
+    assert calibration.wilson(1.0, 20)[0] == pytest.approx(0.839, abs=5e-4)
 
 
 def test_bins_are_closed_above_and_empty_ones_are_left_out() -> None:
-    first, last = reliability.bins([0.1, 0.2, 0.2001, 1.0], [0, 1, 1, 1], 5)[:2], reliability.bins([1.0], [1], 5)[-1]
+    first, last = calibration.bins([0.1, 0.2, 0.2001, 1.0], [0, 1, 1, 1], 5)[:2], calibration.bins([1.0], [1], 5)[-1]
     assert [(each.n, each.right) for each in first] == [(2, 0.5), (1, 1)]
     assert (last.n, last.confidence) == (1, 1)
 
 
 def test_refusing_the_least_sure_by_hand() -> None:
-    curve = reliability.RiskCoverage([0.9, 0.1, 0.8, 0.5], [0, 4, 1, 1], [10, 10, 10, 10], [1, 0, 0, 0])
+    curve = calibration.RiskCoverage([0.9, 0.1, 0.8, 0.5], [0, 4, 1, 1], [10, 10, 10, 10], [1, 0, 0, 0])
     assert [each.cer for each in curve.table((0, 0.25, 0.5, 0.75))] == pytest.approx([6 / 40, 2 / 30, 1 / 20, 0])
     assert curve.at(0.25).confidence == 0.5
     assert curve.area() == pytest.approx((0 + 1 / 2 + 2 / 3 + 3 / 4) / 4)
 
 
 def test_pictures_of_equal_confidence_are_refused_in_equal_parts() -> None:
-    curve = reliability.RiskCoverage([0.5] * 4, [0, 0, 4, 4], [10] * 4, [1, 1, 0, 0])
+    curve = calibration.RiskCoverage([0.5] * 4, [0, 0, 4, 4], [10] * 4, [1, 1, 0, 0])
     assert {each.cer for each in curve.table((0, 0.25, 0.5, 0.75))} == {0.2}
 
 
 def test_the_score_of_brier_by_hand() -> None:
-    assert reliability.brier([0.9, 0.2], [1, 0]) == pytest.approx((0.01 + 0.04) / 2)
+    assert calibration.brier([0.9, 0.2], [1, 0]) == pytest.approx((0.01 + 0.04) / 2)

@@ -17,18 +17,18 @@ from onnx import TensorProto, helper
 from typer.testing import Result
 
 from crnnocr import images
-from crnnocr.charset import Charset
 from crnnocr.config import PRESETS, ModelConfig
-from crnnocr.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine, load_engine
 from crnnocr.errors import GateError, ModelError
-from crnnocr.exporting import onnx_graph, self_contained
-from crnnocr.exporting.nodes import Nodes
-from crnnocr.exporting.onnx_file import write
-from crnnocr.exporting.parity import TOLERANCE
+from crnnocr.export import end_to_end, onnx_graph
+from crnnocr.export.onnx_file import write
+from crnnocr.export.onnx_graph import Nodes
+from crnnocr.export.verify import TOLERANCE
+from crnnocr.inference.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine, load_engine
+from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.recognizer import Recognizer
+from crnnocr.text.charset import Charset
 
 CHARSET = Charset(" 0123456789aß漢")
 
@@ -144,7 +144,7 @@ def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         return add_network(nodes, replace(network, weights={**network.weights, request.param: changed}), *rest)
 
     monkeypatch.setattr(onnx_graph, "add_network", wrong)
-    monkeypatch.setattr(self_contained, "add_network", wrong)
+    monkeypatch.setattr(end_to_end, "add_network", wrong)
 
 
 @pytest.mark.usefixtures("planted")

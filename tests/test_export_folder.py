@@ -21,40 +21,39 @@ from typer.testing import Result
 
 import crnnocr
 from crnnocr import images
-from crnnocr.calibration import Calibration
 from crnnocr.config import MAX_WIDTH, ExportConfig, ExportFormat, Orientation, Precision, ReadConfig
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.decoders.hypothesis import LogProbs
-from crnnocr.engines import OnnxEngine
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.decoding.hypothesis import LogProbs
 from crnnocr.errors import CrnnocrError, DataError, GateError, UsageError
-from crnnocr.exporting import folder as exporting
-from crnnocr.exporting import onnx_file, parity, proof_pictures
-from crnnocr.exporting.parity import prove
-from crnnocr.exporting.sides import Grey, Lines, Reading
+from crnnocr.export import folder as exporting
+from crnnocr.export import onnx_file, verify
+from crnnocr.export.verify import Grey, Lines, Reading, prove
 from crnnocr.files import adding
+from crnnocr.inference.engines import OnnxEngine
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.calibration import Calibration
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
-from crnnocr.recognizer import Recognizer
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def known(tiny_data: Path) -> list[proof_pictures.Picture]:
+def known(tiny_data: Path) -> list[verify.Picture]:
     """The pictures that the tiny model knows by heart: of others it is so unsure that any rounding shows."""
-    return proof_pictures.of_samples(load_dataset(tiny_data).samples[:8])
+    return verify.of_samples(load_dataset(tiny_data).samples[:8])
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pictures that the model knows are enough: their changed copies it does not."""
-    monkeypatch.setattr(proof_pictures, "ENOUGH", 8)
+    monkeypatch.setattr(verify, "ENOUGH", 8)
 
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("precision", list(Precision))
 def test_an_export_in_any_precision_reads_like_the_model(
-    precision: Precision, tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path
+    precision: Precision, tiny_model: Path, known: list[verify.Picture], tmp_path: Path
 ) -> None:
     done = exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=precision), known)
     assert [path.name for path in done.files] == ["model.onnx", "model.json", "README.md"]
@@ -70,7 +69,7 @@ def test_an_export_in_any_precision_reads_like_the_model(
 
 @pytest.mark.usefixtures("few")
 def test_half_precision_keeps_weights_in_it_and_its_inputs_and_outputs_out_of_it(
-    tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path
+    tiny_model: Path, known: list[verify.Picture], tmp_path: Path
 ) -> None:
     graphs = []
     for precision in (Precision.FP32, Precision.FP16):
@@ -82,7 +81,7 @@ def test_half_precision_keeps_weights_in_it_and_its_inputs_and_outputs_out_of_it
 
 
 @pytest.mark.usefixtures("few")
-def test_model_json_says_all_that_a_host_needs(tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path) -> None:
+def test_model_json_says_all_that_a_host_needs(tiny_model: Path, known: list[verify.Picture], tmp_path: Path) -> None:
     card, model = checkpoint.load(tiny_model)
     card = replace(card, calibration=Calibration(1.5, 0.2, 900, 60))
     source = tmp_path / "model.safetensors"
@@ -124,7 +123,7 @@ def test_the_card_is_for_people(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_a_card_of_many_scores_says_them(tiny_model: Path) -> None:
-    from crnnocr.exporting import model_card
+    from crnnocr.export import model_card
 
     card = replace(
         checkpoint.read_card(tiny_model),
@@ -137,19 +136,19 @@ def test_a_card_of_many_scores_says_them(tiny_model: Path) -> None:
     assert "calibrated on 1,200" in told
 
 
-def test_pictures_are_changed_until_there_are_enough(known: list[proof_pictures.Picture]) -> None:
-    several = proof_pictures.enough(known, 30)
+def test_pictures_are_changed_until_there_are_enough(known: list[verify.Picture]) -> None:
+    several = verify.enough(known, 30)
     assert len(several) == 30
     assert several[:8] == known
     assert len({picture.name for picture in several}) == 30
     assert len({picture.grey().tobytes() for picture in several}) == 30
     assert len({picture.grey().shape[0] for picture in several if picture.name.startswith(known[0].name)}) == 4
-    assert proof_pictures.enough(known, 5) == known
+    assert verify.enough(known, 5) == known
 
 
 @pytest.mark.usefixtures("few")
 def test_int8_of_a_model_without_peaks_takes_them_from_the_pictures(
-    tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path
+    tiny_model: Path, known: list[verify.Picture], tmp_path: Path
 ) -> None:
     assert not checkpoint.read_card(tiny_model).peaks
     exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=Precision.INT8), known)
@@ -170,7 +169,7 @@ def test_a_file_that_says_otherwise_of_itself_is_not_kept(
 
 
 def test_another_preprocessing_is_caught_by_its_readings(
-    tiny_model: Path, known: list[proof_pictures.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, known: list[verify.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Lines.line
 
@@ -198,8 +197,8 @@ class Told:
         return grey
 
 
-def pictures(*labels: str) -> list[proof_pictures.Picture]:
-    return [proof_pictures.Picture(f"{i}.png", np.full((2, 3), i, np.uint8), label) for i, label in enumerate(labels)]
+def pictures(*labels: str) -> list[verify.Picture]:
+    return [verify.Picture(f"{i}.png", np.full((2, 3), i, np.uint8), label) for i, label in enumerate(labels)]
 
 
 def frame(*probs: float) -> LogProbs:
@@ -263,14 +262,14 @@ def test_a_tie_alone_excuses_nothing_in_a_batch() -> None:
 
 @pytest.mark.usefixtures("few")
 def test_pictures_that_cannot_be_read_prove_nothing(tiny_model: Path, tmp_path: Path) -> None:
-    broken = [proof_pictures.Picture(f"{i}.png", b"no picture") for i in range(20)]
+    broken = [verify.Picture(f"{i}.png", b"no picture") for i in range(20)]
     with pytest.raises(DataError, match=r"no picture to prove it with: 0\.png"):
         exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=Precision.FP16), broken)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_copies_of_what_can_be_read_make_up_for_what_cannot(known: list[proof_pictures.Picture]) -> None:
-    several = proof_pictures.enough([*known, proof_pictures.Picture("broken.png", b"no picture")], 20)
+def test_copies_of_what_can_be_read_make_up_for_what_cannot(known: list[verify.Picture]) -> None:
+    several = verify.enough([*known, verify.Picture("broken.png", b"no picture")], 20)
     assert sum(picture.can_be_read() for picture in several) == 20
     assert not [picture.name for picture in several if picture.name.startswith("broken.png, ")]
 
@@ -281,7 +280,7 @@ def test_planted_confidences_are_caught(
     output: str,
     kind: type[np.floating],
     tiny_model: Path,
-    known: list[proof_pictures.Picture],
+    known: list[verify.Picture],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -364,7 +363,7 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named() -> None:
     proof = prove(
         Told(frame(0.1, 0.8, 0.1)),  # type: ignore[arg-type]
         Told(frame(0.1, 0.8, 0.1)),
-        [*pictures("a"), proof_pictures.Picture("broken.png", b"no picture")],
+        [*pictures("a"), verify.Picture("broken.png", b"no picture")],
         exact=True,
     )
     assert proof.pictures == 1
@@ -376,9 +375,9 @@ def test_without_data_the_proof_is_over_real_and_drawn_pictures(
     tmp_path: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(proof_pictures, "ENOUGH", 30)
-    monkeypatch.setattr(parity, "LEAST_EQUAL", 0.5)
-    monkeypatch.setattr(parity, "CER_LIMIT", 0.1)
+    monkeypatch.setattr(verify, "ENOUGH", 30)
+    monkeypatch.setattr(verify, "LEAST_EQUAL", 0.5)
+    monkeypatch.setattr(verify, "CER_LIMIT", 0.1)
     result = run_cli("export", "--precision", "fp16", "--json")
     assert result.exit_code == 0, result.stderr
     assert "drawing 30 pictures" in result.stderr
@@ -397,7 +396,7 @@ def pgm(path: Path, picture: Path) -> Path:
 
 
 def test_the_example_for_node_reads_an_export_like_predict(
-    tiny_model: Path, known: list[proof_pictures.Picture], tiny_data: Path, tmp_path: Path
+    tiny_model: Path, known: list[verify.Picture], tiny_data: Path, tmp_path: Path
 ) -> None:
     node = shutil.which("node")
     where = next((f / "node_modules" for f in (ROOT, *ROOT.parents) if (f / "node_modules/onnxruntime-node").is_dir()), None)
@@ -426,4 +425,4 @@ def test_the_example_in_python_is_forty_lines_at_most() -> None:
 
 def test_a_file_beside_a_model_is_proven_too(tiny_model: Path, tmp_path: Path) -> None:
     assert onnx_file.write(tiny_model, tmp_path / "x.onnx").pictures == 8
-    assert Image.fromarray(proof_pictures.built_in()[0].grey()).mode == "L"
+    assert Image.fromarray(verify.built_in()[0].grey()).mode == "L"

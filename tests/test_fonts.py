@@ -27,8 +27,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from crnnocr.config import SynthConfig
 from crnnocr.errors import UsageError
-from crnnocr.synth import fonts, trdg_adapter
-from crnnocr.synth.fonts import Chooser, FontFace, FontWarning, Kind, collect, files, glyphs, tables
+from crnnocr.synth import fonts, trdg
+from crnnocr.synth.fonts import Chooser, FontFace, FontWarning, Kind, collect, files, glyphs
+from crnnocr.synth.fonts import files as tables
 from crnnocr.synth.languages import LANGUAGES
 
 LETTERS = string.ascii_letters
@@ -60,7 +61,7 @@ def shipped() -> tuple[FontFace, ...]:
 @pytest.fixture(scope="module")
 def of_trdg() -> dict[str, Path]:
     """All of trdg's Latin fonts, the ones that `synth` leaves out too."""
-    return {path.name: path for path in sorted(trdg_adapter.open_font_files()[-1].parent.parent.glob("latin/*.ttf"))}
+    return {path.name: path for path in sorted(trdg.open_font_files()[-1].parent.parent.glob("latin/*.ttf"))}
 
 
 def box(left: int, bottom: int, right: int, top: int) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.detect import load_dataset
+from crnnocr.datasets.detection import load_dataset
 from crnnocr.errors import DataError
 
 OUTSIDE = "row that names a file outside the label file's folder"

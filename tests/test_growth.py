@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from crnnocr import images
-from crnnocr.charset import Charset
 from crnnocr.config import ModelConfig
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.decoders.greedy import greedy
-from crnnocr.engines import TorchEngine
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.decoding.hypothesis import greedy
+from crnnocr.inference.engines import TorchEngine
 from crnnocr.model import checkpoint
-from crnnocr.model.crnn import CRNN
-from crnnocr.model.growth import with_charset
+from crnnocr.model.crnn import CRNN, with_charset
+from crnnocr.text.charset import Charset
 
 KNOWN = Charset("aEz1")
 HEADS = ("head", "auxiliary")

@@ -13,10 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 from crnnocr.errors import CrnnocrError, DataError, UsageError
-from crnnocr.metrics import Scorer
-from crnnocr.training.curves import curves
-from crnnocr.training.history import History, Row, read
-from crnnocr.training.tensorboard import TensorBoard
+from crnnocr.metrics.scores import Scorer
+from crnnocr.training.history import History, Row, TensorBoard, curves, read
 from crnnocr.training.validation import Validation
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from paths import WIDE, Floats, Text, random_log_probs, text_probs
 
-from crnnocr.charset import Charset
 from crnnocr.config import DecodeConfig
-from crnnocr.decoders import Decoder
-from crnnocr.decoders.fusion import Fusion
-from crnnocr.decoders.language_model import LanguageModel
+from crnnocr.decoding import Decoder
+from crnnocr.decoding.constrained_beam import Fusion
+from crnnocr.decoding.language_model import LanguageModel
 from crnnocr.errors import UsageError
+from crnnocr.text.charset import Charset
 
 LINES = ["the cat sat on the mat", "the hat and the cat", "a cat on a mat", "that cat ate the oats", "on and on the sea"] * 4
 CHARSET = Charset.from_texts(LINES)

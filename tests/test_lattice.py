@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from paths import SHARPNESSES, Floats, Text, best_path_frames, log, paths_and_texts, random_log_probs, small_cases, text_probs
 
-from crnnocr.decoders import LogProbs
-from crnnocr.decoders.alignment import align
-from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.lattice import score
-from crnnocr.decoders.posteriors import posteriors
+from crnnocr.decoding import LogProbs
+from crnnocr.decoding.forward import align, score
+from crnnocr.decoding.hypothesis import greedy
+from crnnocr.decoding.posteriors import posteriors
 
 NO_FRAMES = np.zeros((0, 3))
 """A line without a single frame."""

@@ -15,8 +15,7 @@ from PIL import Image
 from crnnocr import images
 from crnnocr.config import Conv, ModelConfig, Orientation
 from crnnocr.datasets import Sample
-from crnnocr.datasets.lines import ReadSamples, read_samples
-from crnnocr.datasets.split import content_id
+from crnnocr.datasets.lines import ReadSamples, content_id, read_samples
 from crnnocr.errors import CrnnocrError
 
 SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2),), hidden=2)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from crnnocr import images
-from crnnocr.charset import Charset, frames_needed
 from crnnocr.config import MAX_WIDTH, PRESETS, Orientation, Pair
 from crnnocr.datasets import Fault, Sample
-from crnnocr.datasets.detect import load_dataset
-from crnnocr.datasets.lint import Finding, Seen, Severity, lint, pictures
-from crnnocr.datasets.lookalikes import look_alikes, mixed_variants, twin_in
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.datasets.lint import Finding, Seen, Severity, lint, sizes
+from crnnocr.text.charset import Charset, frames_needed
+from crnnocr.text.confusables import look_alikes, mixed_variants, twin_in
 
 SMALL, CLASSIC = PRESETS["small"], PRESETS["classic"]
 
@@ -256,7 +256,7 @@ def test_a_label_fits_as_the_network_and_the_loss_have_it(preset: str, width: in
     shape = PRESETS[preset]
     line = images.to_line(Image.new("L", (width, height)), shape.height, shape.min_width)
     fits = frames_needed(Charset("ab").encode(text)) <= shape.frames(line.shape[1])
-    assert pictures.fit([seen(text, size=(width, height))], shape) == [fits]
+    assert sizes.fit([seen(text, size=(width, height))], shape) == [fits]
 
 
 @pytest.mark.parametrize("height", [8, 31, 32, 45, 64, 100])
@@ -264,9 +264,9 @@ def test_a_label_fits_as_the_network_and_the_loss_have_it(preset: str, width: in
 def test_the_width_that_is_named_is_the_least_that_fits(preset: str, height: int) -> None:
     shape = PRESETS[preset]
     for text in ("abcdefghijkl", "aabbccddee", "abcdefghijklmnopqrstuvwxyz" * 9):
-        (finding,) = pictures.too_long_labels([seen(text, size=(4, height))], shape, Orientation.HORIZONTAL)
+        (finding,) = sizes.too_long_labels([seen(text, size=(4, height))], shape, Orientation.HORIZONTAL)
         width = int(finding.places[0].detail.partition(": ")[2].split()[0].replace(",", ""))
-        assert pictures.fit([seen(text, size=(width - 1, height)), seen(text, size=(width, height))], shape) == [False, True]
+        assert sizes.fit([seen(text, size=(width - 1, height)), seen(text, size=(width, height))], shape) == [False, True]
 
 
 def test_the_preset_that_would_fit_is_named() -> None:
@@ -281,7 +281,7 @@ def test_the_preset_that_would_fit_is_named() -> None:
 
 
 def test_a_label_that_no_line_can_hold_is_told_so() -> None:
-    (finding,) = pictures.too_long_labels([seen("ab" * MAX_WIDTH, size=(10, 32))], SMALL, Orientation.HORIZONTAL)
+    (finding,) = sizes.too_long_labels([seen("ab" * MAX_WIDTH, size=(10, 32))], SMALL, Orientation.HORIZONTAL)
     assert finding.places[0].detail.endswith("only parts of the line would fit")
 
 
@@ -298,7 +298,7 @@ def test_vertical_lines_are_to_be_turned() -> None:
 
 @pytest.mark.parametrize(("text", "size"), [("ll", (15, 30)), ("1", (10, 32)), ("Up", (25, 48)), ("THE", (29, 38))])
 def test_a_narrow_picture_of_few_characters_is_no_vertical_line(text: str, size: Pair) -> None:
-    assert not pictures.is_tall(seen(text, size=size))
+    assert not sizes.is_tall(seen(text, size=size))
 
 
 # What training cannot begin with.

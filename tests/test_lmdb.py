@@ -17,16 +17,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from crnnocr.charset import Charset
 from crnnocr.config import DecodeConfig, ModelConfig
 from crnnocr.datasets import Sample
-from crnnocr.datasets.detect import load_dataset, load_datasets
-from crnnocr.datasets.split import content_id
-from crnnocr.engines import BatchLimits
+from crnnocr.datasets.detection import load_dataset, load_datasets
+from crnnocr.datasets.lines import content_id
 from crnnocr.errors import DataError, ImageError
-from crnnocr.evaluation import read_samples, score, unseen
+from crnnocr.evaluation.outcomes import read_samples, score, unseen
+from crnnocr.inference.engines import BatchLimits
+from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model.checkpoint import Card
-from crnnocr.recognizer import Recognizer
+from crnnocr.text.charset import Charset
 
 
 def picture(width: int = 20, grey: int = 0) -> bytes:

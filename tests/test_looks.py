@@ -25,12 +25,14 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from crnnocr.config import Orientation, Style, SynthConfig
 from crnnocr.errors import DataError
-from crnnocr.synth import trdg_adapter
+from crnnocr.synth import trdg
 from crnnocr.synth.fonts import collect, load
-from crnnocr.synth.looks import ink as inks
-from crnnocr.synth.looks import legible, paper, picture, shape
-from crnnocr.synth.looks.ink import Ink
-from crnnocr.synth.looks.recipe import RECIPES, SHARES, Effect, Recipe, at_height
+from crnnocr.synth.render import background, geometry
+from crnnocr.synth.render import image as legible
+from crnnocr.synth.render import image as picture
+from crnnocr.synth.render import ink as inks
+from crnnocr.synth.render.ink import Ink
+from crnnocr.synth.render.recipe import RECIPES, SHARES, Effect, Recipe, at_height
 from crnnocr.synth.sampler import DrawnLine, Sampler
 
 Array = NDArray[Any]
@@ -74,14 +76,14 @@ class Spy:
             "draw": inks.draw,
             "change": Ink.change,
             "effect": Effect.draw,
-            "crop": shape.crop,
+            "crop": geometry.crop,
             "compose": picture._compose,
             "legible": legible.is_legible,
         }
         patch.setattr(inks, "draw", self._draw)
         patch.setattr(Ink, "change", lambda ink, how: self._change(ink, how))
         patch.setattr(Effect, "draw", lambda effect, rng: self._strength(effect, rng))
-        patch.setattr(shape, "crop", self._crop)
+        patch.setattr(geometry, "crop", self._crop)
         patch.setattr(picture, "_compose", self._compose)
         patch.setattr(legible, "is_legible", self._is_legible)
 
@@ -408,7 +410,7 @@ def test_paper_and_ink_stand_out_in_luminance(style: Style) -> None:
     recipe, rng = RECIPES[style], np.random.default_rng(0)
     modes, darker = Counter[bool](), 0
     for _ in range(2000):
-        colours = paper.choose_colours(recipe, rng)
+        colours = background.choose_colours(recipe, rng)
         levels = [np.broadcast_to(colour, 3) @ LUMINANCE for colour in (colours.paper, colours.ink)]
         assert abs(levels[0] - levels[1]) >= recipe.contrast[0] - 0.01  # float32 rounds in the fifth digit
         assert all(colour.min() >= -0.01 and colour.max() <= 255.01 for colour in (colours.paper, colours.ink))
@@ -517,7 +519,7 @@ def test_small_capitals_are_told_from_small_letters(text: str, may: bool) -> Non
 
 def alone(text: str, recipe: Recipe, seed: int, patch: pytest.MonkeyPatch) -> Spy | None:
     spy = Spy(patch)
-    font = next(path for path in trdg_adapter.font_files("en") if path.name == "Roboto-Regular.ttf")
+    font = next(path for path in trdg.font_files("en") if path.name == "Roboto-Regular.ttf")
     found = picture.draw(text, load(font), "en", 32, False, recipe, np.random.default_rng(seed))
     return spy if found else None
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from crnnocr.errors import DataError
-from crnnocr.metrics import Scorer, Scores, alphanumeric
+from crnnocr.metrics.scores import Scorer, Scores, alphanumeric
 
 
 def scores(*pairs: tuple[str, str]) -> Scores:

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from crnnocr.model import checkpoint, download, store
-from crnnocr.training import runs
+from crnnocr.model import checkpoint, download, registry
+from crnnocr.training import resume
 
 RunCli = Callable[..., Result]
 RunProcess = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,7 +53,7 @@ def put(path: Path, model: Path) -> Path:
 @pytest.fixture
 def shipped(tiny_model: Path) -> Path:
     """The tiny model as the shipped one, `en`."""
-    return put(store.SHIPPED_FOLDER / "en" / store.WEIGHTS, tiny_model)
+    return put(registry.SHIPPED_FOLDER / "en" / registry.WEIGHTS, tiny_model)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def measured(tiny_model: Path) -> Path:
     }
     scores = {"n": 1234, "cer": 0.0123, "wer": 0.1, "exact": 0.9, "mean_levenshtein": 0.3}
     card = checkpoint.Card("plates", card.charset, card.config, training=told, scores=scores)
-    path = store.path_of("plates")
+    path = registry.path_of("plates")
     checkpoint.save(path, card, model, ())
     return path
 
@@ -108,8 +108,15 @@ def test_the_list_has_the_shipped_ones_first_and_marks_what_is_taken(run_cli: Ru
     header, *listed = rows(run_cli("models").stdout)
     assert header == ["name", "kind", "preset", "CER", "measured", "on", "size", "trained"]
     assert [row[:4] for row in listed] == [["*", "en", "shipped", "tiny"], ["plates", "own", "tiny", "1.23%"]]
-    assert listed[1][4:] == ["1,234", "held", "out", f"{store.path_of('plates').stat().st_size / 1e6:.1f}", "MB", "2024-05-06"]
-    store.make_current("plates")
+    assert listed[1][4:] == [
+        "1,234",
+        "held",
+        "out",
+        f"{registry.path_of('plates').stat().st_size / 1e6:.1f}",
+        "MB",
+        "2024-05-06",
+    ]
+    registry.make_current("plates")
     assert [row[0] for row in rows(run_cli("models").stdout)] == ["name", "en", "*"]
 
 
@@ -127,7 +134,7 @@ def test_the_keys_of_its_json(measured: Path, run_cli: RunCli) -> None:
 
 @pytest.mark.usefixtures("measured")
 def test_a_damaged_model_is_listed_and_said(run_cli: RunCli) -> None:
-    put(store.path_of("broken"), Path(__file__))
+    put(registry.path_of("broken"), Path(__file__))
     result = run_cli("models", "--json")
     broken, plates = json.loads(result.stdout)
     assert "is not a model of crnnocr, or is damaged" in broken["error"]
@@ -151,7 +158,7 @@ def with_card(path: Path, source: Path, **changes: object) -> Path:
 
 @pytest.mark.usefixtures("measured")
 def test_a_card_of_wrong_values_is_damaged_and_the_rest_is_listed(tiny_model: Path, run_cli: RunCli) -> None:
-    with_card(store.path_of("odd"), tiny_model, scores={"cer": "bad"})
+    with_card(registry.path_of("odd"), tiny_model, scores={"cer": "bad"})
     result = run_cli("models")
     assert [row[:3] for row in rows(result.stdout)[1:]] == [["odd", "own", "damaged"], ["plates", "own", "tiny"]]
     assert "warning: " in result.stderr
@@ -162,15 +169,15 @@ def test_a_card_of_wrong_values_is_damaged_and_the_rest_is_listed(tiny_model: Pa
 
 
 def test_a_card_may_lack_what_is_shown(tiny_model: Path, run_cli: RunCli) -> None:
-    with_card(store.path_of("bare"), tiny_model, training={"steps": 5, "seconds": 60, "data": {}}, scores={"cer": 0.5})
+    with_card(registry.path_of("bare"), tiny_model, training={"steps": 5, "seconds": 60, "data": {}}, scores={"cer": 0.5})
     assert [row[3:5] for row in rows(run_cli("models").stdout)[1:]] == [["50.00%", "-"]]
     assert "5, 1 min on ?, from scratch" in run_cli("models", "show", "bare").stdout
 
 
 @pytest.mark.usefixtures("measured")
 def test_a_folder_that_is_no_model_does_not_end_the_list(own_store: Path, run_cli: RunCli) -> None:
-    put(own_store / "models" / "we ird" / store.WEIGHTS, store.path_of("plates"))
-    (own_store / "models" / "dir" / store.WEIGHTS).mkdir(parents=True)
+    put(own_store / "models" / "we ird" / registry.WEIGHTS, registry.path_of("plates"))
+    (own_store / "models" / "dir" / registry.WEIGHTS).mkdir(parents=True)
     result = run_cli("models")
     assert (result.exit_code, [row[0] for row in rows(result.stdout)]) == (0, ["name", "plates"])
 
@@ -178,8 +185,8 @@ def test_a_folder_that_is_no_model_does_not_end_the_list(own_store: Path, run_cl
 def test_controls_of_a_foreign_card_do_not_reach_the_terminal(tiny_model: Path, run_cli: RunCli) -> None:
     card = checkpoint.read_card(tiny_model).to_json()
     evil = "\x1b]0;PWNED\x07\x9b\x7f\t"
-    with_card(store.path_of("evil"), tiny_model, model=card["model"] | {"preset": evil})
-    with_card(store.path_of("worse"), tiny_model, model=card["model"] | {evil: 1})
+    with_card(registry.path_of("evil"), tiny_model, model=card["model"] | {"preset": evil})
+    with_card(registry.path_of("worse"), tiny_model, model=card["model"] | {evil: 1})
     listed, shown = run_cli("models"), run_cli("models", "show", "evil")
     for said in (listed.stdout, shown.stdout):
         assert "\\x1b]0;PWNED\\x07\\x9b\\x7f\\t" in said
@@ -191,13 +198,13 @@ def test_controls_of_a_foreign_card_do_not_reach_the_terminal(tiny_model: Path, 
 @pytest.mark.usefixtures("shipped", "measured")
 def test_the_model_that_is_taken_is_looked_up_once(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str | None] = []
-    find = store.find
+    find = registry.find
 
-    def noted(model: str | None) -> store.FoundModel:
+    def noted(model: str | None) -> registry.FoundModel:
         asked.append(model)
         return find(model)
 
-    monkeypatch.setattr(store, "find", noted)
+    monkeypatch.setattr(registry, "find", noted)
     assert run_cli("models").exit_code == 0
     assert asked == [None]
 
@@ -254,7 +261,7 @@ def test_its_json_is_the_card(measured: Path, run_cli: RunCli) -> None:
 
 
 def test_show_takes_what_model_takes(measured: Path, foreign: Path, run_cli: RunCli) -> None:
-    store.make_current("plates")
+    registry.make_current("plates")
     assert "plates (the current one)" in run_cli("models", "show").stdout
     assert "9.8.7" in run_cli("models", "show", measured.parent).stdout
     (foreign.parent / "other").write_bytes(b"")
@@ -266,7 +273,7 @@ def test_show_takes_what_model_takes(measured: Path, foreign: Path, run_cli: Run
 
 @pytest.mark.usefixtures("current_model")
 def test_show_reads_the_card_of_an_export(tmp_path: Path, tiny_model: Path, run_cli: RunCli) -> None:
-    from crnnocr.exporting import onnx_file
+    from crnnocr.export import onnx_file
 
     onnx_file.write(tiny_model, tmp_path / "tiny.onnx")
     said = json.loads(run_cli("models", "show", tmp_path / "tiny.onnx", "--json").stdout)
@@ -275,7 +282,7 @@ def test_show_reads_the_card_of_an_export(tmp_path: Path, tiny_model: Path, run_
 
 @pytest.mark.usefixtures("shipped")
 def test_path_prints_the_folder_and_nothing_else(measured: Path, run_cli: RunCli) -> None:
-    for arguments, folder in (((), store.SHIPPED_FOLDER / "en"), (("plates",), measured.parent)):
+    for arguments, folder in (((), registry.SHIPPED_FOLDER / "en"), (("plates",), measured.parent)):
         result = run_cli("models", "path", *arguments)
         assert (result.exit_code, result.stdout, result.stderr) == (0, f"{folder}\n", "")
 
@@ -284,7 +291,7 @@ def test_path_prints_the_folder_and_nothing_else(measured: Path, run_cli: RunCli
 def test_use_makes_a_model_the_current_one(run_cli: RunCli) -> None:
     for name in ("plates", "en"):
         assert f"{name} is now the current model" in run_cli("models", "use", name).stderr
-        assert (store.find(None).name, store.find(None).is_current) == (name, True)
+        assert (registry.find(None).name, registry.find(None).is_current) == (name, True)
 
 
 @pytest.mark.parametrize("command", ["use", "rm", "path"])
@@ -330,7 +337,7 @@ def test_rm_leaves_shipped_models(shipped: Path, run_cli: RunCli) -> None:
 
 
 def test_rm_leaves_what_an_interrupted_training_needs(measured: Path, run_cli: RunCli) -> None:
-    run = runs.begin("signs", {"options": {"start": "plates"}})
+    run = resume.begin("signs", {"options": {"start": "plates"}})
     (run.folder / "state.safetensors").write_bytes(b"state")
     result = run_cli("models", "rm", "plates")
     assert result.exit_code == 2
@@ -342,7 +349,7 @@ def test_rm_leaves_what_an_interrupted_training_needs(measured: Path, run_cli: R
 
 
 def test_rm_leaves_an_interrupted_training_of_the_same_name(measured: Path, run_cli: RunCli) -> None:
-    run = runs.begin("plates", {"options": {"start": "scratch"}})
+    run = resume.begin("plates", {"options": {"start": "scratch"}})
     (run.folder / "state.safetensors").write_bytes(b"state")
     assert run_cli("models", "rm", "plates").exit_code == 0
     assert not measured.exists()
@@ -354,9 +361,9 @@ def test_rm_leaves_an_interrupted_training_of_the_same_name(measured: Path, run_
 
 def test_import_stores_a_model_under_the_name_it_was_trained_under(foreign: Path, run_cli: RunCli) -> None:
     result = run_cli("models", "import", foreign, "--json")
-    assert json.loads(result.stdout) == {"model": "tiny", "path": str(store.path_of("tiny"))}
+    assert json.loads(result.stdout) == {"model": "tiny", "path": str(registry.path_of("tiny"))}
     assert "stored tiny: `crnnocr models use tiny` makes it the current model" in result.stderr
-    assert store.path_of("tiny").read_bytes() == foreign.read_bytes()
+    assert registry.path_of("tiny").read_bytes() == foreign.read_bytes()
     assert run_cli("predict", "x.png").exit_code == 1  # there is no current model
 
 
@@ -372,13 +379,13 @@ def test_an_imported_model_is_read_by_onnxruntime(foreign: Path, tiny_data: Path
 def test_a_name_that_is_taken_becomes_the_next_and_the_current_model_stays(foreign: Path, run_cli: RunCli) -> None:
     assert "the name tiny is taken: stored as tiny-2" in run_cli("models", "import", foreign).stderr
     assert "stored mine:" in run_cli("models", "import", foreign, "--name", "mine").stderr
-    assert store.names() == ["mine", "tiny", "tiny-2"]
-    assert store.find(None).name == "tiny"
+    assert registry.names() == ["mine", "tiny", "tiny-2"]
+    assert registry.find(None).name == "tiny"
 
 
 def test_a_folder_is_imported_by_the_model_in_it(measured: Path, run_cli: RunCli) -> None:
     assert run_cli("models", "import", measured.parent).exit_code == 0
-    assert store.names() == ["plates", "plates-2"]
+    assert registry.names() == ["plates", "plates-2"]
 
 
 def test_a_model_called_as_a_shipped_one_gets_another_name(tiny_model: Path, tmp_path: Path, run_cli: RunCli) -> None:
@@ -392,7 +399,7 @@ def test_a_name_on_a_card_that_cannot_be_a_folders_becomes_one_that_can(
     name: str, stored: str, tiny_model: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:
     result = run_cli("models", "import", with_card(tmp_path / "m.safetensors", tiny_model, name=name))
-    assert (result.exit_code, store.names()) == (0, [stored])
+    assert (result.exit_code, registry.names()) == (0, [stored])
     assert f"stored {stored}:" in result.stderr
 
 
@@ -433,13 +440,13 @@ def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
     result = run_cli("models", "import", few)
     assert (result.exit_code, "peaks must be none, or a number above 0 for each of the 6 layers" in result.stderr) == (1, True)
 
-    from crnnocr.exporting import onnx_file
+    from crnnocr.export import onnx_file
 
     seen: list[list[str]] = []
 
     def fails(model_file: Path) -> None:
         assert model_file.is_file()
-        seen.append(store.names())
+        seen.append(registry.names())
         raise ValueError("no graph")
 
     monkeypatch.setattr(onnx_file, "derive", fails)
@@ -457,7 +464,7 @@ def test_a_full_disk_is_said_of_the_target_and_leaves_nothing(
 
     monkeypatch.setattr(os, "fsync", full)
     result = run_cli("models", "import", foreign)
-    said = f"cannot write {store.path_of('tiny').parent}: No space left on device (make room there, then run it again)"
+    said = f"cannot write {registry.path_of('tiny').parent}: No space left on device (make room there, then run it again)"
     assert (result.exit_code, said in result.stderr) == (1, True)
     assert list((own_store / "models").iterdir()) == []
 
@@ -484,7 +491,7 @@ def test_what_is_not_there_or_another_kind_of_file_is_said(tmp_path: Path, run_c
 
 def test_the_hash_of_a_file_is_held_to_as_well(foreign: Path, run_cli: RunCli) -> None:
     result = run_cli("models", "import", foreign, "--sha256", "0" * 64)
-    assert (result.exit_code, store.names()) == (1, [])
+    assert (result.exit_code, registry.names()) == (1, [])
     assert f"its SHA-256 is {sha256(foreign)}, not {'0' * 64}" in result.stderr
     assert run_cli("models", "import", foreign, "--sha256", sha256(foreign)).exit_code == 0
 
@@ -513,7 +520,7 @@ def test_a_url_must_be_https(downloaded: str, run_cli: RunCli) -> None:
 
 def test_a_download_is_stored_as_a_file_is(downloaded: str, run_cli: RunCli) -> None:
     assert "stored tiny" in run_cli("models", "import", URL, "--sha256", downloaded).stderr
-    assert sha256(store.path_of("tiny")) == downloaded
+    assert sha256(registry.path_of("tiny")) == downloaded
 
 
 def test_a_download_that_is_no_model_is_said_of_its_address_and_not_kept(tmp_path: Path, run_cli: RunCli) -> None:
@@ -569,7 +576,7 @@ def test_predict_says_which_of_the_two_it_takes(tiny_data: Path, run_cli: RunCli
     picture = sorted(tiny_data.glob("*.png"))[0]
     assert "model: tiny (the current one), by" in run_cli("predict", picture).stderr
     assert "model: en (shipped), by" in run_cli("predict", picture, "--model", "en").stderr
-    store.make_current("en")
+    registry.make_current("en")
     assert "model: en (the current one, shipped), by" in run_cli("predict", picture).stderr
 
 
@@ -586,5 +593,5 @@ def test_data_called_as_a_shipped_model_gets_another_name(
     more = ("--force",) if force else ()
     result = run_cli("train", tmp_path / "en", "--preset", tiny_preset, "--steps", 1, *more)
     assert result.exit_code == 0, result.stderr
-    assert store.names() == ["en-2"]
+    assert registry.names() == ["en-2"]
     assert force or "the name en was a shipped model's: stored as en-2" in result.stderr

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from crnnocr.config import Conv, ModelConfig, Pool
 from crnnocr.model.crnn import CRNN
-from crnnocr.model.normalisation import TrueColumnsNorm
+from crnnocr.model.layers import TrueColumnsNorm
 
 CHANNELS, ROWS = 3, 4
 WIDTHS = (7, 2, 5)
@@ -66,7 +66,7 @@ def test_the_true_columns_are_normalised_by_their_own_mean_and_variance(columns:
 
 
 def test_a_device_without_the_fast_kernel_normalises_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crnnocr.model.normalisation._IN_ONE_PASS", ())
+    monkeypatch.setattr("crnnocr.model.layers._IN_ONE_PASS", ())
     module, maps = norm(), maps_of(WIDTHS, 12)
     out = module.over(maps, torch.tensor(WIDTHS))
     assert torch.allclose(gathered(out, WIDTHS), by_hand(maps, WIDTHS, module), atol=1e-12)

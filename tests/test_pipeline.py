@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crnnocr.pipeline import Pipeline, paired
+from crnnocr.inference.pipeline import Pipeline, paired
 
 WINDOW = 16
 

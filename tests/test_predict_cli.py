@@ -232,7 +232,7 @@ def test_on_a_cpu_torch_is_never_imported(
     assert run_cli("train", tiny_data, "--preset", tiny_preset, "--steps", 3).exit_code == 0
     picture = next(tiny_data.glob("*.png"))
     code = (
-        "import sys; from crnnocr.recognizer import Recognizer;"
+        "import sys; from crnnocr.inference.recognizer import Recognizer;"
         f"print(len(list(Recognizer.load(device='cpu').predict({str(picture)!r}))), 'torch' in sys.modules)"
     )
     result = run_process("-c", code)

@@ -14,16 +14,16 @@ import torch
 from digits import SHAPE, Drawer, number, prepared
 from PIL import Image
 
-from crnnocr.charset import Charset
 from crnnocr.config import DEFAULT_PRESET, PRESETS, CharsetChoice, ModelConfig, Orientation, TrainConfig
 from crnnocr.datasets import Dataset, Fault, Sample
 from crnnocr.datasets.lint.finding import Severity
 from crnnocr.errors import DataError, ModelError, UsageError
-from crnnocr.model import checkpoint, store
+from crnnocr.model import checkpoint, registry
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.model.store import FoundModel
-from crnnocr.training.preparation import inspect, start_from
+from crnnocr.model.registry import FoundModel
+from crnnocr.text.charset import Charset
+from crnnocr.training.prepare import inspect, start_from
 
 SCRATCH = TrainConfig(start="scratch")
 
@@ -88,7 +88,7 @@ def test_scratch_is_scratch_also_where_a_model_was_shipped(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = model(tmp_path / "shipped" / "model.safetensors")
-    monkeypatch.setattr(store, "shipped", lambda _: FoundModel(path, "the shipped one"))
+    monkeypatch.setattr(registry, "shipped", lambda _: FoundModel(path, "the shipped one"))
     assert prepared(data, SCRATCH).start.found is None
 
 
@@ -100,7 +100,7 @@ def test_auto_takes_the_shipped_model_of_the_preset(data: Dataset, tmp_path: Pat
         asked.append(preset)
         return FoundModel(path, "the shipped one")
 
-    monkeypatch.setattr(store, "shipped", shipped)
+    monkeypatch.setattr(registry, "shipped", shipped)
     ready = prepared(data, TrainConfig())
     assert ready.start.found == FoundModel(path, "the shipped one")
     assert same_weights(ready.model, checkpoint.load(path)[1])
@@ -114,18 +114,18 @@ def test_a_shipped_model_that_reads_all_ways_learns_lines_along_pictures(
     card, network = checkpoint.load(model(path))
     checkpoint.save(path, replace(card, orientation=Orientation.AUTO), network, ())
     for is_shipped, expected in ((True, Orientation.HORIZONTAL), (False, Orientation.AUTO)):
-        monkeypatch.setattr(store, "shipped", lambda _, own=is_shipped: FoundModel(path, "en", is_shipped=own))
+        monkeypatch.setattr(registry, "shipped", lambda _, own=is_shipped: FoundModel(path, "en", is_shipped=own))
         assert prepared(data, TrainConfig()).start.orientation is expected
 
 
 def test_auto_without_a_shipped_model_is_scratch_and_never_a_model_of_the_user(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "shipped", lambda _: None)
+    monkeypatch.setattr(registry, "shipped", lambda _: None)
     alone = prepared(data, TrainConfig())
     for name in ("plates", "small", "auto"):
-        model(store.path_of(name))
-        store.make_current(name)
+        model(registry.path_of(name))
+        registry.make_current(name)
     ready = prepared(data, TrainConfig())
     assert ready.start.found is None
     assert same_weights(ready.model, alone.model)
@@ -133,7 +133,7 @@ def test_auto_without_a_shipped_model_is_scratch_and_never_a_model_of_the_user(
 
 @pytest.mark.parametrize("by", ["name", "folder", "file"])
 def test_a_start_model_is_named_by_name_folder_or_file(by: str, data: Dataset) -> None:
-    path = model(store.path_of("plates"), seen=[1, 2])
+    path = model(registry.path_of("plates"), seen=[1, 2])
     start = {"name": "plates", "folder": str(path.parent), "file": str(path)}[by]
     ready = prepared(data, TrainConfig(start=start))
     assert ready.start.found == FoundModel(path, "plates")
@@ -142,7 +142,7 @@ def test_a_start_model_is_named_by_name_folder_or_file(by: str, data: Dataset) -
 
 
 def test_a_start_model_that_is_not_there_is_named_with_those_that_are(data: Dataset) -> None:
-    model(store.path_of("signs"))
+    model(registry.path_of("signs"))
     with pytest.raises(ModelError, match=r"no model plates: .* nor the name of a model \(signs\)"):
         prepared(data, TrainConfig(start="plates"))
 
@@ -155,21 +155,21 @@ def test_an_exported_model_is_none_to_go_on_from(data: Dataset, tmp_path: Path) 
 
 def test_a_start_model_brings_its_shape_and_orientation(data: Dataset) -> None:
     narrow = replace(SHAPE, hidden=5, preset="narrow")
-    model(store.path_of("plates"), shape=narrow, orientation=Orientation.VERTICAL)
+    model(registry.path_of("plates"), shape=narrow, orientation=Orientation.VERTICAL)
     start = start_from(TrainConfig(start="plates"))
     assert (start.shape, start.orientation) == (narrow, Orientation.VERTICAL)
     assert start_from(TrainConfig(start="plates", orientation=Orientation.AUTO)).orientation is Orientation.AUTO
 
 
 def test_a_start_model_of_another_preset_than_asked_for_is_refused() -> None:
-    model(store.path_of("plates"))  # its shape says that it is of the default one
+    model(registry.path_of("plates"))  # its shape says that it is of the default one
     assert start_from(TrainConfig(start="plates", preset=DEFAULT_PRESET)).found
     with pytest.raises(UsageError, match=f"is of the preset {DEFAULT_PRESET}: leave --preset classic out"):
         start_from(TrainConfig(start="plates", preset="classic"))
 
 
 def test_freezing_needs_a_start_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "shipped", lambda _: None)
+    monkeypatch.setattr(registry, "shipped", lambda _: None)
     for start in ("auto", "scratch"):
         with pytest.raises(UsageError, match="--freeze keeps the convolutions of a start model: name one with --from"):
             start_from(TrainConfig(start=start, freeze=True))
@@ -187,26 +187,26 @@ def test_from_scratch_the_characters_are_those_of_all_texts(data: Dataset, tmp_p
 
 
 def test_new_characters_follow_those_of_the_start_model(data: Dataset, tmp_path: Path) -> None:
-    model(store.path_of("plates"), "bz")
+    model(registry.path_of("plates"), "bz")
     ready = prepared(data, TrainConfig(start="plates"))
     assert ready.card.charset.characters == "bzac"
     assert ready.new_characters == "ac"
-    known = checkpoint.load(store.path_of("plates"))[1]
+    known = checkpoint.load(registry.path_of("plates"))[1]
     assert torch.equal(ready.model.head.weight[:3], known.head.weight)  # the blank, b and z
     assert ready.model.head.weight.shape[0] == ready.card.charset.classes == 5
 
 
 def test_with_the_characters_of_the_data_alone_others_are_dropped(data: Dataset) -> None:
-    model(store.path_of("plates"), "zcyb")
+    model(registry.path_of("plates"), "zcyb")
     ready = prepared(data, TrainConfig(start="plates", charset=CharsetChoice.DATA))
     assert ready.card.charset.characters == "cba"  # those known before in their order
     assert ready.new_characters == "a"
-    known = checkpoint.load(store.path_of("plates"))[1]
+    known = checkpoint.load(registry.path_of("plates"))[1]
     assert torch.equal(ready.model.head.weight[:3], known.head.weight[[0, 2, 4]])
 
 
 def test_with_no_new_characters_nothing_changes(data: Dataset) -> None:
-    path = model(store.path_of("plates"), "cabz")
+    path = model(registry.path_of("plates"), "cabz")
     ready = prepared(data, TrainConfig(start="plates"))
     assert ready.new_characters == ""
     assert same_weights(ready.model, checkpoint.load(path)[1])
@@ -246,7 +246,7 @@ def test_pictures_come_with_their_own_labels_and_lines(data: Dataset) -> None:
 def test_what_the_start_model_has_learnt_from_is_learnt_again_and_not_validated_on(data: Dataset) -> None:
     fresh = prepared(data, SCRATCH, held_out=0.3)
     would_be = fresh.held_out.content_ids.tolist()
-    model(store.path_of("plates"), seen=would_be[:4] + fresh.examples.content_ids.tolist()[:3])
+    model(registry.path_of("plates"), seen=would_be[:4] + fresh.examples.content_ids.tolist()[:3])
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
     assert ready.known == 4
     assert sorted(ready.held_out.content_ids) == sorted(would_be[4:])
@@ -255,7 +255,7 @@ def test_what_the_start_model_has_learnt_from_is_learnt_again_and_not_validated_
 
 def test_where_the_start_model_knows_all_that_would_be_held_out_others_are(data: Dataset) -> None:
     fresh = prepared(data, SCRATCH, held_out=0.3)
-    model(store.path_of("plates"), seen=fresh.held_out.content_ids.tolist())
+    model(registry.path_of("plates"), seen=fresh.held_out.content_ids.tolist())
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
     assert ready.known == len(fresh.held_out)
     assert len(ready.held_out) >= 1
@@ -264,7 +264,7 @@ def test_where_the_start_model_knows_all_that_would_be_held_out_others_are(data:
 
 def test_where_the_start_model_knows_all_nothing_is_held_out(data: Dataset) -> None:
     fresh = prepared(data, SCRATCH, held_out=0.3)
-    model(store.path_of("plates"), seen=[*fresh.held_out.content_ids.tolist(), *fresh.examples.content_ids.tolist()])
+    model(registry.path_of("plates"), seen=[*fresh.held_out.content_ids.tolist(), *fresh.examples.content_ids.tolist()])
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
     assert (len(ready.held_out), len(ready.examples), ready.known) == (0, 40, len(fresh.held_out))
 
@@ -272,7 +272,7 @@ def test_where_the_start_model_knows_all_nothing_is_held_out(data: Dataset) -> N
 def test_validation_data_that_the_start_model_knows_wholly_are_refused(data: Dataset, tmp_path: Path) -> None:
     validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
     ids = prepared(data, SCRATCH, validate=[validate]).held_out.content_ids.tolist()
-    model(store.path_of("plates"), seen=ids)
+    model(registry.path_of("plates"), seen=ids)
     with pytest.raises(DataError, match="plates has learnt from all of the validation pictures"):
         prepared(data, TrainConfig(start="plates"), validate=[validate])
 
@@ -294,7 +294,7 @@ def test_pictures_that_are_in_both_sets_are_learnt_and_not_validated_on(data: Da
 def test_given_validation_data_that_the_start_model_has_learnt_from_are_left_out(data: Dataset, tmp_path: Path) -> None:
     validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
     ids = prepared(data, SCRATCH, validate=[validate]).held_out.content_ids.tolist()
-    model(store.path_of("plates"), seen=ids[:2])
+    model(registry.path_of("plates"), seen=ids[:2])
     ready = prepared(data, TrainConfig(start="plates"), validate=[validate])
     assert ready.known == 2
     assert sorted(ready.held_out.content_ids) == sorted(ids[2:])
@@ -305,7 +305,7 @@ def test_given_validation_data_that_the_start_model_has_learnt_from_are_left_out
 
 
 def test_without_data_all_is_drawn_and_so_is_what_is_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crnnocr.training.preparation._DRAWN_HELD_OUT", 7)
+    monkeypatch.setattr("crnnocr.training.prepare._DRAWN_HELD_OUT", 7)
     ready = prepared([], SCRATCH, draw=Drawer(), check=Drawer())
     assert len(ready.examples) == 0
     assert list(ready.held_out.texts) == [number(10_000 + i) for i in range(7)]
@@ -328,7 +328,7 @@ def test_texts_that_are_learnt_and_held_out_are_noted(tmp_path: Path) -> None:
 
 
 def test_drawn_vertical_lines_are_turned_as_those_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crnnocr.training.preparation._DRAWN_HELD_OUT", 3)
+    monkeypatch.setattr("crnnocr.training.prepare._DRAWN_HELD_OUT", 3)
     upright = prepared([], SCRATCH, draw=Drawer(), check=Drawer())
     running_down = prepared([], SCRATCH, draw=Drawer(), check=Vertical(), orientation=Orientation.VERTICAL)
     for i in range(3):

@@ -14,14 +14,14 @@ import torch
 from digits import CONFIG, SHAPE, number, numbers, picture, prepared, trained_below
 
 from crnnocr import images
-from crnnocr.charset import Charset
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, EngineChoice, ExportConfig, Precision
-from crnnocr.engines import PRECISION_KEY, OnnxEngine, load_engine
 from crnnocr.errors import ModelError
-from crnnocr.exporting import onnx_file, quantisation
+from crnnocr.export import onnx_file, quantization
+from crnnocr.inference.engines import PRECISION_KEY, OnnxEngine, load_engine
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN
+from crnnocr.text.charset import Charset
 from crnnocr.training import run as training
 from crnnocr.training.run import Finished, Order
 
@@ -80,7 +80,7 @@ def test_every_shape_reads_with_bytes_as_it_does_without_alone_or_not(preset: st
     lines = [images.to_line(picture(text), shape.height, shape.min_width) for text in texts]
     charset = Charset("0123456789")
     model = CRNN(shape, charset.classes).eval()
-    card = Card("random", charset, shape, peaks=quantisation.peaks(model, lines))
+    card = Card("random", charset, shape, peaks=quantization.peaks(model, lines))
     exact, quantised = (
         OnnxEngine(onnx_file.serialised(card, model, ExportConfig(precision=precision)))
         for precision in (Precision.FP32, Precision.INT8)
@@ -116,8 +116,8 @@ def test_where_it_reads_worse_the_network_itself_is_used(
     tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
-    true_peaks = quantisation.peaks
-    monkeypatch.setattr(quantisation, "peaks", lambda *given: tuple(peak / 50 for peak in true_peaks(*given)))
+    true_peaks = quantization.peaks
+    monkeypatch.setattr(quantization, "peaks", lambda *given: tuple(peak / 50 for peak in true_peaks(*given)))
     end = train(tmp_path)
     assert end.precision is Precision.FP32
     assert checkpoint.read_card(end.path).precision is Precision.FP32

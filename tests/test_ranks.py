@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from crnnocr.errors import UsageError
-from crnnocr.exporting import onnx_file
-from crnnocr.model import store
-from crnnocr.training import loop
+from crnnocr.export import onnx_file
+from crnnocr.model import registry
 from crnnocr.training import run as training
-from crnnocr.training.batch_size import _fastest, batch_size_for
-from crnnocr.training.loop import Trainer
-from crnnocr.training.ranks import Ranks
+from crnnocr.training import trainer as loop
+from crnnocr.training.batching import _fastest, batch_size_for
+from crnnocr.training.distributed import Ranks
+from crnnocr.training.resume import Run
 from crnnocr.training.run import Begun, Finished, Order
-from crnnocr.training.runs import Run
+from crnnocr.training.trainer import Trainer
 
 # The network's usual rate is ten times as high: there, sums in another order would have grown to 1e-2 after 50 steps.
 TOGETHER = replace(CONFIG, steps=50, batch_size=10, validations=5, learning_rate=2e-3)
@@ -99,7 +99,7 @@ def test_two_processes_learn_what_one_does_though_they_are_killed_in_between(
     apart = np.abs(together / alone - 1)
     assert apart[:10].max() < 1e-5  # single precision, where sums come in another order,
     assert apart.max() < 1e-3  # and what has grown out of it
-    two = safetensors.numpy.load_file(store.path_of("x"))
+    two = safetensors.numpy.load_file(registry.path_of("x"))
     for name, value in order(tmp_path / "data").prepared.model.state_dict().items():
         learnt = np.linalg.norm(one[name] - value.numpy())
         assert np.linalg.norm(two[name] - one[name]) <= 0.05 * learnt, name  # at most 0.02 were seen, in the first bias
@@ -139,8 +139,8 @@ def test_on_other_devices_the_batch_doubles_while_that_pays(
             raise torch.OutOfMemoryError
         return rates[size]
 
-    monkeypatch.setattr("crnnocr.training.batch_size._rate", rate)
-    monkeypatch.setattr("crnnocr.training.batch_size._STEPS_AN_EPOCH", 0)
+    monkeypatch.setattr("crnnocr.training.batching._rate", rate)
+    monkeypatch.setattr("crnnocr.training.batching._STEPS_AN_EPOCH", 0)
     ready = order(tmp_path).prepared
     for processes in (1, 2):
         ranks = Ranks(0, processes)
@@ -150,7 +150,7 @@ def test_on_other_devices_the_batch_doubles_while_that_pays(
 
 
 def test_a_small_data_set_is_not_shown_in_a_few_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crnnocr.training.batch_size._rate", lambda _, size, *__: size**2)
+    monkeypatch.setattr("crnnocr.training.batching._rate", lambda _, size, *__: size**2)
     data = numbers(tmp_path, 40).samples * 20  # 800 pictures are 25 batches of 32, and 12 of 64
     ready = order(tmp_path).prepared
     monkeypatch.setattr(type(ready.examples), "__len__", lambda _: len(data))
@@ -158,7 +158,7 @@ def test_a_small_data_set_is_not_shown_in_a_few_steps(tmp_path: Path, monkeypatc
 
 
 def test_trying_batch_sizes_leaves_the_network_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crnnocr.training.batch_size._TRIED", (4,))
+    monkeypatch.setattr("crnnocr.training.batching._TRIED", (4,))
     ready = order(tmp_path).prepared
     before = {name: value.clone() for name, value in ready.model.state_dict().items()}
     assert _fastest(ready, torch.device("cpu"), Ranks()) == 4

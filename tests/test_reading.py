@@ -14,9 +14,9 @@ from PIL import Image
 from crnnocr import images
 from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, ReadConfig
 from crnnocr.datasets import Sample
-from crnnocr.evaluation import score
+from crnnocr.evaluation.outcomes import score
 from crnnocr.images import Source
-from crnnocr.recognizer import NO_TEXT_FITS, Prediction, Recognizer
+from crnnocr.inference.recognizer import NO_TEXT_FITS, Prediction, Recognizer
 
 Floats = NDArray[np.float32]
 

@@ -18,20 +18,20 @@ from PIL import Image
 
 from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
-from crnnocr.datasets.detect import load_dataset, load_datasets
+from crnnocr.datasets.detection import load_dataset, load_datasets
 from crnnocr.errors import DataError, UsageError
-from crnnocr.evaluation import read_samples, score
 from crnnocr.evaluation.comparison import compare
-from crnnocr.evaluation.measuring import Evaluation
-from crnnocr.evaluation.reader import Reader
-from crnnocr.evaluation.suspects import suspects
+from crnnocr.evaluation.evaluate import Evaluation
+from crnnocr.evaluation.label_errors import suspects
+from crnnocr.evaluation.outcomes import Reader, read_samples, score
 from crnnocr.images import Look
-from crnnocr.normalising import Normalisation
-from crnnocr.recognizer import Prediction, Recognizer
-from crnnocr.report import rows, suspect_files, terminal, values
-from crnnocr.report.heatmap import heatmap
-from crnnocr.report.page import page
-from crnnocr.report.samples import rows_of
+from crnnocr.inference.recognizer import Prediction, Recognizer
+from crnnocr.report import json as rows
+from crnnocr.report import json as values
+from crnnocr.report import label_error_files, terminal
+from crnnocr.report.html import page
+from crnnocr.report.samples import heatmap, rows_of
+from crnnocr.text.normalization import Normalisation
 
 
 @pytest.fixture
@@ -405,7 +405,7 @@ def test_files_of_doubtful_labels_are_read_by_others(recognizer: Recognizer, lab
     result = score(read_samples(recognizer, labelled, DecodeConfig()))
     found = suspects(recognizer, result.outcomes, ReadConfig()).found
     for name in ("doubts.csv", "doubts.tsv", "doubts.jsonl", "doubts.json"):
-        suspect_files.write(tmp_path / name, found, "model")
+        label_error_files.write(tmp_path / name, found, "model")
     for name in ("doubts.csv", "doubts.tsv", "doubts.jsonl"):  # each is a data set of its own
         assert {sample.text for sample in load_dataset(tmp_path / name).samples} == {"abbb", "a" * 30}
     with (tmp_path / "doubts.csv").open(newline="") as file:
@@ -426,7 +426,7 @@ def test_a_data_set_is_read_as_before_with_a_file_of_its_doubtful_labels_beside_
 ) -> None:
     (tmp_path / "labels.tsv").write_text("".join(f"{each.path.name}\t{each.text}\n" for each in labelled), encoding="utf-8")
     result = score(read_samples(recognizer, labelled, DecodeConfig()))
-    suspect_files.write(tmp_path / name, suspects(recognizer, result.outcomes, ReadConfig()).found, "model")
+    label_error_files.write(tmp_path / name, suspects(recognizer, result.outcomes, ReadConfig()).found, "model")
     assert len(load_dataset(tmp_path).samples) == 4
     (tmp_path / "labels.tsv").unlink()
     with pytest.raises(DataError, match="no labels in a known format"):  # some of the labels are not taken for all
@@ -434,16 +434,16 @@ def test_a_data_set_is_read_as_before_with_a_file_of_its_doubtful_labels_beside_
 
 
 def test_a_file_of_no_doubtful_labels_has_its_columns(tmp_path: Path) -> None:
-    suspect_files.write(tmp_path / "doubts.csv", [], "model")
+    label_error_files.write(tmp_path / "doubts.csv", [], "model")
     assert (tmp_path / "doubts.csv").read_text(encoding="utf-8").startswith("file_name,text,reading,doubt,")
 
 
 def test_a_file_that_others_could_not_use_is_said_to_be_none(tmp_path: Path) -> None:
     files = [Sample(tmp_path / "a" / "x.png", "x"), Sample(tmp_path / "b" / "y.png", "y")]
-    assert suspect_files.hindrance(tmp_path / "doubts.csv", files) == ""
-    assert f"write it to {tmp_path}," in suspect_files.hindrance(tmp_path / "a" / "doubts.csv", files)
+    assert label_error_files.hindrance(tmp_path / "doubts.csv", files) == ""
+    assert f"write it to {tmp_path}," in label_error_files.hindrance(tmp_path / "a" / "doubts.csv", files)
     entries = [Sample(tmp_path, "x", "image-000000001")]
-    assert "in a database" in suspect_files.hindrance(tmp_path / "doubts.csv", entries)
+    assert "in a database" in label_error_files.hindrance(tmp_path / "doubts.csv", entries)
     for path, samples in ((tmp_path / "a" / "doubts.json", files), (tmp_path / "doubts.json", entries)):
         with pytest.raises(UsageError, match="Label Studio would show nothing"):
-            suspect_files.hindrance(path, samples)
+            label_error_files.hindrance(path, samples)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from evaluations import HOSTILE, evidence_of, outcome, plain, result_of
 
-from crnnocr.report.page import page
+from crnnocr.report.html import page
 from crnnocr.report.samples import rows_of
 
 Show = Callable[..., str]

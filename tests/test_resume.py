@@ -30,17 +30,19 @@ from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.exporting import onnx_file
+from crnnocr.export import onnx_file
 from crnnocr.files import exclusive
-from crnnocr.model import checkpoint, store
-from crnnocr.training import loop, runs, stream, validation
+from crnnocr.model import checkpoint, registry
+from crnnocr.training import resume as runs
 from crnnocr.training import run as training
+from crnnocr.training import synthetic, validation
+from crnnocr.training import trainer as loop
 from crnnocr.training.batching import Plan
 from crnnocr.training.loader import Loader
-from crnnocr.training.loop import Progress, Trainer
+from crnnocr.training.resume import Run
 from crnnocr.training.run import Begun, Event, Finished, Order
-from crnnocr.training.runs import Run
 from crnnocr.training.schedule import Budget
+from crnnocr.training.trainer import Progress, Trainer
 from crnnocr.training.validation import Validation
 
 SHAPE = replace(WITHOUT_DROPOUT, dropout=0.2)
@@ -66,7 +68,7 @@ def keep_a_state_at_each_event(workers: int) -> None:
     """Report after every step, keep a state each time, draw with few workers, and take no CER for one that reads nothing."""
     training._SAVE_SECONDS = -1
     loop._REPORT_SECONDS = -1
-    training.drawn = partial(stream.drawn, workers=workers)  # type: ignore[attr-defined]
+    training.drawn = partial(synthetic.drawn, workers=workers)  # type: ignore[attr-defined]
     validation._READS_NOTHING = 9
 
 
@@ -218,9 +220,9 @@ def test_killed_it_goes_on_to_the_same_bits(
     killed = subprocess.run([sys.executable, __file__, case, str(tmp_path), str(step)], stdout=subprocess.DEVNULL, timeout=100)
     assert killed.returncode == -signal.SIGKILL
     assert {path.name for path in (own_store / "runs" / "x").iterdir()} == {"run.json", "state.safetensors", "history.jsonl"}
-    assert store.names() == []
+    assert registry.names() == []
     assert_same(finish(training.run(order(CASES[case], tmp_path, resume=True)), last_states(monkeypatch)), uninterrupted(case))
-    assert store.names() == ["x"]
+    assert registry.names() == ["x"]
     assert not (own_store / "runs" / "x").exists()
 
 

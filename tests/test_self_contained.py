@@ -16,19 +16,18 @@ from PIL import Image
 from typer.testing import Result
 
 from crnnocr import images
-from crnnocr.calibration import Calibration
 from crnnocr.config import DecodeConfig, ExportConfig, Orientation, Precision, ReadConfig
-from crnnocr.decoders.greedy import greedy
-from crnnocr.decoders.lattice import score
-from crnnocr.engines import OnnxEngine
+from crnnocr.decoding.forward import score
+from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import GateError, UsageError
-from crnnocr.exporting import best_path, onnx_file, proof_pictures, self_contained
-from crnnocr.exporting import folder as exporting
-from crnnocr.exporting.nodes import Nodes
-from crnnocr.exporting.resize import add_resize
-from crnnocr.exporting.self_contained import Reading
+from crnnocr.export import end_to_end, onnx_file, verify
+from crnnocr.export import folder as exporting
+from crnnocr.export.end_to_end import Reading, add_resize
+from crnnocr.export.onnx_graph import Nodes
+from crnnocr.inference.engines import OnnxEngine
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.calibration import Calibration
 from crnnocr.model import checkpoint
-from crnnocr.recognizer import Recognizer
 
 SELF_CONTAINED = ExportConfig(self_contained=True)
 Grey = NDArray[np.uint8]
@@ -50,7 +49,7 @@ def resize() -> onnxruntime.InferenceSession:
         "size": (TensorProto.INT64, ["n"]),
         "wanted": (TensorProto.INT64, ["n"]),
     }
-    model = nodes.model(inputs, {"resized": (TensorProto.UINT8, ["n", "c", "b"])}, {}, self_contained.OPSET)
+    model = nodes.model(inputs, {"resized": (TensorProto.UINT8, ["n", "c", "b"])}, {}, end_to_end.OPSET)
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
@@ -78,7 +77,7 @@ SIZES = [(16, 60), (15, 61), (31, 17), (40, 200), (5, 90), (100, 333), (90, 50),
 
 
 def log_probs_of(engine: OnnxEngine, pictures: list[Grey]) -> list[NDArray[np.float32]]:
-    log_probs, frames = engine.run(["log_probs", "frames"], self_contained.stacked(pictures))
+    log_probs, frames = engine.run(["log_probs", "frames"], end_to_end.stacked(pictures))
     return [log_probs[row, :count] for row, count in enumerate(frames.tolist())]
 
 
@@ -104,9 +103,9 @@ def test_the_network_sees_the_line_that_predict_would_show_it(orientation: Orien
 
 def test_pictures_read_the_same_alone_and_together(engine: OnnxEngine, tiny_data: Path) -> None:
     pictures = [np.asarray(images.open_grey(path)) for path in sorted(tiny_data.glob("*.png"))[:9]]
-    together = self_contained.readings(engine, pictures)
+    together = end_to_end.readings(engine, pictures)
     for picture, reading in zip(pictures, together, strict=True):
-        (alone,) = self_contained.readings(engine, [picture])
+        (alone,) = end_to_end.readings(engine, [picture])
         assert alone.ids == reading.ids
         assert alone.confidence == pytest.approx(reading.confidence, abs=1e-5)
 
@@ -114,9 +113,9 @@ def test_pictures_read_the_same_alone_and_together(engine: OnnxEngine, tiny_data
 def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -> list[Reading]:
     """What the nodes of `best_path` make of log-probabilities."""
     nodes = Nodes()
-    best_path.add_best_path(nodes, "log_probs", "frames", calibration)
+    end_to_end.add_best_path(nodes, "log_probs", "frames", calibration)
     inputs = {"log_probs": (TensorProto.FLOAT, ["n", "t", "c"]), "frames": (TensorProto.INT64, ["n"])}
-    model = nodes.model(inputs, best_path.OUTPUTS, {}, self_contained.OPSET)
+    model = nodes.model(inputs, end_to_end.OUTPUTS, {}, end_to_end.OPSET)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     frames = np.array([len(line) for line in log_probs])
     together = np.full((len(log_probs), frames.max(), log_probs[0].shape[1]), -0.1, np.float32)  # padding means nothing
@@ -164,7 +163,7 @@ def test_texts_that_are_all_empty_are_read() -> None:
 def test_predict_takes_a_self_contained_export_with_all_of_its_options(
     precision: Precision, tiny_model: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof_pictures, "ENOUGH", 8)
+    monkeypatch.setattr(verify, "ENOUGH", 8)
     exporting.export(tiny_model, tmp_path / "whole", ExportConfig(precision=precision, self_contained=True), near(tiny_data))
     exporting.export(tiny_model, tmp_path / "plain", ExportConfig(precision=precision), near(tiny_data))
     pictures = sorted(tiny_data.glob("*.png"))[:8]
@@ -176,11 +175,11 @@ def test_predict_takes_a_self_contained_export_with_all_of_its_options(
     assert [len(p.characters) for p in plain] == [len(p.characters) for p in whole]
 
 
-def near(folder: Path) -> list[proof_pictures.Picture]:
+def near(folder: Path) -> list[verify.Picture]:
     """The pictures that the tiny model knows by heart: of others it is so unsure that any rounding shows."""
-    from crnnocr.datasets.detect import load_dataset
+    from crnnocr.datasets.detection import load_dataset
 
-    return proof_pictures.of_samples(load_dataset(folder).samples[:8])
+    return verify.of_samples(load_dataset(folder).samples[:8])
 
 
 def test_a_vertical_export_is_read_as_it_is(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -196,7 +195,7 @@ def test_a_vertical_export_is_read_as_it_is(tiny_model: Path, tiny_data: Path, t
 def test_of_a_model_of_all_ways_it_reads_horizontal_lines(
     tiny_model: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof_pictures, "ENOUGH", 8)
+    monkeypatch.setattr(verify, "ENOUGH", 8)
     card, model = checkpoint.load(tiny_model)
     checkpoint.save(tmp_path / "x.safetensors", replace(card, orientation=Orientation.AUTO), model, set())
     exporting.export(tmp_path / "x.safetensors", tmp_path / "out", SELF_CONTAINED, near(tiny_data))
@@ -214,9 +213,9 @@ def test_lines_that_run_upward_it_cannot_read(tiny_model: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("crnnocr.exporting.resize._FIXED_POINT", 2.0**2),  # coarse weights
-        ("crnnocr.exporting.best_path.BLANK", 1),
-        ("crnnocr.exporting.self_contained.MAX_WIDTH", 24),
+        ("crnnocr.export.end_to_end._FIXED_POINT", 2.0**2),  # coarse weights
+        ("crnnocr.export.end_to_end.BLANK", 1),
+        ("crnnocr.export.end_to_end.MAX_WIDTH", 24),
     ],
     ids=["another resize", "another blank", "another width"],
 )

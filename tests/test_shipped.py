@@ -11,28 +11,28 @@ import Levenshtein
 import pytest
 
 from crnnocr.config import Precision
-from crnnocr.engines import DERIVED, OnnxEngine
-from crnnocr.model import checkpoint, store
-from crnnocr.recognizer import Recognizer
+from crnnocr.inference.engines import DERIVED, OnnxEngine
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.model import checkpoint, registry
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT / "tests/data/real"
-SHIPPED = sorted(path for path in (Path(store.__file__).parent / "shipped").iterdir() if path.is_dir())
+SHIPPED = sorted(path for path in (Path(registry.__file__).parent / "pretrained").iterdir() if path.is_dir())
 LIMITS = {"en": 6e6, "en-base": 20e6}
 """Bytes of a model with its engine file, at most."""
 
 
 def test_the_small_one_comes_with_it() -> None:
     assert "en" in [folder.name for folder in SHIPPED]
-    assert {folder.name for folder in SHIPPED} <= set(store.SHIPPED.values())
+    assert {folder.name for folder in SHIPPED} <= set(registry.SHIPPED.values())
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_its_engine_file_is_made_of_its_weights(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} == {store.WEIGHTS, DERIVED[Precision.INT8]}
+    assert {path.name for path in folder.iterdir()} == {registry.WEIGHTS, DERIVED[Precision.INT8]}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= LIMITS[folder.name]
     engine = OnnxEngine((folder / DERIVED[Precision.INT8]).read_bytes())
-    assert engine.source_hash == hashlib.sha256((folder / store.WEIGHTS).read_bytes()).hexdigest()
+    assert engine.source_hash == hashlib.sha256((folder / registry.WEIGHTS).read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
@@ -45,7 +45,7 @@ def test_it_reads_real_crops(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_its_card_says_how_well_it_reads_and_what_may_be_done_with_it(folder: Path) -> None:
-    card = checkpoint.read_card(folder / store.WEIGHTS)
+    card = checkpoint.read_card(folder / registry.WEIGHTS)
     about = card.training["about"]
     assert card.name == folder.name
     assert about["licence"] == "Apache-2.0"

@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 
 from crnnocr import files
-from crnnocr.directories import data_directory
 from crnnocr.errors import CrnnocrError, ModelError, UsageError
-from crnnocr.model import store
-from crnnocr.recognizer import Recognizer
+from crnnocr.files import data_directory
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.model import registry
 
 
 def keep(*names: str) -> None:
     """Put a file in the place of each model; the store never looks inside."""
     for name in names:
-        store.path_of(name).parent.mkdir(parents=True)
-        store.path_of(name).write_bytes(b"weights")
+        registry.path_of(name).parent.mkdir(parents=True)
+        registry.path_of(name).write_bytes(b"weights")
 
 
 def test_the_data_directory_is_where_the_environment_says(own_store: Path) -> None:
     assert data_directory() == own_store
-    assert store.path_of("plates") == own_store / "models" / "plates" / "model.safetensors"
+    assert registry.path_of("plates") == own_store / "models" / "plates" / "model.safetensors"
 
 
 def test_without_that_it_is_the_platforms_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -34,13 +34,13 @@ def test_without_that_it_is_the_platforms_own(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_new_store_holds_no_names() -> None:
-    assert store.names() == []
+    assert registry.names() == []
 
 
 def test_names_are_sorted_and_leave_out_folders_without_a_model(own_store: Path) -> None:
     keep("zebra", "ant")
     (own_store / "models" / "empty").mkdir()
-    assert store.names() == ["ant", "zebra"]
+    assert registry.names() == ["ant", "zebra"]
 
 
 def test_names_are_those_that_name_a_model(own_store: Path) -> None:
@@ -49,12 +49,12 @@ def test_names_are_those_that_name_a_model(own_store: Path) -> None:
         (own_store / "models" / odd).mkdir()
         (own_store / "models" / odd / "model.safetensors").write_bytes(b"weights")
     (own_store / "models" / "folder" / "model.safetensors").mkdir(parents=True)
-    assert [store.named(name).name for name in store.names()] == ["ant"]
+    assert [registry.named(name).name for name in registry.names()] == ["ant"]
 
 
 def test_the_next_name_of_a_long_one_is_a_name() -> None:
     keep("x" * 100)
-    assert store.checked_name(store.free_name("x" * 100)) == f"{'x' * 90}-2"
+    assert registry.checked_name(registry.free_name("x" * 100)) == f"{'x' * 90}-2"
 
 
 @pytest.mark.parametrize(
@@ -72,39 +72,39 @@ def test_the_next_name_of_a_long_one_is_a_name() -> None:
     ],
 )
 def test_any_text_gives_a_name_that_can_be_a_folders(text: str, name: str) -> None:
-    assert store.checked_name(store.name_like(text)) == name
+    assert registry.checked_name(registry.name_like(text)) == name
 
 
 def test_a_taken_name_becomes_the_next_free_one() -> None:
-    assert store.free_name("data") == "data"
+    assert registry.free_name("data") == "data"
     keep("data")
-    assert store.free_name("data") == "data-2"
+    assert registry.free_name("data") == "data-2"
     keep("data-2", "data-3")
-    assert store.free_name("data") == "data-4"
+    assert registry.free_name("data") == "data-4"
 
 
 def test_a_model_is_found_by_its_name() -> None:
     keep("plates")
-    found = store.find("plates")
-    assert (found.path, found.name, found.is_current) == (store.path_of("plates"), "plates", False)
+    found = registry.find("plates")
+    assert (found.path, found.name, found.is_current) == (registry.path_of("plates"), "plates", False)
 
 
 def test_a_model_is_found_by_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "somewhere" / "receipts"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights")
-    assert store.find(str(folder)) == store.FoundModel(folder / "model.safetensors", "receipts")
+    assert registry.find(str(folder)) == registry.FoundModel(folder / "model.safetensors", "receipts")
 
 
 @pytest.mark.parametrize(("file", "name"), [("meters.safetensors", "meters"), ("meters.onnx", "meters")])
 def test_a_model_is_found_by_its_file(file: str, name: str, tmp_path: Path) -> None:
     (tmp_path / file).write_bytes(b"weights")
-    assert store.find(str(tmp_path / file)) == store.FoundModel(tmp_path / file, name)
+    assert registry.find(str(tmp_path / file)) == registry.FoundModel(tmp_path / file, name)
 
 
 def test_a_file_in_a_model_folder_goes_by_the_folders_name() -> None:
     keep("plates")
-    assert store.find(str(store.path_of("plates"))).name == "plates"
+    assert registry.find(str(registry.path_of("plates"))).name == "plates"
 
 
 def test_a_folder_of_the_same_name_that_holds_no_model_does_not_hide_the_trained_one(
@@ -113,21 +113,21 @@ def test_a_folder_of_the_same_name_that_holds_no_model_does_not_hide_the_trained
     keep("data")
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert store.find("data").path == store.path_of("data")
+    assert registry.find("data").path == registry.path_of("data")
 
 
 def test_another_kind_of_file_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_bytes(b"pickle")
     with pytest.raises(ModelError, match=r"weights\.pt is not a model: expected a folder, a \.safetensors or an \.onnx file"):
-        store.find(str(tmp_path / "weights.pt"))
+        registry.find(str(tmp_path / "weights.pt"))
 
 
 def test_an_unknown_name_is_told_which_there_are() -> None:
     with pytest.raises(ModelError, match=r"no model plate: .*\(none yet\)"):
-        store.find("plate")
+        registry.find("plate")
     keep("plates", "meters")
     with pytest.raises(ModelError, match=r"no model plate: .*\(meters, plates\)"):
-        store.find("plate")
+        registry.find("plate")
 
 
 @pytest.mark.parametrize("name", ["../outside", "models/../../outside"])
@@ -136,45 +136,45 @@ def test_a_name_never_leads_out_of_the_store(name: str, own_store: Path) -> None
     (own_store / "outside" / "model.safetensors").write_bytes(b"weights")
     (own_store / "models").mkdir()
     with pytest.raises(ModelError, match="no model"):
-        store.find(name)
+        registry.find(name)
 
 
 @pytest.mark.parametrize("name", ["plates", "Plates_2024-05", "9", "Straße", "v1.2", "x" * 100])
 def test_a_good_name_is_kept(name: str) -> None:
-    assert store.checked_name(name) == name
+    assert registry.checked_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-dash", "a/b", "a\\b", "a b", "a:b", "end.", "a\n", "x" * 101])
 def test_a_name_that_could_not_be_a_folder_everywhere_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="--name"):
-        store.checked_name(name)
+        registry.checked_name(name)
 
 
 def test_a_model_may_be_called_current() -> None:
     keep("current", "plates")
-    store.make_current("current")
-    assert store.find(None) == store.FoundModel(store.path_of("current"), "current", is_current=True)
-    assert store.names() == ["current", "plates"]
+    registry.make_current("current")
+    assert registry.find(None) == registry.FoundModel(registry.path_of("current"), "current", is_current=True)
+    assert registry.names() == ["current", "plates"]
 
 
 def test_before_any_training_there_is_no_current_model() -> None:
     with pytest.raises(ModelError, match="no model yet: make one with `crnnocr train DATA`"):
-        store.find(None)
+        registry.find(None)
 
 
 def test_the_current_model_is_the_last_one_that_was_made_so() -> None:
     keep("plates", "meters")
-    store.make_current("plates")
-    store.make_current("meters")
-    assert store.find(None) == store.FoundModel(store.path_of("meters"), "meters", is_current=True)
+    registry.make_current("plates")
+    registry.make_current("meters")
+    assert registry.find(None) == registry.FoundModel(registry.path_of("meters"), "meters", is_current=True)
 
 
 def test_a_current_model_that_is_gone_is_named() -> None:
     keep("plates")
-    store.make_current("plates")
-    store.path_of("plates").unlink()
+    registry.make_current("plates")
+    registry.path_of("plates").unlink()
     with pytest.raises(ModelError, match="the current model plates is gone"):
-        store.find(None)
+        registry.find(None)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 7, b"\xff\xfe", b"../x", b"two words"])
@@ -182,15 +182,15 @@ def test_what_is_no_name_is_no_current_model(content: bytes, own_store: Path) ->
     ship("en")
     keep("plates")
     (own_store / "current-model").write_bytes(content)
-    assert store.find(None) == shipped_as("en")
-    store.remove(store.named("plates"))
-    assert store.names() == []
+    assert registry.find(None) == shipped_as("en")
+    registry.remove(registry.named("plates"))
+    assert registry.names() == []
 
 
 def test_the_current_model_is_on_the_disk_itself(own_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[Path] = []
     monkeypatch.setattr(files, "_flush", flushed.append)
-    store.make_current("plates")
+    registry.make_current("plates")
     assert flushed[-1] == own_store
     assert "current-model" in flushed[0].name
 
@@ -199,82 +199,86 @@ def test_the_current_model_is_on_the_disk_itself(own_store: Path, monkeypatch: p
 def test_a_data_directory_that_cannot_be_is_named_with_what_was_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRNNOCR_DATA_DIR", "/proc/nope/a")
     with pytest.raises(CrnnocrError, match=r"cannot write /proc/nope/a/current-model: No such file or directory"):
-        store.make_current("plates")
+        registry.make_current("plates")
 
 
 def ship(*names: str) -> None:
     """Put a file in the place of each shipped model."""
     for name in names:
-        (store.SHIPPED_FOLDER / name).mkdir(parents=True)
-        (store.SHIPPED_FOLDER / name / "model.safetensors").write_bytes(b"weights")
+        (registry.SHIPPED_FOLDER / name).mkdir(parents=True)
+        (registry.SHIPPED_FOLDER / name / "model.safetensors").write_bytes(b"weights")
 
 
-def shipped_as(name: str, is_current: bool = False) -> store.FoundModel:
+def shipped_as(name: str, is_current: bool = False) -> registry.FoundModel:
     """What is found of a shipped model."""
-    return store.FoundModel(store.SHIPPED_FOLDER / name / "model.safetensors", name, is_current, is_shipped=True)
+    return registry.FoundModel(registry.SHIPPED_FOLDER / name / "model.safetensors", name, is_current, is_shipped=True)
 
 
 def test_before_any_training_the_shipped_model_is_taken() -> None:
     ship("en", "en-base")
-    assert store.find(None) == shipped_as("en")
+    assert registry.find(None) == shipped_as("en")
     keep("plates")
-    assert store.find(None) == shipped_as("en")
-    store.make_current("plates")
-    assert store.find(None).name == "plates"
+    assert registry.find(None) == shipped_as("en")
+    registry.make_current("plates")
+    assert registry.find(None).name == "plates"
 
 
 def test_where_there_are_models_but_no_current_one_it_is_told_how_to_choose() -> None:
     keep("plates", "meters")
     with pytest.raises(ModelError, match=r"`crnnocr models use NAME` takes one \(meters, plates\)"):
-        store.find(None)
+        registry.find(None)
 
 
 def test_the_shipped_models_go_by_preset_and_by_name() -> None:
-    assert (store.shipped("small"), store.shipped("base"), store.shipped_names()) == (None, None, [])
+    assert (registry.shipped("small"), registry.shipped("base"), registry.shipped_names()) == (None, None, [])
     ship("en-base")
-    assert (store.shipped("small"), store.shipped("base"), store.shipped_names()) == (None, shipped_as("en-base"), ["en-base"])
+    assert (registry.shipped("small"), registry.shipped("base"), registry.shipped_names()) == (
+        None,
+        shipped_as("en-base"),
+        ["en-base"],
+    )
     ship("en")
-    assert (store.shipped("small"), store.shipped("classic"), store.shipped_names()) == (
+    assert (registry.shipped("small"), registry.shipped("classic"), registry.shipped_names()) == (
         shipped_as("en"),
         None,
         ["en", "en-base"],
     )
-    assert store.find("en-base") == store.named("en-base") == shipped_as("en-base")
+    assert registry.find("en-base") == registry.named("en-base") == shipped_as("en-base")
 
 
 def test_a_shipped_model_can_be_the_current_one() -> None:
     ship("en", "en-base")
-    store.make_current("en-base")
-    assert store.find(None) == shipped_as("en-base", is_current=True)
+    registry.make_current("en-base")
+    assert registry.find(None) == shipped_as("en-base", is_current=True)
 
 
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (store.FoundModel(Path("m"), "plates"), "plates"),
-        (store.FoundModel(Path("m"), "plates", is_current=True), "plates (the current one)"),
-        (store.FoundModel(Path("m"), "en", is_shipped=True), "en (shipped)"),
-        (store.FoundModel(Path("m"), "en", is_current=True, is_shipped=True), "en (the current one, shipped)"),
+        (registry.FoundModel(Path("m"), "plates"), "plates"),
+        (registry.FoundModel(Path("m"), "plates", is_current=True), "plates (the current one)"),
+        (registry.FoundModel(Path("m"), "en", is_shipped=True), "en (shipped)"),
+        (registry.FoundModel(Path("m"), "en", is_current=True, is_shipped=True), "en (the current one, shipped)"),
     ],
 )
-def test_a_model_is_told_by_its_name_and_why_it_was_taken(found: store.FoundModel, told: str) -> None:
+def test_a_model_is_told_by_its_name_and_why_it_was_taken(found: registry.FoundModel, told: str) -> None:
     assert found.told == told
 
 
 @pytest.mark.parametrize("name", ["en", "en-base"])
 def test_the_names_of_shipped_models_are_theirs_whether_they_are_there_or_not(name: str) -> None:
     with pytest.raises(UsageError, match=f"--name {name} is the name of a shipped model: choose another"):
-        store.checked_name(name)
-    assert store.free_name(name) == f"{name}-2"
+        registry.checked_name(name)
+    assert registry.free_name(name) == f"{name}-2"
     keep(f"{name}-2")
-    assert store.free_name(name) == f"{name}-3"
+    assert registry.free_name(name) == f"{name}-3"
 
 
 def test_a_shipped_model_hides_one_of_its_name_in_the_store() -> None:
     keep("en")
-    assert store.find("en").path == store.path_of("en")
+    assert registry.find("en").path == registry.path_of("en")
     ship("en")
-    assert store.find("en") == shipped_as("en")
+    assert registry.find("en") == shipped_as("en")
 
 
 def test_a_shipped_name_means_the_shipped_model_whatever_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,26 +287,26 @@ def test_a_shipped_name_means_the_shipped_model_whatever_lies_here(tmp_path: Pat
     Path("en").mkdir()
     Path("en/model.safetensors").write_bytes(b"weights")
     Path("en-base").write_bytes(b"a file")
-    assert [store.find(name) for name in ("en", "en-base")] == [shipped_as("en"), shipped_as("en-base")]
-    assert store.find("./en") == store.FoundModel(Path("en/model.safetensors"), "en")
+    assert [registry.find(name) for name in ("en", "en-base")] == [shipped_as("en"), shipped_as("en-base")]
+    assert registry.find("./en") == registry.FoundModel(Path("en/model.safetensors"), "en")
     with pytest.raises(ModelError):
         Recognizer.load(Path("en"))  # which is a path, not a name
 
 
 def test_a_removed_model_is_gone_with_all_files_of_its_folder() -> None:
     keep("plates", "meters")
-    (store.path_of("plates").parent / "model.onnx").write_bytes(b"graph")
-    store.remove(store.named("plates"))
-    assert not store.path_of("plates").parent.exists()
-    assert store.names() == ["meters"]
+    (registry.path_of("plates").parent / "model.onnx").write_bytes(b"graph")
+    registry.remove(registry.named("plates"))
+    assert not registry.path_of("plates").parent.exists()
+    assert registry.names() == ["meters"]
 
 
 def test_when_the_current_model_is_removed_there_is_none(own_store: Path) -> None:
     keep("plates", "meters")
-    store.make_current("plates")
-    store.remove(store.named("meters"))
-    assert store.find(None).name == "plates"
-    store.remove(store.named("plates"))
+    registry.make_current("plates")
+    registry.remove(registry.named("meters"))
+    assert registry.find(None).name == "plates"
+    registry.remove(registry.named("plates"))
     assert not (own_store / "current-model").exists()
 
 
@@ -311,29 +315,29 @@ def test_of_a_model_that_is_a_link_only_the_link_is_removed(own_store: Path, tmp
     (tmp_path / "elsewhere" / "model.safetensors").write_bytes(b"weights")
     (own_store / "models").mkdir(parents=True)
     (own_store / "models" / "plates").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    store.remove(store.named("plates"))
-    assert store.names() == []
+    registry.remove(registry.named("plates"))
+    assert registry.names() == []
     assert (tmp_path / "elsewhere" / "model.safetensors").is_file()
 
 
 def test_a_shipped_model_is_not_removed() -> None:
     ship("en")
     with pytest.raises(UsageError, match="en is a shipped model"):
-        store.remove(store.named("en"))
-    assert store.find("en") == shipped_as("en")
+        registry.remove(registry.named("en"))
+    assert registry.find("en") == shipped_as("en")
 
 
 def test_only_a_name_names_a_model_in_the_store(tmp_path: Path) -> None:
     keep("plates")
-    for name in ("../plates", str(store.path_of("plates")), str(store.path_of("plates").parent), ".", ""):
+    for name in ("../plates", str(registry.path_of("plates")), str(registry.path_of("plates").parent), ".", ""):
         with pytest.raises(ModelError, match=r"no model is called .* \(plates\)"):
-            store.named(name)
+            registry.named(name)
 
 
 def test_the_store_needs_no_torch(run_process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     keep("plates")
-    store.make_current("plates")
-    code = "import sys; from crnnocr.model import store; print(store.find(None).name, 'torch' in sys.modules)"
+    registry.make_current("plates")
+    code = "import sys; from crnnocr.model import registry; print(registry.find(None).name, 'torch' in sys.modules)"
     result = run_process("-c", code)
     assert result.stdout == "plates False\n", result.stderr
 
@@ -342,4 +346,4 @@ def test_a_page_is_told_from_what_is_no_model(tmp_path: Path) -> None:
     for name in ("index.html", "model.json"):
         (tmp_path / name).touch()
     with pytest.raises(ModelError, match="is a page for browsers"):
-        store.find(str(tmp_path))
+        registry.find(str(tmp_path))

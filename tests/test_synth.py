@@ -12,7 +12,7 @@ from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont, features
 
 from crnnocr.config import Style, SynthConfig
-from crnnocr.synth import trdg_adapter, trdg_style
+from crnnocr.synth import trdg
 from crnnocr.synth.sampler import Sampler
 
 
@@ -32,7 +32,7 @@ def ink_on_a_large_canvas(text: str, font: Path, size: int) -> tuple[int, int]:
     x, y = 10 * size, 4 * size
     for word in text.split(" "):
         canvas = Image.new("RGBA", (40 * size, 10 * size), (0, 0, 0, 0))
-        ImageDraw.Draw(canvas).text((x, y), word, fill=trdg_style.INK, font=face)
+        ImageDraw.Draw(canvas).text((x, y), word, fill=trdg.INK, font=face)
         left, _, right, bottom = face.getbbox(word)
         whole += alpha_sum(canvas)
         inside += alpha_sum(canvas.crop((x, y, x + int(right - left), y + int(bottom))))
@@ -59,32 +59,32 @@ def test_only_fonts_that_have_every_character_are_used(character: str, tmp_path:
 @pytest.mark.parametrize("text", ["jf f", "f", "Jf jÅ gy"])
 def test_no_ink_of_a_line_is_lost_in_any_font(text: str) -> None:
     leaves_its_box = set()
-    for font in trdg_adapter.font_files("en"):
+    for font in trdg.font_files("en"):
         whole, inside = ink_on_a_large_canvas(text, font, size=32)
-        assert alpha_sum(trdg_adapter.draw_line(text, font, 32, trdg_style.INK)) == whole, font.name
+        assert alpha_sum(trdg.draw_line(text, font, 32, trdg.INK)) == whole, font.name
         if inside < whole:
             leaves_its_box.add(font.name)
     assert {"OpenSans-Italic.ttf", "Raleway-Italic.ttf"} <= leaves_its_box  # else there was nothing to lose
 
 
 def test_a_drawn_line_reaches_at_least_to_trdgs_own_box() -> None:
-    font = next(path for path in trdg_adapter.font_files("en") if path.name == "Roboto-Regular.ttf")
+    font = next(path for path in trdg.font_files("en") if path.name == "Roboto-Regular.ttf")
     left, _, right, bottom = ImageFont.truetype(str(font), 32, layout_engine=ImageFont.Layout.BASIC).getbbox("x")
-    line = trdg_adapter.draw_line("x", font, 32, trdg_style.INK)
+    line = trdg.draw_line("x", font, 32, trdg.INK)
     assert line.mode == "RGBA"
     assert line.width >= right - left
     assert line.height >= bottom  # from the ascender line, so that an x stays low in its line
 
 
 def test_fonts_without_an_open_licence_or_without_lower_case_are_not_used() -> None:
-    found = [path.name.lower() for lang in trdg_adapter.languages() for path in trdg_adapter.font_files(lang)]
+    found = [path.name.lower() for lang in trdg.languages() for path in trdg.font_files(lang)]
     assert found
     unwanted = ("aller", "amatic", "bebas", "capture", "caviar", "fff_tusj", "seasrn", "walkway")
     assert not [name for name in found if name.startswith(unwanted)]
 
 
 def test_the_languages_are_english_german_french_and_chinese() -> None:
-    assert trdg_adapter.languages() == ["de", "en", "fr", "zh"]
+    assert trdg.languages() == ["de", "en", "fr", "zh"]
 
 
 @pytest.mark.parametrize("lang", ["de", "en", "fr", "zh"])
@@ -98,18 +98,18 @@ def test_each_language_is_drawn(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", ["de", "en", "fr", "zh"])
 def test_every_character_of_a_dictionary_is_in_some_font(lang: str) -> None:
-    drawable = set().union(*map(characters_of, trdg_adapter.font_files(lang)))
-    assert set("".join(trdg_adapter.dictionary(lang))) - drawable == set()
+    drawable = set().union(*map(characters_of, trdg.font_files(lang)))
+    assert set("".join(trdg.dictionary(lang))) - drawable == set()
 
 
 def test_german_words_have_their_umlauts() -> None:
-    words = set(trdg_adapter.dictionary("de"))
+    words = set(trdg.dictionary("de"))
     assert {"abändern", "aufschließend", "bögen", "übernahmen"} <= words
     assert not {"abndern", "aufschlieend", "bernahmen"} & words
 
 
 def test_french_words_have_their_accents() -> None:
-    assert {"à", "multimédias", "dérader"} <= set(trdg_adapter.dictionary("fr"))
+    assert {"à", "multimédias", "dérader"} <= set(trdg.dictionary("fr"))
 
 
 def sampler_987(seed: int) -> Sampler:
@@ -158,15 +158,15 @@ def test_the_two_sets_of_the_987_protocol_have_no_text_in_common() -> None:
 
 
 def test_the_looks_of_style_trdg_are_frozen() -> None:
-    assert trdg_style.INK == "#282828"
-    assert trdg_style.MARGIN == 5
-    assert trdg_style.MAX_SKEW == 2
-    assert trdg_style.MAX_BLUR == 1
-    assert (trdg_style.PAPER_MEAN, trdg_style.PAPER_DEVIATION) == (235, 10)
+    assert trdg.INK == "#282828"
+    assert trdg.MARGIN == 5
+    assert trdg.MAX_SKEW == 2
+    assert trdg.MAX_BLUR == 1
+    assert (trdg.PAPER_MEAN, trdg.PAPER_DEVIATION) == (235, 10)
 
 
 def test_the_fonts_of_style_trdg_are_frozen() -> None:
-    files = trdg_adapter.font_files("en")
+    files = trdg.font_files("en")
     digests = (hashlib.sha256(path.read_bytes()).digest() for path in files)
     assert len(files) == 73
     # Frozen for good, as the texts are: which font draws a picture depends on the list.

@@ -26,17 +26,18 @@ from typer.testing import Result
 
 from crnnocr.config import LabelFormat, Orientation, Style, SynthConfig
 from crnnocr.datasets import imagefolder
-from crnnocr.datasets.detect import load_dataset
+from crnnocr.datasets.detection import load_dataset
 from crnnocr.errors import CrnnocrError, DataError, UsageError
 from crnnocr.files import exclusive
-from crnnocr.synth import fonts, trdg_adapter
+from crnnocr.synth import fonts, trdg
+from crnnocr.synth.dataset import manifest
+from crnnocr.synth.dataset import pool as workers
+from crnnocr.synth.dataset.folder import draw
+from crnnocr.synth.dataset.pool import Job
+from crnnocr.synth.dataset.preview import draw_sheet
+from crnnocr.synth.dataset.summary import Histogram
 from crnnocr.synth.sampler import DrawnLine, Sampler
-from crnnocr.synth.sets import manifest, workers
-from crnnocr.synth.sets.folder import draw
-from crnnocr.synth.sets.histogram import Histogram
-from crnnocr.synth.sets.preview import draw_sheet
-from crnnocr.synth.sets.workers import Job
-from crnnocr.synth.texts import TextWarning
+from crnnocr.synth.text import TextWarning
 
 LINES = (
     "eins",
@@ -64,7 +65,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> SynthConfig:
     folder = tmp_path_factory.mktemp("plain")
     lines_of(folder / "lines.txt", *LINES)
     (folder / "fonts").mkdir()
-    for path in trdg_adapter.font_files("en"):
+    for path in trdg.font_files("en"):
         if path.name in ("Roboto-Regular.ttf", "OpenSans-Italic.ttf"):
             shutil.copy(path, folder / "fonts")
     return SynthConfig(style=Style.CLEAN, text=str(folder / "lines.txt"), fonts=str(folder / "fonts"))
@@ -208,7 +209,7 @@ def test_nothing_is_printed(tmp_path: Path, plain: SynthConfig, capfd: pytest.Ca
 def test_drawing_needs_neither_opencv_nor_requests_nor_torch(tmp_path: Path, run_process: RunProcess) -> None:
     script = (
         "import sys; from pathlib import Path; from crnnocr.config import SynthConfig\n"
-        "from crnnocr.synth.sets.folder import draw\n"
+        "from crnnocr.synth.dataset.folder import draw\n"
         f"assert list(draw(Path({str(tmp_path / 'data')!r}), SynthConfig(), 2)) == [1, 2]\n"
         "assert not {'cv2', 'requests', 'tensorflow', 'torch', 'trdg'} & set(sys.modules)"
     )
@@ -691,7 +692,7 @@ def test_a_kill_before_any_label_is_written_loses_no_label_of_others(
         raise MemoryError  # stands for a kill: what follows is not done
 
     with monkeypatch.context() as patch:
-        patch.setattr("crnnocr.synth.sets.folder.label_files.opened", killed)
+        patch.setattr("crnnocr.synth.dataset.folder.contents.opened", killed)
         with pytest.raises(MemoryError):
             list(draw(folder, plain, 2, force=True, format=LabelFormat.GT_TXT))
     list(draw(folder, plain, 2, force=True, format=LabelFormat.GT_TXT))
@@ -740,7 +741,7 @@ def test_a_script_without_a_guard_ends_with_an_error_that_says_so(
 ) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from pathlib import Path\nfrom crnnocr.config import SynthConfig\nfrom crnnocr.synth.sets.folder import draw\n"
+        "from pathlib import Path\nfrom crnnocr.config import SynthConfig\nfrom crnnocr.synth.dataset.folder import draw\n"
         f"config = SynthConfig(text={plain.text!r}, fonts={plain.fonts!r}, style='clean')\n"
         f"list(draw(Path({str(tmp_path / 'data')!r}), config, 20, workers=2))\n"
     )
@@ -899,7 +900,7 @@ def test_the_summary_counts_the_characters_of_the_whole_set(tmp_path: Path, opti
 def test_fonts_that_draw_no_text_are_not_counted(tmp_path: Path, plain: SynthConfig, run_cli: RunCli) -> None:
     greek = lines_of(tmp_path / "greek.txt", "άλφα", "βήτα")
     shutil.copytree(str(plain.fonts), tmp_path / "fonts")
-    latin = next(path for path in trdg_adapter.font_files("en") if not fonts.load(path).draws("άλφα"))
+    latin = next(path for path in trdg.font_files("en") if not fonts.load(path).draws("άλφα"))
     shutil.copy(latin, tmp_path / "fonts")
     typed = (
         "synth",

@@ -21,13 +21,13 @@ import wordfreq
 
 from crnnocr.config import Pair, Style, SynthConfig
 from crnnocr.errors import DataError, UsageError
-from crnnocr.synth import texts, trdg_adapter
+from crnnocr.synth import text as texts
+from crnnocr.synth import trdg
 from crnnocr.synth.languages import LANGUAGES
-from crnnocr.synth.texts.chance import Chance
-from crnnocr.synth.texts.dates import exists
-from crnnocr.synth.texts.lifting import MAX_SHARE, MIN_RATE
-from crnnocr.synth.texts.running import pieces
-from crnnocr.synth.texts.text_file import BLOCK, TextFile
+from crnnocr.synth.rng import Chance
+from crnnocr.synth.text.generator import MAX_SHARE, MIN_RATE
+from crnnocr.synth.text.grammar import exists
+from crnnocr.synth.text.text_file import BLOCK, TextFile, pieces
 
 ALL = frozenset(map(chr, range(0x20, 0x20000)))
 """As if there were a font for everything."""
@@ -435,7 +435,7 @@ def test_texts_are_the_same_in_every_process(
     script = (
         "import json, numpy as np\n"
         "from crnnocr.config import Style, SynthConfig\n"
-        "from crnnocr.synth import texts\n"
+        "from crnnocr.synth import text as texts\n"
         f"source = texts.source(SynthConfig(lang={langs}), frozenset(map(chr, range(0x20, 0x20000))))\n"
         "print(json.dumps([source(i, Style.RECEIPT, np.random.default_rng([0, i])).text for i in range(300)]))"
     )
@@ -446,14 +446,14 @@ def test_texts_are_the_same_in_every_process(
 def test_importing_the_texts_loads_neither_wordfreq_nor_faker(
     run_process: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    script = "import sys, crnnocr.synth.texts; print({'wordfreq', 'faker', 'ftfy', 'PIL', 'trdg'} & set(sys.modules))"
+    script = "import sys, crnnocr.synth.text; print({'wordfreq', 'faker', 'ftfy', 'PIL', 'trdg'} & set(sys.modules))"
     assert run_process("-c", script).stdout == "set()\n"
 
 
 @pytest.mark.parametrize("lang", ["en", "de", "fr", "zh"])
 def test_trdgs_style_draws_from_its_dictionary_as_ever(lang: str) -> None:
     source = texts.source(SynthConfig(lang=(lang,), style=Style.TRDG, words=(2, 4)), ALL)
-    words = trdg_adapter.dictionary(lang)
+    words = trdg.dictionary(lang)
     for index in range(50):
         ours, theirs = np.random.default_rng([3, index]), np.random.default_rng([3, index])
         text = source(index, Style.TRDG, ours)

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from crnnocr.charset import Charset
 from crnnocr.config import ModelConfig
-from crnnocr.model import checkpoint, store
-from crnnocr.training import runs
+from crnnocr.model import checkpoint, registry
+from crnnocr.text.charset import Charset
+from crnnocr.training import resume
 
 RunCli: TypeAlias = Callable[..., Result]
 
@@ -52,7 +52,7 @@ def test_several_sources_are_one_and_val_is_validated_on(
     assert "a/metadata.jsonl: 15 labelled pictures" in result.stderr
     assert "v/metadata.jsonl: 12 labelled pictures to validate on" in result.stderr
     assert "30 pictures to learn from, 10 held out" in result.stderr
-    card = checkpoint.read_card(store.path_of("a"))
+    card = checkpoint.read_card(registry.path_of("a"))
     assert [source["samples"] for source in card.training["data"]["sources"]] == [15, 15]
     assert card.scores["n"] == 10
 
@@ -68,7 +68,7 @@ def test_check_says_what_is_wrong_and_trains_nothing(folder: Path, tiny_data: Pa
     assert (broken["severity"], broken["count"]) == ("set-aside", 1)
     assert "000003.png" in broken["places"][0]["path"]
     assert "000003.png" in result.stderr
-    assert store.names() == []
+    assert registry.names() == []
 
 
 def test_check_ends_with_1_where_training_cannot_begin(folder: Path, run_cli: RunCli) -> None:
@@ -79,13 +79,13 @@ def test_check_ends_with_1_where_training_cannot_begin(folder: Path, run_cli: Ru
     assert result.exit_code == 1
     assert json.loads(result.stdout)["fatal"] is True
     assert run_cli("train", "data").exit_code == 1
-    assert store.names() == []
+    assert registry.names() == []
 
 
 def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
     (folder / "data").symlink_to(tiny_data)
     assert run_cli("train", "data", "--preset", tiny_preset, "--steps", 3).exit_code == 0
-    model = store.path_of("data").parent
+    model = registry.path_of("data").parent
     assert sorted(path.name for path in model.iterdir()) == [
         "curves.svg",
         "history.jsonl",
@@ -98,7 +98,7 @@ def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, 
     card = checkpoint.read_card(model / "model.safetensors")
     assert rows[-1]["cer"] == pytest.approx(card.scores["cer"])
     assert card.calibration.readings == card.scores["n"]
-    assert runs.interrupted() == []
+    assert resume.interrupted() == []
 
 
 def test_from_goes_on_and_learns_new_characters(
@@ -108,14 +108,14 @@ def test_from_goes_on_and_learns_new_characters(
     (folder / "data/metadata.jsonl").write_text(
         (folder / "data/metadata.jsonl").read_text(encoding="utf-8").replace('"text": "', '"text": "é'), encoding="utf-8"
     )
-    known = checkpoint.read_card(store.path_of("tiny")).charset
+    known = checkpoint.read_card(registry.path_of("tiny")).charset
     result = run_cli("train", "data", "--from", current_model, "--steps", 2)
     assert result.exit_code == 0, result.stderr
     assert "training data (tiny, from tiny) for 2 steps" in result.stderr
     assert "new to tiny: é" in result.stderr
-    assert checkpoint.read_card(store.path_of("data")).charset == Charset(known.characters + "é")
+    assert checkpoint.read_card(registry.path_of("data")).charset == Charset(known.characters + "é")
     assert run_cli("train", "data", "--from", current_model, "--steps", 2, "--charset", "data").exit_code == 0
-    characters = set(checkpoint.read_card(store.path_of("data-2")).charset.characters)
+    characters = set(checkpoint.read_card(registry.path_of("data-2")).charset.characters)
     assert characters < set(known.characters + "é")
 
 
@@ -150,7 +150,7 @@ def test_vertical_lines_are_turned_and_the_model_remembers(
         Image.open(path).transpose(Image.Transpose.ROTATE_270).save(path)
     result = run_cli("train", "data", "--preset", tiny_preset, "--steps", 1, "--orientation", orientation)
     assert result.exit_code == 0, result.stderr
-    assert checkpoint.read_card(store.path_of("data")).orientation == orientation
+    assert checkpoint.read_card(registry.path_of("data")).orientation == orientation
     assert run_cli("eval", "data").exit_code == 0
 
 
@@ -171,7 +171,7 @@ def test_drawn_pictures_alone_make_a_model(folder: Path, tiny_preset: str, run_p
     assert isinstance(result, subprocess.CompletedProcess)
     assert result.returncode == 0, result.stderr
     assert "pictures drawn (en:clean) to learn from, 400 held out" in result.stderr
-    assert checkpoint.read_card(store.path_of("synth-en-clean")).training["pictures_shown"] >= 2
+    assert checkpoint.read_card(registry.path_of("synth-en-clean")).training["pictures_shown"] >= 2
 
 
 TRAINING = """
@@ -195,7 +195,7 @@ def test_an_interrupted_run_goes_on(
     train = ["train", str(tiny_data), "--preset", tiny_preset]
     script = TRAINING.format(shape=tiny_shape, arguments=[*train, "--epochs", "2000"])
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, encoding="utf-8") as process:
-        while not runs.interrupted():
+        while not resume.interrupted():
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(how)
@@ -210,11 +210,11 @@ def test_an_interrupted_run_goes_on(
     assert other.exit_code == 2
     assert "no interrupted run has the same data and options: data (begun" in other.stderr
     # To its end it would take a minute: it is told that it has nearly got there.
-    [run] = runs.interrupted()
+    [run] = resume.interrupted()
     tensors, values = run.load()
     run.save(tensors, values | {"step": 5990})
     result = run_cli(*train, "--epochs", 2000, "--resume")
     assert result.exit_code == 0, result.stderr
     assert "going on with the run data at step 5,990" in result.stderr
-    assert store.names() == ["data"]
-    assert runs.interrupted() == []
+    assert registry.names() == ["data"]
+    assert resume.interrupted() == []

@@ -11,10 +11,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from crnnocr.cli import ui
+from crnnocr.cli import console as ui
 from crnnocr.cli.train_view import TrainView
-from crnnocr.metrics import Scorer
-from crnnocr.training.loop import Progress
+from crnnocr.metrics.scores import Scorer
+from crnnocr.training.trainer import Progress
 from crnnocr.training.validation import Reading, Validation
 
 LRM = "\u200e"

@@ -21,22 +21,22 @@ from torch.nn import functional
 from crnnocr import images
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, DecodeConfig, EngineChoice, TrainConfig
 from crnnocr.datasets import Dataset
-from crnnocr.engines import TorchEngine
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.evaluation import read_samples, score, unseen
-from crnnocr.exporting import onnx_file
-from crnnocr.metrics import Scorer
-from crnnocr.model import checkpoint, store
-from crnnocr.recognizer import Recognizer
-from crnnocr.training import loop, stream
+from crnnocr.evaluation.outcomes import read_samples, score, unseen
+from crnnocr.export import onnx_file
+from crnnocr.inference.engines import TorchEngine
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.scores import Scorer
+from crnnocr.model import checkpoint, registry
 from crnnocr.training import run as training
+from crnnocr.training import synthetic
+from crnnocr.training import trainer as loop
 from crnnocr.training.batching import Plan
 from crnnocr.training.loader import Loader
-from crnnocr.training.loop import Progress, Trained, Trainer
-from crnnocr.training.loss import ctc_loss
-from crnnocr.training.preparation import Prepared
+from crnnocr.training.prepare import Prepared
 from crnnocr.training.run import Begun, Event, Finished, Order
 from crnnocr.training.schedule import Budget
+from crnnocr.training.trainer import Progress, Trained, Trainer, ctc_loss
 from crnnocr.training.validation import Reading, Validation, Validator
 
 CPU = torch.device("cpu")
@@ -379,8 +379,8 @@ def test_without_held_out_pictures_the_last_weights_are_kept_and_nothing_is_meas
 
 
 def test_from_drawn_pictures_alone_it_learns_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "drawn", partial(stream.drawn, workers=0))
-    monkeypatch.setattr("crnnocr.training.preparation._DRAWN_HELD_OUT", 20)
+    monkeypatch.setattr(training, "drawn", partial(synthetic.drawn, workers=0))
+    monkeypatch.setattr("crnnocr.training.prepare._DRAWN_HELD_OUT", 20)
     config = replace(CONFIG, synth="digits")
     nothing = Dataset(tmp_path, "none", ())
     ready = prepared([], config, draw=Drawer(), check=Drawer())
@@ -443,14 +443,14 @@ def test_a_model_remembers_what_its_start_model_was_trained_on(whole: Whole, tmp
 def test_a_taken_name_is_left_alone_and_with_force_replaced(data: Dataset) -> None:
     config = replace(CONFIG, steps=1)
     for force, name in ((False, "x"), (False, "x-2"), (True, "x")):
-        before = {name: store.path_of(name).read_bytes() for name in store.names()}
+        before = {name: registry.path_of(name).read_bytes() for name in registry.names()}
         end = finished(run(data, replace(config, seed=len(before)), force=force))
         assert (end.name, checkpoint.read_card(end.path).name) == (name, name)
-        assert store.find(None) == store.FoundModel(end.path, name, is_current=True)
+        assert registry.find(None) == registry.FoundModel(end.path, name, is_current=True)
         for other in before.keys() - {name}:
-            assert store.path_of(other).read_bytes() == before[other]
+            assert registry.path_of(other).read_bytes() == before[other]
         assert before.get(name) != end.path.read_bytes()
-    assert store.names() == ["x", "x-2"]
+    assert registry.names() == ["x", "x-2"]
 
 
 def test_a_device_that_there_is_not_is_refused_before_anything_is_done(data: Dataset, own_store: Path) -> None:

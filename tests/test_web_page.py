@@ -18,13 +18,13 @@ import chromium
 import pytest
 from typer.testing import Result
 
-from crnnocr import direction
 from crnnocr.config import ExportConfig, ExportFormat, ReadConfig
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.exporting import folder as exporting
-from crnnocr.exporting import page, page_runtime
-from crnnocr.exporting.page_runtime import Runtime
-from crnnocr.recognizer import Prediction, Recognizer
+from crnnocr.export import folder as exporting
+from crnnocr.export import web
+from crnnocr.export.web import Runtime
+from crnnocr.inference.recognizer import Prediction, Recognizer
+from crnnocr.text import bidi
 
 REAL = Path(__file__).parent / "data/real"
 PICTURES = sorted(path for path in REAL.iterdir() if path.suffix in (".png", ".jpg"))
@@ -44,7 +44,7 @@ def test_an_installed_runtime_is_found_in_a_folder_above(tmp_path: Path, monkeyp
     package(tmp_path / "node_modules/onnxruntime-web")
     (tmp_path / "deep/er").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "deep/er")
-    found = page_runtime.find()
+    found = web.find()
     assert (found.version, found.script, found.binary) == ("1.2.3", b"ort.wasm.min.js", b"ort-wasm-simd-threaded.wasm")
 
 
@@ -52,7 +52,7 @@ def test_a_runtime_is_taken_from_a_folder_or_an_archive(tmp_path: Path) -> None:
     folder = package(tmp_path / "package")
     with tarfile.open(tmp_path / "ort.tgz", "w:gz") as archive:
         archive.add(folder, "package")
-    assert page_runtime.find(str(folder)) == page_runtime.find(str(tmp_path / "ort.tgz"))
+    assert web.find(str(folder)) == web.find(str(tmp_path / "ort.tgz"))
 
 
 def test_what_is_no_copy_of_the_runtime_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,13 +63,13 @@ def test_what_is_no_copy_of_the_runtime_is_refused(tmp_path: Path, monkeypatch: 
         (tmp_path / "no.tgz", "not an archive of onnxruntime-web"),
     ):
         with pytest.raises(UsageError, match=message):
-            page_runtime.find(str(given))
+            web.find(str(given))
     monkeypatch.setenv("PATH", "")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="npm install onnxruntime-web"):
-        page_runtime.find()
+        web.find()
     with pytest.raises(UsageError, match="npm is not installed"):
-        page_runtime.find("npm")
+        web.find("npm")
 
 
 def test_npm_fetches_the_runtime_or_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,10 +80,10 @@ def test_npm_fetches_the_runtime_or_says_why_not(tmp_path: Path, monkeypatch: py
     npm.write_text(f'#!/bin/sh\n[ "$1 $2" = "pack onnxruntime-web@1" ] && /bin/cp {tmp_path}/ort.tgz "$4"\n', encoding="utf-8")
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", str(npm.parent))
-    assert page_runtime.find("npm").version == "1.2.3"
+    assert web.find("npm").version == "1.2.3"
     npm.write_text("#!/bin/sh\necho the registry is away >&2\nexit 1\n", encoding="utf-8")
     with pytest.raises(CrnnocrError, match="npm could not fetch onnxruntime-web@1: the registry is away"):
-        page_runtime.find("npm")
+        web.find("npm")
 
 
 def test_the_command_writes_the_page(
@@ -95,7 +95,7 @@ def test_the_command_writes_the_page(
     assert result.exit_code == 0, result.stderr
     assert "runtime: onnxruntime-web 1.2.3" in result.stderr
     folder = tmp_path / "tiny-web"
-    assert {path.name for path in folder.iterdir()} == {*page.FILES, "model.json", "README.md"}
+    assert {path.name for path in folder.iterdir()} == {*web.FILES, "model.json", "README.md"}
     said = json.loads(result.stdout)
     assert said["path"] == "tiny-web/index.html"
     assert said["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
@@ -117,19 +117,19 @@ def test_the_order_of_reading_is_that_of_the_library(tmp_path: Path) -> None:
     texts = ["".join(rng.choices(characters, k=rng.randint(1, 14))) for _ in range(3000)]
     given = {"texts": texts, "classes": {c: unicodedata.bidirectional(c) for c in characters}}
     (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
-    script = (resources.files("crnnocr.exporting") / "web/direction.js").read_text(encoding="utf-8") + (
+    script = (resources.files("crnnocr.export") / "web_files/direction.js").read_text(encoding="utf-8") + (
         'const given = JSON.parse(require("fs").readFileSync(process.argv[2], "utf8"));'
         "console.log(JSON.stringify(given.texts.map((text) => visual(text, given.classes))));"
     )
     (tmp_path / "run.js").write_text(script, encoding="utf-8")
     done = subprocess.run([node, tmp_path / "run.js", tmp_path / "given.json"], capture_output=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == [direction.visual(text) for text in texts]
+    assert json.loads(done.stdout) == [bidi.visual(text) for text in texts]
 
 
 @pytest.fixture(scope="module")
 def runtime() -> Runtime:
     try:
-        return page_runtime.find(os.environ.get("ONNXRUNTIME_WEB"))
+        return web.find(os.environ.get("ONNXRUNTIME_WEB"))
     except UsageError as error:
         pytest.skip(f"needs onnxruntime-web: {error}")
 

@@ -1,8 +1,13 @@
-"""`crnnocr eval`: measure how well a model reads."""
+"""What `eval` prints on stdout: tables for people, JSON, or a row for each picture.
+
+`crnnocr eval`: measure how well a model reads.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,38 +15,87 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import results, ui
-from crnnocr.cli.comparing import Wanted, load_readers, other
+from crnnocr.cli import console
+from crnnocr.cli import console as ui
+from crnnocr.cli.options import Wanted, load_readers, other
+from crnnocr.cli.prediction_rows import Format, Rows
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.errors import GateError, PartialError, UsageError
 from crnnocr.files import replacing
-from crnnocr.plurals import counted
+from crnnocr.formatting import counted
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from crnnocr.datasets import Dataset
-    from crnnocr.evaluation.evidence import Evidence
-    from crnnocr.evaluation.measuring import Evaluation, Readings
-    from crnnocr.evaluation.reader import Reader
+    from crnnocr.evaluation.evaluate import Evaluation, Evidence, Readings
+    from crnnocr.evaluation.outcomes import Reader
+    from crnnocr.report.terminal import Table
+
+_WIDTH = 150
+"""Columns of the tables where stdout is no terminal."""
+
+
+def show(evidence: Evidence, json_output: bool, tsv: bool) -> None:
+    """The result on stdout; where that holds rows, what is for people on stderr."""
+    from crnnocr.report import json as rows
+    from crnnocr.report import json as values
+    from crnnocr.report import terminal
+
+    if json_output:
+        typer.echo(json.dumps(values.to_json(evidence)))
+        return
+    if tsv:
+        out = Rows(sys.stdout.buffer, Format.tsv)
+        for row in rows.tsv(evidence):
+            out.write(row)
+    console = _console()
+    tables = (_rendered(console, table) for table in terminal.tables(evidence, console.width))
+    text = "".join([*tables, *(f"{line}\n" for line in terminal.lines(evidence))])
+    if tsv:
+        ui.say(text.rstrip("\n"))
+    else:
+        typer.echo(text, nl=False)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+
+
+def _rendered(console: Console, shown: Table) -> str:
+    from rich.table import Table as Drawn
+
+    table = Drawn()
+    for i, title in enumerate(shown.header):
+        table.add_column(title, justify="right" if i else "left")
+    for row in shown.rows:
+        table.add_row(*row)
+    with console.capture() as rendered:  # rich would end a closed pipe in its own way
+        console.print(table)
+    return rendered.get()
+
 
 _DEFAULTS = DecodeConfig()
 _NAMED = 3
 """Unknown characters that are named without --verbose."""
 
 
-@ui.boundary
+@console.boundary
 def eval_cli(
     data: Annotated[list[Path], typer.Argument(metavar="DATA", help="Folders of labelled pictures, or label files.")],
-    model: ui.Model = None,
-    beam: ui.Beam = _DEFAULTS.beam,
-    allow: ui.Allow = None,
-    block: ui.Block = None,
-    lexicon: ui.Lexicon = None,
-    pattern: ui.Pattern = None,
-    lm: ui.Lm = None,
-    lm_weight: ui.LmWeight = _DEFAULTS.lm_weight,
-    orientation: ui.Orientation = None,
-    invert: ui.Invert = ReadConfig.invert,
-    quick: ui.Quick = ReadConfig.quick,
+    model: console.Model = None,
+    beam: console.Beam = _DEFAULTS.beam,
+    allow: console.Allow = None,
+    block: console.Block = None,
+    lexicon: console.Lexicon = None,
+    pattern: console.Pattern = None,
+    lm: console.Lm = None,
+    lm_weight: console.LmWeight = _DEFAULTS.lm_weight,
+    orientation: console.Orientation = None,
+    invert: console.Invert = ReadConfig.invert,
+    quick: console.Quick = ReadConfig.quick,
     everything: Annotated[bool, typer.Option("--all", help="Score the pictures that the model was trained on, too.")] = False,
     normalise: Annotated[
         list[str] | None,
@@ -70,21 +124,21 @@ def eval_cli(
         str | None, typer.Option("--max-cer", metavar="SHARE", help="End with 4 if the CER is greater, such as 0.05 or 5%.")
     ] = None,
     tsv: Annotated[bool, typer.Option("--tsv", help="Print a row for each picture on stdout.")] = False,
-    engine: ui.Engine = EngineChoice.AUTO,
-    device: ui.Device = "auto",
-    json_output: ui.Json = False,
-    quiet: ui.Quiet = False,
-    verbose: ui.Verbose = False,
-    debug: ui.Debug = False,
+    engine: console.Engine = EngineChoice.AUTO,
+    device: console.Device = "auto",
+    json_output: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    debug: console.Debug = False,
 ) -> None:
     """Read the pictures of DATA and compare with their labels.
 
     Pictures that the model was trained on are left out, for they would flatter it.
     """
-    from crnnocr.evaluation.measuring import Evaluation
-    from crnnocr.normalising import Normalisation
+    from crnnocr.evaluation.evaluate import Evaluation
+    from crnnocr.text.normalization import Normalisation
 
-    ui.outlast_readers()
+    console.outlast_readers()
     if json_output and tsv:
         raise UsageError("give --json or --tsv, not both")
     gate = None if max_cer is None else _gate(max_cer)
@@ -101,10 +155,10 @@ def eval_cli(
     _say(evaluation)
     evidence = evaluation.measure(_tracked)
     for reason in evidence.analysis.result.unreadable:
-        ui.warn(reason)
+        console.warn(reason)
     try:
-        with ui.printed_if_read():
-            results.show(evidence, json_output, tsv)
+        with console.printed_if_read():
+            show(evidence, json_output, tsv)
     finally:  # also where stdout cannot be written
         if suspect_labels:
             _write_suspects(suspect_labels, evidence, readers[0])
@@ -129,26 +183,26 @@ def _gate(told: str) -> float:
 
 def _check_outputs(report: Path | None, suspect_labels: Path | None) -> None:
     if report or suspect_labels:
-        from crnnocr.report import outputs, suspect_files
+        from crnnocr.report import label_error_files
 
         if suspect_labels:
-            suspect_files.check(suspect_labels)
-        outputs.check(report, suspect_labels)
+            label_error_files.check(suspect_labels)
+        label_error_files.check_outputs(report, suspect_labels)
 
 
 def _datasets(data: Sequence[Path], suspect_labels: Path | None) -> Sequence[Dataset]:
     """The labelled pictures, and in words what they are."""
-    from crnnocr.datasets.detect import load_datasets
-    from crnnocr.report import suspect_files
+    from crnnocr.datasets.detection import load_datasets
+    from crnnocr.report import label_error_files
 
     datasets = load_datasets(data)
     for source, dataset in zip(data, datasets, strict=True):
-        ui.say(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
-        ui.say_faults(dataset.faults)
+        console.say(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+        console.say_faults(dataset.faults)
     if suspect_labels:
         samples = (sample for dataset in datasets for sample in dataset.samples)
-        if reason := suspect_files.hindrance(suspect_labels, samples):
-            ui.warn(f"{suspect_labels} will be a list to look at, and no data set: {reason}")
+        if reason := label_error_files.hindrance(suspect_labels, samples):
+            console.warn(f"{suspect_labels} will be a list to look at, and no data set: {reason}")
     return datasets
 
 
@@ -157,13 +211,13 @@ def _say(evaluation: Evaluation) -> None:
     unknown, models = evaluation.unknown, evaluation.models
     if unknown:
         more = f"; and {len(unknown) - _NAMED} more (--verbose lists them)" if len(unknown) > _NAMED else ""
-        ui.warn(f"{models[0]} cannot read characters that it does not know: {'; '.join(unknown[:_NAMED])}{more}")
+        console.warn(f"{models[0]} cannot read characters that it does not know: {'; '.join(unknown[:_NAMED])}{more}")
     for character in unknown[_NAMED:]:
-        ui.detail(f"  {character}")
+        console.detail(f"  {character}")
     if evaluation.trained_on:
         scored, left_out = counted(len(evaluation.samples), "held-out picture"), evaluation.trained_on
         are = "is" if left_out == 1 else "are"
-        ui.say(f"scored: the {scored}; {left_out:,} that {' or '.join(models)} was trained on {are} left out (--all)")
+        console.say(f"scored: the {scored}; {left_out:,} that {' or '.join(models)} was trained on {are} left out (--all)")
 
 
 def _tracked(readings: Readings, total: int) -> Readings:
@@ -172,32 +226,34 @@ def _tracked(readings: Readings, total: int) -> Readings:
 
     from crnnocr.images import ImageWarning
 
-    yield from track(readings, "reading", total, console=ui.console(), disable=not ui.shows_progress(), transient=True)
+    yield from track(
+        readings, "reading", total, console=console.console(), disable=not console.shows_progress(), transient=True
+    )
     warnings.simplefilter("ignore", ImageWarning)
 
 
 def _write_suspects(path: Path, evidence: Evidence, reader: Reader) -> None:
     """List the labels that the model doubts."""
-    from crnnocr.evaluation.suspects import suspects
-    from crnnocr.report import suspect_files
+    from crnnocr.evaluation.label_errors import suspects
+    from crnnocr.report import label_error_files
 
     found = suspects(reader.recognizer, evidence.analysis.outcomes, reader.read)
-    suspect_files.write(path, found.found, reader.model)
+    label_error_files.write(path, found.found, reader.model)
     were = counted(len(found.found), "label that was", "labels that were")
-    ui.say(f"{path}: {were} read otherwise, the most doubtful first")
+    console.say(f"{path}: {were} read otherwise, the most doubtful first")
     if found.unknown:
         cannot = counted(found.unknown, "more cannot be judged: it holds", "more cannot be judged: they hold")
-        ui.say(f"{cannot} characters that the model does not know")
+        console.say(f"{cannot} characters that the model does not know")
 
 
 def _write_page(path: Path, evidence: Evidence, reader: Reader) -> None:
-    from crnnocr.report.page import page
+    from crnnocr.report.html import page
     from crnnocr.report.samples import rows_of
 
     text = page(evidence, rows_of(evidence, reader))
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-    ui.say(f"{path}: open it in a browser")
+    console.say(f"{path}: open it in a browser")
 
 
 def _judge(evidence: Evidence, max_cer: float | None) -> None:

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import ui
+from crnnocr.cli import console
 from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.errors import CrnnocrError, UsageError
 
 if TYPE_CHECKING:
-    from crnnocr.exporting.folder import Exported
-    from crnnocr.exporting.proof_pictures import Picture
+    from crnnocr.export.folder import Exported
+    from crnnocr.export.verify import Picture
     from crnnocr.model.checkpoint import Card
-    from crnnocr.model.store import FoundModel
+    from crnnocr.model.registry import FoundModel
 
 _DRAWN_SEED = 77
 _DRAWN_HEIGHT = 48
 
 
-@ui.boundary
+@console.boundary
 def export_cli(
-    model: ui.Model = None,
+    model: console.Model = None,
     format: Annotated[
         ExportFormat, typer.Option("--format", help="A graph, or a page that reads pictures in a browser.")
     ] = ExportConfig.format,
@@ -61,29 +61,29 @@ def export_cli(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
-    json_output: ui.Json = False,
-    quiet: ui.Quiet = False,
-    verbose: ui.Verbose = False,
-    debug: ui.Debug = False,
+    json_output: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    debug: console.Debug = False,
 ) -> None:
     """Write a model for other programs, with all that they need to know, and prove that it reads the same.
 
     Where it does not, nothing new is left, and the exit code is 4.
     """
-    from crnnocr.exporting import folder as exporting
-    from crnnocr.exporting import page_runtime
-    from crnnocr.model import store
+    from crnnocr.export import folder as exporting
+    from crnnocr.export import web
+    from crnnocr.model import registry
 
     config = ExportConfig(format, precision, self_contained, orientation)
     if runtime is not None and config.format is not ExportFormat.WEB:
         raise UsageError("--runtime is for --format web")
     if output is not None and (output.suffix == ".onnx" or output.is_file()):
-        raise UsageError(f"--output {output}: name a folder; the graph in it is {store.GRAPH}")
-    found = store.find(model)
-    ui.say_model(found)
-    taken = page_runtime.find(runtime) if config.format is ExportFormat.WEB else None
+        raise UsageError(f"--output {output}: name a folder; the graph in it is {registry.GRAPH}")
+    found = registry.find(model)
+    console.say_model(found)
+    taken = web.find(runtime) if config.format is ExportFormat.WEB else None
     if taken:
-        ui.say(f"runtime: onnxruntime-web {taken.version}")
+        console.say(f"runtime: onnxruntime-web {taken.version}")
     folder = output or Path(f"{found.name}-{config.folder}")
     exporting.check(folder, config, force)
     pictures = _pictures(verify or [], found, config)
@@ -103,19 +103,19 @@ def export_cli(
 
 
 def _say(done: Exported, name: str) -> None:
-    from crnnocr.plurals import counted
+    from crnnocr.formatting import counted
 
     proof = done.proof
     if done.removed:
-        ui.say(f"removed, of the export that was there: {', '.join(path.name for path in done.removed)}")
+        console.say(f"removed, of the export that was there: {', '.join(path.name for path in done.removed)}")
     for reason in proof.unreadable:
-        ui.warn(f"not among the proof: {reason}")
+        console.warn(f"not among the proof: {reason}")
     for tie in proof.ties:
-        ui.warn(f"{tie} reads otherwise: two texts are equally probable there")
+        console.warn(f"{tie} reads otherwise: two texts are equally probable there")
     told = f"{proof.equal:.2%} of the texts, CER {proof.cer:.2%} against {proof.source_cer:.2%}"
     if proof.difference is not None:
         told = f"all texts, log-probabilities within {proof.difference:.1e}"
-    ui.say(
+    console.say(
         f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {counted(proof.pictures, 'picture')} "
         f"({proof.widths:,} different widths) in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
     )
@@ -123,16 +123,16 @@ def _say(done: Exported, name: str) -> None:
 
 def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> list[Picture]:
     """What the export is proven with."""
-    from crnnocr.datasets.detect import load_datasets
-    from crnnocr.exporting import proof_pictures
+    from crnnocr.datasets.detection import load_datasets
+    from crnnocr.export import verify as proof_pictures
+    from crnnocr.formatting import counted
     from crnnocr.model import checkpoint
-    from crnnocr.plurals import counted
 
     if verify:
         datasets = load_datasets(verify)
         for source, dataset in zip(verify, datasets, strict=True):
-            ui.say(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
-            ui.say_faults(dataset.faults)
+            console.say(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+            console.say_faults(dataset.faults)
         pictures = proof_pictures.of_samples(sample for dataset in datasets for sample in dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
         return proof_pictures.built_in()
@@ -141,24 +141,24 @@ def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> li
         pictures = [*proof_pictures.built_in(), *_drawn(card, config.orientation or card.orientation)]
     if not config.is_exact and len(pictures) < proof_pictures.ENOUGH:
         there = counted(len(pictures), "picture")
-        ui.say(f"changed copies of the {there} make up the {proof_pictures.ENOUGH:,} that the proof needs")
+        console.say(f"changed copies of the {there} make up the {proof_pictures.ENOUGH:,} that the proof needs")
     return pictures
 
 
 def _drawn(card: Card, orientation: Orientation) -> list[Picture]:
     """Drawn pictures of texts in the model's characters; none where they cannot be drawn here."""
     from crnnocr.config import SynthConfig
-    from crnnocr.exporting.proof_pictures import ENOUGH, Picture
+    from crnnocr.export.verify import ENOUGH, Picture
     from crnnocr.synth.sampler import Sampler
 
     if orientation is not Orientation.VERTICAL:
         orientation = Orientation.HORIZONTAL
     config = SynthConfig(seed=_DRAWN_SEED, charset=card.charset.characters, height=_DRAWN_HEIGHT, orientation=orientation)
-    ui.say(f"drawing {ENOUGH:,} pictures to prove it with, in a minute or two (--verify DATA takes yours)")
+    console.say(f"drawing {ENOUGH:,} pictures to prove it with, in a minute or two (--verify DATA takes yours)")
     try:
         sampler = Sampler(config)
         drawn = [sampler[index] for index in range(ENOUGH)]
     except CrnnocrError as error:
-        ui.warn(f"pictures of {card.name}'s characters cannot be drawn here: {error}")
+        console.warn(f"pictures of {card.name}'s characters cannot be drawn here: {error}")
         return []
     return [Picture(f"drawn picture {index}", picture, text) for index, (picture, text) in enumerate(drawn)]

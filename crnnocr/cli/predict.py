@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import pictures, ui
-from crnnocr.cli.loading import load
-from crnnocr.cli.rows import Format, Rows, opened, row
+from crnnocr.cli import console, sources
+from crnnocr.cli.options import load
+from crnnocr.cli.prediction_rows import Format, Rows, opened, row
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig, SynthConfig
 from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
 from crnnocr.files import replacing
@@ -22,13 +22,13 @@ from crnnocr.files import replacing
 if TYPE_CHECKING:
     from PIL import ImageFont
 
-    from crnnocr.recognizer import Prediction
+    from crnnocr.inference.recognizer import Prediction
     from crnnocr.synth.fonts import FontFace
 
 _DECODE, _READ = DecodeConfig(), ReadConfig()
 
 
-@ui.boundary
+@console.boundary
 def predict_cli(
     names: Annotated[
         list[str] | None,
@@ -44,21 +44,21 @@ def predict_cli(
     shard: Annotated[
         str | None, typer.Option("--shard", metavar="i/n", help="Read the i-th of n parts only: pictures i, i+n, …")
     ] = None,
-    model: ui.Model = None,
-    beam: ui.Beam = _DECODE.beam,
+    model: console.Model = None,
+    beam: console.Beam = _DECODE.beam,
     top_k: Annotated[int, typer.Option("--top-k", metavar="N", help="Give the N best texts (in jsonl).")] = _DECODE.top_k,
-    allow: ui.Allow = None,
-    block: ui.Block = None,
-    lexicon: ui.Lexicon = None,
-    pattern: ui.Pattern = None,
-    lm: ui.Lm = None,
-    lm_weight: ui.LmWeight = _DECODE.lm_weight,
+    allow: console.Allow = None,
+    block: console.Block = None,
+    lexicon: console.Lexicon = None,
+    pattern: console.Pattern = None,
+    lm: console.Lm = None,
+    lm_weight: console.LmWeight = _DECODE.lm_weight,
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", metavar="P", help="Leave out rows whose confidence, 0 to 1, is lower.")
     ] = 0.0,
-    orientation: ui.Orientation = None,
-    invert: ui.Invert = _READ.invert,
-    quick: ui.Quick = _READ.quick,
+    orientation: console.Orientation = None,
+    invert: console.Invert = _READ.invert,
+    quick: console.Quick = _READ.quick,
     format: Annotated[
         Format | None,
         typer.Option("--format", "-f", help="Form of the output; else that which --output is named after, or text."),
@@ -76,14 +76,14 @@ def predict_cli(
     resume: Annotated[
         bool, typer.Option("--resume", help="Read only pictures that have no row in --output or what is left of it.")
     ] = False,
-    engine: ui.Engine = EngineChoice.AUTO,
+    engine: console.Engine = EngineChoice.AUTO,
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", help="Threads that work; by default one a core.")
     ] = _READ.threads,
-    device: ui.Device = "auto",
-    quiet: ui.Quiet = False,
-    verbose: ui.Verbose = False,
-    debug: ui.Debug = False,
+    device: console.Device = "auto",
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    debug: console.Debug = False,
 ) -> None:
     """Read pictures of one line or word each, in the order they are given.
 
@@ -100,11 +100,11 @@ def predict_cli(
         raise UsageError("--min-confidence takes 0 to 1")
     decode = DecodeConfig(beam, top_k, allow, block, lexicon, pattern, lm, lm_weight)
     read = ReadConfig(orientation, invert, characters or draw is not None, threads, quick)
-    given = pictures.named(names or [], files_from, recursive, b"\0" if null else b"\n")
-    wanted = pictures.shard(given, shard)
-    single = files_from is None and names is not None and len(names) == 1 and pictures.is_file(names[0])
+    given = sources.named(names or [], files_from, recursive, b"\0" if null else b"\n")
+    wanted = sources.shard(given, shard)
+    single = files_from is None and names is not None and len(names) == 1 and sources.is_file(names[0])
 
-    from crnnocr.pipeline import paired
+    from crnnocr.inference.pipeline import paired
 
     _, recognizer, decoder = load(model, device, engine, decode)
     counts = _Counts()
@@ -139,7 +139,7 @@ class _Counts:
         if prediction.error:
             self.failed += 1
             self.impossible += prediction.is_impossible
-            ui.warn(f"{name}: {prediction.error}" if prediction.is_impossible else prediction.error)
+            console.warn(f"{name}: {prediction.error}" if prediction.is_impossible else prediction.error)
             return True
         self.read += 1
         self.unsure += prediction.confidence < least
@@ -153,7 +153,7 @@ class _Counts:
     def say(self, least: float) -> None:
         """Say what was left out. Raises `CrnnocrError` where nothing could be read, `PartialError` where some could not."""
         if self.unsure:
-            ui.say(f"{self.unsure:,} of {self.read:,} rows with a confidence below {least:g} are left out")
+            console.say(f"{self.unsure:,} of {self.read:,} rows with a confidence below {least:g} are left out")
         if self.failed and not self.read:
             if self.impossible == self.failed:
                 raise CrnnocrError("no text that is permitted fits: loosen --pattern, --lexicon, --allow or --block")
@@ -198,7 +198,7 @@ def _write(rows: Rows, name: str, prediction: Prediction, format: Format, text_a
 
 def _draw(folder: Path, picture: _Picture, prediction: Prediction) -> None:
     """Draw a picture to a file in the folder, whose name tells pictures of the same name in other folders apart."""
-    from crnnocr.drawing import draw
+    from crnnocr.inference.overlay import draw
 
     if prediction.error is None:
         other = hashlib.sha256(os.fsencode(picture.name)).hexdigest()[:8]
@@ -209,7 +209,7 @@ def _draw(folder: Path, picture: _Picture, prediction: Prediction) -> None:
 @cache
 def _font_for(character: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """A font of those that `synth` draws with that has a character."""
-    from crnnocr.drawing import default_font
+    from crnnocr.inference.overlay import default_font
 
     fitting = (face for face in _faces() if face.draws(character))
     face = next(fitting, None)

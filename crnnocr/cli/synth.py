@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crnnocr.cli import ui
+from crnnocr.cli import console
 from crnnocr.config import DEFAULT_COUNT, LabelFormat, Orientation, Pair, Style, SynthConfig
 from crnnocr.errors import UsageError
 
@@ -23,7 +23,7 @@ _DEFAULTS = SynthConfig()
 _LANG = list(_DEFAULTS.lang)
 
 
-@ui.boundary
+@console.boundary
 def synth_cli(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the pictures go.")] = Path("data"),
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = DEFAULT_COUNT,
@@ -59,7 +59,7 @@ def synth_cli(
     height: Annotated[
         int, typer.Option("--height", metavar="PIXELS", help="Height of the pictures; the width, of vertical ones.")
     ] = _DEFAULTS.height,
-    seed: ui.Seed = _DEFAULTS.seed,
+    seed: console.Seed = _DEFAULTS.seed,
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", help="Processes that draw; by default as fits the cores and the work."),
@@ -76,10 +76,10 @@ def synth_cli(
         bool,
         typer.Option("--force", help="Mix into a folder that holds something else; a set of other options in it is replaced."),
     ] = False,
-    json_output: ui.Json = False,
-    quiet: ui.Quiet = False,
-    verbose: ui.Verbose = False,
-    debug: ui.Debug = False,
+    json_output: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    debug: console.Debug = False,
 ) -> None:
     """Make COUNT labelled pictures of text in FOLDER, with metadata.jsonl beside them.
 
@@ -98,7 +98,7 @@ def synth_cli(
         height=height,
         orientation=orientation,
     )
-    ui.detail(f"  {config}")
+    console.detail(f"  {config}")
     order = Order(folder, config, count, force, workers, format)
     result: dict[str, Any] = {}
     if preview:
@@ -125,21 +125,21 @@ class Order:
 
 def draw_preview(path: Path, order: Order) -> dict[str, Any]:
     """Draw a contact sheet. Returns what `--json` prints."""
+    from crnnocr.synth.dataset import preview
+    from crnnocr.synth.dataset.folder import check
     from crnnocr.synth.sampler import Sampler
-    from crnnocr.synth.sets import preview
-    from crnnocr.synth.sets.folder import check
 
     if path.suffix.lower() != ".png":
         raise UsageError(f"--preview {path}: name a .png file")
     check(order.folder, order.count, order.workers)
     samples = preview.save(path, Sampler(order.config), order.count)
-    ui.say(f"{path}: the first {samples} samples")
+    console.say(f"{path}: the first {samples} samples")
     return {"preview": str(path), "samples": samples}
 
 
 def show_plan(order: Order, plain: bool, whole: bool) -> dict[str, Any]:
     """Print what would be drawn, if `plain`. Returns what `--json` prints."""
-    from crnnocr.synth.sets.plan import plan
+    from crnnocr.synth.dataset.summary import plan
 
     found = plan(order.folder, order.config, order.count, order.force, order.workers, order.format)
     if plain:
@@ -149,9 +149,9 @@ def show_plan(order: Order, plain: bool, whole: bool) -> dict[str, Any]:
 
 def draw_set(order: Order, whole: bool) -> dict[str, Any]:
     """Draw the pictures, and say what they are. Returns what `--json` prints."""
+    from crnnocr.synth.dataset.folder import check
+    from crnnocr.synth.dataset.summary import summarise
     from crnnocr.synth.sampler import Sampler
-    from crnnocr.synth.sets.folder import check
-    from crnnocr.synth.sets.summary import summarise
 
     check(order.folder, order.count, order.workers)
     sampler = Sampler(order.config)
@@ -162,15 +162,15 @@ def draw_set(order: Order, whole: bool) -> dict[str, Any]:
         raise KeyboardInterrupt("what is drawn is kept, and the same command completes it") from None
     seconds = time.monotonic() - started
     summary = summarise(order.folder, order.count, sampler)
-    ui.say(f"{order.folder}: {order.count:,} pictures{_how_drawn(drawn, order.count, seconds)}; labels in metadata.jsonl")
+    console.say(f"{order.folder}: {order.count:,} pictures{_how_drawn(drawn, order.count, seconds)}; labels in metadata.jsonl")
     for line in summary.lines(whole):
-        ui.say(f"  {line}")
+        console.say(f"  {line}")
     counts = {"folder": str(order.folder), "count": order.count, "drawn": drawn, "seconds": round(seconds, 3)}
     return counts | summary.to_json()
 
 
 def _how_drawn(drawn: int, count: int, seconds: float) -> str:
-    from crnnocr.synth.sets.quantities import duration
+    from crnnocr.formatting import duration
 
     if not drawn:
         return ", all there already"
@@ -182,11 +182,11 @@ def draw_with_progress(order: Order, sampler: Sampler) -> int:
     """Draw with a progress bar; returns how many pictures were drawn."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from crnnocr.synth.sets.folder import draw
+    from crnnocr.synth.dataset.folder import draw
 
     drawn, began = 0, 0.0
     columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
-    with Progress(*columns, console=ui.console(), disable=not ui.shows_progress(), transient=True) as progress:
+    with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as progress:
         task = progress.add_task("", total=order.count, pace="")
         drawing = draw(order.folder, order.config, order.count, order.force, order.workers, order.format, sampler)
         with closing(drawing) as pictures:  # closed at once, so that Ctrl-C leaves the labels
@@ -199,7 +199,7 @@ def draw_with_progress(order: Order, sampler: Sampler) -> int:
 
 def _pace(drawn: int, missing: int, seconds: float) -> str:
     """Rate and time left, once they can be told."""
-    from crnnocr.synth.sets.quantities import duration
+    from crnnocr.formatting import duration
 
     return f"{drawn / seconds:,.0f}/s, {duration(missing * seconds / drawn)} left" if seconds > 1 else ""
 
@@ -220,7 +220,7 @@ def _pair(option: str, text: str | None) -> Pair | None:
 
 def _characters(value: str) -> str:
     """The characters that are typed, or that the file of this name holds, but for its line ends."""
-    from crnnocr.datasets.rows import label_file_lines
+    from crnnocr.datasets.label_file import label_file_lines
 
     try:
         typed = not Path(value).is_file()

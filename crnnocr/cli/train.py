@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crnnocr.cli import train_words, ui
+from crnnocr.cli import console, train_view
 from crnnocr.config import AUTO, DEFAULT_PRESET, PRESETS, CharsetChoice, Orientation, Style, SynthConfig, TrainConfig
 from crnnocr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from crnnocr.datasets import Dataset
     from crnnocr.synth.sampler import Sampler
-    from crnnocr.training.preparation import Inspected
+    from crnnocr.training.prepare import Inspected
     from crnnocr.training.run import Finished, Order
 
 _DEFAULTS = TrainConfig()
@@ -25,7 +25,7 @@ _CHECK_SEED = 1_000_003
 """Added to the seed for drawn pictures to validate on."""
 
 
-@ui.boundary
+@console.boundary
 def train_cli(
     data: Annotated[
         list[Path] | None,
@@ -89,7 +89,7 @@ def train_cli(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the last interrupted run of the same data and options (or --name).")
     ] = False,
-    seed: ui.Seed = _DEFAULTS.seed,
+    seed: console.Seed = _DEFAULTS.seed,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="The same bits each time on a GPU too, where that is slower.")
     ] = False,
@@ -97,11 +97,11 @@ def train_cli(
     tensorboard: Annotated[
         Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="Write the curves for TensorBoard too.")
     ] = None,
-    device: ui.Device = "auto",
-    json_output: ui.Json = False,
-    quiet: ui.Quiet = False,
-    verbose: ui.Verbose = False,
-    debug: ui.Debug = False,
+    device: console.Device = "auto",
+    json_output: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    debug: console.Debug = False,
 ) -> None:
     """Train a model on the labelled pictures of DATA, and make it the current one.
 
@@ -126,26 +126,26 @@ def train_cli(
         seed=seed,
         deterministic=deterministic,
     )
-    from crnnocr.datasets.detect import load_datasets
-    from crnnocr.model import store
+    from crnnocr.datasets.detection import load_datasets
+    from crnnocr.model import registry
 
     if not data and not synth:
         raise UsageError("name a folder of labelled pictures or a label file, or draw pictures with --synth en")
     drawn = f"synth-{synth}".replace(":", "-").replace(",", "-")
-    wanted = store.checked_name(name) if name is not None else _name_of(ui.name_from(data[0]) if data else drawn, force)
+    wanted = registry.checked_name(name) if name is not None else _name_of(console.name_from(data[0]) if data else drawn, force)
     _check_options(config, device, tensorboard)
     learn, validate = load_datasets(data or []), load_datasets(val or [])
-    train_words.say_data(learn, "")
-    train_words.say_data(validate, " to validate on")
+    train_view.say_data(learn, "")
+    train_view.say_data(validate, " to validate on")
     inspected = inspect(learn, validate, config)
     if check and json_output:
         typer.echo(json.dumps(_findings(inspected)))
     if inspected.is_fatal:
         raise DataError(inspected.findings[0].message)
     if check:
-        ui.say("nothing is wrong with the data" if not inspected.findings else "training can begin with the data")
+        console.say("nothing is wrong with the data" if not inspected.findings else "training can begin with the data")
         return
-    from crnnocr.training.preparation import prepare
+    from crnnocr.training.prepare import prepare
     from crnnocr.training.run import Order
 
     draw, draw_to_check = (_sampler(config, inspected, more) for more in (0, _CHECK_SEED))
@@ -159,27 +159,26 @@ def inspect(learn: tuple[Dataset, ...], validate: tuple[Dataset, ...], config: T
     """Read the pictures with a progress bar, and say what is wrong with them."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from crnnocr.training.preparation import inspect
+    from crnnocr.training.prepare import inspect
 
     columns = (TextColumn("reading"), BarColumn(bar_width=24), MofNCompleteColumn())
-    with Progress(*columns, console=ui.console(), disable=not ui.shows_progress(), transient=True) as bar:
+    with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as bar:
         task = bar.add_task("", total=None)
         inspected = inspect(learn, validate, config, lambda done, total: bar.update(task, completed=done, total=total))
     for finding in inspected.findings:
         if finding.severity != "fatal":  # it ends the command
-            train_words.say_finding(finding)
+            train_view.say_finding(finding)
     return inspected
 
 
 def train(order: Order, tensorboard: Path | None) -> Finished | None:
     """Train, showing what happens, and say what has become of it. None in any but the first of several processes."""
     from crnnocr.cli.train_view import TrainView
-    from crnnocr.training.history import Row
-    from crnnocr.training.loop import Progress
-    from crnnocr.training.ranks import launched
+    from crnnocr.training.distributed import launched
+    from crnnocr.training.history import Row, TensorBoard
+    from crnnocr.training.resume import interrupted
     from crnnocr.training.run import Begun, run
-    from crnnocr.training.runs import interrupted
-    from crnnocr.training.tensorboard import TensorBoard
+    from crnnocr.training.trainer import Progress
     from crnnocr.training.validation import Validation
 
     finished: Finished | None = None
@@ -189,12 +188,12 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
         with (
             TensorBoard(tensorboard) if tensorboard and launched().is_first else nullcontext() as board,
             TrainView() as view,
-            ui.withheld_signals(launched().size == 1) as signals,
+            console.withheld_signals(launched().size == 1) as signals,
         ):
             for event in events:
                 if isinstance(event, Begun):
                     name = event.run
-                    train_words.say_plan(order.prepared, order.config, event)
+                    train_view.say_plan(order.prepared, order.config, event)
                 elif isinstance(event, Progress):
                     view.progress(event)
                 elif isinstance(event, Validation):
@@ -205,38 +204,38 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
                     finished = event
                 if signals and not finished:  # between two steps, where the state can be kept
                     events.close()
-                    ui.end_by(signals[0])
+                    console.end_by(signals[0])
     except (KeyboardInterrupt, SystemExit) as end:
         goes_on = (
             f"; the same command with --resume goes on with {name}" if name in {kept.name for kept in interrupted()} else ""
         )
         message = f"no model was stored{goes_on}"
         if isinstance(end, SystemExit):
-            ui.say(f"ended: {message}")
+            console.say(f"ended: {message}")
             raise
         raise KeyboardInterrupt(message) from None
     if finished:
-        train_words.say_end(finished)
+        train_view.say_end(finished)
     return finished
 
 
 def _name_of(data: str, force: bool) -> str:
     """What to call a model that was not named, from the name of its data; a shipped model's name counts as taken."""
-    from crnnocr.model import store
+    from crnnocr.model import registry
 
-    if data not in store.SHIPPED.values():
-        return store.checked_name(data)
+    if data not in registry.SHIPPED.values():
+        return registry.checked_name(data)
     return f"{data}-2" if force else data  # which becomes a free one in the end
 
 
 def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -> None:
     """Raise what is wrong with the options before the pictures are read, which can take long."""
-    from crnnocr import devices
-    from crnnocr.training.preparation import start_from
-    from crnnocr.training.tensorboard import check_installed
+    from crnnocr import runtime
+    from crnnocr.training.history import check_installed
+    from crnnocr.training.prepare import start_from
 
     start_from(config)
-    devices.select(device)
+    runtime.select(device)
     if tensorboard:
         check_installed()
 

@@ -1,4 +1,7 @@
-"""What `crnnocr train` shows while it goes on: figures that are renewed in place, and lines that stay."""
+"""What `crnnocr train` says on stderr about its data, its plan and its end.
+
+What `crnnocr train` shows while it goes on: figures that are renewed in place, and lines that stay.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from crnnocr.charset import normalise
-from crnnocr.cli import ui
-from crnnocr.confusions import Confusions, differing
+from crnnocr.cli import console
+from crnnocr.config import AUTO, TrainConfig
+from crnnocr.metrics.confusions import Confusions, differing
+from crnnocr.text.charset import normalise
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,8 +22,96 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from crnnocr.training.loop import Progress
+    from crnnocr.datasets import Dataset
+    from crnnocr.datasets.lint.finding import Finding
+    from crnnocr.training.prepare import Prepared
+    from crnnocr.training.run import Begun, Finished
+    from crnnocr.training.trainer import Progress
     from crnnocr.training.validation import Reading, Validation
+
+_HARDLY_READS = 0.5
+_PLACES_SHOWN = 3
+
+
+def say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
+    """How many pictures there are, and for what."""
+    from crnnocr.formatting import counted
+
+    for dataset in datasets:
+        pictures = counted(len(dataset.samples), "labelled picture", "labelled pictures")
+        console.say(f"{dataset.source}: {pictures}{purpose} ({dataset.format})")
+
+
+def say_finding(finding: Finding) -> None:
+    """A fault in the data, with the first of its places."""
+    from crnnocr.datasets.lint.finding import Severity
+
+    if finding.severity is Severity.NOTE:
+        console.say(f"note: {finding.message}")
+    else:
+        console.warn(finding.message)
+    for place in finding.places if console.is_verbose() else finding.places[:_PLACES_SHOWN]:
+        console.say(f"  {place.detail if place.detail.startswith(place.path) else f'{place.path}: {place.detail}'}")
+    if len(finding.places) > _PLACES_SHOWN and not console.is_verbose():
+        console.say(f"  … and {len(finding.places) - _PLACES_SHOWN:,} more (--verbose names all)")
+
+
+def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
+    """What is about to be trained, on what."""
+    from crnnocr.formatting import counted
+
+    card, found = prepared.card, prepared.start.found
+    origin = found.told if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
+    drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.examples) else ""
+    learnt = counted(len(prepared.examples), "picture", "pictures")
+    pictures = f"{learnt}{drawn}" if len(prepared.examples) else f"pictures drawn ({config.synth})"
+    console.say(
+        f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {pictures} to "
+        f"learn from, {len(prepared.held_out):,} held out, {len(card.charset.characters)} characters, "
+        f"{begun.batch_size} pictures a step"
+    )
+    if begun.interrupted:
+        console.say(
+            f"an interrupted run of the same data and options, {begun.interrupted}, is left alone: --resume goes on with it"
+        )
+    if begun.resumed_at:
+        console.say(f"going on with the run {begun.run} at step {begun.resumed_at:,}")
+    if prepared.new_characters:
+        console.say(f"new to {origin}: {prepared.new_characters}")
+    if prepared.known:
+        console.say(f"{prepared.known:,} pictures that {origin} has learnt from are not validated on")
+    if not len(prepared.held_out):
+        why = f"{origin} has learnt from what would be" if prepared.known else "there is too little data"
+        console.warn(f"nothing is held out to measure with: {why} (--val names other pictures)")
+    if begun.device == "mps":
+        console.say("the loss is computed on the CPU, since MPS has no CTC loss")
+    console.detail(f"  characters: {card.charset.characters}")
+
+
+def say_end(finished: Finished) -> None:
+    """What came of it."""
+    from crnnocr.formatting import counted
+    from crnnocr.model import registry
+
+    if finished.name != finished.wanted:
+        why = "a shipped model's" if finished.wanted in registry.SHIPPED.values() else "taken (--force would replace it)"
+        console.say(f"the name {finished.wanted} was {why}: stored as {finished.name}")
+    minutes, seconds = divmod(round(finished.seconds), 60)
+    measured = (
+        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on "
+        + counted(finished.scores.n, "held-out picture", "held-out pictures")
+        if finished.scores
+        else "not measured"
+    )
+    console.say(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} min")
+    if finished.scores and finished.scores.cer > _HARDLY_READS:
+        console.warn(f"{finished.name} hardly reads yet: train for longer (--minutes), or with more pictures")
+    if finished.precision:
+        console.say(f"on a CPU it is read by onnxruntime, {finished.precision}")
+    else:
+        console.warn(f"{finished.name} reads otherwise when it is exported, so that it is read with torch")
+    console.detail(f"  {finished.path}")
+
 
 _READINGS = 4
 """Held-out pictures that are shown at each validation."""
@@ -52,10 +144,10 @@ class TrainView:
         self._next = 0
 
     def __enter__(self) -> Self:
-        if ui.shows_progress():
+        if console.shows_progress():
             from rich.live import Live
 
-            self._live = Live(console=ui.console(), auto_refresh=False, transient=True, redirect_stdout=False)
+            self._live = Live(console=console.console(), auto_refresh=False, transient=True, redirect_stdout=False)
             self._live.start()
         return self
 
@@ -86,7 +178,7 @@ class TrainView:
             self._renew()
             return
         pairs = [(_shown(reading.truth), _shown(reading.text)) for reading in self._chosen(event.readings)]
-        for line in _side_by_side(pairs, ui.console().width if self._live else None):
+        for line in _side_by_side(pairs, console.console().width if self._live else None):
             self._say(line)
         if confusions := _most_confused(event.readings):
             self._say(Text(f"  often: {confusions}", "dim"))
@@ -98,9 +190,9 @@ class TrainView:
 
     def _say(self, line: Text) -> None:
         if self._live:
-            ui.console().print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
+            console.console().print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
         else:
-            ui.say(line.plain)
+            console.say(line.plain)
 
     def _chosen(self, readings: Sequence[Reading]) -> list[Reading]:
         """Some readings, wrong ones if there are, going round from one validation to the next."""
@@ -116,7 +208,7 @@ class TrainView:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        width = min(_WIDEST, ui.console().width - 1)
+        width = min(_WIDEST, console.console().width - 1)
         left = f"{_duration(event.seconds_left)} left" if event.step >= _STEPS_BEFORE_A_PACE else ""
         bar_width = width - len("training  100%  ") - len(left)
         if bar_width < _NARROWEST_BAR:

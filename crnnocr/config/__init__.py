@@ -1,13 +1,22 @@
 """Every option of the library as a frozen dataclass. Defaults live here and nowhere else."""
 
-from crnnocr.config.decoding import DecodeConfig
-from crnnocr.config.evaluating import CONFIDENCE_BINS, Normalise
-from crnnocr.config.exporting import ExportConfig, ExportFormat
-from crnnocr.config.pictures import MAX_PIXELS, MAX_WIDTH, Orientation, Pair
-from crnnocr.config.reading import EngineChoice, Invert, Precision, ReadConfig
-from crnnocr.config.shapes import DEFAULT_PRESET, NORM_EPSILON, PRESETS, Conv, Layer, ModelConfig, Pool, Size
+from crnnocr.config.export import ExportConfig, ExportFormat
+from crnnocr.config.inference import (
+    CONFIDENCE_BINS,
+    MAX_PIXELS,
+    MAX_WIDTH,
+    DecodeConfig,
+    EngineChoice,
+    Invert,
+    Normalise,
+    Orientation,
+    Pair,
+    Precision,
+    ReadConfig,
+)
+from crnnocr.config.model import DEFAULT_PRESET, NORM_EPSILON, PRESETS, Conv, Layer, ModelConfig, Pool, Size
 from crnnocr.config.synth import DEFAULT_COUNT, LabelFormat, Style, SynthConfig
-from crnnocr.config.training import AUTO, SCRATCH, AugmentConfig, CharsetChoice, TrainConfig
+from crnnocr.config.train import AUTO, SCRATCH, AugmentConfig, CharsetChoice, TrainConfig
 
 __all__ = [
     "AUTO",

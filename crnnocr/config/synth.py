@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from crnnocr.config.pictures import Orientation, Pair
+from crnnocr.config.inference import Orientation, Pair
 from crnnocr.errors import UsageError
 
 DEFAULT_COUNT = 1000

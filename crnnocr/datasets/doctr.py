@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.rows import Row, dataset_of, read_label_file
+from crnnocr.datasets.label_file import Row, dataset_of, read_label_file
 from crnnocr.errors import DataError
 
 LABEL_FILE = "labels.json"

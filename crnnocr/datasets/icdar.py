@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.rows import Row, dataset_of
+from crnnocr.datasets.label_file import Row, dataset_of
 from crnnocr.errors import DataError
 
 _ROW = re.compile(r'(?P<name>[^,"]+), +"(?P<text>.*)"')

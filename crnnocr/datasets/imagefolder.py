@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.rows import Row, dataset_of, label_file_lines
+from crnnocr.datasets.label_file import Row, dataset_of, label_file_lines
 from crnnocr.errors import DataError
 
 LABEL_FILE = "metadata.jsonl"

@@ -1,22 +1,176 @@
-"""The pictures of samples as lines of a model's height, decoded once and for all epochs."""
+"""Which pictures are held out for validation: a matter of their content alone.
+
+Where the grey values of many lines are kept: in memory while they fit, else in a file in the cache directory.
+
+The pictures of samples as lines of a model's height, decoded once and for all epochs.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr import images
 from crnnocr.config import ModelConfig, Orientation, Pair
-from crnnocr.datasets import Fault, Sample, line_cache
-from crnnocr.datasets.line_cache import PixelStore, Stored
-from crnnocr.datasets.split import content_id
+from crnnocr.datasets import Fault, Sample
 from crnnocr.errors import ImageError
+from crnnocr.files import cache_directory, cannot_write
+
+
+def content_id(data: bytes) -> int:
+    """A 63-bit number that stands for the content of a picture's file (BLAKE2b)."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") >> 1
+
+
+def held_out(ids: Sequence[int], share: float) -> list[bool]:
+    """For each content id, whether it is held out: those below `share` of the range, so about that share of them.
+
+    Adding pictures moves none of the others. Only where this would leave nothing on one side, the lowest id alone is held
+    out, and in so small a set that may become another's part; a single picture is never held out.
+    """
+    flags = [identity < share * 2**63 for identity in ids]
+    if any(flags) and not all(flags):
+        return flags
+    lowest = min(ids, default=0)
+    return [len(set(ids)) > 1 and share > 0 and identity == lowest for identity in ids]
+
+
+_KEPT = 4
+"""Sets of lines that are left on disk: the last used ones."""
+
+_A_DAY = 24 * 3600.0
+
+_PIXELS, _WIDTHS, _SIZES = "pixels", "widths.npy", "sizes.npy"
+
+
+class Stored(NamedTuple):
+    """Lines as they are kept."""
+
+    pixels: NDArray[np.uint8]
+    """The lines' grey values, one line after the other, each row by row."""
+    widths: NDArray[np.int64]
+    """(n,) width of each sample's line in pixels; 0 where its picture could not be read."""
+    sizes: NDArray[np.int64]
+    """(n, 2) width and height of each sample's picture in pixels."""
+
+
+class PixelStore:
+    """Takes lines one after the other. Past `memory_limit` bytes they go on in a file.
+
+    Raises `CrnnocrError` where that file cannot be written. Left without `finish`, it removes what it has written.
+    """
+
+    def __init__(self, memory_limit: int) -> None:
+        self._limit = memory_limit
+        self._buffer = bytearray()
+        self._file: BinaryIO | None = None
+        self._folder: Path | None = None
+
+    def __enter__(self) -> PixelStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file:
+            with suppress(OSError):  # said before, or no matter any more
+                self._file.close()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def append(self, line: NDArray[np.uint8]) -> None:
+        """Take a line."""
+        self._buffer += line.tobytes()
+        if len(self._buffer) > (self._limit if self._file is None else 2**24):
+            self._flush()
+
+    def finish(self, key: str, widths: NDArray[np.int64], sizes: NDArray[np.int64]) -> Stored:
+        """All lines. What had to go to a file is found again by `key`."""
+        if self._file is None:
+            return Stored(np.frombuffer(self._buffer, np.uint8), widths, sizes)
+        self._flush()
+        assert self._folder is not None
+        try:
+            self._file.close()
+            np.save(self._folder / _WIDTHS, widths)
+            np.save(self._folder / _SIZES, sizes)
+            _move(self._folder, key)
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+        _forget_old()
+        stored = find(key)
+        assert stored is not None
+        return stored
+
+    def _flush(self) -> None:
+        try:
+            if self._file is None:
+                _root().mkdir(parents=True, exist_ok=True)
+                self._folder = Path(tempfile.mkdtemp(prefix=".", dir=_root()))
+                self._file = (self._folder / _PIXELS).open("wb")
+            self._file.write(self._buffer)
+            self._buffer.clear()
+        except OSError as error:
+            raise cannot_write(_root(), error) from error
+
+
+def _move(folder: Path, key: str) -> None:
+    """Put a whole set of lines in its place, unless another training on the same pictures was faster."""
+    try:
+        folder.rename(_place(key))
+    except OSError:
+        if find(key) is None:  # what is there is damaged
+            shutil.rmtree(_place(key), ignore_errors=True)
+            folder.rename(_place(key))
+
+
+def is_empty() -> bool:
+    """Whether nothing is kept in files."""
+    return not any(_root().glob("*/" + _SIZES))
+
+
+def find(key: str) -> Stored | None:
+    """What was kept under `key`, mapped into memory; None if it is not there or damaged."""
+    folder = _place(key)
+    try:
+        widths, sizes = np.load(folder / _WIDTHS), np.load(folder / _SIZES)
+        pixels = np.memmap(folder / _PIXELS, np.uint8, "r")
+        os.utime(folder)
+    except (OSError, EOFError, ValueError):
+        return None
+    if len(pixels) % max(1, int(widths.sum())):  # no whole number of rows
+        return None
+    return Stored(pixels, widths, sizes)
+
+
+def _forget_old() -> None:
+    """Remove all but the sets used last, and what a killed process left a day ago or earlier."""
+    for pixels in _root().glob(f".*/{_PIXELS}"):
+        if time.time() - pixels.stat().st_mtime > _A_DAY:
+            shutil.rmtree(pixels.parent, ignore_errors=True)
+    folders = sorted((path.parent for path in _root().glob(f"[!.]*/{_SIZES}")), key=lambda folder: folder.stat().st_mtime)
+    for folder in folders[:-_KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place(key: str) -> Path:
+    return _root() / key
+
+
+def _root() -> Path:
+    return cache_directory() / "lines"
+
 
 MEMORY_LIMIT = 2 * 2**30
 """Bytes of lines that are kept in memory; more go to a memory-mapped file in the cache directory."""
@@ -139,10 +293,10 @@ def _read(sample: Sample, shape: ModelConfig, orientation: Orientation) -> _Foun
 
 def _kept(samples: Sequence[Sample], shape: ModelConfig, orientation: Orientation) -> tuple[NDArray[np.int64], Stored | None]:
     """Content ids and lines of `samples` where they were kept in a file; this reads the pictures' bytes but decodes none."""
-    if line_cache.is_empty():
+    if is_empty():
         return np.zeros(0, np.int64), None
     ids = np.array(list(_in_threads(_content_id, samples)), dtype=np.int64)
-    return ids, line_cache.find(_key(ids, shape, orientation))
+    return ids, find(_key(ids, shape, orientation))
 
 
 def _content_id(sample: Sample) -> int:

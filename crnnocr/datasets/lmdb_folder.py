@@ -10,9 +10,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from crnnocr.charset import normalise
 from crnnocr.datasets import Dataset, Fault, Sample
 from crnnocr.errors import DataError, ImageError
+from crnnocr.text.charset import normalise
 
 if TYPE_CHECKING:
     import lmdb

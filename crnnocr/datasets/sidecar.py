@@ -7,10 +7,10 @@ from pathlib import Path
 from natsort import natsorted
 
 from crnnocr import images
-from crnnocr.charset import normalise
 from crnnocr.datasets import Dataset, Fault, Sample
-from crnnocr.datasets.rows import read_label_file
+from crnnocr.datasets.label_file import read_label_file
 from crnnocr.files import replacing
+from crnnocr.text.charset import normalise
 
 ENDING = ".gt.txt"
 

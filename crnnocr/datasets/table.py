@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crnnocr import images
 from crnnocr.datasets import Dataset, icdar
-from crnnocr.datasets.rows import Row, dataset_of, label_file_lines, read_label_file
+from crnnocr.datasets.label_file import Row, dataset_of, label_file_lines, read_label_file
 from crnnocr.errors import DataError
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crnnocr import images
-from crnnocr.charset import normalise
 from crnnocr.datasets import Dataset, Fault, Sample
 from crnnocr.errors import DataError
+from crnnocr.text.charset import normalise
 
 _INDEX = "(?P<index>0|[1-9][0-9]*)"
 _FORMATS = {

@@ -11,15 +11,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr import bootstrap
-from crnnocr.bootstrap import Estimate
-from crnnocr.calibration import expected_calibration_error
-from crnnocr.character_classes import CharacterClass, edits_by_class
-from crnnocr.confusions import Confusions
 from crnnocr.datasets import Sample
-from crnnocr.evaluation import EvalResult, Outcome
-from crnnocr.metrics import RATIOS, Counts
-from crnnocr.reliability import Bin, RiskCoverage, bins, brier
+from crnnocr.evaluation.outcomes import EvalResult, Outcome
+from crnnocr.metrics import bootstrap
+from crnnocr.metrics.bootstrap import Estimate
+from crnnocr.metrics.calibration import Bin, RiskCoverage, bins, brier, expected_calibration_error
+from crnnocr.metrics.confusions import CharacterClass, Confusions, edits_by_class
+from crnnocr.metrics.scores import RATIOS, Counts
 
 _LENGTHS = (4, 8, 16, 32, 64, 128)
 """Characters at which the next group of labels begins."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr import bootstrap
-from crnnocr.bootstrap import Difference
-from crnnocr.evaluation import EvalResult, Outcome
-from crnnocr.metrics import ERRORS, RATIOS, Counts, Scorer, Scores
-from crnnocr.plurals import counted
+from crnnocr.evaluation.outcomes import EvalResult, Outcome
+from crnnocr.formatting import counted
+from crnnocr.metrics import bootstrap
+from crnnocr.metrics.bootstrap import Difference
+from crnnocr.metrics.scores import ERRORS, RATIOS, Counts, Scorer, Scores
 
 _LEAST_CHANGES = 6
 """Pictures that must be read better or worse for a winner to be sure: of five, all in one direction, a test of signs is not."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crnnocr.calibration import Calibration
-from crnnocr.charset import Charset
 from crnnocr.config import MAX_WIDTH, ModelConfig, Orientation, Precision
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.files import replacing
-from crnnocr.model import kinds
+from crnnocr.metrics.calibration import Calibration
+from crnnocr.model import card as kinds
+from crnnocr.text.charset import Charset
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,9 +19,8 @@ from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from crnnocr import __version__
-from crnnocr.directories import cache_directory
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.files import cannot_write, lock, sha256_of
+from crnnocr.files import cache_directory, cannot_write, lock, sha256_of
 
 MAX_BYTES = 2 * 10**9
 """No model is larger."""

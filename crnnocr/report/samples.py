@@ -1,10 +1,15 @@
-"""The samples of a page: a compact row each, and pictures of the worst."""
+"""What was read for what, as a table: a row a true character, a column a reading.
+
+The samples of a page: a compact row each, and pictures of the worst.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +22,74 @@ from PIL import Image
 
 from crnnocr import images
 from crnnocr.errors import ImageError
-from crnnocr.evaluation import Outcome, read_samples
 from crnnocr.evaluation.comparison import Comparison
-from crnnocr.evaluation.evidence import Evidence
-from crnnocr.evaluation.reader import Reader
-from crnnocr.normalising import Normalisation
-from crnnocr.recognizer import Prediction
-from crnnocr.report.names import shown
+from crnnocr.evaluation.evaluate import Evidence
+from crnnocr.evaluation.outcomes import Outcome, Reader, read_samples
+from crnnocr.formatting import shown
+from crnnocr.inference.recognizer import Prediction
+from crnnocr.metrics.confusions import Confusions, Edit, visible
+from crnnocr.text.normalization import Normalisation
+
+_MOST = 22
+"""Rows and columns."""
+_CONSIDERED = 150
+"""The most frequent edits, of which the table is made."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How often one character was read for another."""
+
+    edit: Edit
+    """Which."""
+    count: int
+    """How often."""
+    heat: int
+    """0 to 100, growing with the logarithm of the count."""
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """The most frequent confusions."""
+
+    columns: tuple[str, ...]
+    """What was read, in words."""
+    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+    """What stands there, in words, and how often it was read as each column says."""
+    shown: int
+    """Edits in the table."""
+    all: int
+    """Edits in all."""
+
+
+def heatmap(confusions: Confusions) -> Heatmap:
+    """The most frequent confusions, characters that are often wrong first."""
+    counts = dict(confusions.most_common())
+    common = dict(confusions.most_common(_CONSIDERED))
+    truths, readings = Counter[str](), Counter[str]()
+    for edit, count in common.items():
+        truths[edit.truth] += count
+        readings[edit.reading] += count
+    rows, columns = _chosen(truths), _chosen(readings)
+    most = math.log1p(max(common.values(), default=1))
+    table = []
+    shown = 0
+    for truth in rows:
+        edits = [Edit(truth, reading) for reading in columns]
+        cells = tuple(
+            Cell(edit, counts[edit], round(100 * math.log1p(counts[edit]) / most)) if edit in counts else None for edit in edits
+        )
+        shown += sum(cell.count for cell in cells if cell)
+        table.append((visible(truth) if truth else "added", cells))
+    named = tuple(visible(reading) if reading else "lost" for reading in columns)
+    return Heatmap(named, tuple(table), shown, sum(counts.values()))
+
+
+def _chosen(counts: Counter[str]) -> list[str]:
+    """The most frequent characters, and nothing (what was lost or added) last."""
+    common = [character for character, _ in counts.most_common() if character][:_MOST]
+    return [*common, ""] if "" in counts else common
+
 
 _MOST_PICTURES = 300
 _LEAST_PICTURES = 40

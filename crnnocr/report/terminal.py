@@ -1,4 +1,7 @@
-"""An evaluation's result as tables and lines for people."""
+"""How figures are written for people.
+
+An evaluation's result as tables and lines for people.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,83 @@ from dataclasses import dataclass
 
 from crnnocr.evaluation.analysis import Group
 from crnnocr.evaluation.comparison import Change, Comparison
-from crnnocr.evaluation.evidence import Evidence
-from crnnocr.plurals import counted
-from crnnocr.report import figures
-from crnnocr.report.figures import percent
-from crnnocr.report.names import shown
+from crnnocr.evaluation.evaluate import Evidence
+from crnnocr.formatting import counted, shown
+from crnnocr.metrics.bootstrap import Estimate
+from crnnocr.metrics.scores import ERRORS
+
+NAMES = {
+    "mean_levenshtein": "mean Levenshtein distance",
+    "cer": "character error rate (CER)",
+    "wer": "word error rate (WER)",
+    "exact": "exact match",
+    "one_minus_ned": "1 - NED",
+    "alnum_accuracy": "alphanumeric, any case",
+}
+"""Each score in words."""
+SHORT_NAMES = {
+    "mean_levenshtein": "Levenshtein",
+    "cer": "CER",
+    "wer": "WER",
+    "exact": "exact",
+    "one_minus_ned": "1 - NED",
+    "alnum_accuracy": "alphanumeric",
+}
+"""Each score in a word."""
+
+
+def value(name: str, number: float) -> str:
+    """A score: a distance in characters, else in per cent."""
+    return f"{number:.3f}" if name == "mean_levenshtein" else percent(number)
+
+
+def percent(number: float, digits: int = 2) -> str:
+    """A share in per cent."""
+    return f"{number:.{digits}%}"
+
+
+def interval(name: str, estimate: Estimate) -> str:
+    """Where the score may lie."""
+    return f"{value(name, estimate.low)} – {value(name, estimate.high)}"
+
+
+def is_perfect(name: str, estimate: Estimate) -> bool:
+    """Whether a score is as good as it can be: its interval is a point then, and says nothing."""
+    return estimate.value == (0 if name in ERRORS else 1)
+
+
+def rate(estimate: Estimate | None) -> tuple[str, str]:
+    """An error rate and where it may lie, for a table; dashes where there is nothing to divide by."""
+    if estimate is None:
+        return "–", "–"
+    return percent(estimate.value), "no error seen" if estimate.value == 0 else interval("cer", estimate)
+
+
+def largest(groups: Sequence[Group], most: int) -> tuple[Sequence[Group], int]:
+    """The groups of the most pictures, and how many others there are; where there are few, all in their own order."""
+    if len(groups) <= most:
+        return groups, 0
+    return sorted(groups, key=lambda group: -group.n)[:most], len(groups) - most
+
+
+def compared(comparison: Comparison, names: Mapping[str, str] = NAMES) -> Iterator[tuple[str, ...]]:
+    """Two readers' scores, a row each: its name, both values, their difference, its interval, and who is better how often."""
+    for name, difference in comparison.differences.items():
+        yield (
+            names[name],
+            value(name, getattr(comparison.first, name)),
+            value(name, getattr(comparison.second, name)),
+            signed(name, difference.value),
+            f"{signed(name, difference.low)} … {signed(name, difference.high)}",
+            percent(comparison.chance(name), 1),
+        )
+
+
+def signed(name: str, number: float) -> str:
+    """A difference of a score, in points."""
+    written = f"{number:+.3f}" if name == "mean_levenshtein" else f"{number * 100:+.2f}"
+    return written.replace("-", "−")
+
 
 WIDE = 100
 """Columns of a terminal that has place for everything."""
@@ -37,9 +112,9 @@ class Table:
 def tables(evidence: Evidence, columns: int = WIDE) -> Iterator[Table]:
     """The tables, the scores first, in short words where the terminal has few columns."""
     analysis = evidence.analysis
-    names = figures.NAMES if columns >= WIDE else figures.SHORT_NAMES
+    names = NAMES if columns >= WIDE else SHORT_NAMES
     yield _scores(evidence, names)
-    classes = tuple((str(c.name), f"{c.characters:,}", f"{c.edits:,}", *figures.rate(c.cer)) for c in analysis.by_class)
+    classes = tuple((str(c.name), f"{c.characters:,}", f"{c.edits:,}", *rate(c.cer)) for c in analysis.by_class)
     yield Table(("characters", "number", "edits", "CER", "95% interval"), classes)
     yield _groups("characters in the label", analysis.by_length)
     if len(analysis.by_source) > 1:
@@ -86,15 +161,15 @@ def _refusals(evidence: Evidence) -> Iterator[str]:
 def _scores(evidence: Evidence, names: Mapping[str, str]) -> Table:
     rows = []
     for name, estimate in evidence.analysis.scores.items():
-        where = "no error seen" if figures.is_perfect(name, estimate) else figures.interval(name, estimate)
-        rows.append((names[name], figures.value(name, estimate.value), where))
+        where = "no error seen" if is_perfect(name, estimate) else interval(name, estimate)
+        rows.append((names[name], value(name, estimate.value), where))
     return Table((counted(evidence.analysis.result.scores.n, "picture"), "", "95% interval"), tuple(rows))
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:
-    largest, others = figures.largest(groups, _GROUPS)
+    shown_groups, others = largest(groups, _GROUPS)
     rows: list[tuple[str, ...]] = [
-        (shown(each.name), f"{each.n:,}", *figures.rate(each.cer), percent(each.exact.value)) for each in largest
+        (shown(each.name), f"{each.n:,}", *rate(each.cer), percent(each.exact.value)) for each in shown_groups
     ]
     if others:
         rows.append((f"and {others:,} more (--json, --report)", *[""] * 4))
@@ -106,7 +181,7 @@ def _compared(comparison: Comparison, names: Mapping[str, str], columns: int) ->
     first, second = comparison.first_name, comparison.second_name
     header = ("", first, second, "difference, points", "95% interval", f"{first} better")
     kept = 6 if columns >= WIDE else 5 if columns >= _NARROW else 4
-    return Table(header[:kept], tuple(row[:kept] for row in figures.compared(comparison, names)))
+    return Table(header[:kept], tuple(row[:kept] for row in compared(comparison, names)))
 
 
 def _differing(comparison: Comparison) -> Iterator[str]:

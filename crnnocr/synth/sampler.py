@@ -9,12 +9,14 @@ from PIL import Image
 
 from crnnocr.config import Orientation, Style, SynthConfig
 from crnnocr.errors import DataError
-from crnnocr.synth import fonts, texts, trdg_adapter, trdg_style
+from crnnocr.synth import fonts, trdg
+from crnnocr.synth import text as texts
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.languages import LANGUAGES
-from crnnocr.synth.looks import ink, picture
-from crnnocr.synth.looks.recipe import RECIPES, SHARES
-from crnnocr.synth.texts import Text
+from crnnocr.synth.render import image as picture
+from crnnocr.synth.render import ink
+from crnnocr.synth.render.recipe import RECIPES, SHARES
+from crnnocr.synth.text import Text
 
 _TEXT_ATTEMPTS = 50
 _ATTEMPTS = 40
@@ -102,7 +104,7 @@ class Sampler:
         if not able:
             raise DataError(fonts.missing(self.faces, text, self.config.lang))
         face = able[int(rng.integers(len(able)))]
-        return DrawnLine(trdg_style.draw(text, face.path, self.config.height, rng), text, face, Style.TRDG, 1)
+        return DrawnLine(trdg.draw(text, face.path, self.config.height, rng), text, face, Style.TRDG, 1)
 
     def _line(self, index: int) -> tuple[Text, Style]:
         """The text and the style of sample `index`; of texts that no font draws, another one is made up."""
@@ -126,6 +128,6 @@ def _one_of(shares: dict[Style, float], rng: np.random.Generator) -> Style:
 def _trdg_faces(config: SynthConfig) -> tuple[FontFace, ...]:
     """The first version's fonts in its order, unless others are asked for; of a file its first face: trdg knows no other."""
     if config.fonts is None and not config.system_fonts:
-        files = dict.fromkeys(path for lang in config.lang for path in trdg_adapter.font_files(lang))
+        files = dict.fromkeys(path for lang in config.lang for path in trdg.font_files(lang))
         return tuple(map(fonts.load, files))
     return tuple(dict.fromkeys(fonts.load(face.path) for face in fonts.collect(config)))

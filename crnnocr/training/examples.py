@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.charset import Charset, frames_needed
 from crnnocr.config import ModelConfig
 from crnnocr.datasets.lines import Lines, ReadSamples
 from crnnocr.images import Line
+from crnnocr.text.charset import Charset, frames_needed
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from crnnocr import images
-from crnnocr.charset import frames_needed
 from crnnocr.config import AugmentConfig, ModelConfig
 from crnnocr.errors import DataError
+from crnnocr.text.charset import frames_needed
 from crnnocr.training.augmentation import augment
 from crnnocr.training.batching import Plan, Pool, cut, seed_of
+from crnnocr.training.distributed import Ranks
 from crnnocr.training.examples import Example, Examples
-from crnnocr.training.ranks import Ranks
 
 _AHEAD = 4
 """Batches for each thread that are begun before they are asked for."""

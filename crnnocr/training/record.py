@@ -17,8 +17,8 @@ from crnnocr import __version__
 from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.training.examples import Examples
-from crnnocr.training.loop import Trained
-from crnnocr.training.preparation import Prepared
+from crnnocr.training.prepare import Prepared
+from crnnocr.training.trainer import Trained
 
 
 def record(

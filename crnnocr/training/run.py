@@ -11,33 +11,32 @@ from pathlib import Path
 
 import torch
 
-from crnnocr import calibration, devices
-from crnnocr.calibration import Calibration
+from crnnocr import runtime
 from crnnocr.config import ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
-from crnnocr.engines import DERIVED, OnnxEngine
 from crnnocr.errors import CrnnocrError
-from crnnocr.exporting import onnx_file, quantisation
-from crnnocr.machine import cores
-from crnnocr.metrics import Scores
-from crnnocr.model import checkpoint, store
+from crnnocr.export import onnx_file, quantization
+from crnnocr.inference.engines import DERIVED, OnnxEngine
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics import calibration
+from crnnocr.metrics.calibration import Calibration
+from crnnocr.metrics.scores import Scores
+from crnnocr.model import checkpoint, registry
 from crnnocr.model.checkpoint import Card
-from crnnocr.recognizer import Recognizer
-from crnnocr.training import runs
-from crnnocr.training.batch_size import batch_size_for
-from crnnocr.training.batching import Plan
-from crnnocr.training.curves import curves
+from crnnocr.runtime import cores
+from crnnocr.training import resume as runs
+from crnnocr.training.batching import Plan, batch_size_for
+from crnnocr.training.distributed import Ranks, joined
 from crnnocr.training.examples import Example
-from crnnocr.training.history import History
+from crnnocr.training.history import History, curves
 from crnnocr.training.history import read as history_rows
 from crnnocr.training.loader import Loader
-from crnnocr.training.loop import Progress, Trained, Trainer
-from crnnocr.training.preparation import Prepared
-from crnnocr.training.ranks import Ranks, joined
+from crnnocr.training.prepare import Prepared
 from crnnocr.training.record import as_json, digest, record
-from crnnocr.training.runs import Run
+from crnnocr.training.resume import Run
 from crnnocr.training.schedule import Budget
-from crnnocr.training.stream import Sampler, drawn
+from crnnocr.training.synthetic import Sampler, drawn
+from crnnocr.training.trainer import Progress, Trained, Trainer
 from crnnocr.training.validation import Validation, read_examples
 
 _SAVE_SECONDS = 20.0
@@ -127,11 +126,11 @@ def run(order: Order) -> Generator[Event]:
         CrnnocrError: the loss is no longer a number, or the data directory cannot be written.
     """
     config = order.config
-    device = devices.select(order.device)
+    device = runtime.select(order.device)
     if config.deterministic:
-        devices.be_deterministic()
+        runtime.be_deterministic()
     with joined(device) as ranks:
-        store.check_writable()
+        registry.check_writable()
         card = order.prepared.card
         about = {
             "data": digest(order.prepared),
@@ -224,7 +223,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         [reading.log_prob for reading in trained.readings], [reading.text == reading.truth for reading in trained.readings]
     )
     wanted = prepared.card.name if order.named else run.model
-    name = wanted if order.force else store.free_name(wanted)
+    name = wanted if order.force else registry.free_name(wanted)
     card = replace(
         prepared.card,
         name=name,
@@ -232,7 +231,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         scores=asdict(scores) if scores else {},
         calibration=fitted,
     )
-    path = store.path_of(name)
+    path = registry.path_of(name)
     rows = tuple(history_rows(run.history))
     card = replace(card, peaks=_peaks(prepared))
     with suppress(CrnnocrError):  # what cannot be quantised is kept as it is
@@ -245,7 +244,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
     if rows:
         curves(path.parent / CURVES, rows)
     onnx_file.derive(path)
-    store.make_current(name)
+    registry.make_current(name)
     run.remove()
     readable = [numbers for numbers in (card.precision, Precision.FP32) if (path.parent / DERIVED[numbers]).is_file()]
     precision = readable[0] if readable else None
@@ -257,8 +256,8 @@ def _peaks(prepared: Prepared) -> tuple[float, ...]:
     examples = prepared.examples if len(prepared.examples) else prepared.held_out
     if not len(examples):
         return ()
-    chosen = range(0, len(examples), -(-len(examples) // quantisation.LINES))
-    return quantisation.peaks(prepared.model, [examples[i].line for i in chosen])
+    chosen = range(0, len(examples), -(-len(examples) // quantization.LINES))
+    return quantization.peaks(prepared.model, [examples[i].line for i in chosen])
 
 
 def _reads_as_well(card: Card, prepared: Prepared, scores: Scores) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from crnnocr.config import DecodeConfig, TrainConfig
-from crnnocr.metrics import Scorer, Scores
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.scores import Scorer, Scores
 from crnnocr.model.crnn import CRNN
-from crnnocr.recognizer import Recognizer
 from crnnocr.training.examples import Examples
 
 _READS_NOTHING = 0.8

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from crnnocr.synth.trdg_adapter import font_files
+from crnnocr.synth.trdg import font_files
 
 FONT = next(path for path in font_files("en") if path.name == "Roboto-Regular.ttf")
 WIDTH, ROW, GAP = 1200, 40, 8

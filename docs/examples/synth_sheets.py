@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from crnnocr.config import Orientation, Style, SynthConfig
+from crnnocr.synth.dataset.preview import draw_sheet
 from crnnocr.synth.sampler import Sampler
-from crnnocr.synth.sets.preview import draw_sheet
 
 FOLDER = Path(__file__).parents[1] / "images"
 STYLE_BYTES, SCRIPT_BYTES = 200_000, 150_000

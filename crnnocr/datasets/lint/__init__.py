@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import compress
 
-from crnnocr.charset import Charset
 from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets import Fault
-from crnnocr.datasets.lint import labels, pictures, repeats
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity
-from crnnocr.datasets.lint.left_out import left_out, trimmed
-from crnnocr.plurals import counted
+from crnnocr.datasets.lint import duplicates, labels, sizes
+from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, left_out, trimmed
+from crnnocr.formatting import counted
+from crnnocr.text.charset import Charset
 
 __all__ = ["Finding", "Place", "Seen", "Severity", "lint"]
 
@@ -42,7 +41,7 @@ def lint(
         held_out: for each of `train` whether it will be held out, where `val` is None.
     """
     seen = [*train, *(val or ())]
-    fits = pictures.fit(seen, shape)
+    fits = sizes.fit(seen, shape)
     learned = list(compress(train, fits))
     contents = {one.content_id for one in learned}
     validated = [one for one in compress(val or (), fits[len(train) :]) if one.content_id not in contents]
@@ -55,13 +54,13 @@ def lint(
         *(labels.unknown_characters(seen, start.characters) if start else ()),
         *left_out(faults),
         *trimmed(spaced),
-        *pictures.too_long_labels([one for one, is_fit in zip(seen, fits, strict=True) if not is_fit], shape, orientation),
-        *pictures.tall_pictures(seen, orientation),
-        *pictures.odd_widths([one for one in compress(seen, fits) if not pictures.is_tall(one)]),
-        *repeats.two_labels(seen),
-        *repeats.in_both(learned, val or ()),
-        *repeats.duplicates(train, val or ()),
-        *repeats.texts_in_both(*apart),
+        *sizes.too_long_labels([one for one, is_fit in zip(seen, fits, strict=True) if not is_fit], shape, orientation),
+        *sizes.tall_pictures(seen, orientation),
+        *sizes.odd_widths([one for one in compress(seen, fits) if not sizes.is_tall(one)]),
+        *duplicates.two_labels(seen),
+        *duplicates.in_both(learned, val or ()),
+        *duplicates.duplicates(train, val or ()),
+        *duplicates.texts_in_both(*apart),
         *labels.of_labels(seen, learned, validated, start.characters if start else ""),
     ]
     return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))

@@ -1,4 +1,7 @@
-"""The characters of labels: spaces, what no picture shows, look-alikes, and what is too rare to be learnt."""
+"""Which characters of the labels a model does not know.
+
+The characters of labels: spaces, what no picture shows, look-alikes, and what is too rare to be learnt.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,31 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
-from crnnocr.charset import describe
+from crnnocr.datasets import Sample
 from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, enumerated, place, quoted
-from crnnocr.datasets.lookalikes import LookAlike, look_alikes, mixed_variants, twin_in
-from crnnocr.plurals import counted
+from crnnocr.formatting import counted
+from crnnocr.text.charset import Charset, describe
+from crnnocr.text.confusables import LookAlike, look_alikes, mixed_variants, twin_in
+
+_FILES_NAMED = 3
+
+
+def describe_unknown_characters(samples: Sequence[Sample], charset: Charset) -> list[str]:
+    """For each character that `charset` lacks: itself, its code point and name, in how many files, and the first of them."""
+    files: dict[str, list[str]] = {}
+    for sample in samples:
+        for character in charset.unknown(sample.text):
+            files.setdefault(character, []).append(Path(sample.name).name)
+    return [f"{describe(character)} in {_file_names(names)}" for character, names in sorted(files.items())]
+
+
+def _file_names(names: Sequence[str]) -> str:
+    first = ", ".join(names[:_FILES_NAMED])
+    return first if len(names) <= _FILES_NAMED else f"{len(names)} files ({first}, …)"
+
 
 RARE = 5
 """A character that is seen fewer times than this is hardly learnt."""

@@ -17,11 +17,12 @@ import numpy as np
 from fontTools.unicodedata import script
 from PIL import ImageFont
 
-from crnnocr.charset import describe
 from crnnocr.config import SynthConfig
 from crnnocr.errors import UsageError
-from crnnocr.synth.fonts import files, glyphs, tables
+from crnnocr.synth.fonts import files, glyphs
+from crnnocr.synth.fonts import files as tables
 from crnnocr.synth.languages import languages
+from crnnocr.text.charset import describe
 
 _LOADED = 512
 """Loaded fonts (a face at a size) that are kept, of 0.3 MB each: the faces of `crnnocr[fonts]` at one size. Loading one and

@@ -1,16 +1,31 @@
-"""Where font files come from: trdg, installed font packages, a folder of the user's, the system."""
+"""Where font files come from: trdg, installed font packages, a folder of the user's, the system.
+
+What the tables of a font file say: names, axes, characters. Cheap: no glyph is drawn.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import itertools
 import os
+import re
+import string
+import struct
 import sys
-from collections.abc import Mapping
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
+
+from fontTools.ttLib import TTFont, TTLibError
+from PIL import ImageFont
 
 from crnnocr.errors import UsageError
-from crnnocr.synth import trdg_adapter
+from crnnocr.synth import trdg
 
 SUFFIXES = (".ttf", ".otf", ".ttc")
 """Ends of the names of font files."""
@@ -18,7 +33,7 @@ SUFFIXES = (".ttf", ".otf", ".ttc")
 
 def shipped() -> tuple[Path, ...]:
     """Trdg's openly licensed files and those of every installed package `fontpkg-…`, in the same order everywhere."""
-    return (*trdg_adapter.open_font_files(), *(path for module in packages() for path in _of_package(module)))
+    return (*trdg.open_font_files(), *(path for module in packages() for path in _of_package(module)))
 
 
 def packages() -> list[str]:
@@ -60,3 +75,147 @@ def _system_folders(platform: str, environ: Mapping[str, str], home: Path) -> tu
     data = environ.get("XDG_DATA_HOME") or home / ".local/share"
     shared = environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
     return (Path(data) / "fonts", home / ".fonts", *(Path(folder) / "fonts" for folder in shared.split(":") if folder))
+
+
+_WEIGHTS = {300: "Light", 400: "Regular", 500: "Medium", 700: "Bold", 900: "Black"}
+_WIDTHS = {75: "Condensed", 100: "", 125: "Expanded"}
+"""The weights and widths that a variable font is drawn at, those in its range."""
+
+_COLOURED = frozenset(("CBDT", "COLR", "SVG ", "sbix"))
+_LATIN_SYMBOL = 5
+"""Panose's family kind of fonts that have pictures where others have letters."""
+_NO_LETTERS = re.compile(
+    r"\b(barcode|braille|dingbats|emoji|icons?|lastresort|ornaments|symbols?|webdings|wingdings\d*)\b", re.IGNORECASE
+)
+"""In the names of families whose letters are none."""
+
+_PLAIN = string.ascii_letters + string.digits
+
+# What fontTools raises over a file that is not what it says it is.
+_BROKEN = (
+    TTLibError,
+    OSError,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+_character = functools.cache(chr)
+"""One string for a character, however many fonts have it."""
+
+
+class UnusableFontError(Exception):
+    """A file that nothing can be drawn with, and why."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One look of a face: itself or, of a variable font, an instance."""
+
+    axes: tuple[float, ...]
+    """Values of a variable font's axes in the font's order; () for another font."""
+    name: str
+    """For people: family, weight, slope."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is known of a face before any of it is drawn."""
+
+    family: str
+    """Name of the family that it belongs to."""
+    variants: tuple[Variant, ...]
+    """Its looks, at least one."""
+    characters: frozenset[str]
+    """Those that it has a glyph for, of whatever look."""
+    confused: frozenset[str]
+    """Letters and digits that share their glyph with another one of ASCII."""
+    scripts: frozenset[str]
+    """OpenType tags of the scripts that it knows how to shape."""
+    is_monospaced: bool
+    """Whether its Latin letters are all as wide as each other."""
+
+
+@functools.cache
+def read(path: Path) -> tuple[Tables, ...]:
+    """The faces of a font file, more than one for a collection. Raises `UnusableFontError`."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+        count = int.from_bytes(head[8:12], "big") if head.startswith(b"ttcf") else 1
+        return tuple(_read_face(path, number) for number in range(count))
+    except _BROKEN as error:
+        raise UnusableFontError(f"it cannot be read ({error or type(error).__name__})") from error
+
+
+def _read_face(path: Path, number: int) -> Tables:
+    ImageFont.truetype(str(path), 16, index=number)  # FreeType must be able to open it too
+    with path.open("rb") as file, TTFont(file, fontNumber=number, lazy=True) as font:
+        _check_outlines(font)
+        font.setGlyphOrder([str(index) for index in range(font["maxp"].numGlyphs)])  # real names cost time and say nothing
+        glyphs: dict[int, str] = font.getBestCmap() or {}
+        if not glyphs:
+            raise UnusableFontError("it has no Unicode characters")
+        family = font["name"].getBestFamilyName() or path.stem
+        return Tables(
+            family=family,
+            variants=tuple(_variants(font, family)),
+            characters=frozenset(map(_character, glyphs)),
+            confused=frozenset(_confused(glyphs)),
+            scripts=_scripts(font),
+            is_monospaced=len({font["hmtx"][glyphs[ord(letter)]][0] for letter in "iMW" if ord(letter) in glyphs}) == 1,
+        )
+
+
+def _check_outlines(font: TTFont) -> None:
+    if _COLOURED & set(font.keys()):
+        raise UnusableFontError("it is a colour font")
+    if not {"glyf", "CFF ", "CFF2"} & set(font.keys()):
+        raise UnusableFontError("it has no outlines")
+    panose = font["OS/2"].panose if "OS/2" in font else None
+    if (panose and panose.bFamilyType == _LATIN_SYMBOL) or _NO_LETTERS.search(font["name"].getBestFamilyName() or ""):
+        raise UnusableFontError("it is a symbol font")
+
+
+def _variants(font: TTFont, family: str) -> Iterable[Variant]:
+    style = font["name"].getBestSubFamilyName() or ""
+    if "fvar" not in font:
+        yield Variant((), f"{family} {style}".strip())
+        return
+    for values in itertools.product(*map(_offered, font["fvar"].axes)):
+        labels = [label for _, label in values if label]
+        slope = [each for each in ("Italic", "Oblique") if each in style]
+        yield Variant(tuple(value for value, _ in values), " ".join((family, *labels, *slope)))
+
+
+def _offered(axis: Any) -> list[tuple[float, str]]:
+    """The values of an axis to draw at, each with its name."""
+    names = {"wght": _WEIGHTS, "wdth": _WIDTHS}.get(axis.axisTag, {})
+    inside = [(float(value), name) for value, name in names.items() if axis.minValue <= value <= axis.maxValue]
+    return inside or [(float(axis.defaultValue), "")]
+
+
+def _scripts(font: TTFont) -> frozenset[str]:
+    if "GSUB" not in font or font["GSUB"].table.ScriptList is None:
+        return frozenset()
+    return frozenset(record.ScriptTag.strip() for record in font["GSUB"].table.ScriptList.ScriptRecord)
+
+
+def _confused(glyphs: dict[int, str]) -> Iterable[str]:
+    """Letters and digits of ASCII that share a glyph with others, beyond case, and the others of the same script."""
+    plain = {glyphs[ord(character)] for character in _PLAIN if ord(character) in glyphs}
+    sharing = defaultdict(list)
+    for code, glyph in glyphs.items():
+        if glyph in plain and _latin(character := _character(code)):
+            sharing[glyph].append(character)
+    for group in sharing.values():
+        if len({unicodedata.normalize("NFKC", character).upper() for character in group}) > 1:
+            yield from group
+
+
+def _latin(character: str) -> bool:
+    return character.isalnum() and unicodedata.name(character, "").startswith(("LATIN", "DIGIT"))

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from fontTools.unicodedata import ot_tags_from_script, script
 from PIL import Image, ImageFont, features
 
-from crnnocr.synth import trdg_adapter
-from crnnocr.synth.fonts import tables
+from crnnocr.synth import trdg
+from crnnocr.synth.fonts import files
 
 _SIZE = 64
 """Pixels an em that characters are measured at."""
@@ -73,7 +73,7 @@ class Glyphs:
     """What one face of a font file draws, looked at when it is asked for."""
 
     def __init__(self, path: Path, number: int) -> None:
-        self._tables = tables.read(path)[number]
+        self._tables = files.read(path)[number]
         self._font = ImageFont.truetype(str(path), _SIZE, index=number, layout_engine=ImageFont.Layout.BASIC)
         self._known: dict[str, bool] = {}
         self._cases_known: dict[str, Cases] = {}
@@ -227,7 +227,7 @@ def _one_case(pairs: list[_Pair]) -> bool:
 @functools.cache
 def _reference(letter: str) -> tuple[Shape, Shape]:
     """The shapes of a small letter and its capital in trdg's Roboto."""
-    path = next(path for path in trdg_adapter.open_font_files() if path.name == "Roboto-Regular.ttf")
+    path = next(path for path in trdg.open_font_files() if path.name == "Roboto-Regular.ttf")
     font = ImageFont.truetype(str(path), _SIZE, layout_engine=ImageFont.Layout.BASIC)
     small, capital = (Picture(*font.getmask2(each, mode="L")).shape for each in (letter, letter.upper()))
     return small, capital

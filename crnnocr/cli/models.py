@@ -1,0 +1,340 @@
+"""`crnnocr models import`: store a model that was made elsewhere.
+
+`crnnocr models`: list them.
+
+`crnnocr models path`: where a model is.
+
+`crnnocr models rm`: remove a model.
+
+`crnnocr models show`: all that is known of a model.
+
+`crnnocr models use`: the model that is taken when none is named.
+
+`crnnocr models`: the models that there are, and what is done with them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crnnocr.cli import console
+from crnnocr.cli import console as ui
+from crnnocr.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from crnnocr.model.checkpoint import Card
+    from crnnocr.model.registry import Entry, FoundModel
+
+
+@console.boundary
+def import_cli(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="A .safetensors file, a folder with one, or an https address of one.")
+    ],
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 of the file, 64 hex digits; needed for a URL.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="What to call it; by default as when it was trained.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", envvar="CRNNOCR_OFFLINE", help="Take only what was downloaded before.")
+    ] = False,
+    json_output: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    debug: console.Debug = False,
+) -> None:
+    """Store a model that was made elsewhere, if it can be read. The current model stays what it is.
+
+    A download that was interrupted goes on where it stood.
+    """
+    from crnnocr.model import download, registry
+
+    is_url = "://" in source
+    if name is not None:
+        registry.checked_name(name)
+    wanted = download.checked_sha256(sha256) if sha256 is not None else None
+    if is_url:
+        download.check_url(source)
+    registry.check_writable()
+    file = _fetched(source, wanted, offline) if is_url else registry.weights_in(Path(source))
+    if wanted and not is_url:
+        registry.check_hash(file, wanted)
+
+    from crnnocr.export import onnx_file
+
+    try:
+        imported = registry.add(file, onnx_file.derive, name)
+    except ModelError as error:
+        if not is_url:
+            raise
+        file.unlink(missing_ok=True)  # nobody needs it again
+        raise ModelError(str(error).replace(str(file), source)) from error
+    if imported.name != imported.wanted:
+        console.say(f"the name {imported.wanted} is taken: stored as {imported.name}")
+    console.say(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")
+    console.detail(f"  {imported.path}")
+    if json_output:
+        typer.echo(json.dumps({"model": imported.name, "path": str(imported.path)}))
+
+
+def _fetched(url: str, sha256: str | None, offline: bool) -> Path:
+    """The file of a URL, with a progress bar."""
+    from crnnocr.model import download
+
+    if sha256 is None:
+        raise UsageError(
+            "--sha256 is missing: a download is taken only if it is the very file that was meant, which whoever offers it "
+            "can say by its SHA-256"
+        )
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("downloading"), BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        try:
+            return download.fetch(url, sha256, offline, lambda done, total: bar.update(task, completed=done, total=total))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on with the download") from None
+
+
+_HEADER = ("", "name", "kind", "preset", "CER", "measured on", "size", "trained")
+_NUMBERS = ("CER", "measured on", "size")
+_WIDE = 10_000
+"""Columns where there is no terminal, so that nothing is cut."""
+
+
+@ui.boundary
+def models_cli(
+    context: typer.Context,
+    json_output: ui.Json = False,
+    quiet: ui.Quiet = False,
+    verbose: ui.Verbose = False,
+    debug: ui.Debug = False,
+) -> None:
+    """List the models: those that came with crnnocr, and your own. A * marks the one that is taken when none is named.
+
+    The CER is that of the pictures that were held out from a model's training, or, where it has learnt from drawn pictures
+    alone, of further ones.
+    """
+    if context.invoked_subcommand:
+        if json_output or quiet or verbose or debug:
+            raise UsageError(f"options stand behind the command: crnnocr models {context.invoked_subcommand} …")
+        return
+    from crnnocr.model import registry
+
+    entries = registry.entries()
+    for entry in entries:
+        if entry.error:
+            ui.warn(entry.error)
+    if json_output:
+        typer.echo(json.dumps([entry.to_json() for entry in entries]))
+    elif entries:
+        typer.echo(_rendered([_row(entry) for entry in entries]))
+    else:
+        ui.say("there is no model yet: make one with `crnnocr train DATA`, or take one with `crnnocr models import`")
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    said = entry.to_json()
+    measured = said["cer"] is not None
+    return (
+        "*" if entry.is_taken else "",
+        entry.found.name,
+        entry.kind,
+        "damaged" if entry.error else said["preset"],
+        f"{said['cer']:.2%}" if measured else "-",
+        f"{said['n']:,} {'drawn' if said['drawn'] else 'held out'}" if measured and said["n"] is not None else "-",
+        f"{entry.size / 1e6:.1f} MB",
+        (said["trained"] or said["modified"])[:10],
+    )
+
+
+def _rendered(rows: list[tuple[str, ...]]) -> str:
+    """A table with lines on a terminal, else one of words and spaces."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    is_terminal = sys.stdout.isatty()
+    table = Table(box=box.ROUNDED if is_terminal else None, pad_edge=is_terminal)
+    for title in _HEADER:
+        table.add_column(title, justify="right" if title in _NUMBERS else "left")
+    for row in rows:
+        table.add_row(*map(ui.on_one_line, row))
+    console = Console(markup=False, highlight=False, width=None if is_terminal else _WIDE)
+    with console.capture() as rendered:  # rich would end a closed pipe in its own way
+        console.print(table)
+    return "\n".join(line.rstrip() for line in rendered.get().splitlines())
+
+
+@console.boundary
+def path_cli(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Name of a model; else the current, or shipped one.")
+    ] = None,
+    debug: console.Debug = False,
+) -> None:
+    """Print the path of a model's folder, and nothing else."""
+    from crnnocr.model import registry
+
+    found = registry.find(None) if name is None else registry.named(name)
+    typer.echo(str(found.path.parent))
+
+
+@console.boundary
+def rm_cli(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model of your own.")],
+    quiet: console.Quiet = False,
+    debug: console.Debug = False,
+) -> None:
+    """Remove a model of your own and all files of its folder, without asking.
+
+    A model that an interrupted training began from stays, since that could not go on without it.
+    """
+    from crnnocr.model import registry
+    from crnnocr.training import resume
+
+    found = registry.named(name)
+    entry = registry.entry(found, registry.taken())
+    resume.check_unneeded(found)
+    registry.remove(found)
+    console.say(f"removed {name}, {entry.size / 1e6:.1f} MB: {found.path.parent}")
+    if entry.is_taken:
+        _say_next(name)
+
+
+def _say_next(removed: str) -> None:
+    """What is taken now that the current model is gone."""
+    from crnnocr.model import registry
+
+    try:
+        console.say(f"{removed} was the current model; from now on {registry.find(None).told} is taken where none is named")
+    except ModelError as error:
+        console.say(f"{removed} was the current model; {error}")
+
+
+_SCORES = {
+    "cer": "character error rate (CER) {:.2%}",
+    "wer": "word error rate (WER) {:.2%}",
+    "exact": "exact match {:.1%}",
+    "mean_levenshtein": "mean Levenshtein distance {:.3f}",
+}
+
+
+@console.boundary
+def show_cli(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|PATH", help="Name of a model, model folder or file, export; else the current, or shipped one."
+        ),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the model's card as JSON on stdout.")] = False,
+    quiet: console.Quiet = False,
+    debug: console.Debug = False,
+) -> None:
+    """Say all that is known of a model: what it reads, how it was trained, how well it reads, and its files."""
+    from crnnocr.inference.engines import card_of
+    from crnnocr.model import registry
+
+    found = registry.find(model)
+    card = card_of(found.path)
+    if json_output:
+        typer.echo(json.dumps(card.to_json()))
+        return
+    rows = [("model", found.told), *_about(card), *_training(card), *_reading(card), *_published(card), *_files(found)]
+    width = max(len(title) for title, _ in rows)
+    for title, told in rows:
+        typer.echo(f"{title:{width}}  {console.on_one_line(told)}".rstrip())
+
+
+def _about(card: Card) -> Iterator[tuple[str, str]]:
+    from crnnocr.config import Conv
+
+    shape = card.config
+    layers = sum(isinstance(layer, Conv) for layer in shape.backbone)
+    yield "characters", f"{len(card.charset.characters)}: {card.charset.characters}"
+    yield "preset", shape.preset
+    yield "shape", f"lines {shape.height} pixels high, {layers} convolutions, LSTM of {shape.hidden} units a direction"
+    yield "orientation", card.orientation.value
+
+
+def _training(card: Card) -> Iterator[tuple[str, str]]:
+    training = card.training
+    data, config = training.get("data", {}), training.get("config", {})
+    if "date" in training:
+        yield "trained", f"{training['date']} by crnnocr {training.get('versions', {}).get('crnnocr', 'of an unknown version')}"
+    if data:
+        sources = [f"{source['name']} ({source['samples']:,}, {source['format']})" for source in data.get("sources", [])]
+        drawn = [f"drawn ({config['synth']})"] if config.get("synth") else []
+        yield "data", ", ".join([*sources, *drawn]) or "unknown"
+        if not card.saw_drawings_only:
+            yield "", f"{data.get('learned', 0):,} pictures to learn from, {data.get('held_out', 0):,} held out"
+    if "steps" in training:
+        shown = f", {training['pictures_shown']:,} pictures shown" if "pictures_shown" in training else ""
+        minutes = f", {training['seconds'] / 60:.0f} min on {training.get('device', '?')}" if "seconds" in training else ""
+        yield "steps", f"{training['steps']:,}{shown}{minutes}, from {training.get('start') or 'scratch'}"
+
+
+def _reading(card: Card) -> Iterator[tuple[str, str]]:
+    scores, calibration = card.scores, card.calibration
+    told = [words.format(scores[name]) for name, words in _SCORES.items() if name in scores]
+    kind = "drawn" if card.saw_drawings_only else "held-out"
+    yield "reads", ", ".join([*told, f"on {scores.get('n', 0):,} {kind} pictures"]) if told else "not measured"
+    fitted = f"fitted on {calibration.readings:,} held-out readings, {calibration.errors:,} of them wrong"
+    few = "" if calibration.is_calibrated else ", too few to count as calibrated"
+    yield "confidences", f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}, {fitted}{few}"
+    yield "precision", f"{card.precision} on a CPU"
+
+
+def _published(card: Card) -> Iterator[tuple[str, str]]:
+    """What the card of a shipped model says besides."""
+    about = card.training.get("about", {})
+    title = "real crops"
+    for name, score in about.get("real_crops", {}).items():
+        value, low, high = (100 * score[key] for key in ("value", "low", "high"))
+        yield title, f"{name.removesuffix(' %')} {value:.1f} % ({low:.1f} – {high:.1f}), {score['pictures']:,} pictures"
+        title = ""
+    for name in ("pictures", "before", "limits", "licence", "reproduce"):
+        if name in about:
+            yield name, about[name]
+
+
+def _files(found: FoundModel) -> Iterator[tuple[str, str]]:
+    from crnnocr.files import sha256_of
+    from crnnocr.model import registry
+
+    yield "sha256", f"{sha256_of(found.path)} ({found.path.name})"
+    yield "folder", str(found.path.parent)
+    for file in registry.files(found):
+        yield "", f"{file.name}, {file.stat().st_size:,} bytes"
+
+
+@console.boundary
+def use_cli(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model, your own or a shipped one.")],
+    quiet: console.Quiet = False,
+    debug: console.Debug = False,
+) -> None:
+    """Make a model the current one, which `predict`, `eval` and `export` take when none is named."""
+    from crnnocr.model import registry
+
+    registry.make_current(registry.named(name).name)
+    console.say(f"{name} is now the current model")
+
+
+app = typer.Typer(rich_markup_mode=None)
+app.callback(invoke_without_command=True)(models_cli)
+app.command("show", short_help="Say all that is known of a model.")(show_cli)
+app.command("use", short_help="Make a model the current one.")(use_cli)
+app.command("path", short_help="Print the path of a model's folder.")(path_cli)
+app.command("rm", short_help="Remove a model of your own.")(rm_cli)
+app.command("import", short_help="Store a model that was made elsewhere.")(import_cli)

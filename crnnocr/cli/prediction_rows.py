@@ -1,0 +1,189 @@
+"""What `predict` prints for each picture, and the file that it can be written to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from crnnocr.cli import console
+from crnnocr.errors import UsageError
+from crnnocr.files import cannot_write, is_device, lock
+
+if TYPE_CHECKING:
+    from crnnocr.inference.recognizer import Prediction
+
+
+class Format(StrEnum):
+    """What is printed for each picture."""
+
+    text = "text"
+    tsv = "tsv"
+    jsonl = "jsonl"
+
+
+TSV_HEADER = "path\ttext\tconfidence"
+
+
+def row(name: str, prediction: Prediction, format: Format) -> str:
+    """One picture's line. One that could not be read has an empty text, and in tsv an empty confidence."""
+    if format is Format.jsonl:
+        readable = not any("\ud800" <= character <= "\udfff" for character in name)  # else it stands for other bytes
+        return json.dumps(_values(name, prediction), ensure_ascii=not readable)
+    columns = [_column(name, format), _column(prediction.text, format)]
+    if format is Format.tsv:
+        columns.append("" if prediction.error else f"{prediction.confidence:.6f}")
+    return "\t".join(columns)
+
+
+def _values(name: str, prediction: Prediction) -> dict[str, Any]:
+    values = {"path": name, "text": prediction.text, "confidence": round(prediction.confidence, 6), "error": prediction.error}
+    if prediction.alternatives:
+        values["alternatives"] = [
+            {"text": other.text, "probability": round(other.probability, 6)} for other in prediction.alternatives
+        ]
+    if prediction.characters:
+        values["orientation"] = prediction.orientation.value
+        values["characters"] = [
+            {
+                "character": one.character,
+                "confidence": round(one.confidence, 4),
+                "start": round(one.start, 1),
+                "end": round(one.end, 1),
+            }
+            for one in prediction.characters
+        ]
+    return values
+
+
+class Rows:
+    """Where rows go: stdout, or a file that is whole or not there."""
+
+    def __init__(self, stream: BinaryIO, format: Format, kept: _Kept | None = None) -> None:
+        self._stream, self._format, self._done = stream, format, kept.paths if kept else Counter()
+        self.kept, self.kept_failed = (kept.paths.total(), kept.failed) if kept else (0, 0)
+        """Rows that were there already, and how many of them are of pictures that could not be read."""
+
+    def has(self, name: str) -> bool:
+        """Whether the row of a picture is there already; a picture that is asked for twice has two."""
+        key = hash(_column(name, self._format))
+        self._done[key] -= 1
+        if self._done[key] < 0:
+            del self._done[key]
+            return False
+        return True
+
+    def write(self, text: str) -> None:
+        """A line, in UTF-8, at once; what of a file name is not UTF-8 comes out as the bytes it is."""
+        self._stream.write(text.encode(errors="surrogateescape") + b"\n")
+        self._stream.flush()
+
+
+@contextmanager
+def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
+    """Where rows go: to `output`, or to stdout if that is None.
+
+    A file gets its name when all rows are in it. Until then they are in `.NAME.part` beside it, where `resume` finds those that
+    an interrupted command has left; those of a whole file are gone on with too. A device or a pipe is written to itself.
+    """
+    if output is None:
+        yield _begun(sys.stdout.buffer, format)
+        return
+    if is_device(output):
+        if resume:
+            raise UsageError(f"--resume goes on with a file, and {output} is none")
+        with output.open("wb") as stream:
+            yield _begun(stream, format)
+        return
+    output = output.resolve() if output.is_symlink() else output
+    part = output.with_name(f".{output.name}.part")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if resume and not part.exists() and output.exists():
+            shutil.copyfile(output, part)
+        part.touch()
+        with part.open("rb+") as stream:
+            lock(part, stream.fileno())
+            if not resume:
+                stream.truncate()
+            kept = _whole_rows(output, stream, format)
+            if format is Format.tsv and not stream.tell():
+                stream.write(TSV_HEADER.encode() + b"\n")
+            try:
+                yield Rows(stream, format, kept)
+            except KeyboardInterrupt as interrupt:
+                raise KeyboardInterrupt(f"the rows so far are in {part}, --resume goes on with them") from interrupt
+            os.replace(part, output)
+    except OSError as error:
+        if error.filename not in (None, str(part), str(output), str(output.parent)):
+            raise  # another file's trouble
+        raise cannot_write(output, error) from error
+
+
+def _begun(stream: BinaryIO, format: Format) -> Rows:
+    """Rows from the first one on."""
+    rows = Rows(stream, format)
+    if format is Format.tsv:
+        rows.write(TSV_HEADER)
+    return rows
+
+
+@dataclass
+class _Kept:
+    """The rows that a file held already."""
+
+    paths: Counter[int] = field(default_factory=Counter)
+    """Hashes of their paths."""
+    failed: int = 0
+    """How many are of pictures that could not be read, as far as the form tells."""
+
+
+def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> _Kept:
+    """The rows that a file holds; it goes on behind them, a last one that was cut off is taken off.
+
+    Raises `UsageError` where they are of another form.
+    """
+    kept = _Kept()
+    end = 0
+    for line in stream:
+        if not line.endswith(b"\n"):
+            break
+        text = line.decode(errors="surrogateescape").rstrip("\n")
+        path = _path_column(text, format, is_first=not end)
+        if path is None:
+            raise UsageError(f"the rows of {output} are not {format}: --resume goes on in the form it was begun with")
+        end += len(line)
+        if end > len(line) or format is not Format.tsv:  # the header of tsv is no row
+            kept.paths[hash(path)] += 1
+            kept.failed += bool(json.loads(text).get("error")) if format is Format.jsonl else text.endswith("\t\t")
+    stream.seek(end)
+    stream.truncate()
+    return kept
+
+
+def _path_column(line: str, format: Format, is_first: bool) -> str | None:
+    """The path of a row, as it stands there; None where it is a row of another form."""
+    if format is Format.jsonl:
+        try:
+            return str(json.loads(line)["path"])
+        except (ValueError, KeyError, TypeError):
+            return None
+    columns = line.split("\t")
+    if is_first and (line == TSV_HEADER) != (format is Format.tsv):
+        return None
+    return columns[0] if len(columns) == (3 if format is Format.tsv else 2) else None
+
+
+def _column(text: str, format: Format) -> str:
+    """How a text or a path stands in a row."""
+    if format is Format.jsonl:
+        return text
+    return console.on_one_line(text.replace("\\", "\\\\") if format is Format.tsv else text)

@@ -1,0 +1,54 @@
+"""What decoders take and what they give.
+
+Best path decoding: the most probable class of each frame, repeats merged, blanks dropped (Graves 2006, section 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnnocr.text.charset import BLANK
+
+Floats: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.int64]
+
+LogProbs: TypeAlias = NDArray[np.floating]
+"""(T, C) natural-log probabilities of T frames for C classes, the blank first."""
+
+Ids: TypeAlias = Sequence[int]
+"""The class of each character of a text, none of them the blank."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One reading of a line, in class ids."""
+
+    ids: tuple[int, ...]
+    """The class of each character."""
+    log_prob: float
+    """Natural log of its probability: exact from a `Decoder`, else as far as the decoder summed it over alignments."""
+
+
+def greedy(log_probs: LogProbs) -> Hypothesis:
+    """The text of the best path; its log-probability is that of this one path, a lower bound of the text's."""
+    peaks = log_probs.max(axis=1, initial=-np.inf)
+    return Hypothesis(greedy_ids(log_probs), float(peaks.sum(dtype=np.float64)))
+
+
+def greedy_ids(log_probs: LogProbs) -> tuple[int, ...]:
+    """The class ids of that text."""
+    path, begins = best_path(log_probs)
+    return tuple(path[begins].tolist())
+
+
+def best_path(log_probs: LogProbs) -> tuple[Indices, NDArray[np.bool_]]:
+    """(T,) the most probable class of each frame, and whether a character begins there."""
+    path = log_probs.argmax(axis=1)
+    begins = path != BLANK
+    begins[1:] &= path[1:] != path[:-1]
+    return path, begins

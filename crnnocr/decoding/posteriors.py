@@ -1,0 +1,188 @@
+"""How sure each character of a text is, given all the others.
+
+The confidence of a character is the probability of the text as a share of that of all texts which differ from it in this
+character alone: P(text) / (sum over c of P(text with c in its place) + P(text without it)). It is the posterior of what stands
+in this place while the rest of the text stands: high where every rival is improbable, one half where two characters are alike,
+whatever else in the line is in doubt. (It is the factor of Besag's pseudo-likelihood, 1975, "Statistical Analysis of
+Non-Lattice Data".) The greatest probability of a frame says less: a character may be spread over frames of one half each and
+be certain nevertheless. Of a line in which some characters have no probability, since they are not allowed, it is the posterior
+given that they are not there: what they had is in no text, so that the shares of the others need no scaling.
+
+All these texts share what lies before the place and what lies after it. The forward variables of the text give the one and the
+backward variables the other (Graves et al. 2006, "Connectionist Temporal Classification", section 4.1); only the frames in
+between are summed anew, for all classes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from crnnocr.decoding.forward import LEAST, groups, log_forward
+from crnnocr.decoding.hypothesis import Floats, Ids, Indices, LogProbs
+from crnnocr.text.charset import BLANK
+
+_NEGLIGIBLE = -25.0
+"""Log of the share of a text's probability below which a beginning or an end of a place is left out."""
+_NEVER = -20.0
+"""Classes that have no greater log-probability in any frame are left out, but for those of the texts."""
+_LARGEST = 700.0
+_LOWEST = -1e300
+
+
+@dataclass(frozen=True)
+class _Side:
+    """All that lies on one side of M places, cut after 0 to T frames: natural logs of its probability."""
+
+    blank: Floats
+    """(M, T + 1): of ending at the cut in a blank, or in nothing where the line ends."""
+    character: Floats
+    """(M, T + 1): of ending at the cut in the character next to the place."""
+    neighbours: Indices
+    """(M,): that character, or the blank where the line ends."""
+
+    @cached_property
+    def either(self) -> Floats:
+        """(M, T + 1): of ending at the cut."""
+        return np.logaddexp(self.blank, self.character)
+
+
+def posteriors(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> list[tuple[float, ...]]:
+    """The confidence of each character of each text, from 0 to 1, exact to about 1e-6.
+
+    Args:
+        lines: for each text the (T, C) log-probabilities of its line.
+        texts: their class ids; in a text without probability every character has a confidence of 0.
+    """
+    found: dict[int, tuple[float, ...]] = {}
+    for group in groups(lines, texts):
+        if not len(lines[group[-1]]):  # the longest
+            found.update((n, (0.0,) * len(texts[n])) for n in group)
+            continue
+        shares = _shares([lines[n] for n in group], [texts[n] for n in group])
+        ends = np.cumsum([len(texts[n]) for n in group])
+        found.update((n, tuple(own.tolist())) for n, own in zip(group, np.split(shares, ends[:-1]), strict=True))
+    return [found[n] for n in range(len(lines))]
+
+
+def _shares(lines: list[LogProbs], texts: list[Ids]) -> Floats:
+    """(M,): the confidences of all characters, text after text."""
+    owners = np.repeat(np.arange(len(texts)), [len(ids) for ids in texts])
+    if not len(owners):
+        return np.zeros(0)
+    places = np.concatenate([np.arange(len(ids)) for ids in texts])
+    turned_places = np.concatenate([np.arange(len(ids))[::-1] for ids in texts])
+    lengths = np.array([len(line) for line in lines])[owners]
+    before = _side(lines, texts, owners, places)
+    after = _turned(_side([line[::-1] for line in lines], [ids[::-1] for ids in texts], owners, turned_places), lengths)
+    without = _without(before, after, lengths)
+
+    probs, columns = _probs(lines, texts)
+    before, after = (replace(side, neighbours=columns[side.neighbours]) for side in (before, after))
+    summed, scale = _summed(probs, owners, before, after)
+    own: Floats = summed[np.arange(len(owners)), columns[[c for ids in texts for c in ids]]]
+    rivals = summed[:, BLANK + 1 :].sum(axis=1) + np.exp(np.minimum(without - scale, _LARGEST))
+    own /= np.maximum(rivals, LEAST)
+    return own
+
+
+def _side(lines: list[LogProbs], texts: list[Ids], owners: Indices, places: Indices) -> _Side:
+    """What lies before each place, which is one of the characters of the `owners`' texts."""
+    variables = log_forward(lines, texts)[:-1]
+    # Of the states blank, character, blank, …, below two rows of nothing.
+    return _Side(
+        blank=variables[:, 2 * places + 2, owners].T,
+        character=variables[:, 2 * places + 1, owners].T,
+        neighbours=np.array([(BLANK, *texts[n])[place] for n, place in zip(owners.tolist(), places.tolist(), strict=True)]),
+    )
+
+
+def _turned(side: _Side, lengths: Indices) -> _Side:
+    """A side of turned lines of `lengths` frames, with its cuts counted from the other end."""
+    cuts = lengths[:, None] - np.arange(side.blank.shape[1])
+    blank, character = (np.take_along_axis(part, np.maximum(cuts, 0), axis=1) for part in (side.blank, side.character))
+    outside = cuts < 0
+    blank[outside] = character[outside] = -np.inf
+    return _Side(blank, character, side.neighbours)
+
+
+def _without(before: _Side, after: _Side, lengths: Indices) -> Floats:
+    """(M,): the log-probability of each text without the character of the place."""
+    # Cut where the next character begins, or where the line ends.
+    entered = after.character.copy()
+    at_end = np.flatnonzero(after.neighbours == BLANK)
+    entered[at_end, lengths[at_end]] = 0.0
+    alike = (before.neighbours == after.neighbours)[:, None]
+    left: Floats = np.where(alike, before.blank, before.either)
+    result: Floats = np.logaddexp.reduce(left + entered, axis=1)
+    return result
+
+
+def _probs(lines: list[LogProbs], texts: list[Ids]) -> tuple[Floats, Indices]:
+    """(N, T, D) probabilities of the D classes that matter, the blank first, and (C,) the column of each class."""
+    matters = np.zeros(lines[0].shape[1], dtype=bool)
+    matters[[BLANK, *(c for ids in texts for c in ids)]] = True
+    for line in lines:
+        matters |= line.max(axis=0, initial=-np.inf) > _NEVER
+    probs = np.zeros((len(lines), max(map(len, lines)), matters.sum()))
+    for n, line in enumerate(lines):
+        np.exp(line[:, matters], out=probs[n, : len(line)], dtype=np.float64)
+    return probs, matters.cumsum() - 1
+
+
+def _summed(probs: Floats, owners: Indices, before: _Side, after: _Side) -> tuple[Floats, Floats]:
+    """The probability of each text with any other class in the place: (M, D), in units of e to the (M,) scale.
+
+    A run of the class begins at a cut where what is before it is complete, and ends at one where what is after it begins. Next
+    to the same character there must be a blank.
+    """
+    first, widths = _windows(before.either, after.either)
+    order = np.argsort(-widths, kind="stable")
+    begins_blank, begins, begin_scale = _near(before, first, widths, order)
+    ends_blank, ends, end_scale = _near(after, first + 1, widths, order)
+    previous, following = before.neighbours[order], after.neighbours[order]
+    runs, summed = np.zeros((2, len(order), probs.shape[2]))
+    for k in range(widths.max()):
+        rows = np.arange(np.count_nonzero(widths > k))
+        run, total, last, then = runs[: len(rows)], summed[: len(rows)], previous[: len(rows)], following[: len(rows)]
+        after_same = run[rows, last] + begins_blank[rows, k]
+        run += begins[rows, k, None]
+        run[rows, last] = after_same
+        run *= probs[owners[order[rows]], first[order[rows]] + k]
+        before_same = total[rows, then] + run[rows, then] * ends_blank[rows, k]
+        total += run * ends[rows, k, None]
+        total[rows, then] = before_same
+    result, scale = np.empty_like(summed), np.empty(len(order))
+    result[order], scale[order] = summed, begin_scale + end_scale
+    return result, scale
+
+
+def _windows(before: Floats, after: Floats) -> tuple[Indices, Indices]:
+    """(M,) first cut at which a run may begin that matters, and (M,) in how many frames it may be."""
+    best_before = np.maximum.accumulate(before, axis=1)[:, :-1]
+    best_after = np.maximum.accumulate(after[:, ::-1], axis=1)[:, -2::-1]
+    begins, ends = before[:, :-1] + best_after, best_before + after[:, 1:]
+    least = np.maximum(begins.max(axis=1, keepdims=True) + _NEGLIGIBLE, _LOWEST)
+    begins_here, ends_here = begins > least, ends > least
+    first = begins_here.argmax(axis=1)
+    last = ends_here.shape[1] - ends_here[:, ::-1].argmax(axis=1)
+    return first, np.where(begins_here.any(axis=1), last - first, 0)
+
+
+def _near(side: _Side, first: Indices, widths: Indices, order: Indices) -> tuple[Floats, Floats, Floats]:
+    """What a side is near its places, in the given order: from the `first` cut on, in units that make the greatest 1.
+
+    Returns:
+        (M, W) probabilities of ending at a cut in a blank, (M, W) of ending there at all, and the (M,) logs of the units.
+    """
+    offsets = np.arange(widths.max())
+    cuts = np.minimum(first[order, None] + offsets, side.blank.shape[1] - 1)
+    outside = offsets >= widths[order, None]
+    blank, either = (
+        np.where(outside, -np.inf, np.take_along_axis(part[order], cuts, axis=1)) for part in (side.blank, side.either)
+    )
+    scale = np.maximum(either.max(axis=1, initial=-np.inf), _LOWEST)[:, None]
+    return np.exp(blank - scale), np.exp(either - scale), scale[:, 0]

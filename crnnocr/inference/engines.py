@@ -1,0 +1,228 @@
+"""What runs the network: torch, or onnxruntime for an exported model. The same numbers in, the same numbers out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnnocr import runtime
+from crnnocr.config import EngineChoice, Orientation, Precision
+from crnnocr.errors import ModelError, UsageError
+from crnnocr.model import checkpoint
+from crnnocr.model.checkpoint import Card
+from crnnocr.model.registry import GRAPH, WEIGHTS
+
+if TYPE_CHECKING:
+    import torch
+
+    from crnnocr.model.crnn import CRNN
+
+ONNX_CARD_KEY = "crnnocr"
+"""Metadata entry of an exported model that holds its card, as JSON."""
+
+SOURCE_HASH_KEY = "crnnocr.source_sha256"
+"""Metadata entry with the hash of the `.safetensors` file that the export was made from."""
+
+PRECISION_KEY = "crnnocr.precision"
+"""Metadata entry with the numbers it computes with."""
+
+DIRECTION_KEY = "crnnocr.direction"
+"""Metadata entry that says in which order class ids follow each other."""
+
+DERIVED = {Precision.FP32: GRAPH, Precision.INT8: "model.int8.onnx"}
+"""Names of the files beside a `model.safetensors` that hold it for onnxruntime."""
+
+ONNX_TRAINED_ON_KEY = "crnnocr.trained_on"
+"""Metadata entry that holds the content ids of the pictures it was trained on: little-endian 64-bit integers in base64."""
+
+
+class BatchLimits(NamedTuple):
+    """How much is read at a time: what is fastest."""
+
+    lines: int
+    columns: int
+    """Padding included, unless a single line has more."""
+
+
+_ON_CPU = BatchLimits(lines=16, columns=4096)
+"""Few enough that their maps stay in a core's cache."""
+_ON_GPU = BatchLimits(lines=64, columns=65536)
+
+
+class Engine(Protocol):
+    """Runs a network over a batch. Several threads may use it at once."""
+
+    description: str
+    """What runs, in words."""
+
+    limits: BatchLimits
+    """The largest batches that it should be given."""
+
+    def log_probs(
+        self, images: NDArray[np.float32], widths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Read a batch as `images.to_batch` makes it.
+
+        Args:
+            images: (N, 1, H, W) lines from -1 to 1, zero right of each one's width.
+            widths: (N,) true widths in pixels.
+
+        Returns:
+            log_probs: (N, T, C) natural-log probabilities.
+            frames: (N,) true frames of each line.
+        """
+        ...
+
+
+class TorchEngine:
+    """Runs the network with torch on a device."""
+
+    def __init__(self, model: CRNN, device: torch.device) -> None:
+        self.device = device
+        self.description = f"torch on {device}"
+        self.limits = _ON_CPU if device.type == "cpu" else _ON_GPU
+        self.model = on_device(model, device).eval()
+        self._one_at_a_time = Lock()  # which takes all cores, or the whole GPU
+
+    def log_probs(
+        self, images: NDArray[np.float32], widths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """See `Engine`."""
+        import torch
+
+        with self._one_at_a_time, torch.inference_mode():
+            batch = torch.from_numpy(images).to(device=self.device, memory_format=memory_format(self.device))
+            log_probs, frames = self.model(batch, torch.from_numpy(widths))
+            return log_probs.cpu().numpy(), frames.numpy()
+
+
+def on_device(model: CRNN, device: torch.device) -> CRNN:
+    """`model`, moved to `device` in the memory layout that its convolutions run fastest in."""
+    moved: CRNN = model.to(device).to(memory_format=memory_format(device))  # type: ignore[call-overload]
+    return moved
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """The layout of pictures and kernels that convolutions run fastest in on `device`."""
+    import torch
+
+    # On MPS batch normalisation has given wrong gradients in the other layout.
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+class OnnxEngine:
+    """Runs an exported network with onnxruntime on the CPU."""
+
+    limits = _ON_CPU
+
+    def __init__(self, source: Path | bytes) -> None:
+        """Open a file, or the bytes of one. Raises `ModelError` where it cannot be run, or was not made by crnnocr."""
+        import onnxruntime
+
+        path = source if isinstance(source, Path) else Path("the export")
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # lines are read faster side by side than each by all cores
+        try:
+            self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            metadata = self._session.get_modelmeta().custom_metadata_map
+        except Exception as error:  # onnxruntime's errors share no base class of their own
+            raise ModelError(f"{path} cannot be run: {str(error).splitlines()[0]}") from error
+        if ONNX_CARD_KEY not in metadata:
+            raise ModelError(f"{path} was not exported by crnnocr: it holds no card")
+        self.metadata: dict[str, str] = dict(metadata)
+        """What the file says about itself."""
+        self.card = Card.from_text(metadata[ONNX_CARD_KEY], path)
+        try:
+            ids = np.frombuffer(base64.b64decode(metadata.get(ONNX_TRAINED_ON_KEY, "")), dtype="<i8")
+        except ValueError as error:
+            raise ModelError(f"{path}: its list of training pictures is damaged") from error
+        self.trained_on = frozenset(ids.tolist())
+        self.source_hash = metadata.get(SOURCE_HASH_KEY, "")
+        try:
+            self.precision = Precision(metadata.get(PRECISION_KEY, Precision.FP32))
+        except ValueError as error:
+            raise ModelError(f"{path} is of a later crnnocr: {error}") from error
+        self.is_self_contained = any(given.name == "pictures" for given in self._session.get_inputs())
+        """Whether it takes pictures of any size, too."""
+        self.description = f"onnxruntime, {self.precision}"
+
+    def log_probs(
+        self, images: NDArray[np.float32], widths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """See `Engine`."""
+        given: dict[str, NDArray[Any]] = {"images": images, "widths": widths}
+        if self.is_self_contained:
+            given = self._as_pictures(images, widths)
+        log_probs, frames = self._session.run(["log_probs", "frames"], given)
+        return log_probs, frames
+
+    def run(self, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """What the graph gives for inputs of its own kind."""
+        results: list[NDArray[Any]] = self._session.run(list(outputs), inputs)
+        return results
+
+    def _as_pictures(self, images: NDArray[np.float32], widths: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Lines as pictures that are of the model's height already, which its resize leaves as they are."""
+        pictures = np.round((images[:, 0] + 1) * np.float32(127.5)).astype(np.uint8)
+        sizes = np.stack([np.full_like(widths, pictures.shape[1]), widths], axis=1)
+        if self.card.orientation is Orientation.VERTICAL:
+            pictures, sizes = np.rot90(pictures, -1, axes=(1, 2)), sizes[:, ::-1]
+        return {"pictures": np.ascontiguousarray(pictures), "sizes": np.ascontiguousarray(sizes)}
+
+
+def load_engine(
+    path: Path, device: str = "auto", engine: EngineChoice = EngineChoice.AUTO
+) -> tuple[Card, Engine, frozenset[int]]:
+    """What runs a model: onnxruntime on a CPU, torch on other devices, unless one of them is asked for.
+
+    onnxruntime runs an exported file, or what lies beside a `.safetensors` and was made from it as it is now. Where there is no
+    such file, torch runs.
+
+    Returns:
+        The card, an engine that runs the network, and the content ids of the pictures it was trained on.
+    """
+    is_export = path.suffix == ".onnx"
+    if is_export and engine is EngineChoice.TORCH:
+        raise UsageError("--engine torch: an exported model is run by onnxruntime; name the model it was made from")
+    on_cpu = device == "cpu" or (device == "auto" and not _finds_gpu())
+    if (is_export or engine is EngineChoice.ONNXRUNTIME) and not (on_cpu or device == "auto"):
+        raise UsageError(f"--device {device}: onnxruntime runs on the CPU here; take auto or cpu")
+    if is_export or engine is EngineChoice.ONNXRUNTIME or (engine is EngineChoice.AUTO and on_cpu):
+        found = OnnxEngine(path) if is_export else _derived(path)
+        if found:
+            return found.card, found, found.trained_on
+        if engine is EngineChoice.ONNXRUNTIME:
+            raise ModelError(f"{path} has no export beside it that is up to date: crnnocr export makes one")
+    card, model = checkpoint.load(path)
+    return card, TorchEngine(model, runtime.select(device)), checkpoint.trained_on(path)
+
+
+def card_of(path: Path) -> Card:
+    """The card of a model or of an exported one, without torch. Raises `ModelError` where it is neither."""
+    return OnnxEngine(path).card if path.suffix == ".onnx" else checkpoint.read_card(path)
+
+
+def _finds_gpu() -> bool:
+    return runtime.may_have_gpu() and runtime.select("auto").type != "cpu"
+
+
+def _derived(path: Path) -> OnnxEngine | None:
+    """What was made of a `.safetensors` file for onnxruntime; None where there is nothing, or it was made of another one."""
+    if path.name != WEIGHTS:
+        return None
+    for precision in dict.fromkeys((checkpoint.read_card(path).precision, Precision.FP32)):
+        file = path.parent / DERIVED[precision]
+        with suppress(ModelError):
+            engine = OnnxEngine(file) if file.is_file() else None
+            if engine and engine.source_hash == hashlib.sha256(path.read_bytes()).hexdigest():
+                return engine
+    return None

@@ -1,0 +1,1 @@
+"""How well predictions match references: scores, confusions, intervals, calibration."""

@@ -1,0 +1,158 @@
+"""`synth.json`: all that the pictures of a set depend on, and so what must be the same for a set to be completed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from PIL import features
+
+from crnnocr import __version__
+from crnnocr.config import LabelFormat, SynthConfig
+from crnnocr.errors import DataError, UsageError
+from crnnocr.files import replacing
+from crnnocr.synth import fonts
+from crnnocr.synth.dataset.contents import MOST
+
+MANIFEST = "synth.json"
+
+Manifest: TypeAlias = dict[str, Any]
+
+_MACHINE = ("fonts", "system_fonts")
+"""Options that matter by the font files they lead to alone: their digest stands in the environment."""
+
+_PACKAGES = ("trdg", "pillow", "numpy", "wordfreq", "faker", "fonttools")
+_LIBRARIES = {"freetype": "freetype2", "raqm": "raqm", "harfbuzz": "harfbuzz", "fribidi": "fribidi"}
+_CODECS = {"libjpeg": ("libjpeg_turbo", "jpg"), "zlib": ("zlib_ng", "zlib")}
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The set that a folder holds already."""
+
+    manifest: Manifest | None = None
+    """What its pictures depend on; None where the folder holds no set."""
+    count: int = 0
+    """How many pictures it was to have."""
+    format: LabelFormat = LabelFormat.IMAGEFOLDER
+    """How its labels are written."""
+
+
+def of(config: SynthConfig, faces: Sequence[fonts.FontFace]) -> Manifest:
+    """All that the pictures drawn with these options and fonts depend on, here and now."""
+    options = {key: value for key, value in asdict(config).items() if key not in _MACHINE}
+    return _as_json(
+        {
+            "made_by": "crnnocr synth",
+            "options": {**options, "text": _digest_of(config.text), "charset": _sorted(config.charset)},
+            "environment": {
+                "crnnocr": __version__,
+                **{name: _installed(name) for name in _PACKAGES},
+                **{name: features.version(feature) for name, feature in _LIBRARIES.items()},
+                **{name: _codec(*parts) for name, parts in _CODECS.items()},
+                "unicode": unicodedata.unidata_version,
+                "fonts": {"files": len({face.path for face in faces}), "sha256": fonts.digest(faces)},
+            },
+        }
+    )
+
+
+def read(folder: Path) -> Earlier:
+    """What a folder holds. Raises `DataError` where its manifest cannot be understood."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        count, format = _count(manifest.pop("count")), LabelFormat(manifest.pop("format", LabelFormat.IMAGEFOLDER))
+    except FileNotFoundError:
+        return Earlier()
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(f"{folder / MANIFEST} is damaged: name another folder, or delete this one") from error
+    return Earlier(manifest, count, format)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or not 1 <= value <= MOST:
+        raise ValueError
+    return value
+
+
+def write(folder: Path, manifest: Manifest, count: int, format: LabelFormat) -> None:
+    """Say in `folder` what its pictures depend on, how many it is to have, and how their labels are written."""
+    values = {**manifest, "count": count, "format": format}
+    with replacing(folder / MANIFEST) as part:
+        part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def difference(earlier: Manifest, now: Manifest) -> str:
+    """What sets an earlier set apart, in words."""
+    options = [_option(*values) for values in _changes(earlier, now, "options")]
+    environment = [_version(*values) for values in _changes(earlier, now, "environment")]
+    return f"it was drawn with {'; '.join(options + environment)}" if options + environment else f"its {MANIFEST} is another's"
+
+
+def _changes(earlier: Manifest, now: Manifest, group: str) -> Iterator[tuple[str, Any, Any]]:
+    before = earlier.get(group)
+    if isinstance(before, dict):
+        yield from ((key, before.get(key), value) for key, value in now[group].items() if before.get(key) != value)
+
+
+def _option(key: str, before: Any, now: Any) -> str:
+    if key == "text" and before and now:
+        return "another --text file"
+    return f"--{key} {_typed(key, before)}, not {_typed(key, now)}"
+
+
+def _typed(key: str, value: Any) -> str:
+    """The value of an option as it is typed."""
+    if value is None:
+        return "unset"
+    if key == "text":
+        return "FILE"
+    if isinstance(value, list):
+        return ("," if key == "lang" else "-").join(map(str, dict.fromkeys(value)))
+    return str(value)
+
+
+def _version(key: str, before: Any, now: Any) -> str:
+    if key == "fonts":
+        files = before.get("files") if isinstance(before, dict) else None
+        return f"other fonts ({files} files)" if files == now["files"] else f"other fonts ({files} files, not {now['files']})"
+    return f"{key} {before}, not {now}"
+
+
+def _digest_of(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        with Path(file).open("rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"cannot read --text {file}: {error.strerror}") from error
+
+
+def _sorted(characters: str | None) -> str | None:
+    return None if characters is None else "".join(sorted(set(characters)))
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _codec(feature: str, codec: str) -> str:
+    """The library behind a codec of Pillow, and its version: two libraries of one name write other bytes."""
+    variant = features.version_feature(feature)
+    return f"{feature} {variant}" if variant else f"{features.version_codec(codec)}"
+
+
+def _as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` as they come back from a file: tuples as lists, enumerations as their values."""
+    read: dict[str, Any] = json.loads(json.dumps(values))
+    return read

@@ -1,0 +1,1 @@
+"""Characters: charsets, writing direction, normalization and confusables."""

@@ -1,0 +1,129 @@
+"""Drawn pictures to learn from, made by worker processes ahead of their use."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from itertools import count, islice
+from threading import Thread
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from crnnocr import images
+from crnnocr.config import ModelConfig, Orientation
+from crnnocr.datasets.lines import Lines
+from crnnocr.runtime import cores
+from crnnocr.text.charset import Charset, frames_needed
+from crnnocr.training.distributed import launched
+from crnnocr.training.examples import Example, Examples
+
+_AT_A_TIME = 8
+"""Pictures that a worker hands over together."""
+_AHEAD = 16
+"""Times as many that each worker is ahead."""
+
+
+class Sampler(Protocol):
+    """Draws a labelled picture for every index, the same each time."""
+
+    @property
+    def charset(self) -> str:
+        """Every character that its texts may hold."""
+        ...
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, str]:
+        """The picture of an index, and its text."""
+        ...
+
+
+def drawn(
+    sampler: Sampler,
+    charset: Charset,
+    shape: ModelConfig,
+    orientation: Orientation,
+    start: int = 0,
+    step: int = 1,
+    workers: int | None = None,
+) -> Iterator[Example | None]:
+    """Draw samples `start`, `start + step`, … without end; None for one whose text needs more frames than its line has.
+
+    Args:
+        sampler: what draws.
+        charset: gives the class ids.
+        shape: gives the lines' height.
+        orientation: which way the lines run in the pictures.
+        start: index of the first sample.
+        step: from one index to the next.
+        workers: processes that draw; 0 draws in this one. By default one a core, those of all trainings that were launched
+            together on this machine counted.
+    """
+    task = _Task(sampler, shape, orientation)
+    if workers is None:
+        workers = max(1, cores() // launched().on_this_machine)
+    loader = DataLoader(
+        task,
+        batch_size=_AT_A_TIME if workers else 1,
+        sampler=_Endless(start, step),
+        num_workers=workers,
+        collate_fn=list,
+        prefetch_factor=_AHEAD if workers else None,
+        generator=torch.Generator(),  # not the one that the training thread draws from
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_end_with_parent,
+    )
+    for lines in loader:
+        for line, text in lines:
+            ids = tuple(charset.encode(text))
+            yield Example(line, text, ids) if frames_needed(ids) <= shape.frames(line.shape[1]) else None
+
+
+def drawn_examples(sampler: Sampler, charset: Charset, shape: ModelConfig, orientation: Orientation, count: int) -> Examples:
+    """Those of the first `count` samples that can be learnt, drawn in this process."""
+    found = [example for example in islice(drawn(sampler, charset, shape, orientation, workers=0), count) if example]
+    widths = np.array([example.line.shape[1] for example in found], dtype=np.int64)
+    pixels = np.concatenate([np.zeros(0, np.uint8), *(example.line.ravel() for example in found)])
+    ids = np.full(len(found), -1, dtype=np.int64)
+    return Examples(Lines(pixels, shape.height, widths), [example.text for example in found], ids, charset)
+
+
+class _Task(Dataset[tuple[images.Line, str]]):
+    """Draws a sample as a line."""
+
+    def __init__(self, sampler: Sampler, shape: ModelConfig, orientation: Orientation) -> None:
+        self._sampler, self._orientation = sampler, orientation
+        self._height, self._min_width = shape.height, shape.min_width
+
+    def __getitem__(self, index: int) -> tuple[images.Line, str]:
+        picture, text = self._sampler[index]
+        grey = images.turned(images.open_grey(picture), self._orientation)
+        return images.to_line(grey, self._height, self._min_width), text
+
+
+def _end_with_parent(_: int) -> None:
+    """Have this worker end with the process that it draws for, also if that was killed.
+
+    torch's own workers then wait for good until somebody takes what they have drawn.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=follow, name="end with parent", daemon=True).start()
+
+
+class _Endless:
+    """Sample indices without end."""
+
+    def __init__(self, start: int, step: int) -> None:
+        self._start, self._step = start, step
+
+    def __iter__(self) -> Iterator[int]:
+        return count(self._start, self._step)
