@@ -1,16 +1,18 @@
 # make demo   sets up everything and shows the main job, in under 15 minutes on 2 cores
-# make test   sets up everything and runs all tests and checks, in under 10 minutes
+# make test   sets up everything and runs the tests and checks, in under 10 minutes
+# make test-all   the same with the long proofs (marked slow)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGE_VENV := build/package-venv
+PYTEST_OPTIONS ?= -m "not slow"
 NODE_PACKAGES := onnxruntime-node@1.30.0 onnxruntime-web@1.30.0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup demo test lint types layers unit node package help-pages sheets clean
+.PHONY: setup demo test test-all lint types layers unit node package help-pages sheets clean
 
 setup: $(VENV)/.ready
 
@@ -27,6 +29,9 @@ demo: setup
 
 test: lint types layers unit package
 
+test-all: PYTEST_OPTIONS :=
+test-all: test
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,7 +43,7 @@ layers: setup
 	$(BIN)/lint-imports
 
 unit: setup node
-	$(BIN)/pytest
+	$(BIN)/pytest $(PYTEST_OPTIONS)
 
 # What runs exports in Node and in a browser; where npm is missing, the tests of these are skipped.
 node: node_modules/.ready
