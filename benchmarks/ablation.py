@@ -22,7 +22,7 @@ from transfer import measure
 
 from crnnocr.config import PRESETS, SCRATCH, TrainConfig
 from crnnocr.datasets.detection import load_dataset
-from crnnocr.datasets.lines import held_out, read_samples
+from crnnocr.datasets.lines import LineDataset, held_out, load_lines
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model.checkpoint import Card
@@ -31,8 +31,8 @@ from crnnocr.text.charset import Charset
 from crnnocr.training import batching
 from crnnocr.training import trainer as loop
 from crnnocr.training.batching import Plan
-from crnnocr.training.examples import Examples, learnable
 from crnnocr.training.loader import Loader
+from crnnocr.training.prepare import fitting
 from crnnocr.training.schedule import Budget
 from crnnocr.training.trainer import Trainer, ctc_loss
 from crnnocr.training.validation import Validation
@@ -73,14 +73,13 @@ def main() -> None:
     samples = load_dataset(options.learn).samples
     charset = Charset.from_texts(sample.text for sample in samples)
     for preset in options.preset:
-        read = read_samples(samples, PRESETS[preset])
-        examples = learnable(read, charset, PRESETS[preset])
-        first = np.array(held_out(examples.content_ids.tolist(), HELD_OUT))
+        lines = fitting(load_lines(samples, PRESETS[preset])[0], charset, PRESETS[preset])
+        first = np.array(held_out(lines.content_ids.tolist(), HELD_OUT))
         for name in options.variants:
             batching._BATCHES_A_POOL = 1 if name == "batches of any widths" else 24
             loop.ctc_loss = distilled if name == "self-distillation" else ctc_loss
             config = replace(VARIANTS[name], minutes=options.minutes, seed=options.seed)
-            recognizer, about = trained(examples.subset(~first), examples.subset(first), charset, preset, config)
+            recognizer, about = trained(lines.subset(~first), lines.subset(first), charset, preset, config)
             result = {"preset": preset, "variant": name, "seed": options.seed, **about}
             result |= {folder.name: measure(recognizer, folder) for folder in options.data}
             print(json.dumps(result), flush=True)
@@ -103,7 +102,7 @@ def distilled(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, d
 
 
 def trained(
-    learn: Examples, held_out: Examples, charset: Charset, preset: str, config: TrainConfig
+    learn: LineDataset, held_out: LineDataset, charset: Charset, preset: str, config: TrainConfig
 ) -> tuple[Recognizer, dict[str, float]]:
     """What a recipe makes of the pictures, and how many it saw."""
     shape, device = PRESETS[preset], torch.device("cpu")
@@ -114,7 +113,7 @@ def trained(
     model, card = CRNN(shape, charset.classes), Card(preset, charset, shape)
     trainer = Trainer(model, card, held_out, config, budget, device, size)
     shown, cer = 0, 1.0
-    with Loader(plan, learn, iter(()), shape, config.augmentation.times(config.augment)) as loader:
+    with Loader(plan, learn, iter(()), charset, shape, config.augmentation.times(config.augment)) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
                 shown, cer = event.pictures, event.scores.cer

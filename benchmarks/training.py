@@ -171,10 +171,10 @@ def our_epochs(learn: Dataset, preset: str, epochs: int) -> Generator[float]:
     """Pictures a second of each epoch of our training."""
     config = TrainConfig(preset=preset, start=SCRATCH, held_out=0.0, epochs=epochs, validations=epochs)
     prepared = prepare(inspect((learn,), (), config), config, "training", None, None)
-    plan = Plan(len(prepared.examples), config.base_batch, config.seed)
+    plan = Plan(len(prepared.train), config.base_batch, config.seed)
     budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
-    trainer = Trainer(prepared.model, prepared.card, prepared.held_out, config, budget, CPU, config.base_batch)
-    with Loader(plan, prepared.examples, iter(()), prepared.card.config, config.augmentation) as loader:
+    trainer = Trainer(prepared.model, prepared.card, prepared.validation, config, budget, CPU, config.base_batch)
+    with Loader(plan, prepared.train, iter(()), prepared.card.charset, prepared.card.config, config.augmentation) as loader:
         settle()
         started = time.process_time()
         for event in trainer.train(loader):
@@ -217,11 +217,11 @@ def our_arrival(learn: Dataset, check: Dataset, options: argparse.Namespace) -> 
     started = time.process_time()
     config = TrainConfig(preset=options.preset, start=SCRATCH, minutes=options.minutes, seed=options.seed)
     prepared = prepare(inspect((learn,), (check,), config), config, "training", None, None)
-    plan = Plan(len(prepared.examples), config.base_batch, config.seed)
+    plan = Plan(len(prepared.train), config.base_batch, config.seed)
     budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch, clock=time.process_time)
-    trainer = Trainer(prepared.model, prepared.card, prepared.held_out, config, budget, CPU, config.base_batch)
+    trainer = Trainer(prepared.model, prepared.card, prepared.validation, config, budget, CPU, config.base_batch)
     arrival = Arrival(0.0, 0, 1.0, False)
-    with Loader(plan, prepared.examples, iter(()), prepared.card.config, config.augmentation) as loader:
+    with Loader(plan, prepared.train, iter(()), prepared.card.charset, prepared.card.config, config.augmentation) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
                 cer = event.scores.cer

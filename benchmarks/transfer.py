@@ -32,7 +32,7 @@ from crnnocr.text.charset import Charset
 from crnnocr.training.batching import Plan
 from crnnocr.training.loader import Loader
 from crnnocr.training.schedule import Budget
-from crnnocr.training.synthetic import drawn, drawn_examples
+from crnnocr.training.synthetic import drawn, drawn_lines
 from crnnocr.training.trainer import Trainer
 from crnnocr.training.validation import Validation
 
@@ -54,7 +54,7 @@ def main() -> None:
     shape = PRESETS[options.preset]
     learn, validate = Sampler(SynthConfig(style=options.style, seed=1)), Sampler(SynthConfig(style=options.style, seed=2))
     charset = Charset(learn.charset)
-    held_out = drawn_examples(validate, charset, shape, Orientation.HORIZONTAL, VALIDATED)
+    held_out = drawn_lines(validate, charset, shape, Orientation.HORIZONTAL, VALIDATED)
     none = held_out.subset(np.zeros(len(held_out), dtype=bool))
     torch.manual_seed(options.seed)
     model = CRNN(shape, charset.classes)
@@ -64,7 +64,7 @@ def main() -> None:
     trainer = Trainer(model, card, held_out, config, budget, torch.device("cpu"), config.base_batch)
     shown = 0
     stream = drawn(learn, charset, shape, Orientation.HORIZONTAL, workers=0)
-    with Loader(plan, none, stream, shape, config.augmentation) as loader:
+    with Loader(plan, none, stream, charset, shape, config.augmentation) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
                 scores, shown = event.scores, event.pictures

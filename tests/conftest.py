@@ -80,31 +80,31 @@ def tiny_model(
     import torch
 
     from crnnocr.datasets.detection import load_dataset
-    from crnnocr.datasets.lines import read_samples
+    from crnnocr.datasets.lines import load_lines
     from crnnocr.model import checkpoint
     from crnnocr.model.checkpoint import Card
     from crnnocr.model.crnn import CRNN
     from crnnocr.text.charset import Charset
     from crnnocr.training.batching import Plan
-    from crnnocr.training.examples import learnable
     from crnnocr.training.loader import Loader
+    from crnnocr.training.prepare import fitting
     from crnnocr.training.schedule import Budget
     from crnnocr.training.trainer import Trainer
 
     samples = load_dataset(tiny_data).samples
     charset = Charset.from_texts(sample.text for sample in samples)
-    examples = learnable(read_samples(samples[:8], tiny_shape), charset, tiny_shape)
-    none = examples.subset(np.zeros(len(examples), dtype=bool))
+    lines = fitting(load_lines(samples[:8], tiny_shape)[0], charset, tiny_shape)
+    none = lines.subset(np.zeros(len(lines), dtype=bool))
     torch.manual_seed(0)
     card, model = Card("tiny", charset, tiny_shape), CRNN(tiny_shape, charset.classes)
-    plan = Plan(len(examples), 8, by_heart.seed)
+    plan = Plan(len(lines), 8, by_heart.seed)
     budget = Budget(by_heart, plan.pictures_an_epoch, plan.steps_an_epoch)
     trainer = Trainer(model, card, none, by_heart, budget, torch.device("cpu"), plan.batch_size)
-    with Loader(plan, examples, iter(()), tiny_shape, by_heart.augmentation.times(by_heart.augment)) as loader:
+    with Loader(plan, lines, iter(()), charset, tiny_shape, by_heart.augmentation.times(by_heart.augment)) as loader:
         for _ in trainer.train(loader):
             pass
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    checkpoint.save(path, replace(card, training={"steps": 130}), model, examples.content_ids.tolist())
+    checkpoint.save(path, replace(card, training={"steps": 130}), model, lines.content_ids.tolist())
     return path
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from crnnocr.config import AugmentConfig, Conv, ModelConfig, Orientation, Pool
-from crnnocr.datasets.lines import Lines
+from crnnocr.datasets import Sample
+from crnnocr.datasets.lines import LabeledLine, LineDataset
 from crnnocr.errors import DataError
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.batching import Plan, cut
 from crnnocr.training.batching import Pool as PoolOfPictures
 from crnnocr.training.distributed import Ranks
-from crnnocr.training.examples import Example, Examples
 from crnnocr.training.loader import Batch, Loader
-from crnnocr.training.synthetic import drawn, drawn_examples
+from crnnocr.training.synthetic import drawn, drawn_lines
 
 SHAPE = ModelConfig(preset="flat", height=4, backbone=(Conv(2), Pool((2, 2), (2, 2))), hidden=2)
 """A frame for every two pixels of width."""
@@ -169,11 +170,17 @@ def line(width: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     return np.random.default_rng(width).integers(0, 256, (SHAPE.height, width)).astype(np.uint8)
 
 
-def examples(count: int, seed: int = 0) -> Examples:
-    """Lines of several widths, each labelled with the one character of its number."""
-    widths = np.random.default_rng(seed).integers(8, 60, count)
+def dataset(widths: NDArray[np.int64], texts: Iterable[str]) -> LineDataset:
+    """Lines of these widths."""
+    samples = [Sample(Path(f"{number}.png"), text) for number, text in enumerate(texts)]
     pixels = np.concatenate([np.zeros(0, np.uint8), *(line(int(width)).ravel() for width in widths)])
-    return Examples(Lines(pixels, SHAPE.height, widths), list(MANY.characters[:count]), np.arange(count), MANY)
+    sizes = np.stack([widths, np.full_like(widths, SHAPE.height)], axis=1)
+    return LineDataset(samples, pixels, SHAPE.height, widths, np.arange(len(widths)), sizes)
+
+
+def numbered(count: int, seed: int = 0) -> LineDataset:
+    """Lines of several widths, each labeled with the one character of its number."""
+    return dataset(np.random.default_rng(seed).integers(8, 60, count), MANY.characters[:count])
 
 
 def numbers(batch: Batch) -> list[int]:
@@ -198,7 +205,7 @@ def loader(plan: Plan, step: int = 0, ranks: Ranks = Ranks(), augmentation: Augm
     """As a training makes it, with what is drawn drawn in this process."""
     share = ranks.share(next(plan.pools(step)).drawn)
     stream = drawn(Drawer(), MANY, SHAPE, HORIZONTAL, share.start, share.step, workers=0)
-    return Loader(plan, examples(plan.examples), stream, SHAPE, augmentation, ranks, step)
+    return Loader(plan, numbered(plan.examples), stream, MANY, SHAPE, augmentation, ranks, step)
 
 
 def batches(plan: Plan, count: int, step: int = 0, ranks: Ranks = Ranks(), strength: float = 0) -> list[Batch]:  # noqa: B008
@@ -238,13 +245,13 @@ def test_each_step_and_each_process_changes_a_picture_otherwise() -> None:
 
 
 def test_an_epoch_of_batches_holds_every_picture_once_with_its_line_and_label() -> None:
-    data, plan = examples(100), Plan(100, 8, 1)
+    data, plan = numbered(100), Plan(100, 8, 1)
     epoch = batches(plan, plan.steps_an_epoch)
     assert sorted(itertools.chain(*map(numbers, epoch))) == list(range(100))
     assert {batch.epoch for batch in epoch} == {1}
     for batch in epoch:
         for number, shown, width in zip(numbers(batch), batch.lines, batch.widths.tolist(), strict=True):
-            grey = torch.from_numpy(data[number].line / 127.5 - 1).float()  # 0 to 255 is -1 to 1
+            grey = torch.from_numpy(data[number].pixels / 127.5 - 1).float()  # 0 to 255 is -1 to 1
             assert torch.allclose(shown[0, :, :width], grey, atol=1e-6)
             assert not shown[0, :, width:].any()
 
@@ -262,9 +269,8 @@ def test_no_line_gets_too_narrow_for_its_label() -> None:
     words = Charset("ab")
     text = "aabb" * 3  # six of its characters are repeats, so it needs 18 frames, of two pixels each
     widths = np.full(32, 2 * frames_needed(words.encode(text)))
-    pixels = np.concatenate([line(int(width)).ravel() for width in widths])
-    data = Examples(Lines(pixels, SHAPE.height, widths), [text] * 32, np.arange(32), words)
-    with Loader(Plan(32, 32, 0), data, iter(()), SHAPE, AugmentConfig(stretch=0.4)) as prepared:
+    data = dataset(widths, [text] * 32)
+    with Loader(Plan(32, 32, 0), data, iter(()), words, SHAPE, AugmentConfig(stretch=0.4)) as prepared:
         for batch in itertools.islice(prepared, 5):
             assert int(SHAPE.frames(batch.widths).min()) >= 18
 
@@ -274,11 +280,11 @@ class Stop(Exception):  # noqa: N818 (not an error)
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_the_batches_are_used() -> None:
-    def breaks() -> Iterator[Example | None]:
+    def breaks() -> Iterator[LabeledLine | None]:
         yield from itertools.islice(drawn(Drawer(), MANY, SHAPE, HORIZONTAL, workers=0), 24 * 8)  # one pool
         raise Stop
 
-    with Loader(Plan(0, 8, 0), examples(0), breaks(), SHAPE, UNCHANGED) as prepared:
+    with Loader(Plan(0, 8, 0), numbered(0), breaks(), MANY, SHAPE, UNCHANGED) as prepared:
         steps = iter(prepared)
         assert [next(steps).step for _ in range(24)] == list(range(24))
         with pytest.raises(Stop):
@@ -306,12 +312,12 @@ def test_leaving_the_block_by_an_exception_ends_the_thread() -> None:
 
 
 def test_time_is_counted_only_while_one_waits() -> None:
-    def slow() -> Iterator[Example | None]:
+    def slow() -> Iterator[LabeledLine | None]:
         for example in drawn(Drawer(), MANY, SHAPE, HORIZONTAL, workers=0):
             time.sleep(0.002)
             yield example
 
-    with Loader(Plan(0, 4, 0), examples(0), slow(), SHAPE, UNCHANGED) as prepared:
+    with Loader(Plan(0, 4, 0), numbered(0), slow(), MANY, SHAPE, UNCHANGED) as prepared:
         next(iter(prepared))
         assert prepared.waited >= 0.19  # a pool of 96 pictures at 2 ms
 
@@ -384,8 +390,8 @@ class Long(Drawer):
         return picture, text * 100 if index % 3 == 0 else text
 
 
-def texts(stream: Iterator[Example | None], count: int) -> list[str | None]:
-    return [example.text if example else None for example in itertools.islice(stream, count)]
+def texts(stream: Iterator[LabeledLine | None], count: int) -> list[str | None]:
+    return [line.text if line else None for line in itertools.islice(stream, count)]
 
 
 def test_drawn_pictures_come_in_the_order_of_their_index() -> None:
@@ -395,7 +401,7 @@ def test_drawn_pictures_come_in_the_order_of_their_index() -> None:
 
 def test_batches_are_the_same_whatever_the_threads_that_make_them() -> None:
     def made(threads: int) -> list[Batch]:
-        with Loader(Plan(100, 16, 0), examples(100), iter(()), SHAPE, AugmentConfig(), threads=threads) as loader:
+        with Loader(Plan(100, 16, 0), numbered(100), iter(()), MANY, SHAPE, AugmentConfig(), threads=threads) as loader:
             return list(itertools.islice(loader, 30))
 
     for one, other in zip(made(1), made(5), strict=True):
@@ -410,13 +416,13 @@ def test_a_drawn_text_that_has_no_room_keeps_its_place_and_is_left_out() -> None
         False,
         False,
     ] * 2 + [True]
-    assert len(drawn_examples(Long(), MANY, SHAPE, HORIZONTAL, 7)) == 4
+    assert len(drawn_lines(Long(), MANY, SHAPE, HORIZONTAL, 7)) == 4
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_texts_without_room_leave_batches_smaller_and_none_empty(batch_size: int) -> None:
     stream = drawn(Long(), MANY, SHAPE, HORIZONTAL, workers=0)
-    with Loader(Plan(0, batch_size, 0), examples(0), stream, SHAPE, UNCHANGED) as prepared:
+    with Loader(Plan(0, batch_size, 0), numbered(0), stream, MANY, SHAPE, UNCHANGED) as prepared:
         sizes = [len(batch.widths) for batch in itertools.islice(prepared, 24)]
     assert min(sizes) >= 1
     assert sum(sizes) == max(24, 24 * batch_size * 2 // 3)
@@ -425,11 +431,11 @@ def test_texts_without_room_leave_batches_smaller_and_none_empty(batch_size: int
 def test_texts_of_which_none_has_room_are_an_error_that_says_what_to_change() -> None:
     never = itertools.repeat(None)
     with (
-        Loader(Plan(0, 4, 0), examples(0), never, SHAPE, UNCHANGED) as prepared,
+        Loader(Plan(0, 4, 0), numbered(0), never, MANY, SHAPE, UNCHANGED) as prepared,
         pytest.raises(DataError, match="need more frames than their pictures have: take another --preset"),
     ):
         next(iter(prepared))
-    assert len(drawn_examples(Long(), MANY, SHAPE, HORIZONTAL, 1)) == 0
+    assert len(drawn_lines(Long(), MANY, SHAPE, HORIZONTAL, 1)) == 0
 
 
 def test_drawing_leaves_the_numbers_of_the_training_thread_alone() -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from crnnocr import images
 from crnnocr.config import Conv, ModelConfig, Orientation
 from crnnocr.datasets import Sample
-from crnnocr.datasets.lines import ReadSamples, content_id, read_samples
+from crnnocr.datasets.lines import LineDataset, content_id, load_lines
 from crnnocr.errors import CrnnocrError
 
 SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2),), hidden=2)
@@ -64,19 +64,19 @@ def pictures(folder: Path, count: int = 5, seed: int = 0) -> list[Sample]:
     return samples
 
 
-def read(samples: list[Sample], memory_limit: int = NO_MEMORY, **others: Any) -> ReadSamples:
-    return read_samples(samples, SHAPE, memory_limit=memory_limit, **others)
+def read(samples: list[Sample], memory_limit: int = NO_MEMORY, **others: Any) -> LineDataset:
+    lines, _ = load_lines(samples, SHAPE, memory_limit=memory_limit, **others)
+    return lines
 
 
-def same(one: ReadSamples, other: ReadSamples) -> bool:
-    """But for the samples' paths."""
+def same(one: LineDataset, other: LineDataset) -> bool:
+    """Except for the samples' paths."""
     return (
-        [sample.text for sample in one.samples] == [sample.text for sample in other.samples]
-        and all(np.array_equal(one.lines[i], other.lines[i]) for i in range(max(len(one.lines), len(other.lines))))
-        and np.array_equal(one.lines.widths, other.lines.widths)
+        one.texts == other.texts
+        and all(np.array_equal(one[i].pixels, other[i].pixels) for i in range(max(len(one), len(other))))
+        and np.array_equal(one.widths, other.widths)
         and np.array_equal(one.content_ids, other.content_ids)
         and np.array_equal(one.sizes, other.sizes)
-        and [fault.kind for fault in one.faults] == [fault.kind for fault in other.faults]
     )
 
 
@@ -88,14 +88,13 @@ def test_each_picture_becomes_its_line(memory_limit: int, folder: Path) -> None:
     samples = pictures(folder)
     result = read(samples, memory_limit)
     assert result.samples == tuple(samples)
-    assert len(result.lines) == 5
+    assert len(result) == 5
     for index, sample in enumerate(samples):
         picture = images.open_grey(sample.path)
-        assert np.array_equal(result.lines[index], images.to_line(picture, 8, SHAPE.min_width))
-        assert result.lines.widths[index] == result.lines[index].shape[1]
+        assert np.array_equal(result[index].pixels, images.to_line(picture, 8, SHAPE.min_width))
+        assert result.widths[index] == result[index].pixels.shape[1]
         assert result.sizes[index].tolist() == list(picture.size)
         assert result.content_ids[index] == content_id(sample.path.read_bytes())
-    assert not result.faults
 
 
 @pytest.mark.parametrize("memory_limit", [NO_MEMORY, 10**6])
@@ -103,16 +102,16 @@ def test_pictures_that_cannot_be_read_are_faults_and_the_others_keep_their_order
     first, broken, missing, last = pictures(folder, 4)
     broken.path.write_bytes(b"no picture")
     missing.path.unlink()
-    once, again = (read([first, broken, missing, last], memory_limit) for _ in range(2))
-    for result in (once, again):
+    for _ in range(2):  # the second time they may come from the cache
+        result, faults = load_lines([first, broken, missing, last], SHAPE, memory_limit=memory_limit)
         assert result.samples == (first, last)
-        assert np.array_equal(result.lines[1], read([last]).lines[0])
-        assert [(fault.kind, fault.path) for fault in result.faults] == [
+        assert np.array_equal(result[1].pixels, read([last])[0].pixels)
+        assert [(fault.kind, fault.path) for fault in faults] == [
             ("picture that cannot be read", broken.path),
             ("picture that cannot be read", missing.path),
         ]
-        assert "0-1.png" in result.faults[0].where
-        assert result.faults[1].where.endswith("0-2.png: there is no such file")
+        assert "0-1.png" in faults[0].where
+        assert faults[1].where.endswith("0-2.png: there is no such file")
 
 
 def test_a_vertical_line_is_turned_before_it_is_measured(folder: Path) -> None:
@@ -120,12 +119,12 @@ def test_a_vertical_line_is_turned_before_it_is_measured(folder: Path) -> None:
     result = read([Sample(folder / "tall.png", "x")], orientation=Orientation.VERTICAL)
     assert result.sizes.tolist() == [[24, 8]]
     # Turned against the clock, the top is on the left: the first column is the picture's first row, from its end.
-    assert result.lines[0][:, 0].tolist() == list(range(7, -1, -1))
+    assert result[0].pixels[:, 0].tolist() == list(range(7, -1, -1))
 
 
 def test_nothing_is_read_from_nothing() -> None:
     result = read([])
-    assert (len(result.lines), result.samples, result.faults) == (0, (), ())
+    assert (len(result), result.samples) == (0, ())
     assert result.sizes.shape == (0, 2)
 
 
@@ -155,7 +154,7 @@ def test_lines_in_a_file_are_the_same_as_in_memory(folder: Path, cache: Path) ->
     assert same(in_memory, in_file)
     assert same(in_memory, found)
     (kept,) = cache.iterdir()
-    assert (kept / "pixels").stat().st_size == 8 * int(in_memory.lines.widths.sum())
+    assert (kept / "pixels").stat().st_size == 8 * int(in_memory.widths.sum())
 
 
 def test_the_same_pictures_are_decoded_once_whatever_they_are_called(folder: Path, decoded: list[str]) -> None:
@@ -206,10 +205,10 @@ def test_other_pictures_or_another_order_are_read_anew(
 def test_another_height_or_orientation_is_read_anew(folder: Path, decoded: list[str]) -> None:
     samples = pictures(folder)
     read(samples)
-    higher = read_samples(samples, replace(SHAPE, height=12), memory_limit=NO_MEMORY)
+    higher, _ = load_lines(samples, replace(SHAPE, height=12), memory_limit=NO_MEMORY)
     turned = read(samples, orientation=Orientation.VERTICAL)
     assert len(decoded) == 15
-    assert higher.lines[0].shape[0] == 12
+    assert higher[0].pixels.shape[0] == 12
     assert turned.sizes[:, ::-1].tolist() == read(samples).sizes.tolist()
 
 
@@ -251,11 +250,11 @@ def test_a_damaged_set_is_read_anew_and_mended(
 ) -> None:
     samples = pictures(folder)
     whole = read(samples)
-    expected = [whole.lines[i].copy() for i in range(5)]
+    expected = [whole[i].pixels.copy() for i in range(5)]
     (kept,) = cache.iterdir()
     harm(kept)
     again = read(samples)
-    assert all(np.array_equal(again.lines[i], line) for i, line in enumerate(expected))
+    assert all(np.array_equal(again[i].pixels, line) for i, line in enumerate(expected))
     assert len(decoded) == 10
     read(samples)
     assert len(decoded) == 10
@@ -270,7 +269,7 @@ def test_a_cache_directory_that_cannot_be_made_is_one_clear_error(
     samples = pictures(folder)
     with pytest.raises(CrnnocrError, match=r"cannot write .*/file/lines"):
         read(samples)
-    assert len(read(samples, 10**6).lines) == 5, "in memory it is not needed"
+    assert len(read(samples, 10**6)) == 5, "in memory it is not needed"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")

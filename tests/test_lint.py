@@ -19,7 +19,7 @@ from crnnocr import images
 from crnnocr.config import MAX_WIDTH, PRESETS, Orientation, Pair
 from crnnocr.datasets import Fault, Sample
 from crnnocr.datasets.detection import load_dataset
-from crnnocr.datasets.lint import Finding, Seen, Severity, lint, sizes
+from crnnocr.datasets.lint import Finding, LintSample, Severity, lint, sizes
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.text.confusables import look_alikes, mixed_variants, twin_in
 
@@ -34,25 +34,29 @@ ARABIC = "ابتثجحدرسع"
 _numbers = count(1)
 
 
-def seen(text: str, name: str = "", size: Pair | None = None, picture: int | None = None) -> Seen:
+def seen(text: str, name: str = "", size: Pair | None = None, picture: int | None = None) -> LintSample:
     """A sample; by default with a picture of its own, 14 pixels wide for each character, or 28 if that is wide."""
     number = next(_numbers)
     width = sum(28 if c >= "\u2e80" else 14 for c in text) + 8
-    return Seen(Sample(Path(name or f"{number:06}.png"), text), number if picture is None else picture, size or (width, 32))
+    return LintSample(
+        Sample(Path(name or f"{number:06}.png"), text), number if picture is None else picture, size or (width, 32)
+    )
 
 
 def word(chance: random.Random, letters: str = LATIN, least: int = 3, most: int = 9) -> str:
     return "".join(chance.choices(letters, k=chance.randint(least, most)))
 
 
-def clean_set(texts: Callable[[random.Random], str], learned: int = 400, validated: int = 40) -> tuple[list[Seen], list[Seen]]:
+def clean_set(
+    texts: Callable[[random.Random], str], learned: int = 400, validated: int = 40
+) -> tuple[list[LintSample], list[LintSample]]:
     """Samples to learn from and to validate on, all of different texts, whose widths differ as those of fonts do."""
     chance = random.Random(0)
     different: dict[str, None] = {}
     while len(different) < learned + validated:
         different.setdefault(texts(chance))
     plain = [seen(text) for text in different]
-    samples = [Seen(one.sample, one.content_id, (round(one.size[0] * chance.uniform(0.7, 1.5)), 32)) for one in plain]
+    samples = [LintSample(one.sample, one.content_id, (round(one.size[0] * chance.uniform(0.7, 1.5)), 32)) for one in plain]
     return samples[:learned], samples[learned:]
 
 
@@ -60,7 +64,7 @@ def two_words(chance: random.Random) -> str:
     return f"{word(chance)} {word(chance)}"
 
 
-def lint_with(*planted: Seen, validated: Sequence[Seen] = (), faults: Sequence[Fault] = ()) -> list[Finding]:
+def lint_with(*planted: LintSample, validated: Sequence[LintSample] = (), faults: Sequence[Fault] = ()) -> list[Finding]:
     """What is found in a clean set with these samples added to it."""
     learned, held_out = clean_set(two_words)
     return lint([*learned, *planted], [*held_out, *validated], faults, SMALL)
@@ -103,7 +107,7 @@ def test_nothing_is_found_in_few_samples_but_that_they_are_few() -> None:
     assert set(kinds(lint(learned, validated, (), SMALL))) <= {"rare-character", "unseen-character"}
 
 
-PLANTED: dict[str, tuple[str, Severity, list[Seen], str]] = {
+PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
     "labels too long": (
         "label-too-long",
         Severity.SET_ASIDE,
@@ -160,7 +164,9 @@ PLANTED: dict[str, tuple[str, Severity, list[Seen], str]] = {
 
 
 @pytest.mark.parametrize(("kind", "severity", "planted", "message"), PLANTED.values(), ids=PLANTED)
-def test_a_planted_fault_is_found_and_nothing_else(kind: str, severity: Severity, planted: list[Seen], message: str) -> None:
+def test_a_planted_fault_is_found_and_nothing_else(
+    kind: str, severity: Severity, planted: list[LintSample], message: str
+) -> None:
     (finding,) = lint_with(*planted)
     assert (finding.kind, finding.severity) == (kind, severity)
     assert places(finding) == [one.sample.name for one in planted]

@@ -219,59 +219,58 @@ def test_what_is_held_out_is_not_learned_and_does_not_depend_on_the_order(data: 
     ready, turned = (
         prepared(replace(data, samples=samples), SCRATCH, held_out=0.3) for samples in (data.samples, data.samples[::-1])
     )
-    assert len(ready.examples) + len(ready.held_out) == 40
-    assert 5 <= len(ready.held_out) <= 19  # 12, give or take two and a half deviations of the chance in 40 contents
-    assert set(ready.held_out.content_ids) == set(turned.held_out.content_ids)
-    assert not set(ready.held_out.content_ids) & set(ready.examples.content_ids)
+    assert len(ready.train) + len(ready.validation) == 40
+    assert 5 <= len(ready.validation) <= 19  # 12, give or take two and a half deviations of the chance in 40 contents
+    assert set(ready.validation.content_ids) == set(turned.validation.content_ids)
+    assert not set(ready.validation.content_ids) & set(ready.train.content_ids)
 
 
 def test_nothing_is_held_out_where_none_is_asked_for_and_the_order_is_kept(tmp_path: Path) -> None:
     pairs = ["".join(pair) for pair in itertools.product("abc", repeat=2)]
     ready = prepared(labelled(tmp_path, pairs), SCRATCH, held_out=0)
-    assert list(ready.examples.texts) == pairs
-    assert len(ready.held_out) == 0
+    assert list(ready.train.texts) == pairs
+    assert len(ready.validation) == 0
 
 
 def test_pictures_come_with_their_own_labels_and_lines(data: Dataset) -> None:
     ready = prepared(data, SCRATCH, held_out=0.3)
     by_content = {Path(s.path).read_bytes(): s.text for s in data.samples}
     assert len(by_content) == 40
-    for part in (ready.examples, ready.held_out):
+    for part in (ready.train, ready.validation):
         for index, text in enumerate(part.texts):
             assert part[index].text == text
-            assert ready.card.charset.decode(part[index].ids) == text
-            assert part[index].line.shape == (16, 16 * len(text))
+            assert part[index].pixels.shape == (16, 16 * len(text))
 
 
 def test_what_the_start_model_has_learnt_from_is_learnt_again_and_not_validated_on(data: Dataset) -> None:
     fresh = prepared(data, SCRATCH, held_out=0.3)
-    would_be = fresh.held_out.content_ids.tolist()
-    model(registry.path_of("plates"), seen=would_be[:4] + fresh.examples.content_ids.tolist()[:3])
+    would_be = fresh.validation.content_ids.tolist()
+    model(registry.path_of("plates"), seen=would_be[:4] + fresh.train.content_ids.tolist()[:3])
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
     assert ready.known == 4
-    assert sorted(ready.held_out.content_ids) == sorted(would_be[4:])
-    assert sorted(ready.examples.content_ids) == sorted([*fresh.examples.content_ids, *would_be[:4]])
+    assert sorted(ready.validation.content_ids) == sorted(would_be[4:])
+    assert sorted(ready.train.content_ids) == sorted([*fresh.train.content_ids, *would_be[:4]])
 
 
 def test_where_the_start_model_knows_all_that_would_be_held_out_others_are(data: Dataset) -> None:
     fresh = prepared(data, SCRATCH, held_out=0.3)
-    model(registry.path_of("plates"), seen=fresh.held_out.content_ids.tolist())
+    model(registry.path_of("plates"), seen=fresh.validation.content_ids.tolist())
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
-    assert ready.known == len(fresh.held_out)
-    assert len(ready.held_out) >= 1
-    assert set(ready.held_out.content_ids) < set(fresh.examples.content_ids)
+    assert ready.known == len(fresh.validation)
+    assert len(ready.validation) >= 1
+    assert set(ready.validation.content_ids) < set(fresh.train.content_ids)
 
 
 def test_where_the_start_model_knows_all_nothing_is_held_out(data: Dataset) -> None:
     fresh = prepared(data, SCRATCH, held_out=0.3)
-    model(registry.path_of("plates"), seen=[*fresh.held_out.content_ids.tolist(), *fresh.examples.content_ids.tolist()])
+    model(registry.path_of("plates"), seen=[*fresh.validation.content_ids.tolist(), *fresh.train.content_ids.tolist()])
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
-    assert (len(ready.held_out), len(ready.examples), ready.known) == (0, 40, len(fresh.held_out))
+    assert (len(ready.validation), len(ready.train), ready.known) == (0, 40, len(fresh.validation))
 
 
 def test_validation_data_that_the_start_model_knows_wholly_are_refused(data: Dataset, tmp_path: Path) -> None:
     validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
-    ids = prepared(data, SCRATCH, validate=[validate]).held_out.content_ids.tolist()
+    ids = prepared(data, SCRATCH, validate=[validate]).validation.content_ids.tolist()
     model(registry.path_of("plates"), seen=ids)
     with pytest.raises(DataError, match="plates has learnt from all of the validation pictures"):
         prepared(data, TrainConfig(start="plates"), validate=[validate])
@@ -285,20 +284,20 @@ def test_pictures_that_are_in_both_sets_are_learnt_and_not_validated_on(data: Da
         path.write_bytes(sample.path.read_bytes())
         copies.append(Sample(path, sample.text))
     ready = prepared(data, SCRATCH, validate=[replace(validate, samples=(*validate.samples, *copies))])
-    assert len(ready.examples) == 40
-    assert texts(ready.held_out) == ["abc"] * 6
+    assert len(ready.train) == 40
+    assert texts(ready.validation) == ["abc"] * 6
     assert ready.known == 0
-    assert not set(ready.held_out.content_ids) & set(ready.examples.content_ids)
+    assert not set(ready.validation.content_ids) & set(ready.train.content_ids)
 
 
 def test_given_validation_data_that_the_start_model_has_learnt_from_are_left_out(data: Dataset, tmp_path: Path) -> None:
     validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
-    ids = prepared(data, SCRATCH, validate=[validate]).held_out.content_ids.tolist()
+    ids = prepared(data, SCRATCH, validate=[validate]).validation.content_ids.tolist()
     model(registry.path_of("plates"), seen=ids[:2])
     ready = prepared(data, TrainConfig(start="plates"), validate=[validate])
     assert ready.known == 2
-    assert sorted(ready.held_out.content_ids) == sorted(ids[2:])
-    assert len(ready.examples) == 40
+    assert sorted(ready.validation.content_ids) == sorted(ids[2:])
+    assert len(ready.train) == 40
 
 
 # What is drawn
@@ -307,8 +306,8 @@ def test_given_validation_data_that_the_start_model_has_learnt_from_are_left_out
 def test_without_data_all_is_drawn_and_so_is_what_is_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crnnocr.training.prepare._DRAWN_HELD_OUT", 7)
     ready = prepared([], SCRATCH, draw=Drawer(), check=Drawer())
-    assert len(ready.examples) == 0
-    assert list(ready.held_out.texts) == [number(10_000 + i) for i in range(7)]
+    assert len(ready.train) == 0
+    assert list(ready.validation.texts) == [number(10_000 + i) for i in range(7)]
     assert ready.card.charset.characters == "2357"
 
 
@@ -332,7 +331,7 @@ def test_drawn_vertical_lines_are_turned_as_those_of_the_data(monkeypatch: pytes
     upright = prepared([], SCRATCH, draw=Drawer(), check=Drawer())
     running_down = prepared([], SCRATCH, draw=Drawer(), check=Vertical(), orientation=Orientation.VERTICAL)
     for i in range(3):
-        assert np.array_equal(upright.held_out[i].line, running_down.held_out[i].line)
+        assert np.array_equal(upright.validation[i].pixels, running_down.validation[i].pixels)
 
 
 class Vertical(Drawer):
@@ -345,7 +344,7 @@ class Vertical(Drawer):
 
 def test_with_data_real_pictures_are_validated_on(data: Dataset) -> None:
     ready = prepared(data, SCRATCH, draw=Drawer(), check=Drawer(), held_out=0.3)
-    assert len(ready.held_out) == 40 - len(ready.examples)
+    assert len(ready.validation) == 40 - len(ready.train)
 
 
 # What is set aside
@@ -357,7 +356,7 @@ def test_labels_that_need_more_frames_than_their_pictures_have_are_set_aside(tmp
     wider = labelled(tmp_path, ["aa"], seed=1, width=12)
     inspected = inspect([narrow, wider], [], SCRATCH)
     ready = prepared([narrow, wider], SCRATCH)
-    assert sorted([*ready.examples.texts, *ready.held_out.texts]) == ["aa", "ab"]
+    assert sorted([*ready.train.texts, *ready.validation.texts]) == ["aa", "ab"]
     (finding,) = [finding for finding in inspected.findings if finding.kind == "label-too-long"]
     assert finding.severity is Severity.SET_ASIDE
     assert [Path(place.path).name for place in finding.places] == ["0-1.png", "0-2.png"]
@@ -368,7 +367,7 @@ def test_pictures_that_cannot_be_read_are_set_aside_and_named(data: Dataset, tmp
     broken.write_bytes(b"not a picture")
     more = replace(data, samples=(*data.samples, Sample(broken, "abc")), faults=(Fault("empty label", "line 3: x.png"),))
     inspected = inspect([more], [], SCRATCH)
-    assert len(inspected.learn.samples) == 40
+    assert len(inspected.train) == 40
     places = [place for finding in inspected.findings for place in finding.places]
     assert any(str(broken) in f"{place.path} {place.detail}" for place in places)
     assert any("line 3: x.png" in f"{place.path} {place.detail}" for place in places), "and what the reader left out"

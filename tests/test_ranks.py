@@ -153,7 +153,7 @@ def test_a_small_data_set_is_not_shown_in_a_few_steps(tmp_path: Path, monkeypatc
     monkeypatch.setattr("crnnocr.training.batching._rate", lambda _, size, *__: size**2)
     data = numbers(tmp_path, 40).samples * 20  # 800 pictures are 25 batches of 32, and 12 of 64
     ready = order(tmp_path).prepared
-    monkeypatch.setattr(type(ready.examples), "__len__", lambda _: len(data))
+    monkeypatch.setattr(type(ready.train), "__len__", lambda _: len(data))
     assert batch_size_for(replace(TOGETHER, batch_size=None), ready, torch.device("meta"), Ranks()) == 32
 
 

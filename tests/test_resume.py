@@ -253,15 +253,15 @@ def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(
 def test_a_state_taken_up_by_another_trainer_is_the_same_state(tmp_path: Path) -> None:
     config = replace(SHORT, validations=12)
     ready = prepared(numbers(tmp_path, 24), config)
-    plan = Plan(len(ready.examples), 4, config.seed)
+    plan = Plan(len(ready.train), 4, config.seed)
 
     def trainer() -> Trainer:
         budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
         model = copy.deepcopy(ready.model)
-        return Trainer(model, ready.card, ready.held_out, config, budget, torch.device("cpu"), 4)
+        return Trainer(model, ready.card, ready.validation, config, budget, torch.device("cpu"), 4)
 
     first, second = trainer(), trainer()
-    with Loader(plan, ready.examples, iter(()), SHAPE, config.augmentation.times(0)) as loader:
+    with Loader(plan, ready.train, iter(()), ready.card.charset, SHAPE, config.augmentation.times(0)) as loader:
         for event in first.train(loader):
             if isinstance(event, Progress) and event.step == 11:  # of 12: annealed weights are kept by then
                 break

@@ -59,10 +59,10 @@ def data(tmp_path: Path) -> Dataset:
 
 def trainer_of(ready: Prepared, config: TrainConfig, budget: Budget | None = None) -> tuple[Trainer, Loader]:
     """What trains, and what it learns from."""
-    plan = Plan(len(ready.examples), config.batch_size or 16, config.seed)
+    plan = Plan(len(ready.train), config.batch_size or 16, config.seed)
     budget = budget or Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
-    trainer = Trainer(ready.model, ready.card, ready.held_out, config, budget, CPU, plan.batch_size)
-    return trainer, Loader(plan, ready.examples, iter(()), SHAPE, config.augmentation.times(config.augment))
+    trainer = Trainer(ready.model, ready.card, ready.validation, config, budget, CPU, plan.batch_size)
+    return trainer, Loader(plan, ready.train, iter(()), ready.card.charset, SHAPE, config.augmentation.times(config.augment))
 
 
 def events_of(ready: Prepared, config: TrainConfig, budget: Budget | None = None) -> list[Progress | Validation | Trained]:
@@ -163,12 +163,12 @@ def test_a_line_that_cannot_hold_its_label_counts_nothing() -> None:
 def test_what_is_reported_is_the_loss_a_character(data: Dataset) -> None:
     config = replace(CONFIG, steps=1, batch_size=100, held_out=0, learning_rate=0)
     ready = prepared(data, config)
-    lines, widths = images.to_batch([ready.examples[i].line for i in range(24)])
+    lines, widths = images.to_batch([ready.train[i].pixels for i in range(24)])
     ready.model.train()
     raw, frames = ready.model(torch.from_numpy(lines), torch.from_numpy(widths))
-    expected = loss_of(raw.detach(), frames, [ready.examples[i].ids for i in range(24)]).item()
+    expected = loss_of(raw.detach(), frames, [ready.card.charset.encode(text) for text in ready.train.texts]).item()
     (progress,) = [event for event in events_of(prepared(data, config), config) if isinstance(event, Progress)]
-    assert progress.loss == pytest.approx(expected / sum(map(len, ready.examples.texts)), rel=1e-4)
+    assert progress.loss == pytest.approx(expected / sum(map(len, ready.train.texts)), rel=1e-4)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(data: Dataset) -> None:
@@ -208,14 +208,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 def test_it_learns_to_read_numbers_that_it_has_not_seen(whole: Whole) -> None:
     scores = whole.finished.scores
     assert scores is not None
-    assert scores.n == len(whole.ready.held_out) >= 8
+    assert scores.n == len(whole.ready.validation) >= 8
     assert scores.cer < 0.2  # untrained it is 1; one character in ten is left to learn after so few steps
 
 
 def test_what_was_measured_is_what_is_stored(whole: Whole) -> None:
     recognizer = Recognizer.load(str(whole.finished.path), "cpu", EngineChoice.TORCH)
     held_out = unseen(whole.data.samples, recognizer)
-    assert sorted(sample.text for sample in held_out) == sorted(whole.ready.held_out.texts)
+    assert sorted(sample.text for sample in held_out) == sorted(whole.ready.validation.texts)
     assert score(read_samples(recognizer, held_out, DecodeConfig())).scores == whole.finished.scores
     assert checkpoint.read_card(whole.finished.path).scores == vars(whole.finished.scores)
 
@@ -241,13 +241,13 @@ def test_its_events_are_what_it_will_do_how_it_goes_on_and_what_came_of_it(whole
     assert isinstance(end, Finished)
     validations = [event for event in between if isinstance(event, Validation)]
     assert [validation.step for validation in validations] == [15, 30, 45, 60]
-    assert all([reading.truth for reading in v.readings] == list(whole.ready.held_out.texts) for v in validations)
+    assert all([reading.truth for reading in v.readings] == list(whole.ready.validation.texts) for v in validations)
     progress = [event for event in between if isinstance(event, Progress)]
     assert [event.step for event in progress] == sorted(event.step for event in progress)
     last = progress[-1]
     assert (last.step, last.done, last.seconds_left, last.learning_rate) == (60, 1, 0, 0)
-    assert 25 <= len(whole.ready.examples) <= 36  # are three batches of about 12
-    assert (last.epoch, last.pictures) == (20, 20 * len(whole.ready.examples))
+    assert 25 <= len(whole.ready.train) <= 36  # are three batches of about 12
+    assert (last.epoch, last.pictures) == (20, 20 * len(whole.ready.train))
     assert all(0 <= event.waiting <= 1 and event.rate > 0 for event in progress)
 
 
@@ -272,14 +272,14 @@ def test_its_card_says_how_it_was_trained(whole: Whole) -> None:
     card = checkpoint.read_card(whole.finished.path)
     assert (card.name, card.charset.characters, card.config) == ("numbers", "2357", SHAPE)
     assert card.calibration == whole.finished.calibration
-    assert card.calibration.readings == len(whole.ready.held_out)
+    assert card.calibration.readings == len(whole.ready.validation)
     about = card.training
     assert about["data"]["sources"] == [{"name": "data", "format": "hand-made", "samples": 48}]
     assert about["data"]["learned"] + about["data"]["held_out"] == 48
     assert about["data"]["texts"]["longest"] == 4
     assert (about["start"], about["batch_size"], about["steps"], about["device"]) == (None, 12, 60, "cpu")
     assert about["config"]["seed"] == 0
-    assert checkpoint.trained_on(whole.finished.path) == set(whole.ready.examples.content_ids.tolist())
+    assert checkpoint.trained_on(whole.finished.path) == set(whole.ready.train.content_ids.tolist())
 
 
 def test_only_annealed_weights_are_kept_the_best_of_them(data: Dataset) -> None:

@@ -242,7 +242,7 @@ def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -
 
 def _findings(inspected: Inspected) -> dict[str, Any]:
     findings = [finding.to_json() for finding in inspected.findings]
-    return {"samples": len(inspected.learn.samples), "fatal": inspected.is_fatal, "findings": findings}
+    return {"samples": len(inspected.train), "fatal": inspected.is_fatal, "findings": findings}
 
 
 def _sampler(config: TrainConfig, inspected: Inspected, more: int) -> Sampler | None:

@@ -62,12 +62,12 @@ def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
 
     card, found = prepared.card, prepared.start.found
     origin = found.told if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
-    drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.examples) else ""
-    learnt = counted(len(prepared.examples), "picture", "pictures")
-    pictures = f"{learnt}{drawn}" if len(prepared.examples) else f"pictures drawn ({config.synth})"
+    drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.train) else ""
+    learnt = counted(len(prepared.train), "picture", "pictures")
+    pictures = f"{learnt}{drawn}" if len(prepared.train) else f"pictures drawn ({config.synth})"
     console.say(
         f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {pictures} to "
-        f"learn from, {len(prepared.held_out):,} held out, {len(card.charset.characters)} characters, "
+        f"learn from, {len(prepared.validation):,} held out, {len(card.charset.characters)} characters, "
         f"{begun.batch_size} pictures a step"
     )
     if begun.interrupted:
@@ -80,7 +80,7 @@ def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
         console.say(f"new to {origin}: {prepared.new_characters}")
     if prepared.known:
         console.say(f"{prepared.known:,} pictures that {origin} has learnt from are not validated on")
-    if not len(prepared.held_out):
+    if not len(prepared.validation):
         why = f"{origin} has learnt from what would be" if prepared.known else "there is too little data"
         console.warn(f"nothing is held out to measure with: {why} (--val names other pictures)")
     if begun.device == "mps":

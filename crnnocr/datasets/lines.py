@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, TypeVar
@@ -182,64 +184,93 @@ _PREPROCESSING = 1
 Result = TypeVar("Result")
 
 
-class Lines:
-    """Lines of one height, one after the other in one array of grey values."""
+class LabeledLine(NamedTuple):
+    """A line and its label."""
 
-    def __init__(self, pixels: NDArray[np.uint8], height: int, widths: NDArray[np.int64]) -> None:
+    pixels: images.Line
+    """(H, W) gray values."""
+    text: str
+    """The label, in NFC."""
+
+
+class LineDataset:
+    """Labeled images as lines of one height. The gray values of all lines are one array, which subsets share."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        pixels: NDArray[np.uint8],
+        height: int,
+        widths: NDArray[np.int64],
+        content_ids: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+    ) -> None:
+        """Make a data set of lines that lie one after the other in `pixels`, each row by row.
+
+        Args:
+            samples: n labeled images.
+            pixels: (height x the sum of `widths`,) gray values.
+            height: of every line in pixels.
+            widths: (n,) width of each line in pixels.
+            content_ids: (n,) stands for the content of each image's file.
+            sizes: (n, 2) width and height of each image in pixels, after a vertical one was turned.
+        """
+        self.samples = tuple(samples)
         self.widths = widths
-        """(n,) width of each line in pixels."""
-        self._pixels = pixels
-        self._height = height
-        self._starts = np.concatenate(([0], np.cumsum(widths * height)))
+        self.content_ids = content_ids
+        self.sizes = sizes
+        self._pixels, self._height = pixels, height
+        self._starts = np.concatenate(([0], np.cumsum(widths * height)))[:-1]
 
     def __len__(self) -> int:
-        return len(self.widths)
+        return len(self.samples)
 
-    def __getitem__(self, index: int) -> images.Line:
-        start, end = self._starts[index : index + 2]
-        return self._pixels[start:end].reshape(self._height, -1)
+    def __getitem__(self, index: int) -> LabeledLine:
+        start, width = self._starts[index], self.widths[index]
+        pixels = self._pixels[start : start + width * self._height]
+        return LabeledLine(pixels.reshape(self._height, width), self.samples[index].text)
 
+    @property
+    def texts(self) -> list[str]:
+        """The labels, in NFC."""
+        return [sample.text for sample in self.samples]
 
-@dataclass(frozen=True)
-class ReadSamples:
-    """Samples whose pictures were read, and what was wrong with the others."""
-
-    samples: tuple[Sample, ...]
-    """Those that were read, in their order."""
-    lines: Lines
-    """Their lines."""
-    content_ids: NDArray[np.int64]
-    """(n,) stands for the content of each one's picture."""
-    sizes: NDArray[np.int64]
-    """(n, 2) width and height of each one's picture in pixels, as it is read (a vertical one is turned)."""
-    faults: tuple[Fault, ...]
-    """The others."""
+    def subset(self, mask: NDArray[np.bool_]) -> LineDataset:
+        """The lines for which the (n,) `mask` is true."""
+        part = copy(self)
+        part.samples = tuple(compress(self.samples, mask.tolist()))
+        part.widths, part.content_ids, part.sizes = self.widths[mask], self.content_ids[mask], self.sizes[mask]
+        part._starts = self._starts[mask]
+        return part
 
 
-def read_samples(
+def load_lines(
     samples: Sequence[Sample],
-    shape: ModelConfig,
+    model_config: ModelConfig,
     orientation: Orientation = Orientation.HORIZONTAL,
     memory_limit: int = MEMORY_LIMIT,
     progress: Callable[[int], None] = lambda _: None,
-) -> ReadSamples:
-    """Read the pictures of `samples` as lines for a model of this shape.
+) -> tuple[LineDataset, tuple[Fault, ...]]:
+    """Read the images of `samples` as lines for a model.
 
     Args:
-        samples: labelled pictures.
-        shape: gives the lines' height.
-        orientation: which way the lines run in the pictures.
+        samples: labeled images.
+        model_config: gives the lines' height and least width.
+        orientation: which way the lines run in the images.
         memory_limit: bytes of lines from which on they are kept in a file instead.
-        progress: is told how many samples have been looked at.
+        progress: is called with the number of samples that were read so far.
+
+    Returns:
+        The lines of the images that could be read, in the order of `samples`, and a fault for each of the others.
 
     Raises:
         CrnnocrError: the lines do not fit into memory, and the cache directory cannot be written.
     """
 
     def read(sample: Sample) -> _Found:
-        return _read(sample, shape, orientation)
+        return _read(sample, model_config, orientation)
 
-    ids, stored = _kept(samples, shape, orientation)
+    ids, stored = _kept(samples, model_config, orientation)
     faults: list[Fault | None]
     if stored is not None:
         faults = [read(s).fault if not width else None for s, width in zip(samples, stored.widths.tolist(), strict=True)]
@@ -260,16 +291,10 @@ def read_samples(
                 if len(faults) % _AT_A_TIME == 0 or len(faults) == len(samples):
                     progress(len(faults))
             ids = np.array(found_ids, dtype=np.int64)
-            key = _key(ids, shape, orientation)
+            key = _key(ids, model_config, orientation)
             stored = pixels.finish(key, np.array(widths, np.int64), np.array(sizes, np.int64).reshape(-1, 2))
-    good = stored.widths > 0
-    return ReadSamples(
-        samples=tuple(sample for sample, is_good in zip(samples, good, strict=True) if is_good),
-        lines=Lines(stored.pixels, shape.height, stored.widths[good]),
-        content_ids=ids[good],
-        sizes=stored.sizes[good],
-        faults=tuple(fault for fault in faults if fault),
-    )
+    lines = LineDataset(samples, stored.pixels, model_config.height, stored.widths, ids, stored.sizes)
+    return lines.subset(stored.widths > 0), tuple(fault for fault in faults if fault)
 
 
 @dataclass(frozen=True)

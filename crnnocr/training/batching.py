@@ -155,8 +155,8 @@ def batch_size_for(config: TrainConfig, prepared: Prepared, device: torch.device
 
 
 def _fastest(prepared: Prepared, device: torch.device, ranks: Ranks) -> int:
-    pictures = len(prepared.examples)
-    width = int(np.mean(prepared.examples.widths)) if pictures else _MEAN_WIDTH
+    pictures = len(prepared.train)
+    width = int(np.mean(prepared.train.widths)) if pictures else _MEAN_WIDTH
     best, best_rate = _TRIED[0], 0.0
     for size in _TRIED:
         if pictures and pictures / size < _STEPS_AN_EPOCH:

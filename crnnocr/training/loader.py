@@ -19,12 +19,12 @@ from torch import Tensor
 
 from crnnocr import images
 from crnnocr.config import AugmentConfig, ModelConfig
+from crnnocr.datasets.lines import LabeledLine, LineDataset
 from crnnocr.errors import DataError
-from crnnocr.text.charset import frames_needed
+from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.augmentation import augment
 from crnnocr.training.batching import Plan, Pool, cut, seed_of
 from crnnocr.training.distributed import Ranks
-from crnnocr.training.examples import Example, Examples
 
 _AHEAD = 4
 """Batches for each thread that are begun before they are asked for."""
@@ -59,8 +59,9 @@ class Loader:
     def __init__(
         self,
         plan: Plan,
-        examples: Examples,
-        drawn: Iterator[Example | None],
+        lines: LineDataset,
+        drawn: Iterator[LabeledLine | None],
+        charset: Charset,
         shape: ModelConfig,
         augmentation: AugmentConfig,
         ranks: Ranks = Ranks(),  # noqa: B008 (frozen)
@@ -73,8 +74,8 @@ class Loader:
         """
         self.waited = 0.0
         """Seconds that were spent waiting for batches."""
-        self._plan, self._examples, self._drawn = plan, examples, drawn
-        self._shape, self._augmentation, self._ranks = shape, augmentation, ranks
+        self._plan, self._lines, self._drawn = plan, lines, drawn
+        self._charset, self._shape, self._augmentation, self._ranks = charset, shape, augmentation, ranks
         self._step = step
         self._threads = threads
         self._queue: Queue[Future[Batch] | BaseException] = Queue(threads * _AHEAD)
@@ -134,25 +135,26 @@ class Loader:
                 if step >= self._step:
                     yield makers.submit(self._batch, contents[number], step, pool.epoch)
 
-    def _shares(self, pool: Pool) -> list[list[Example]]:
+    def _shares(self, pool: Pool) -> list[list[LabeledLine]]:
         """Each batch of the pool is formed first, and then this process takes its share of it."""
         indices = _filled(list(pool.examples), pool.batches * self._ranks.size)
-        batches = cut(self._examples.widths[indices].tolist(), pool.batches, least=self._ranks.size)
-        return [[self._examples[indices[i]] for i in batch[self._ranks.rank :: self._ranks.size]] for batch in batches]
+        batches = cut(self._lines.widths[indices].tolist(), pool.batches, least=self._ranks.size)
+        return [[self._lines[indices[i]] for i in batch[self._ranks.rank :: self._ranks.size]] for batch in batches]
 
-    def _mixture(self, pool: Pool) -> list[list[Example]]:
+    def _mixture(self, pool: Pool) -> list[list[LabeledLine]]:
         """This process draws its share of the pool's pictures, and forms batches of it alone."""
         own = pool.examples[self._ranks.rank :: self._ranks.size] or pool.examples[:1]
-        examples = [self._examples[i] for i in own]
-        examples += [example for example in islice(self._drawn, len(self._ranks.share(pool.drawn))) if example]
-        if not examples:
+        lines = [self._lines[i] for i in own]
+        lines += [line for line in islice(self._drawn, len(self._ranks.share(pool.drawn))) if line]
+        if not lines:
             raise DataError("the texts that are drawn need more frames than their pictures have: take another --preset")
-        examples = _filled(examples, pool.batches)
-        return [[examples[i] for i in batch] for batch in cut([example.line.shape[1] for example in examples], pool.batches)]
+        lines = _filled(lines, pool.batches)
+        return [[lines[i] for i in batch] for batch in cut([line.pixels.shape[1] for line in lines], pool.batches)]
 
-    def _batch(self, examples: Sequence[Example], step: int, epoch: int) -> Batch:
-        lines, widths = images.to_batch([example.line for example in examples])
-        least = [self._shape.least_width(frames_needed(example.ids)) for example in examples]
+    def _batch(self, labeled: Sequence[LabeledLine], step: int, epoch: int) -> Batch:
+        lines, widths = images.to_batch([line.pixels for line in labeled])
+        labels = [self._charset.encode(line.text) for line in labeled]
+        least = [self._shape.least_width(frames_needed(ids)) for ids in labels]
         generator = torch.Generator().manual_seed(seed_of(self._plan.seed, step, self._ranks.rank))
         changed, widths_after = augment(
             torch.from_numpy(lines),
@@ -167,8 +169,8 @@ class Loader:
             epoch,
             changed,
             widths_after,
-            torch.tensor([i for example in examples for i in example.ids]),
-            torch.tensor([len(example.ids) for example in examples]),
+            torch.tensor([i for ids in labels for i in ids]),
+            torch.tensor([len(ids) for ids in labels]),
         )
 
 

@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 
 from crnnocr.config import AUTO, DEFAULT_PRESET, PRESETS, SCRATCH, CharsetChoice, ModelConfig, Orientation, TrainConfig
 from crnnocr.datasets import Dataset, Sample
-from crnnocr.datasets.lines import ReadSamples, held_out, read_samples
+from crnnocr.datasets.lines import LineDataset, held_out, load_lines
 from crnnocr.datasets.lint import lint
-from crnnocr.datasets.lint.finding import Finding, Seen, Severity
+from crnnocr.datasets.lint.finding import Finding, Severity, lint_samples
 from crnnocr.errors import DataError, ModelError, UsageError
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN, with_charset
 from crnnocr.model.registry import FoundModel
-from crnnocr.text.charset import Charset
-from crnnocr.training.examples import Examples, learnable
-from crnnocr.training.synthetic import Sampler, drawn_examples
+from crnnocr.text.charset import Charset, frames_needed
+from crnnocr.training.synthetic import Sampler, drawn_lines
 
 _DRAWN_HELD_OUT = 400
 """Pictures that are drawn to validate with, where there are no others."""
@@ -49,9 +48,9 @@ class Inspected:
 
     start: Start
     """What the training begins from."""
-    learn: ReadSamples
-    """What there is to learn from, and, without data for validation, to be held out."""
-    validate: ReadSamples | None
+    train: LineDataset
+    """Lines to train on and, if no data for validation was given, to hold some out of."""
+    validation: LineDataset | None
     """The data for validation, if it was given."""
     findings: tuple[Finding, ...]
     """What is wrong with them, the gravest first."""
@@ -74,10 +73,10 @@ class Prepared:
     """Where these come from."""
     new_characters: str
     """The characters that the start model did not know."""
-    examples: Examples
-    """What it will learn from."""
-    held_out: Examples
-    """What it will be validated on."""
+    train: LineDataset
+    """The lines that it will be trained on."""
+    validation: LineDataset
+    """The lines that it will be validated on."""
     known: int
     """Pictures that were not taken for validation since the start model was trained on them."""
 
@@ -128,24 +127,27 @@ def inspect(
     start = start_from(config)
     samples, more = _samples(learn), _samples(validate)
     count = len(samples) + len(more)
-    read = read_samples(samples, start.shape, start.orientation, progress=lambda done: progress(done, count))
-    others = None
+    train, unreadable = load_lines(samples, start.shape, start.orientation, progress=lambda done: progress(done, count))
+    validation = None
     if validate:
-        others = read_samples(more, start.shape, start.orientation, progress=lambda done: progress(len(samples) + done, count))
-    faults = [fault for dataset in (*learn, *validate) for fault in dataset.faults] + [*read.faults]
+        validation, unreadable_too = load_lines(
+            more, start.shape, start.orientation, progress=lambda done: progress(len(samples) + done, count)
+        )
+        unreadable += unreadable_too
+    faults = [fault for dataset in (*learn, *validate) for fault in dataset.faults]
     findings = lint(
-        _seen(read),
-        _seen(others) if others else None,
-        [*faults, *others.faults] if others else faults,
+        lint_samples(train),
+        lint_samples(validation) if validation is not None else None,
+        [*faults, *unreadable],
         start.shape,
         start.orientation,
         start.charset,
         [label for dataset in (*learn, *validate) for label in dataset.trimmed],
-        held_out(read.content_ids.tolist(), config.held_out),
+        held_out(train.content_ids.tolist(), config.held_out),
     )
     if not learn and config.synth:  # what is drawn is learnt from
         findings = [finding for finding in findings if finding.kind != "nothing-to-learn"]
-    return Inspected(start, read, others, tuple(findings))
+    return Inspected(start, train, validation, tuple(findings))
 
 
 def prepare(inspected: Inspected, config: TrainConfig, name: str, draw: Sampler | None, check: Sampler | None) -> Prepared:
@@ -164,34 +166,43 @@ def prepare(inspected: Inspected, config: TrainConfig, name: str, draw: Sampler 
     torch.manual_seed(config.seed)
     start = inspected.start
     charset = _charset(inspected, config, draw)
-    examples = learnable(inspected.learn, charset, start.shape)
+    lines = fitting(inspected.train, charset, start.shape)
     seen = np.array(sorted(start.trained_on), dtype=np.int64)
-    if inspected.validate is not None:
-        validation = learnable(inspected.validate, charset, start.shape)
+    if inspected.validation is not None:
+        validation = fitting(inspected.validation, charset, start.shape)
         seen_before = np.isin(validation.content_ids, seen)
-        validation = validation.subset(~seen_before & ~np.isin(validation.content_ids, examples.content_ids))
-        aside = np.zeros(len(examples), dtype=bool)
+        validation = validation.subset(~seen_before & ~np.isin(validation.content_ids, lines.content_ids))
+        aside = np.zeros(len(lines), dtype=bool)
     else:
-        aside, seen_before = _held_out(examples.content_ids, seen, config.held_out)
-        validation = examples.subset(aside)
-    if inspected.validate is not None and not len(validation) and seen_before.any():
+        aside, seen_before = _held_out(lines.content_ids, seen, config.held_out)
+        validation = lines.subset(aside)
+    if inspected.validation is not None and not len(validation) and seen_before.any():
         name = start.found.name if start.found else "the start model"
         raise DataError(f"{name} has learnt from all of the validation pictures: give others")
-    learned = examples.subset(~aside)
-    if not len(learned) and draw is None:
+    train = lines.subset(~aside)
+    if not len(train) and draw is None:
         raise DataError("no picture is left to learn from: " + "; ".join(f.message for f in inspected.findings[:1]))
-    if not len(learned) and check is not None and not len(validation):
-        validation = drawn_examples(check, charset, start.shape, start.orientation, _DRAWN_HELD_OUT)
+    if not len(train) and check is not None and not len(validation):
+        validation = drawn_lines(check, charset, start.shape, start.orientation, _DRAWN_HELD_OUT)
     model, new = _network(start, charset)
     return Prepared(
         card=Card(name, charset, start.shape, start.orientation),
         model=model,
         start=start,
         new_characters=new,
-        examples=learned,
-        held_out=validation,
+        train=train,
+        validation=validation,
         known=int(seen_before.sum()),
     )
+
+
+def fitting(lines: LineDataset, charset: Charset, model_config: ModelConfig) -> LineDataset:
+    """The lines that give at least as many frames as their labels need.
+
+    Raises `DataError` if a label holds a character that the charset lacks.
+    """
+    needed = np.array([frames_needed(charset.encode(text)) for text in lines.texts], dtype=np.int64)
+    return lines.subset(needed <= model_config.frames(lines.widths))
 
 
 def _samples(datasets: Sequence[Dataset]) -> list[Sample]:
@@ -211,14 +222,9 @@ def _held_out(ids: NDArray[np.int64], seen: NDArray[np.int64], share: float) -> 
     return aside, flags & before
 
 
-def _seen(read: ReadSamples) -> list[Seen]:
-    sizes = ((width, height) for width, height in read.sizes.tolist())
-    return [Seen(*row) for row in zip(read.samples, read.content_ids.tolist(), sizes, strict=True)]
-
-
 def _charset(inspected: Inspected, config: TrainConfig, draw: Sampler | None) -> Charset:
     """The start model's characters in their order, then those of the texts that it lacks."""
-    texts = [sample.text for read in (inspected.learn, inspected.validate) if read for sample in read.samples]
+    texts = [text for lines in (inspected.train, inspected.validation) if lines for text in lines.texts]
     wanted = set(Charset.from_texts(texts).characters if texts else "") | set(draw.charset if draw else "")
     known = inspected.start.charset.characters if inspected.start.charset else ""
     if config.charset is CharsetChoice.DATA:

@@ -16,7 +16,7 @@ import torch
 from crnnocr import __version__
 from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
-from crnnocr.training.examples import Examples
+from crnnocr.datasets.lines import LineDataset
 from crnnocr.training.prepare import Prepared
 from crnnocr.training.trainer import Trained
 
@@ -48,10 +48,10 @@ def record(
                 {"name": dataset.source.resolve().name, "format": dataset.format, "samples": len(dataset.samples)}
                 for dataset in sources
             ],
-            "learned": len(prepared.examples),
-            "held_out": len(prepared.held_out),
+            "learned": len(prepared.train),
+            "held_out": len(prepared.validation),
             "digest": digest(prepared),
-            "texts": _about_texts(prepared.examples),
+            "texts": _about_texts(prepared.train),
         },
         "start": prepared.start.found.name if prepared.start.found else None,
         "config": as_json(asdict(config)),
@@ -70,25 +70,25 @@ def record(
     }
 
 
-def _about_texts(examples: Examples) -> dict[str, Any]:
-    if not len(examples):
+def _about_texts(lines: LineDataset) -> dict[str, Any]:
+    if not len(lines):
         return {}
-    lengths = np.array([len(text) for text in examples.texts])
+    lengths = np.array([len(text) for text in lines.texts])
     return {
         "characters": int(lengths.sum()),
         "mean_length": round(float(lengths.mean()), 2),
         "longest": int(lengths.max()),
-        "mean_width": round(float(examples.widths.mean()), 1),
-        "distinct": len(set(examples.texts)),
+        "mean_width": round(float(lines.widths.mean()), 1),
+        "distinct": len(set(lines.texts)),
     }
 
 
 def digest(prepared: Prepared) -> str:
     """One number for the pictures and labels that are learnt from and validated on."""
     whole = hashlib.blake2b(digest_size=16)
-    for examples in (prepared.examples, prepared.held_out):
-        whole.update(examples.content_ids.astype("<i8").tobytes())
-        whole.update("\n".join(examples.texts).encode())
+    for lines in (prepared.train, prepared.validation):
+        whole.update(lines.content_ids.astype("<i8").tobytes())
+        whole.update("\n".join(lines.texts).encode())
     return whole.hexdigest()
 
 

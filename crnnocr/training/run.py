@@ -14,6 +14,7 @@ import torch
 from crnnocr import runtime
 from crnnocr.config import ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
+from crnnocr.datasets.lines import LabeledLine
 from crnnocr.errors import CrnnocrError
 from crnnocr.export import onnx_file, quantization
 from crnnocr.inference.engines import DERIVED, OnnxEngine
@@ -27,7 +28,6 @@ from crnnocr.runtime import cores
 from crnnocr.training import resume as runs
 from crnnocr.training.batching import Plan, batch_size_for
 from crnnocr.training.distributed import Ranks, joined
-from crnnocr.training.examples import Example
 from crnnocr.training.history import History, curves
 from crnnocr.training.history import read as history_rows
 from crnnocr.training.loader import Loader
@@ -37,7 +37,7 @@ from crnnocr.training.resume import Run
 from crnnocr.training.schedule import Budget
 from crnnocr.training.synthetic import Sampler, drawn
 from crnnocr.training.trainer import Progress, Trained, Trainer
-from crnnocr.training.validation import Validation, read_examples
+from crnnocr.training.validation import Validation, read_lines
 
 _SAVE_SECONDS = 20.0
 """Between two states that are kept."""
@@ -152,9 +152,9 @@ def _train(order: Order, run: Run | None, resume: bool, left: str, device: torch
     prepared, config = order.prepared, order.config
     state = run.load() if run and resume else None
     batch_size = state[1]["batch_size"] if state else batch_size_for(config, prepared, device, ranks)
-    plan = Plan(len(prepared.examples), batch_size, config.seed, config.mix if order.draw else 0.0)
+    plan = Plan(len(prepared.train), batch_size, config.seed, config.mix if order.draw else 0.0)
     budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
-    trainer = Trainer(prepared.model, prepared.card, prepared.held_out, config, budget, device, batch_size, ranks)
+    trainer = Trainer(prepared.model, prepared.card, prepared.validation, config, budget, device, batch_size, ranks)
     if state:
         try:
             trainer.go_on_from(*state)
@@ -205,14 +205,14 @@ def _kept(
 
 def _loader(order: Order, plan: Plan, step: int, device: torch.device, ranks: Ranks) -> Loader:
     prepared = order.prepared
-    shape = prepared.card.config
-    stream: Iterator[Example | None] = iter(())
+    card = prepared.card
+    stream: Iterator[LabeledLine | None] = iter(())
     if order.draw:
         share = ranks.share(next(plan.pools(step)).drawn)
-        stream = drawn(order.draw, prepared.card.charset, shape, prepared.card.orientation, share.start, share.step)
+        stream = drawn(order.draw, card.charset, card.config, card.orientation, share.start, share.step)
     augmentation = order.config.augmentation.times(order.config.augment)
     threads = 1 if device.type == "cpu" else max(1, min(_MAKERS, cores() // ranks.on_this_machine - 1))
-    return Loader(plan, prepared.examples, stream, shape, augmentation, ranks, step, threads)
+    return Loader(plan, prepared.train, stream, card.charset, card.config, augmentation, ranks, step, threads)
 
 
 def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: str, batch_size: int) -> Finished:
@@ -237,7 +237,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
     with suppress(CrnnocrError):  # what cannot be quantised is kept as it is
         if scores and _reads_as_well(card, prepared, scores):
             card = replace(card, precision=Precision.INT8)
-    checkpoint.save(path, card, prepared.model, prepared.start.trained_on | set(prepared.examples.content_ids.tolist()))
+    checkpoint.save(path, card, prepared.model, prepared.start.trained_on | set(prepared.train.content_ids.tolist()))
     (path.parent / runs.HISTORY).write_bytes(run.history.read_bytes())
     for derived in (CURVES, *DERIVED.values()):  # those of the model it replaces
         (path.parent / derived).unlink(missing_ok=True)
@@ -253,17 +253,17 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
 
 def _peaks(prepared: Prepared) -> tuple[float, ...]:
     """How far the network's values reach over what it learnt from, or where that was drawn, over what it was validated on."""
-    examples = prepared.examples if len(prepared.examples) else prepared.held_out
-    if not len(examples):
+    lines = prepared.train if len(prepared.train) else prepared.validation
+    if not len(lines):
         return ()
-    chosen = range(0, len(examples), -(-len(examples) // quantization.LINES))
-    return quantization.peaks(prepared.model, [examples[i].line for i in chosen])
+    chosen = range(0, len(lines), -(-len(lines) // quantization.LINES))
+    return quantization.peaks(prepared.model, [lines[i].pixels for i in chosen])
 
 
 def _reads_as_well(card: Card, prepared: Prepared, scores: Scores) -> bool:
     """Whether the quantised network reads the held-out pictures nearly as well as the network itself."""
     engine = OnnxEngine(onnx_file.serialised(card, prepared.model, ExportConfig(precision=Precision.INT8)))
-    quantised, _ = read_examples(Recognizer(card, engine), prepared.held_out)
+    quantised, _ = read_lines(Recognizer(card, engine), prepared.validation)
     return quantised.cer <= scores.cer + _WORSE
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from itertools import count, islice
+from pathlib import Path
 from threading import Thread
 from typing import Protocol
 
@@ -16,11 +17,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from crnnocr import images
 from crnnocr.config import ModelConfig, Orientation
-from crnnocr.datasets.lines import Lines
+from crnnocr.datasets import Sample
+from crnnocr.datasets.lines import LabeledLine, LineDataset
 from crnnocr.runtime import cores
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.distributed import launched
-from crnnocr.training.examples import Example, Examples
 
 _AT_A_TIME = 8
 """Pictures that a worker hands over together."""
@@ -49,7 +50,7 @@ def drawn(
     start: int = 0,
     step: int = 1,
     workers: int | None = None,
-) -> Iterator[Example | None]:
+) -> Iterator[LabeledLine | None]:
     """Draw samples `start`, `start + step`, … without end; None for one whose text needs more frames than its line has.
 
     Args:
@@ -78,17 +79,18 @@ def drawn(
     )
     for lines in loader:
         for line, text in lines:
-            ids = tuple(charset.encode(text))
-            yield Example(line, text, ids) if frames_needed(ids) <= shape.frames(line.shape[1]) else None
+            fits = frames_needed(charset.encode(text)) <= shape.frames(line.shape[1])
+            yield LabeledLine(line, text) if fits else None
 
 
-def drawn_examples(sampler: Sampler, charset: Charset, shape: ModelConfig, orientation: Orientation, count: int) -> Examples:
+def drawn_lines(sampler: Sampler, charset: Charset, shape: ModelConfig, orientation: Orientation, count: int) -> LineDataset:
     """Those of the first `count` samples that can be learnt, drawn in this process."""
-    found = [example for example in islice(drawn(sampler, charset, shape, orientation, workers=0), count) if example]
-    widths = np.array([example.line.shape[1] for example in found], dtype=np.int64)
-    pixels = np.concatenate([np.zeros(0, np.uint8), *(example.line.ravel() for example in found)])
+    found = [line for line in islice(drawn(sampler, charset, shape, orientation, workers=0), count) if line]
+    samples = [Sample(Path("synthetic"), line.text, str(index)) for index, line in enumerate(found)]
+    widths = np.array([line.pixels.shape[1] for line in found], dtype=np.int64)
+    pixels = np.concatenate([np.zeros(0, np.uint8), *(line.pixels.ravel() for line in found)])
     ids = np.full(len(found), -1, dtype=np.int64)
-    return Examples(Lines(pixels, shape.height, widths), [example.text for example in found], ids, charset)
+    return LineDataset(samples, pixels, shape.height, widths, ids, np.stack([widths, np.full_like(widths, shape.height)], 1))
 
 
 class _Task(Dataset[tuple[images.Line, str]]):

@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from crnnocr import runtime
 from crnnocr.config import ModelConfig, TrainConfig
+from crnnocr.datasets.lines import LineDataset
 from crnnocr.errors import CrnnocrError
 from crnnocr.inference.engines import TorchEngine, memory_format, on_device
 from crnnocr.inference.recognizer import Recognizer
@@ -31,7 +32,6 @@ from crnnocr.model.crnn import CRNN
 from crnnocr.text.charset import BLANK
 from crnnocr.training.batching import seed_of
 from crnnocr.training.distributed import Ranks
-from crnnocr.training.examples import Examples
 from crnnocr.training.loader import Batch, Loader
 from crnnocr.training.schedule import Budget, Pace, Schedule
 from crnnocr.training.validation import Reading, Validation, Validator
@@ -127,7 +127,7 @@ class Trainer:
         self,
         model: CRNN,
         card: Card,
-        held_out: Examples,
+        held_out: LineDataset,
         config: TrainConfig,
         budget: Budget,
         device: torch.device,

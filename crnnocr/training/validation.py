@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from crnnocr.config import DecodeConfig, TrainConfig
+from crnnocr.datasets.lines import LineDataset
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scorer, Scores
 from crnnocr.model.crnn import CRNN
-from crnnocr.training.examples import Examples
 
 _READS_NOTHING = 0.8
 """Character error rate above which a network has not begun to read."""
@@ -61,25 +61,25 @@ class Validation:
     """Whether these are the weights to keep so far; only annealed ones ever are."""
 
 
-def read_examples(recognizer: Recognizer, examples: Examples, limit: int | None = None) -> tuple[Scores, tuple[Reading, ...]]:
-    """Read examples, or some from all over where there are more than `limit`, and score that."""
+def read_lines(recognizer: Recognizer, lines: LineDataset, limit: int | None = None) -> tuple[Scores, tuple[Reading, ...]]:
+    """Read lines, or some from all over if there are more than `limit`, and score that."""
     scorer = Scorer()
     readings = []
     charset, decoder = recognizer.card.charset, recognizer.decoder(DecodeConfig())
-    chosen = range(0, len(examples), -(-len(examples) // limit) if limit and examples else 1)
+    chosen = range(0, len(lines), -(-len(lines) // limit) if limit and lines else 1)
     for start in range(0, len(chosen), _AT_A_TIME):
-        some = [examples[i] for i in chosen[start : start + _AT_A_TIME]]
-        found = decoder.decode(recognizer.read([example.line for example in some]))
-        for example, (best, *_) in zip(some, found, strict=True):
-            readings.append(Reading(example.text, charset.decode(best.ids), best.log_prob))
-            scorer.update(example.text, readings[-1].text)
+        some = [lines[i] for i in chosen[start : start + _AT_A_TIME]]
+        found = decoder.decode(recognizer.read([line.pixels for line in some]))
+        for line, (best, *_) in zip(some, found, strict=True):
+            readings.append(Reading(line.text, charset.decode(best.ids), best.log_prob))
+            scorer.update(line.text, readings[-1].text)
     return scorer.summary(), tuple(readings)
 
 
 class Validator:
     """Reads the held-out pictures, keeps the best annealed weights, and counts validations without progress."""
 
-    def __init__(self, recognizer: Recognizer, held_out: Examples, config: TrainConfig) -> None:
+    def __init__(self, recognizer: Recognizer, held_out: LineDataset, config: TrainConfig) -> None:
         self.best_weights: dict[str, Tensor] | None = None
         """The weights to keep; None before there are annealed ones."""
         self._recognizer = recognizer
@@ -111,7 +111,7 @@ class Validator:
 
     def read(self, limit: int | None = None) -> tuple[Scores, tuple[Reading, ...]]:
         """Read the held-out pictures, at most `limit` of them, with the recognizer's weights as they are."""
-        return read_examples(self._recognizer, self._held_out, limit)
+        return read_lines(self._recognizer, self._held_out, limit)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
         """What an interrupted training needs to go on: the weights to keep, and where the validations stand."""

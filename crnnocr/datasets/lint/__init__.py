@@ -8,16 +8,16 @@ from itertools import compress
 from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets import Fault
 from crnnocr.datasets.lint import duplicates, labels, sizes
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, left_out, trimmed
+from crnnocr.datasets.lint.finding import Finding, LintSample, Place, Severity, left_out, trimmed
 from crnnocr.formatting import counted
 from crnnocr.text.charset import Charset
 
-__all__ = ["Finding", "Place", "Seen", "Severity", "lint"]
+__all__ = ["Finding", "LintSample", "Place", "Severity", "lint"]
 
 
 def lint(
-    train: Sequence[Seen],
-    val: Sequence[Seen] | None,
+    train: Sequence[LintSample],
+    val: Sequence[LintSample] | None,
     faults: Sequence[Fault],
     shape: ModelConfig,
     orientation: Orientation = Orientation.HORIZONTAL,
@@ -66,7 +66,9 @@ def lint(
     return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
 
 
-def _nothing_left(learned: Sequence[Seen], train: Sequence[Seen], validated: Sequence[Seen] | None) -> Iterator[Finding]:
+def _nothing_left(
+    learned: Sequence[LintSample], train: Sequence[LintSample], validated: Sequence[LintSample] | None
+) -> Iterator[Finding]:
     if not learned:
         why = f"{counted(len(train), 'label does', 'labels do')} not fit" if train else "none could be read"
         message = f"no picture is left to learn from ({why}): mend what is set aside"

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from statistics import median
 
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, place, quoted
+from crnnocr.datasets.lint.finding import Finding, LintSample, Place, Severity, place, quoted
 from crnnocr.formatting import counted
 
 _LONG_TEXT = 20
 """Characters from which on, where that is the median, texts do not come again by chance."""
 
 
-def two_labels(seen: Sequence[Seen]) -> Iterator[Finding]:
+def two_labels(seen: Sequence[LintSample]) -> Iterator[Finding]:
     """Pictures that come with different labels."""
     groups = [group for group in _by_picture(seen) if len({one.text for one in group}) > 1]
     if groups:
@@ -23,11 +23,11 @@ def two_labels(seen: Sequence[Seen]) -> Iterator[Finding]:
         yield Finding("two-labels", Severity.WARNING, message, places)
 
 
-def duplicates(*sets: Sequence[Seen]) -> Iterator[Finding]:
+def duplicates(*sets: Sequence[LintSample]) -> Iterator[Finding]:
     """Pictures that come again in the same set with the same label: each copy, with the first."""
     places: list[Place] = []
     for group in chain.from_iterable(map(_by_picture, sets)):
-        first: dict[str, Seen] = {}
+        first: dict[str, LintSample] = {}
         for one in group:
             if (original := first.setdefault(one.text, one)) is not one:
                 again = "this file is listed twice" if one.sample == original.sample else f"the same as {original.sample.name}"
@@ -38,7 +38,7 @@ def duplicates(*sets: Sequence[Seen]) -> Iterator[Finding]:
         yield Finding("duplicate", Severity.NOTE, message, tuple(places))
 
 
-def in_both(train: Sequence[Seen], val: Sequence[Seen]) -> Iterator[Finding]:
+def in_both(train: Sequence[LintSample], val: Sequence[LintSample]) -> Iterator[Finding]:
     """Pictures of the validation set that are to be learned from as well."""
     learned = {one.content_id: one for one in reversed(train)}
     places = tuple(
@@ -54,7 +54,7 @@ def in_both(train: Sequence[Seen], val: Sequence[Seen]) -> Iterator[Finding]:
         yield Finding("picture-in-both", Severity.WARNING, message, places)
 
 
-def texts_in_both(train: Sequence[Seen], val: Sequence[Seen]) -> Iterator[Finding]:
+def texts_in_both(train: Sequence[LintSample], val: Sequence[LintSample]) -> Iterator[Finding]:
     """Texts of the validation set that are to be learned from, in other pictures. Long texts do not meet by chance."""
     texts = {one.text for one in train}
     places = tuple(place(one) for one in val if one.text in texts)
@@ -70,9 +70,9 @@ def texts_in_both(train: Sequence[Seen], val: Sequence[Seen]) -> Iterator[Findin
         yield Finding("text-in-both", Severity.WARNING if long else Severity.NOTE, message, places)
 
 
-def _by_picture(seen: Sequence[Seen]) -> list[list[Seen]]:
+def _by_picture(seen: Sequence[LintSample]) -> list[list[LintSample]]:
     """The samples with the same picture, for each picture of several."""
-    groups: dict[int, list[Seen]] = {}
+    groups: dict[int, list[LintSample]] = {}
     for one in seen:
         groups.setdefault(one.content_id, []).append(one)
     return [group for group in groups.values() if len(group) > 1]

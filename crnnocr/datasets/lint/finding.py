@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crnnocr.config import Pair
 from crnnocr.datasets import Fault, Sample
 from crnnocr.formatting import counted
+
+if TYPE_CHECKING:
+    from crnnocr.datasets.lines import LineDataset
 
 
 class Places:
@@ -43,21 +46,26 @@ _NAMED = 8
 _SHOWN = 60
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A sample whose picture was read."""
+class LintSample(NamedTuple):
+    """A labeled image as lint looks at it."""
 
     sample: Sample
-    """The picture's file and the label."""
+    """The image's file and the label."""
     content_id: int
-    """Stands for the content of the picture's file."""
+    """Stands for the content of the image's file."""
     size: Pair
-    """Width and height of the picture in pixels, as it is read (a vertical one is turned)."""
+    """Width and height of the image in pixels, after a vertical one was turned."""
 
     @property
     def text(self) -> str:
         """The label."""
         return self.sample.text
+
+
+def lint_samples(lines: LineDataset) -> list[LintSample]:
+    """The samples of a data set, without their pixels."""
+    sizes = ((width, height) for width, height in lines.sizes.tolist())
+    return list(map(LintSample, lines.samples, lines.content_ids.tolist(), sizes))
 
 
 class Severity(StrEnum):
@@ -107,7 +115,7 @@ class Finding:
         return {**vars(self), "severity": self.severity.value, "count": self.count, "places": places}
 
 
-def place(seen: Seen, detail: str | None = None) -> Place:
+def place(seen: LintSample, detail: str | None = None) -> Place:
     """The place of a sample; by default with its label."""
     return Place(seen.sample.name, quoted(seen.text) if detail is None else detail)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from crnnocr.datasets import Sample
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, enumerated, place, quoted
+from crnnocr.datasets.lint.finding import Finding, LintSample, Place, Severity, enumerated, place, quoted
 from crnnocr.formatting import counted
 from crnnocr.text.charset import Charset, describe
 from crnnocr.text.confusables import LookAlike, look_alikes, mixed_variants, twin_in
@@ -38,7 +38,7 @@ def _file_names(names: Sequence[str]) -> str:
 RARE = 5
 """A character that is seen fewer times than this is hardly learnt."""
 
-Holder: TypeAlias = tuple[Seen, list[str]]
+Holder: TypeAlias = tuple[LintSample, list[str]]
 """A sample, and the characters in question that its label has."""
 
 _DOUBLE_SPACE = re.compile(r"\s\s")
@@ -51,7 +51,9 @@ _JOINERS = "\u200c\u200d"
 _IDLE_JOINER = re.compile(f"(?<![^\\s\u0000-\u052f])[{_JOINERS}]")
 
 
-def of_labels(seen: Sequence[Seen], train: Sequence[Seen], val: Sequence[Seen], known: Collection[str]) -> Iterator[Finding]:
+def of_labels(
+    seen: Sequence[LintSample], train: Sequence[LintSample], val: Sequence[LintSample], known: Collection[str]
+) -> Iterator[Finding]:
     """What is wrong with the characters of labels.
 
     Args:
@@ -75,7 +77,7 @@ def of_labels(seen: Sequence[Seen], train: Sequence[Seen], val: Sequence[Seen], 
     yield from _rare(train, val, {*known, *odd, *hidden, *unusual, *_JOINERS, *(one.character for one in twins)})
 
 
-def unknown_characters(seen: Sequence[Seen], known: str) -> Iterator[Finding]:
+def unknown_characters(seen: Sequence[LintSample], known: str) -> Iterator[Finding]:
     """Characters that are new to the start model, which has `known` ones. It learns them, so that each should be meant."""
     lacking = {c for one in seen for c in one.text} - set(known)
     if lacking:
@@ -100,13 +102,13 @@ def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn") or character == _REPLACEMENT
 
 
-def _idle_joiners(seen: Sequence[Seen], alphabet: Mapping[str, int]) -> list[Holder]:
+def _idle_joiners(seen: Sequence[LintSample], alphabet: Mapping[str, int]) -> list[Holder]:
     if not alphabet.keys() & set(_JOINERS):
         return []
     return [(one, sorted(set(found))) for one in seen if (found := _IDLE_JOINER.findall(one.text))]
 
 
-def _double_spaces(seen: Sequence[Seen]) -> Iterator[Finding]:
+def _double_spaces(seen: Sequence[LintSample]) -> Iterator[Finding]:
     places = tuple(place(one) for one in seen if _DOUBLE_SPACE.search(one.text))
     if places:
         have = counted(len(places), "label has several spaces in a row", "labels have several spaces in a row")
@@ -128,7 +130,7 @@ def _unprintable(holders: Sequence[Holder]) -> Iterator[Finding]:
         yield Finding("unprintable-character", Severity.WARNING, message, _places(holders))
 
 
-def _look_alikes(seen: Sequence[Seen], found: Sequence[LookAlike]) -> Iterator[Finding]:
+def _look_alikes(seen: Sequence[LintSample], found: Sequence[LookAlike]) -> Iterator[Finding]:
     if found:
         counts = Counter((one.character, one.twin) for one in found).most_common()
         which = enumerated([f"{describe(character)} for {twin!r} in {count:,}" for (character, twin), count in counts])
@@ -141,7 +143,7 @@ def _look_alikes(seen: Sequence[Seen], found: Sequence[LookAlike]) -> Iterator[F
         yield Finding("look-alike", Severity.WARNING, message, tuple(places))
 
 
-def _mixed_variants(seen: Sequence[Seen], signs: Sequence[tuple[str, str]]) -> Iterator[Finding]:
+def _mixed_variants(seen: Sequence[LintSample], signs: Sequence[tuple[str, str]]) -> Iterator[Finding]:
     holders = _holders(seen, {c for _, others in signs for c in others})
     if holders:
         which = enumerated([f"{' '.join(others)} beside {' '.join(usual)}" for usual, others in signs])
@@ -150,7 +152,7 @@ def _mixed_variants(seen: Sequence[Seen], signs: Sequence[tuple[str, str]]) -> I
         yield Finding("mixed-variants", Severity.NOTE, message, _places(holders))
 
 
-def _rare(train: Sequence[Seen], val: Sequence[Seen], expected: Collection[str]) -> Iterator[Finding]:
+def _rare(train: Sequence[LintSample], val: Sequence[LintSample], expected: Collection[str]) -> Iterator[Finding]:
     learned = Counter("".join(one.text for one in train))
     few = {c: count for c, count in sorted(learned.items()) if count < RARE and c not in expected}
     if few:
@@ -176,7 +178,7 @@ def _have_characters(count: int, which: str = "") -> str:
     return counted(count, f"{which}label has characters", f"{which}labels have characters")
 
 
-def _holders(seen: Sequence[Seen], characters: Collection[str]) -> list[Holder]:
+def _holders(seen: Sequence[LintSample], characters: Collection[str]) -> list[Holder]:
     """The samples whose labels have any of `characters`."""
     if not characters:
         return []

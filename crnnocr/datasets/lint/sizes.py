@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, MAX_WIDTH, PRESETS, ModelConfig, Orientation
-from crnnocr.datasets.lint.finding import Finding, Place, Seen, Severity, place, quoted
+from crnnocr.datasets.lint.finding import Finding, LintSample, Place, Severity, place, quoted
 from crnnocr.formatting import counted
 from crnnocr.images import VERTICAL_FROM
 from crnnocr.text.charset import frames_needed
@@ -39,13 +39,13 @@ and the picture's height. Real receipts, signs and books showed wide and narrow 
 font, which hardly deviate; the height for single characters, whose crops are of any width."""
 
 
-def fit(seen: Sequence[Seen], shape: ModelConfig) -> list[bool]:
+def fit(seen: Sequence[LintSample], shape: ModelConfig) -> list[bool]:
     """For each sample, whether its label fits the frames that a model of this shape makes of its picture."""
     fits: list[bool] = (_needed(seen) <= _frames(_sizes(seen), shape)).tolist()
     return fits
 
 
-def too_long_labels(outside: Sequence[Seen], shape: ModelConfig, orientation: Orientation) -> Iterator[Finding]:
+def too_long_labels(outside: Sequence[LintSample], shape: ModelConfig, orientation: Orientation) -> Iterator[Finding]:
     """The samples that do not fit, with the widths and options that would fit them."""
     if not outside:
         return
@@ -70,7 +70,7 @@ def too_long_labels(outside: Sequence[Seen], shape: ModelConfig, orientation: Or
     yield Finding("label-too-long", Severity.SET_ASIDE, message, tuple(places))
 
 
-def tall_pictures(seen: Sequence[Seen], orientation: Orientation) -> Iterator[Finding]:
+def tall_pictures(seen: Sequence[LintSample], orientation: Orientation) -> Iterator[Finding]:
     """Pictures that are much taller than wide with a label of several characters: lines that run down, or lie on their side."""
     tall = [one for one in seen if is_tall(one)]
     if tall:
@@ -86,7 +86,7 @@ def tall_pictures(seen: Sequence[Seen], orientation: Orientation) -> Iterator[Fi
         yield Finding("tall-picture", Severity.WARNING, f"{are}: {mend}", places)
 
 
-def is_tall(seen: Seen) -> bool:
+def is_tall(seen: LintSample) -> bool:
     """Whether a picture's shape speaks for a vertical line of its label."""
     width, height = seen.size
     if height < VERTICAL_FROM * width:
@@ -95,7 +95,7 @@ def is_tall(seen: Seen) -> bool:
     return units >= _TALL_UNITS and height >= _LEAST_TALL * units * width
 
 
-def odd_widths(seen: Sequence[Seen]) -> Iterator[Finding]:
+def odd_widths(seen: Sequence[LintSample]) -> Iterator[Finding]:
     """Pictures that are much longer or shorter than others are for as much text: labels of another picture, bad crops."""
     if len(seen) < _LEAST_SAMPLES:
         return
@@ -116,11 +116,11 @@ def odd_widths(seen: Sequence[Seen]) -> Iterator[Finding]:
             yield Finding(f"picture-{kind}-for-label", Severity.WARNING, message, places)
 
 
-def _odd(seen: Seen, usual: float) -> Place:
+def _odd(seen: LintSample, usual: float) -> Place:
     return place(seen, f"{_pixels(seen)}, where about {usual * seen.size[1]:.0f} wide is usual for {quoted(seen.text)}")
 
 
-def _too_long(seen: Seen, needed: int, frames: int, options: Sequence[str], shape: ModelConfig) -> Place:
+def _too_long(seen: LintSample, needed: int, frames: int, options: Sequence[str], shape: ModelConfig) -> Place:
     width = _least_width(needed, seen.size[1], shape)
     mends = [f"{width:,} pixels in width" if width else "only parts of the line", *options]
     text = quoted(seen.text)
@@ -136,11 +136,11 @@ def _least_width(frames: int, height: int, shape: ModelConfig) -> int:
     return width if line <= MAX_WIDTH else 0
 
 
-def _pixels(seen: Seen) -> str:
+def _pixels(seen: LintSample) -> str:
     return f"{seen.size[0]} x {seen.size[1]} pixels"
 
 
-def _sizes(seen: Sequence[Seen]) -> NDArray[np.int64]:
+def _sizes(seen: Sequence[LintSample]) -> NDArray[np.int64]:
     """(N, 2) width and height of each picture in pixels."""
     return np.array([one.size for one in seen], dtype=np.int64).reshape(-1, 2)
 
@@ -151,7 +151,7 @@ def _frames(sizes: NDArray[np.int64], shape: ModelConfig) -> NDArray[np.int64]:
     return shape.frames(np.maximum(np.clip(widths, 1, MAX_WIDTH), shape.min_width))
 
 
-def _needed(seen: Sequence[Seen]) -> NDArray[np.int64]:
+def _needed(seen: Sequence[LintSample]) -> NDArray[np.int64]:
     return np.array([frames_needed(one.text) for one in seen], dtype=np.int64)
 
 
