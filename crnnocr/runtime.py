@@ -8,8 +8,11 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from crnnocr.errors import UsageError
@@ -96,3 +99,39 @@ def without_blas_threads() -> None:
 def cores() -> int:
     """How many processor cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def exit_with_parent(_worker: int = 0) -> None:
+    """Make this worker process end as soon as its parent process has ended, even if that was killed.
+
+    Fits as `worker_init_fn` of a torch `DataLoader`, whose workers otherwise wait for ever.
+    """
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=follow, name="exit with parent", daemon=True).start()
+
+
+@contextmanager
+def blocked_signals() -> Iterator[None]:
+    """Block SIGINT and SIGTERM, which reach a whole process group, in the processes that are started in this block.
+
+    They inherit the block for good. This process gets the signals after the block. Systems without signal masks block nothing.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # otherwise it starts with the first process, and unblocks the signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -214,7 +214,7 @@ def test_every_character_comes_as_often_as_the_least_rate_asks(lang: str) -> Non
     source = texts.source(SynthConfig(lang=(lang,), style=Style.DOCUMENT), ALL)
     count = 3000
     counts = Counter("".join(drawn(source, count, Style.DOCUMENT, seed=5)))
-    rare = [counts[c] for c in source.charset if c not in " " + LANGUAGES[lang].script.twins]
+    rare = [counts[c] for c in source.charset if c not in " " + LANGUAGES[lang].script.latin_confusables]
     if len(source.charset) > 1000:  # more than the bounded share can lift: each still comes about as often
         assert sum(n > 0 for n in rare) > 0.6 * len(rare)
         return

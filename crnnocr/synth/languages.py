@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crnnocr.errors import UsageError
+from crnnocr.text.confusables import LATIN_CONFUSABLES
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Script:
     """Words are set apart by spaces."""
     cased: bool = True
     """Letters have upper and lower case."""
-    twins: str = ""
-    """Latin letters that look like its own in either case: they come in Latin words alone, which tell them apart."""
+    latin_confusables: str = ""
+    """Letters of ASCII that look like its own. They come in Latin words only, where the other letters tell them apart."""
     shaped: bool = False
     """Letters change their shape or order with their neighbours, so that drawing needs raqm."""
 
@@ -43,8 +44,8 @@ class Language:
 
 
 _LATIN = Script()
-_CYRILLIC = Script(twins="ABCEHIJKMOPSTXYabcehijkmopstxy")
-_GREEK = Script(twins="ABEHIKMNOPTUVXYZabehikmnoptuvxyz")
+_CYRILLIC = Script(latin_confusables=LATIN_CONFUSABLES["CYRILLIC"])
+_GREEK = Script(latin_confusables=LATIN_CONFUSABLES["GREEK"])
 _HAN = Script(spaced=False, cased=False)
 _HANGUL = Script(cased=False)
 _ARABIC = Script(fonts=("fontpkg-noto-sans-arabic", "fontpkg-amiri", "fontpkg-cairo"), cased=False, shaped=True)

@@ -18,6 +18,9 @@ from crnnocr.text.bidi import visual
 BLANK = 0
 """The class id of the CTC blank."""
 
+JOINERS = "\u200c\u200d"
+"""The zero-width non-joiner and joiner: without ink of their own, they shape the letters on both sides."""
+
 
 def frames_needed(label: Sequence[object]) -> int:
     """The fewest frames in which CTC can write a label (a text, or its class ids): one for each character, and one for the

@@ -21,6 +21,12 @@ _FORMS["LATIN"] = {shape: shape for forms in list(_FORMS.values()) for shape in 
 _SHAPE = {letter: shape for forms in _FORMS.values() for shape, letter in forms.items()}
 """What each of these letters looks like, named by the Latin letter; `_FORMS` leads back to each script's own."""
 
+LATIN_CONFUSABLES: Mapping[str, str] = {
+    "CYRILLIC": "ABCEHIJKMOPSTXYabcehijkmopstxy",
+    "GREEK": "ABEHIKMNOPTUVXYZabehikmnoptuvxyz",
+}
+"""Letters of ASCII that look like a letter of another script, the one in upper or the other in lower case."""
+
 _RARE = 0.02
 """Letters of a script that are at most this share of another's are rare beside them."""
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
-from threading import Thread
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +16,7 @@ from crnnocr import images
 from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets import Sample
 from crnnocr.datasets.lines import LabeledLine, LineDataset
-from crnnocr.runtime import cores
+from crnnocr.runtime import cores, exit_with_parent
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.distributed import launched
 
@@ -75,7 +72,7 @@ def drawn(
         prefetch_factor=_AHEAD if workers else None,
         generator=torch.Generator(),  # not the one that the training thread draws from
         multiprocessing_context="spawn" if workers else None,
-        worker_init_fn=_end_with_parent,
+        worker_init_fn=exit_with_parent,
     )
     for lines in loader:
         for line, text in lines:
@@ -104,21 +101,6 @@ class _Task(Dataset[tuple[images.Line, str]]):
         picture, text = self._sampler[index]
         grey = images.turned(images.open_grey(picture), self._orientation)
         return images.to_line(grey, self._height, self._min_width), text
-
-
-def _end_with_parent(_: int) -> None:
-    """Have this worker end with the process that it draws for, also if that was killed.
-
-    torch's own workers then wait for good until somebody takes what they have drawn.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=follow, name="end with parent", daemon=True).start()
 
 
 class _Endless:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from crnnocr.datasets import Sample
 from crnnocr.datasets.lint.finding import Finding, LintSample, Place, Severity, enumerated, place, quoted
 from crnnocr.formatting import counted
-from crnnocr.text.charset import Charset, describe
+from crnnocr.text.charset import JOINERS, Charset, describe
 from crnnocr.text.confusables import LookAlike, look_alikes, mixed_variants, twin_in
 
 _FILES_NAMED = 3
@@ -47,8 +47,7 @@ _REPLACEMENT = "\ufffd"
 # Signs of format that are drawn: Arabic and Syriac number signs, and the tags of flags.
 _DRAWN = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000e0020-\U000e007f]")
 # Joiners shape Arabic and Indic letters and join emoji; beside Latin, Greek and Cyrillic letters they do nothing.
-_JOINERS = "\u200c\u200d"
-_IDLE_JOINER = re.compile(f"(?<![^\\s\u0000-\u052f])[{_JOINERS}]")
+_IDLE_JOINER = re.compile(f"(?<![^\\s\u0000-\u052f])[{JOINERS}]")
 
 
 def of_labels(
@@ -74,7 +73,7 @@ def of_labels(
     yield from _look_alikes(seen, twins)
     yield from _mixed_variants(seen, signs)
     unusual = {c for _, others in signs for c in others}
-    yield from _rare(train, val, {*known, *odd, *hidden, *unusual, *_JOINERS, *(one.character for one in twins)})
+    yield from _rare(train, val, {*known, *odd, *hidden, *unusual, *JOINERS, *(one.character for one in twins)})
 
 
 def unknown_characters(seen: Sequence[LintSample], known: str) -> Iterator[Finding]:
@@ -97,13 +96,13 @@ def _odd_spaces(alphabet: Mapping[str, int]) -> set[str]:
 
 def _is_hidden(character: str) -> bool:
     """Whether no picture shows a character, or it stands for one that was lost."""
-    if character.isspace() or character in _JOINERS or _DRAWN.match(character):
+    if character.isspace() or character in JOINERS or _DRAWN.match(character):
         return False
     return unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn") or character == _REPLACEMENT
 
 
 def _idle_joiners(seen: Sequence[LintSample], alphabet: Mapping[str, int]) -> list[Holder]:
-    if not alphabet.keys() & set(_JOINERS):
+    if not alphabet.keys() & set(JOINERS):
         return []
     return [(one, sorted(set(found))) for one in seen if (found := _IDLE_JOINER.findall(one.text))]
 

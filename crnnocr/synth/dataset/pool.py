@@ -7,15 +7,12 @@ order of the set.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,7 +22,7 @@ from crnnocr.config import SynthConfig
 from crnnocr.datasets import sidecar
 from crnnocr.errors import CrnnocrError
 from crnnocr.files import replacing
-from crnnocr.runtime import cores
+from crnnocr.runtime import blocked_signals, cores, exit_with_parent
 from crnnocr.synth.dataset.contents import picture_name
 from crnnocr.synth.sampler import Sampler
 
@@ -187,7 +184,7 @@ def _ready(team: list[_Member]) -> list[_Member]:
 def _team(job: Job, workers: int) -> Iterator[list[_Member]]:
     team: list[_Member] = []
     try:
-        with _signals_withheld():
+        with blocked_signals():
             team.extend(_Member(job) for _ in range(workers))
         yield team
     finally:
@@ -203,27 +200,10 @@ def _team(job: Job, workers: int) -> Iterator[list[_Member]]:
                 member.connection.close()
 
 
-@contextmanager
-def _signals_withheld() -> Iterator[None]:
-    """Keep Ctrl-C and SIGTERM, which reach a whole group of processes, from those started here for good.
-
-    This process gets them after the block.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # it would be started with the first process, and let the signals in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _work(connection: Connection, job: Job) -> None:
     """What a worker does: it draws stretch after stretch until it is given None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be withheld
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    exit_with_parent()
     warnings.simplefilter("ignore")  # the process it works for has given them already
     sampler: Sampler | None = None
     while (stretch := connection.recv()) is not None:
@@ -235,10 +215,3 @@ def _work(connection: Connection, job: Job) -> None:
             error.add_note(f"in a worker process:\n{traceback.format_exc()}")
             done = error
         connection.send((stretch.start, done))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -22,6 +22,7 @@ from PIL import Image, ImageFont, features
 
 from crnnocr.synth import trdg
 from crnnocr.synth.fonts import files
+from crnnocr.text.charset import JOINERS
 
 _SIZE = 64
 """Pixels an em that characters are measured at."""
@@ -29,8 +30,6 @@ _GRID = 16
 """Cells along a side of the box that shapes are compared in."""
 _ABSENT = "\U0010ffff"
 """No character, so that FreeType draws .notdef for it."""
-_JOINERS = "\u200c\u200d"
-"""Without ink, yet part of the spelling of shaped scripts."""
 
 _TWO_SHAPES = {"LATIN": "abdefghnqrt", "CYRILLIC": "абеђћ", "GREEK": "αβγδεζηλμνξσω"}
 """Letters that look different in their two cases, by what Unicode calls their script."""
@@ -86,7 +85,7 @@ class Glyphs:
         return known
 
     def _measure(self, character: str) -> bool:
-        if character in _JOINERS:
+        if character in JOINERS:
             return has_raqm()  # which hides them, whether the font has them or not
         if character not in self._tables.characters or character in self._tables.confused or not self._shapes(character):
             return False

@@ -11,10 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from crnnocr.config import Style, SynthConfig
-from crnnocr.text.charset import normalise
-
-JOINERS = "\u200c\u200d"
-"""The zero width non-joiner and joiner: drawn as nothing, they shape the letters on both sides."""
+from crnnocr.text.charset import JOINERS, normalise
 
 _SIGNS = "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 """Format characters that are drawn: signs that span numbers (Unicode's Prepended_Concatenation_Mark)."""

@@ -66,7 +66,7 @@ class Author:
         if config.charset is None and not _can_draw(known.letters, drawable):
             raise DataError(_undrawn(language, config.fonts))
         usual = characters(config.charset) if config.charset is not None else known.letters | _signs(usage)
-        self.alphabet = Alphabet(usual & drawable, known.words, language.script.twins)
+        self.alphabet = Alphabet(usual & drawable, known.words, language.script.latin_confusables)
         self._stock = Stock(known.words, self.alphabet)
         self._phrases = Phrases(language, usage, self._stock)
         single = language.script.spaced and " " not in self.alphabet.characters

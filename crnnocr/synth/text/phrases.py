@@ -125,7 +125,7 @@ class Phrases:
         makers = self._makers(language, usage, stock.alphabet)
         rules = {**RULES, **usage.rules}
         open_rules = {symbol: rule for symbol, rule in rules.items() if symbol not in makers}
-        self._grammar = Grammar(open_rules, makers, {"date": grammar.exists}, without=language.script.twins)
+        self._grammar = Grammar(open_rules, makers, {"date": grammar.exists}, without=language.script.latin_confusables)
         prose = _prose(usage, spaced=language.script.spaced)
         few = [{t: weight for t, weight in prose.items() if _slots(t) <= most} for most in range(1, _MOST_SLOTS + 1)]
         self._prose = [self._grammar.parsed(templates) for templates in few]

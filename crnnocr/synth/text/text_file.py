@@ -23,10 +23,10 @@ from crnnocr.config import Pair, Style, SynthConfig
 from crnnocr.errors import DataError, UsageError
 from crnnocr.synth.languages import languages
 from crnnocr.synth.rng import Chance
-from crnnocr.synth.text import JOINERS, Text, TextWarning, hidden, tidy
+from crnnocr.synth.text import Text, TextWarning, hidden, tidy
 from crnnocr.synth.text.corpus import is_mark
 from crnnocr.synth.text.vocabulary import characters
-from crnnocr.text.charset import describe, normalise
+from crnnocr.text.charset import JOINERS, describe, normalise
 
 _INSIDE = frozenset(" " + JOINERS)
 """Characters that no piece begins or ends with."""

@@ -11,9 +11,8 @@ import numpy as np
 
 from crnnocr.errors import UsageError
 from crnnocr.synth.rng import Chance, Weighted
-from crnnocr.synth.text import JOINERS
 from crnnocr.synth.text.corpus import is_letter, is_mark
-from crnnocr.text.charset import normalise
+from crnnocr.text.charset import JOINERS, normalise
 
 FEW_WORDS = 100
 """With fewer words of the language, as many texts are of invented ones."""
