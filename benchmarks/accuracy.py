@@ -151,7 +151,7 @@ def error_rate(form: Callable[[str], str]) -> Callable[[Sequence[str], Sequence[
 def alphanumeric(truths: Sequence[str], texts: Sequence[str]) -> Estimate:
     """The share of pictures that are right in letters and digits, in any case."""
     counts = [count(plain(truth), plain(text)) for truth, text in zip(truths, texts, strict=True)]
-    return ratio([each.alphanumeric for each in counts], [1] * len(counts))
+    return ratio([each.alphanumeric_matches for each in counts], [1] * len(counts))
 
 
 def exact(truths: Sequence[str], texts: Sequence[str]) -> Estimate:

@@ -77,7 +77,7 @@ def measured(recognizer: Recognizer, dataset: Dataset) -> dict[str, float]:
     scores = scorer.summary()
     return {
         "CER ci-ns": scores.cer,
-        "exact ci-ns": scores.exact,
+        "exact ci-ns": scores.exact_match,
         "exact": sum(exact) / len(exact),
         "ECE ci-ns": expected_calibration_error(confidences, bare),
         "ECE exact": expected_calibration_error(confidences, exact),

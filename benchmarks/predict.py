@@ -295,7 +295,7 @@ def scores(truths: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
     for truth, text in zip(truths, texts, strict=True):
         scorer.update(*("".join(plain(one).casefold().split()) for one in (truth, text)))
     summary = scorer.summary()
-    return {"cer_ci_ns": summary.cer, "alnum_accuracy": summary.alnum_accuracy}
+    return {"cer_ci_ns": summary.cer, "alnum_accuracy": summary["alnum_accuracy"]}
 
 
 def report(**values: object) -> None:

@@ -16,7 +16,6 @@ import os
 import statistics
 import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -27,7 +26,7 @@ from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.evaluation.outcomes import read_samples, score
 from crnnocr.inference.recognizer import Recognizer
-from crnnocr.metrics.scores import Scores
+from crnnocr.metrics.scores import Scores, headline
 from crnnocr.model import registry
 from crnnocr.synth.dataset.folder import draw
 from crnnocr.synth.sampler import Sampler
@@ -101,7 +100,7 @@ def _measured(model: Path, measure: Dataset) -> Scores:
 
 
 def _said(what: str, scores: Scores) -> None:
-    print(f"{what}: mean Levenshtein {scores.mean_levenshtein:.3f}, CER {scores.cer:.2%}, exact {scores.exact:.1%}", flush=True)
+    print(f"{what}: {headline(scores.values)}", flush=True)
 
 
 def _once(learn: Dataset, measure: Dataset, seed: int, options: argparse.Namespace, folder: Path) -> dict[str, float]:
@@ -119,7 +118,7 @@ def _once(learn: Dataset, measure: Dataset, seed: int, options: argparse.Namespa
             wall = (time.monotonic() - started) / 60
             scores = _measured(event.path, measure)
     _said(f"seed {seed}, {shown} pictures shown in {wall:.1f} minutes with {torch.get_num_threads()} threads", scores)
-    return {**asdict(scores), "seed": seed, "pictures_shown": shown, "minutes": wall}
+    return {**scores.to_json(), "seed": seed, "pictures_shown": shown, "minutes": wall}
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def main() -> None:
             if isinstance(event, Validation):
                 scores, shown = event.scores, event.pictures
                 print(
-                    f"{event.seconds / 60:5.1f} min, {shown} pictures: CER {scores.cer:.2%}, exact {scores.exact:.1%}",
+                    f"{event.seconds / 60:5.1f} min, {shown} pictures: CER {scores.cer:.2%}, exact {scores.exact_match:.1%}",
                     flush=True,
                 )
     path = options.folder / options.style / "model.safetensors"
@@ -95,10 +95,10 @@ def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:
             scorers[name].update(view(plain(truth)), view(plain(prediction.text)))
     scores = {name: scorer.summary() for name, scorer in scorers.items()}
     return {
-        "mean Levenshtein": scores["CER"].mean_levenshtein,
+        "mean Levenshtein": scores["CER"]["mean_levenshtein"],
         **{name: score.cer for name, score in scores.items()},
-        "exact": scores["CER"].exact,
-        "alnum accuracy": scores["CER"].alnum_accuracy,
+        "exact": scores["CER"].exact_match,
+        "alnum accuracy": scores["CER"]["alnum_accuracy"],
     }
 
 

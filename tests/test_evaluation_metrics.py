@@ -55,7 +55,7 @@ def test_character_and_word_error_rates_are_those_of_an_independent_library_on_t
     own_scores = scorer.summary()
     assert own_scores.cer == pytest.approx(jiwer.process_characters(truths, readings, as_it_is, as_it_is).cer, abs=1e-12)
     spaced, spaced_readings = ([" ".join(text.split()) for text in side] for side in (truths, readings))
-    assert own_scores.wer == pytest.approx(jiwer.process_words(spaced, spaced_readings, words, words).wer, abs=1e-12)
+    assert own_scores["wer"] == pytest.approx(jiwer.process_words(spaced, spaced_readings, words, words).wer, abs=1e-12)
 
 
 def test_the_edits_of_classes_and_of_characters_add_up_to_all_edits() -> None:

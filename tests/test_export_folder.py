@@ -132,7 +132,7 @@ def test_a_card_of_many_scores_says_them(tiny_model: Path) -> None:
     )
     told = model_card._scores(card)
     assert "1,200 pictures" in told
-    assert "character error rate 1.23%" in told
+    assert "character error rate (CER) 1.23%" in told
     assert "calibrated on 1,200" in told
 
 

@@ -245,7 +245,7 @@ def test_show_says_all_that_the_card_does(measured: Path, run_cli: RunCli) -> No
         "crops (100, csv), drawn (en:clean)",
         "90 pictures to learn from, 10 held out",
         "1,300, 12,345 pictures shown, 2 min on cpu, from en",
-        "character error rate (CER) 1.23%, word error rate (WER) 10.00%, exact match 90.0%",
+        "character error rate (CER) 1.23%, word error rate (WER) 10.00%, exact match 90.00%",
         "on 1,234 held-out pictures",
         "temperature 1.000, bias +0.000, fitted on 0 held-out readings",
         "fp32 on a CPU",

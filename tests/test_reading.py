@@ -129,7 +129,7 @@ def test_an_impossible_picture_is_scored_as_an_empty_text(recognizer: Recognizer
     impossible = recognizer.predict(picture(8), DecodeConfig(pattern="[ab]{9}"))
     sample = Sample(Path("x.png"), "ab")
     result = score([(sample, one(recognizer.predict(TWO))), (sample, one(impossible))])
-    assert (result.scores.n, result.scores.exact, result.unreadable) == (2, 0.5, ())
+    assert (result.scores.n, result.scores.exact_match, result.unreadable) == (2, 0.5, ())
 
 
 def test_which_way_a_line_was_read_is_said(recognizer: Recognizer) -> None:

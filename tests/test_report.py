@@ -356,9 +356,9 @@ def test_every_key_of_the_json_is_in_the_documentation() -> None:
 def test_what_is_compared_is_normalised_and_said() -> None:
     readings = [(Sample(Path("x.png"), "Ab “c”"), Prediction("aB\u00a0'c'", 0.5))]
     plain_result, same = (score(readings, Normalisation.parse(steps)) for steps in ([], ["case,quotes,spaces"]))
-    assert plain_result.scores.exact == 0
-    assert same.scores.exact == 0  # kinds of quotation marks, not single for double
-    assert same.scores.mean_levenshtein == 2
+    assert plain_result.scores.exact_match == 0
+    assert same.scores.exact_match == 0  # kinds of quotation marks, not single for double
+    assert same.scores["mean_levenshtein"] == 2
     said = next(iter(terminal.lines(evidence_of(same))))
     assert said == "compared as: NFC, quotes and dashes alike, without case, without spaces"
 

@@ -217,7 +217,7 @@ def test_what_was_measured_is_what_is_stored(whole: Whole) -> None:
     held_out = unseen(whole.data.samples, recognizer)
     assert sorted(sample.text for sample in held_out) == sorted(whole.ready.validation.texts)
     assert score(read_samples(recognizer, held_out, DecodeConfig())).scores == whole.finished.scores
-    assert checkpoint.read_card(whole.finished.path).scores == vars(whole.finished.scores)
+    assert checkpoint.read_card(whole.finished.path).scores == whole.finished.scores.to_json()
 
 
 def test_a_line_reads_the_same_alone_and_in_a_batch_with_trained_weights(whole: Whole) -> None:

@@ -221,14 +221,6 @@ def _say_next(removed: str) -> None:
         console.say(f"{removed} was the current model; {error}")
 
 
-_SCORES = {
-    "cer": "character error rate (CER) {:.2%}",
-    "wer": "word error rate (WER) {:.2%}",
-    "exact": "exact match {:.1%}",
-    "mean_levenshtein": "mean Levenshtein distance {:.3f}",
-}
-
-
 @console.boundary
 def show_cli(
     model: Annotated[
@@ -285,10 +277,12 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
 
 
 def _reading(card: Card) -> Iterator[tuple[str, str]]:
+    from crnnocr.metrics.scores import headline
+
     scores, calibration = card.scores, card.calibration
-    told = [words.format(scores[name]) for name, words in _SCORES.items() if name in scores]
+    told = headline(scores)
     kind = "drawn" if card.saw_drawings_only else "held-out"
-    yield "reads", ", ".join([*told, f"on {scores.get('n', 0):,} {kind} pictures"]) if told else "not measured"
+    yield "reads", f"{told}, on {scores.get('n', 0):,} {kind} pictures" if told else "not measured"
     fitted = f"fitted on {calibration.readings:,} held-out readings, {calibration.errors:,} of them wrong"
     few = "" if calibration.is_calibrated else ", too few to count as calibrated"
     yield "confidences", f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}, {fitted}{few}"

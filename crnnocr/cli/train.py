@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -279,5 +279,5 @@ def _batch_size(value: str) -> int | None:
 
 
 def _summary(finished: Finished) -> dict[str, Any]:
-    scores = asdict(finished.scores) if finished.scores else {}
+    scores = finished.scores.to_json() if finished.scores else {}
     return {"model": finished.name, "path": str(finished.path), "seconds": round(finished.seconds, 1), **scores}

@@ -98,7 +98,7 @@ def say_end(finished: Finished) -> None:
         console.say(f"the name {finished.wanted} was {why}: stored as {finished.name}")
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (
-        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact:.1%} on "
+        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact_match:.1%} on "
         + counted(finished.scores.n, "held-out picture", "held-out pictures")
         if finished.scores
         else "not measured"
@@ -166,11 +166,11 @@ class TrainView:
         from rich.text import Text
 
         scores = event.scores
-        self._scores.append((scores.cer, scores.exact))
+        self._scores.append((scores.cer, scores.exact_match))
         self._say(
             Text(
-                f"step {event.step:>6,}  loss {event.loss:.3f}  CER {scores.cer:7.2%}  exact {scores.exact:6.1%}  "
-                f"Levenshtein {scores.mean_levenshtein:.2f}"
+                f"step {event.step:>6,}  loss {event.loss:.3f}  CER {scores.cer:7.2%}  exact {scores.exact_match:6.1%}  "
+                f"Levenshtein {scores['mean_levenshtein']:.2f}"
             ).append("  kept" if event.is_best else "", "green")
         )
         if not any(reading.text for reading in event.readings):

@@ -17,7 +17,7 @@ from crnnocr.metrics import bootstrap
 from crnnocr.metrics.bootstrap import Estimate
 from crnnocr.metrics.calibration import Bin, RiskCoverage, bins, brier, expected_calibration_error
 from crnnocr.metrics.confusions import CharacterClass, Confusions, edits_by_class
-from crnnocr.metrics.scores import RATIOS, Counts
+from crnnocr.metrics.scores import METRICS, Counts
 
 _LENGTHS = (4, 8, 16, 32, 64, 128)
 """Characters at which the next group of labels begins."""
@@ -77,12 +77,13 @@ class Analysis:
     @functools.cached_property
     def scores(self) -> dict[str, Estimate]:
         """Each score with its interval."""
-        return {name: bootstrap.ratio(self._counts[part], self._counts[whole]) for name, (part, whole) in RATIOS.items()}
+        counts = self._counts
+        return {key: bootstrap.ratio(counts[each.numerator], counts[each.denominator]) for key, each in METRICS.items()}
 
     @property
     def errors_below(self) -> float | None:
         """Where no error was seen, the share of such pictures that have one is below this, at 95 %; None where one was."""
-        is_right = self.result.scores.exact == 1
+        is_right = self.result.scores.exact_match == 1
         return bootstrap.rule_of_three(self.result.scores.n) if is_right else None
 
     @functools.cached_property
@@ -157,7 +158,7 @@ class Analysis:
 
     @property
     def _right(self) -> NDArray[np.bool_]:
-        return self._counts["exact"] > 0
+        return self._counts["exact_matches"] > 0
 
     def _by_size(self, sizes: Sequence[int], starts: Sequence[int]) -> list[Group]:
         places = np.searchsorted(starts, sizes, side="right").tolist()
@@ -176,7 +177,7 @@ class Analysis:
     def _group(self, name: str, members: list[int]) -> Group:
         own = {of: column[members] for of, column in self._counts.items()}
         characters, edits = int(own["characters"].sum()), int(own["edits"].sum())
-        cer, exact = _rate(own["edits"], own["characters"]), bootstrap.ratio(own["exact"], own["pictures"])
+        cer, exact = _rate(own["edits"], own["characters"]), bootstrap.ratio(own["exact_matches"], own["samples"])
         return Group(name, len(members), characters, edits, cer, exact)
 
 

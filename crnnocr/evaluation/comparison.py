@@ -13,7 +13,7 @@ from crnnocr.evaluation.outcomes import EvalResult, Outcome
 from crnnocr.formatting import counted
 from crnnocr.metrics import bootstrap
 from crnnocr.metrics.bootstrap import Difference
-from crnnocr.metrics.scores import ERRORS, RATIOS, Counts, Scorer, Scores
+from crnnocr.metrics.scores import METRICS, Better, Counts, Scorer, Scores
 
 _LEAST_CHANGES = 6
 """Pictures that must be read better or worse for a winner to be sure: of five, all in one direction, a test of signs is not."""
@@ -82,7 +82,7 @@ class Comparison:
     def chance(self, score: str) -> float:
         """The share of draws in which the first is better by a score; equals count half."""
         above = self.differences[score].above
-        return 1 - above if score in ERRORS else above
+        return 1 - above if METRICS[score].better is Better.LOWER else above
 
     @property
     def winner(self) -> str | None:
@@ -118,8 +118,13 @@ def compare(first_name: str, first: EvalResult, second_name: str, second: EvalRe
     columns, other_columns = (_columns([each.first for each in pairs]), _columns([each.second for each in pairs]))
     scores, other_scores = _scores([each.first for each in pairs]), _scores([each.second for each in pairs])
     differences = {
-        name: bootstrap.difference(columns[part], columns[whole], other_columns[part], other_columns[whole])
-        for name, (part, whole) in RATIOS.items()
+        key: bootstrap.difference(
+            columns[each.numerator],
+            columns[each.denominator],
+            other_columns[each.numerator],
+            other_columns[each.denominator],
+        )
+        for key, each in METRICS.items()
     }
     changes = tuple(pair for pair in pairs if pair.first.reading != pair.second.reading)
     return Comparison(first_name, second_name, len(pairs), scores, other_scores, differences, changes)

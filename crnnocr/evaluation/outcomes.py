@@ -124,7 +124,7 @@ def score(
             scorer.add(outcomes[-1].counts)
         else:
             unreadable.append(prediction.error)
-    if unreadable and not scorer.pairs:
+    if unreadable and not scorer.samples:
         if len(unreadable) == 1:
             raise DataError(f"the picture could not be read ({unreadable[0]})")
         raise DataError(f"none of the {len(unreadable):,} pictures could be read (first: {unreadable[0]})")

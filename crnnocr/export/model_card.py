@@ -12,6 +12,7 @@ from crnnocr.export import end_to_end, onnx_graph
 from crnnocr.export.onnx_file import DIRECTION
 from crnnocr.export.verify import Proof
 from crnnocr.formatting import counted
+from crnnocr.metrics.scores import headline
 from crnnocr.model.checkpoint import Card
 
 _NETWORK = (
@@ -105,8 +106,7 @@ def _facts(card: Card, config: ExportConfig, said: dict[str, Any]) -> str:
 
 
 def _scores(card: Card) -> str:
-    names = {"cer": "character error rate", "exact": "read without an error", "wer": "word error rate"}
-    told = [f"{words} {card.scores[key]:.2%}" for key, words in names.items() if isinstance(card.scores.get(key), float)]
+    told = headline(card.scores)
     if not told:
         return "It was not scored on held-out pictures."
     calibration = card.calibration
@@ -115,7 +115,7 @@ def _scores(card: Card) -> str:
         if calibration.is_calibrated
         else "Too few of them were right, or wrong, to calibrate confidences: take these as the model's own."
     )
-    return f"On the {card.scores.get('n', 0):,} pictures that were held out from its training: {', '.join(told)}. {sure}"
+    return f"On the {card.scores.get('n', 0):,} pictures that were held out from its training: {told}. {sure}"
 
 
 def _proof(proof: dict[str, Any], config: ExportConfig) -> str:

@@ -283,7 +283,7 @@ def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool,
         warnings.simplefilter("ignore", ImageWarning)  # of what they show, both sides see the same
         for some in _groups(_opened(pictures, seen), _TOGETHER):
             _compare(source, export, some, exact, seen)
-    count = seen.scorer.pairs
+    count = seen.scorer.samples
     if not count:
         raise DataError(f"there is no picture to prove it with: {next(iter(seen.unreadable), 'none was given')}")
     if count < at_least:
@@ -305,7 +305,7 @@ def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool,
 
 
 def _concluded(seen: _Comparison, exact: bool, gives_confidences: bool) -> Proof:
-    count, source_cer = seen.scorer.pairs, seen.scorer.summary().cer
+    count, source_cer = seen.scorer.samples, seen.scorer.summary().cer
     return Proof(
         pictures=count,
         widths=len(seen.widths),

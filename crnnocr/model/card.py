@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from crnnocr.metrics.scores import METRICS
+
 Kind: TypeAlias = Callable[[Any], bool] | dict[str, Any] | list[Any]
 """What says whether a value is of the kind; a dict of the kinds by key, any of which may lack, or by `EACH` of all its values;
 a list of the kind of all items. Where things are alike, none lacks anything."""
@@ -50,7 +52,7 @@ CARD: Kind = {
             **dict.fromkeys(("pictures", "before", "limits", "licence", "reproduce"), text),
         },
     },
-    "scores": dict.fromkeys(("n", "mean_levenshtein", "cer", "wer", "exact"), number),
+    "scores": dict.fromkeys(("n", *METRICS), number),
 }
 """Of what the commands show."""
 

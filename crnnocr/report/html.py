@@ -23,6 +23,7 @@ from crnnocr.datasets import summarise
 from crnnocr.evaluation.evaluate import Evidence
 from crnnocr.formatting import counted, shown
 from crnnocr.metrics.confusions import visible
+from crnnocr.metrics.scores import METRICS
 from crnnocr.report import plots, terminal
 from crnnocr.report.samples import Rows, embedded, heatmap
 
@@ -99,11 +100,12 @@ def _data(evidence: Evidence, rows: Rows) -> Markup:
 def _headlines(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
     """Each score: its name, its value, and where it may lie."""
     below = evidence.analysis.errors_below
-    for name, estimate in evidence.analysis.scores.items():
-        told = terminal.interval(name, estimate)
-        if terminal.is_perfect(name, estimate):
+    for key, estimate in evidence.analysis.scores.items():
+        metric = METRICS[key]
+        told = terminal.interval(metric, estimate)
+        if estimate.value == metric.best:
             told = "no error seen" + (f": fewer than {terminal.percent(below)} of such pictures have one" if below else "")
-        yield terminal.NAMES[name], terminal.value(name, estimate.value), told
+        yield metric.title, metric.format(estimate.value), told
 
 
 def _several(names: Sequence[str], separator: str = ", ") -> str:

@@ -25,7 +25,7 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
     analysis = evidence.analysis
     result = analysis.result
     return {
-        **asdict(result.scores),
+        **result.scores.to_json(),
         "model": evidence.model,
         "unreadable": len(result.unreadable),
         "data": [shown(name) for name in evidence.data],
@@ -68,7 +68,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "first": comparison.first_name,
         "second": comparison.second_name,
         "n": comparison.n,
-        "scores": {"first": asdict(comparison.first), "second": asdict(comparison.second)},
+        "scores": {"first": comparison.first.to_json(), "second": comparison.second.to_json()},
         "differences": {
             name: {
                 "value": _rounded(difference.value),

@@ -5,7 +5,7 @@ An evaluation's result as tables and lines for people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crnnocr.evaluation.analysis import Group
@@ -13,31 +13,7 @@ from crnnocr.evaluation.comparison import Change, Comparison
 from crnnocr.evaluation.evaluate import Evidence
 from crnnocr.formatting import counted, shown
 from crnnocr.metrics.bootstrap import Estimate
-from crnnocr.metrics.scores import ERRORS
-
-NAMES = {
-    "mean_levenshtein": "mean Levenshtein distance",
-    "cer": "character error rate (CER)",
-    "wer": "word error rate (WER)",
-    "exact": "exact match",
-    "one_minus_ned": "1 - NED",
-    "alnum_accuracy": "alphanumeric, any case",
-}
-"""Each score in words."""
-SHORT_NAMES = {
-    "mean_levenshtein": "Levenshtein",
-    "cer": "CER",
-    "wer": "WER",
-    "exact": "exact",
-    "one_minus_ned": "1 - NED",
-    "alnum_accuracy": "alphanumeric",
-}
-"""Each score in a word."""
-
-
-def value(name: str, number: float) -> str:
-    """A score: a distance in characters, else in per cent."""
-    return f"{number:.3f}" if name == "mean_levenshtein" else percent(number)
+from crnnocr.metrics.scores import METRICS, Metric
 
 
 def percent(number: float, digits: int = 2) -> str:
@@ -45,21 +21,16 @@ def percent(number: float, digits: int = 2) -> str:
     return f"{number:.{digits}%}"
 
 
-def interval(name: str, estimate: Estimate) -> str:
-    """Where the score may lie."""
-    return f"{value(name, estimate.low)} – {value(name, estimate.high)}"
-
-
-def is_perfect(name: str, estimate: Estimate) -> bool:
-    """Whether a score is as good as it can be: its interval is a point then, and says nothing."""
-    return estimate.value == (0 if name in ERRORS else 1)
+def interval(metric: Metric, estimate: Estimate) -> str:
+    """Write the interval of an estimate."""
+    return f"{metric.format(estimate.low)} – {metric.format(estimate.high)}"
 
 
 def rate(estimate: Estimate | None) -> tuple[str, str]:
     """An error rate and where it may lie, for a table; dashes where there is nothing to divide by."""
     if estimate is None:
         return "–", "–"
-    return percent(estimate.value), "no error seen" if estimate.value == 0 else interval("cer", estimate)
+    return percent(estimate.value), "no error seen" if estimate.value == 0 else interval(METRICS["cer"], estimate)
 
 
 def largest(groups: Sequence[Group], most: int) -> tuple[Sequence[Group], int]:
@@ -69,23 +40,18 @@ def largest(groups: Sequence[Group], most: int) -> tuple[Sequence[Group], int]:
     return sorted(groups, key=lambda group: -group.n)[:most], len(groups) - most
 
 
-def compared(comparison: Comparison, names: Mapping[str, str] = NAMES) -> Iterator[tuple[str, ...]]:
+def compared(comparison: Comparison, is_short: bool = False) -> Iterator[tuple[str, ...]]:
     """Two readers' scores, a row each: its name, both values, their difference, its interval, and who is better how often."""
-    for name, difference in comparison.differences.items():
+    for key, difference in comparison.differences.items():
+        metric = METRICS[key]
         yield (
-            names[name],
-            value(name, getattr(comparison.first, name)),
-            value(name, getattr(comparison.second, name)),
-            signed(name, difference.value),
-            f"{signed(name, difference.low)} … {signed(name, difference.high)}",
-            percent(comparison.chance(name), 1),
+            metric.short_title if is_short else metric.title,
+            metric.format(comparison.first[key]),
+            metric.format(comparison.second[key]),
+            metric.format_difference(difference.value),
+            f"{metric.format_difference(difference.low)} … {metric.format_difference(difference.high)}",
+            percent(comparison.chance(key), 1),
         )
-
-
-def signed(name: str, number: float) -> str:
-    """A difference of a score, in points."""
-    written = f"{number:+.3f}" if name == "mean_levenshtein" else f"{number * 100:+.2f}"
-    return written.replace("-", "−")
 
 
 WIDE = 100
@@ -112,15 +78,14 @@ class Table:
 def tables(evidence: Evidence, columns: int = WIDE) -> Iterator[Table]:
     """The tables, the scores first, in short words where the terminal has few columns."""
     analysis = evidence.analysis
-    names = NAMES if columns >= WIDE else SHORT_NAMES
-    yield _scores(evidence, names)
+    yield _scores(evidence, is_short=columns < WIDE)
     classes = tuple((str(c.name), f"{c.characters:,}", f"{c.edits:,}", *rate(c.cer)) for c in analysis.by_class)
     yield Table(("characters", "number", "edits", "CER", "95% interval"), classes)
     yield _groups("characters in the label", analysis.by_length)
     if len(analysis.by_source) > 1:
         yield _groups("source", analysis.by_source)
     if evidence.comparison:
-        yield _compared(evidence.comparison, names, columns)
+        yield _compared(evidence.comparison, columns)
 
 
 def lines(evidence: Evidence) -> Iterator[str]:
@@ -129,8 +94,9 @@ def lines(evidence: Evidence) -> Iterator[str]:
     yield f"compared as: {analysis.result.normalisation}"
     if common := analysis.confusions.most_common(_CONFUSIONS):
         yield "often: " + "   ".join(f"{edit} ×{count:,}" for edit, count in common)
+    right = percent(analysis.result.scores.exact_match, 1)
     yield (
-        f"confidence: {percent(analysis.mean_confidence, 1)} on average, {percent(analysis.result.scores.exact, 1)} right; "
+        f"confidence: {percent(analysis.mean_confidence, 1)} on average, {right} right; "
         f"expected calibration error {percent(analysis.ece, 1)}"
     )
     if analysis.errors_below is None:
@@ -158,11 +124,13 @@ def _refusals(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _scores(evidence: Evidence, names: Mapping[str, str]) -> Table:
+def _scores(evidence: Evidence, is_short: bool) -> Table:
     rows = []
-    for name, estimate in evidence.analysis.scores.items():
-        where = "no error seen" if is_perfect(name, estimate) else interval(name, estimate)
-        rows.append((names[name], value(name, estimate.value), where))
+    for key, estimate in evidence.analysis.scores.items():
+        metric = METRICS[key]
+        title = metric.short_title if is_short else metric.title
+        where = "no error seen" if estimate.value == metric.best else interval(metric, estimate)
+        rows.append((title, metric.format(estimate.value), where))
     return Table((counted(evidence.analysis.result.scores.n, "picture"), "", "95% interval"), tuple(rows))
 
 
@@ -176,12 +144,12 @@ def _groups(title: str, groups: Sequence[Group]) -> Table:
     return Table((title, "pictures", "CER", "95% interval", "exact"), tuple(rows))
 
 
-def _compared(comparison: Comparison, names: Mapping[str, str], columns: int) -> Table:
+def _compared(comparison: Comparison, columns: int) -> Table:
     """Two readers' scores; without who is better how often, and then without the interval, where there is no place for them."""
     first, second = comparison.first_name, comparison.second_name
     header = ("", first, second, "difference, points", "95% interval", f"{first} better")
     kept = 6 if columns >= WIDE else 5 if columns >= _NARROW else 4
-    return Table(header[:kept], tuple(row[:kept] for row in compared(comparison, names)))
+    return Table(header[:kept], tuple(row[:kept] for row in compared(comparison, is_short=columns < WIDE)))
 
 
 def _differing(comparison: Comparison) -> Iterator[str]:

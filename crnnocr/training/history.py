@@ -61,8 +61,8 @@ class Row:
             loss=event.loss,
             learning_rate=event.learning_rate,
             cer=event.scores.cer,
-            exact=event.scores.exact,
-            mean_levenshtein=event.scores.mean_levenshtein,
+            exact=event.scores.exact_match,
+            mean_levenshtein=event.scores["mean_levenshtein"],
             waiting=round(event.waiting, 4),
             kept=event.is_best,
         )

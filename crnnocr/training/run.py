@@ -228,7 +228,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         prepared.card,
         name=name,
         training=record(prepared, order.learn, order.config, trained, seconds, device, batch_size),
-        scores=asdict(scores) if scores else {},
+        scores=scores.to_json() if scores else {},
         calibration=fitted,
     )
     path = registry.path_of(name)
