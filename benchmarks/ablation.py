@@ -23,6 +23,7 @@ from transfer import measure
 from crnnocr.config import PRESETS, SCRATCH, TrainConfig
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.lines import LineDataset, held_out, load_lines
+from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model.checkpoint import Card
@@ -73,7 +74,7 @@ def main() -> None:
     samples = load_dataset(options.learn).samples
     charset = Charset.from_texts(sample.text for sample in samples)
     for preset in options.preset:
-        lines = fitting(load_lines(samples, PRESETS[preset])[0], charset, PRESETS[preset])
+        lines = fitting(load_lines(samples, Preprocessor.for_model(PRESETS[preset]))[0], charset, PRESETS[preset])
         first = np.array(held_out(lines.content_ids.tolist(), HELD_OUT))
         for name in options.variants:
             batching._BATCHES_A_POOL = 1 if name == "batches of any widths" else 24

@@ -55,7 +55,7 @@ def main() -> None:
             form: written(file, FORMS[form], pictures) for form in dict.fromkeys(["fp32", *options.forms]) if form != "web"
         }
         readers = {form: reader(graph) for form, graph in graphs.items()}
-        greys = [np.asarray(images.open_grey(path)) for path in files]
+        greys = [np.asarray(images.load_gray(path)) for path in files]
         texts = {form: [read(grey) for grey in greys] for form, read in readers.items()}  # warms up, too
         seconds: dict[str, list[float]] = {form: [] for form in readers}
         for _ in range(options.rounds):

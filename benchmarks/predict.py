@@ -100,18 +100,18 @@ def stages(options: argparse.Namespace) -> None:
     """What each stage takes of the CPU time, in one thread."""
     for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
         recognizer, decode = Recognizer.load(model, "cpu"), DecodeConfig()
-        decoder, shape = recognizer.decoder(decode), recognizer.card.config
+        decoder, preprocessor = recognizer.decoder(decode), recognizer.preprocessor()
         spent = dict.fromkeys(("reading", "resizing", "network", "decoding"), 0.0)
         for start in range(0, len(files), 256):
             window = files[start : start + 256]
             before = time.process_time()
-            pictures = [images.open_grey(file) for file in window]
+            pictures = [images.load_gray(file) for file in window]
             spent["reading"] += time.process_time() - before
             before = time.process_time()
-            lines = [images.to_line(picture, shape.height, shape.min_width) for picture in pictures]
+            lines = [preprocessor.line(picture) for picture in pictures]
             spent["resizing"] += time.process_time() - before
             before = time.process_time()
-            log_probs = recognizer.read(lines)
+            log_probs = recognizer.log_probs(lines)
             spent["network"] += time.process_time() - before
             before = time.process_time()
             for part in range(0, len(log_probs), 16):

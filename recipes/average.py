@@ -12,8 +12,8 @@ from pathlib import Path
 
 from shipped import CHECK, Stream
 
-from crnnocr import images
 from crnnocr.export import quantization
+from crnnocr.images import Preprocessor
 from crnnocr.model import checkpoint
 
 LINES = 256
@@ -36,7 +36,8 @@ def main() -> None:
         if value.is_floating_point():  # others count steps
             value.lerp_(weights[name], 1 - options.share)
     stream = Stream(replace(CHECK, fonts=options.fonts))
-    lines = [images.to_line(stream[i][0].convert("L"), card.config.height, card.config.min_width) for i in range(LINES)]
+    preprocessor = Preprocessor.for_model(card.config)
+    lines = [preprocessor.line(stream[i][0]) for i in range(LINES)]
     checkpoint.save(options.output, replace(card, peaks=quantization.peaks(new.eval(), lines)), new, ())
     print(f"{options.output}: {options.share:.2f} of {options.after}, the rest of {options.before}")
 

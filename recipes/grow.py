@@ -23,6 +23,7 @@ from torch import Tensor
 
 from crnnocr import images
 from crnnocr.config import NORM_EPSILON, PRESETS, Conv
+from crnnocr.images import Preprocessor
 from crnnocr.model import checkpoint
 from crnnocr.model.crnn import CRNN
 
@@ -43,7 +44,8 @@ def main() -> None:
     card, small = checkpoint.load(options.model)
     large = CRNN(PRESETS[options.preset], card.charset.classes)
     stream = Stream(STREAM)
-    lines = [images.to_line(stream[i][0].convert("L"), card.config.height, card.config.min_width) for i in range(LINES)]
+    preprocessor = Preprocessor.for_model(card.config)
+    lines = [preprocessor.line(stream[i][0]) for i in range(LINES)]
     batch, widths = (torch.from_numpy(array) for array in images.to_batch(sorted(lines, key=lambda line: line.shape[1])))
     with torch.inference_mode():
         grow(small.eval(), large, batch, widths)

@@ -81,6 +81,7 @@ def tiny_model(
 
     from crnnocr.datasets.detection import load_dataset
     from crnnocr.datasets.lines import load_lines
+    from crnnocr.images import Preprocessor
     from crnnocr.model import checkpoint
     from crnnocr.model.checkpoint import Card
     from crnnocr.model.crnn import CRNN
@@ -93,7 +94,7 @@ def tiny_model(
 
     samples = load_dataset(tiny_data).samples
     charset = Charset.from_texts(sample.text for sample in samples)
-    lines = fitting(load_lines(samples[:8], tiny_shape)[0], charset, tiny_shape)
+    lines = fitting(load_lines(samples[:8], Preprocessor.for_model(tiny_shape))[0], charset, tiny_shape)
     none = lines.subset(np.zeros(len(lines), dtype=bool))
     torch.manual_seed(0)
     card, model = Card("tiny", charset, tiny_shape), CRNN(tiny_shape, charset.classes)

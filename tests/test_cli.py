@@ -21,7 +21,7 @@ from typer.testing import Result
 from crnnocr import __version__
 from crnnocr.cli import console
 from crnnocr.datasets.detection import load_dataset
-from crnnocr.images import open_grey
+from crnnocr.images import load_gray
 from crnnocr.model import checkpoint, registry
 
 RunCli = Callable[..., Result]
@@ -49,7 +49,7 @@ def crops(folder: Path, tiny_data: Path) -> list[str]:
     for name, picture in zip(names, sorted(tiny_data.glob("*.png")), strict=False):
         shutil.copy(picture, folder / name)
     (folder / "broken.png").write_bytes(b"not a picture")
-    widths = {open_grey(folder / name).width for name in names if name != "broken.png"}
+    widths = {load_gray(folder / name).width for name in names if name != "broken.png"}
     assert len(widths) >= 3
     return names
 
@@ -195,10 +195,10 @@ def test_the_order_is_kept_whatever_the_widths_and_a_broken_one_among_them(
         "path": "broken.png",
         "text": "",
         "confidence": 0.0,
-        "error": "broken.png: not a readable picture (its format is unknown)",
+        "error": "broken.png: not a readable image (its format is unknown)",
     }
     assert result.exit_code == 3
-    assert "warning: broken.png: not a readable picture" in result.stderr
+    assert "warning: broken.png: not a readable image" in result.stderr
     assert "error: 1 of 5 pictures could not be read" in result.stderr
 
 

@@ -391,7 +391,7 @@ def test_without_data_the_proof_is_over_real_and_drawn_pictures(
 
 def pgm(path: Path, picture: Path) -> Path:
     """A picture as the example for Node takes it."""
-    images.open_grey(picture).save(path)
+    images.load_gray(picture).save(path)
     return path
 
 

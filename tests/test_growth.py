@@ -13,6 +13,7 @@ from crnnocr import images
 from crnnocr.config import ModelConfig
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.decoding.hypothesis import greedy
+from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.model import checkpoint
 from crnnocr.model.crnn import CRNN, with_charset
@@ -100,7 +101,7 @@ def test_what_a_trained_model_reads_does_not_change_as_its_charset_grows(tiny_da
     grown = with_charset(model, known, charset)
     old_classes = [0, *charset.encode(known.characters)]
     for sample in load_dataset(tiny_data).samples[:8]:
-        line = images.to_line(images.open_grey(sample.path), card.config.height, card.config.min_width)
+        line = Preprocessor.for_model(card.config).line(sample.path)
         before, after = (
             TorchEngine(network, torch.device("cpu")).log_probs(*images.to_batch([line]))[0][0] for network in (model, grown)
         )

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from crnnocr import images
-from crnnocr.config import MAX_WIDTH
+from crnnocr.config import MAX_WIDTH, Orientation
 from crnnocr.errors import ImageError
-from crnnocr.images import ImageWarning, Look, Source, open_grey, to_batch, to_line
+from crnnocr.images import ImageWarning, Preprocessor, Source, View, load_gray, to_batch
 
 JPEG_ERROR = 3
 """Grey values that a JPEG of flat areas at quality 95 may be off by."""
@@ -30,7 +30,7 @@ def encoded(image: Image.Image, format: str, **options: object) -> bytes:
 
 
 def grey_values(source: Source) -> NDArray[np.uint8]:
-    grey = open_grey(source)
+    grey = load_gray(source)
     assert grey.mode == "L"
     return np.asarray(grey)
 
@@ -68,31 +68,31 @@ def test_a_broken_file_is_an_error_that_names_it(name: str, tmp_path: Path) -> N
     path = tmp_path / name
     path.write_bytes(BROKEN[name])
     with pytest.raises(ImageError, match=name):
-        open_grey(path)
+        load_gray(path)
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_bytes_are_an_error(name: str) -> None:
     with pytest.raises(ImageError, match="the image bytes"):
-        open_grey(BROKEN[name])
+        load_gray(BROKEN[name])
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"gone\.png: there is no such file"):
-        open_grey(tmp_path / "gone.png")
+        load_gray(tmp_path / "gone.png")
 
 
 def test_a_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(ImageError, match=r"folder\.png"):
-        open_grey(tmp_path / "folder.png")
+        load_gray(tmp_path / "folder.png")
 
 
 def test_a_huge_picture_is_refused_by_its_header_alone(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     path.write_bytes(png_header(8_000, 8_000))  # 64 million pixels: over our limit, and below where Pillow warns
     with pytest.raises(ImageError, match=r"huge\.png: 8000 x 8000 pixels are over the limit of 50 million"):
-        open_grey(path)  # decoding it would say that it is truncated
+        load_gray(path)  # decoding it would say that it is truncated
 
 
 @pytest.mark.parametrize("side", [10_000, 100_000])  # Pillow itself warns above 89 million pixels, and refuses above 179
@@ -105,14 +105,14 @@ def test_a_picture_over_pillows_own_limits_is_refused_in_the_same_words(
     with warnings.catch_warnings():
         warnings.simplefilter(action)
         with pytest.raises(ImageError, match=r"bomb\.png: .* pixels are over the limit of 50 million"):
-            open_grey(path)
+            load_gray(path)
 
 
 def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", 16)
-    assert open_grey(np.zeros((4, 4), np.uint8)).size == (4, 4)
+    assert load_gray(np.zeros((4, 4), np.uint8)).size == (4, 4)
     with pytest.raises(ImageError, match="17 x 1 pixels"):
-        open_grey(np.zeros((1, 17), np.uint8))
+        load_gray(np.zeros((1, 17), np.uint8))
 
 
 def test_path_string_bytes_pillow_image_and_array_give_the_same_line(tmp_path: Path) -> None:
@@ -120,14 +120,15 @@ def test_path_string_bytes_pillow_image_and_array_give_the_same_line(tmp_path: P
     picture = Image.fromarray(colours)
     path = tmp_path / "line.png"
     picture.save(path)
-    expected = to_line(open_grey(path), 32, 8)
+    preprocessor = Preprocessor(32, 8)
+    expected = preprocessor.line(path)
     for source in (str(path), path.read_bytes(), picture, colours):
-        assert np.array_equal(to_line(open_grey(source), 32, 8), expected)
+        assert np.array_equal(preprocessor.line(source), expected)
 
 
 def test_a_pillow_image_is_left_as_it_was() -> None:
     picture = Image.new("RGBA", (3, 2), (0, 0, 0, 0))
-    open_grey(picture)
+    load_gray(picture)
     assert picture.mode == "RGBA"
     assert picture.getpixel((0, 0)) == (0, 0, 0, 0)
 
@@ -155,13 +156,13 @@ def test_a_bool_array_is_black_and_white() -> None:
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
 def test_an_array_of_another_kind_is_refused(kind: type[np.generic]) -> None:
     with pytest.raises(ImageError, match=f"uint8, uint16 or bool, not .* of {np.dtype(kind)}"):
-        open_grey(np.zeros((4, 4), kind))
+        load_gray(np.zeros((4, 4), kind))
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (4, 4, 5)])
 def test_an_array_that_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ImageError, match="the image: "):
-        open_grey(np.zeros(shape, np.uint8))
+        load_gray(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -243,42 +244,42 @@ def test_cmyk_is_read_the_right_way_up(format: str) -> None:
 
 
 def test_a_single_pixel_is_a_line_of_the_least_width() -> None:
-    line = to_line(open_grey(np.full((1, 1), 90, np.uint8)), height=32, min_width=50)
+    line = Preprocessor(32, 50).line(np.full((1, 1), 90, np.uint8))
     assert line.shape == (32, 50)  # 32 × 32 by its aspect ratio, continued to the right
     assert (line == 90).all()
 
 
 def test_a_narrow_line_goes_on_with_its_last_column() -> None:
     values = noise(32, 4)
-    line = to_line(Image.fromarray(values), height=32, min_width=9)
+    line = Preprocessor(32, 9).line(values)
     assert np.array_equal(line[:, :4], values)
     assert np.array_equal(line[:, 4:], np.repeat(values[:, 3:], 5, axis=1))
 
 
 def test_a_line_of_the_right_height_is_not_touched_however_wide() -> None:
     values = noise(32, 30_000)
-    assert np.array_equal(to_line(open_grey(values), height=32, min_width=8), values)
+    assert np.array_equal(Preprocessor(32, 8).line(values), values)
 
 
 def test_a_very_wide_line_keeps_its_aspect_ratio() -> None:
-    assert to_line(open_grey(np.zeros((48, 30_000), np.uint8)), height=32, min_width=8).shape == (32, 20_000)
+    assert Preprocessor(32, 8).line(np.zeros((48, 30_000), np.uint8)).shape == (32, 20_000)
 
 
 def test_an_absurdly_wide_line_is_squeezed() -> None:
     with pytest.warns(ImageWarning, match="a line of 1280000 pixels at the model.s height is squeezed to 32768"):
-        line = to_line(open_grey(np.zeros((1, 40_000), np.uint8)), height=32, min_width=8)
+        line = Preprocessor(32, 8).line(np.zeros((1, 40_000), np.uint8))
     assert line.shape == (32, MAX_WIDTH)  # 1 280 000 pixels by its aspect ratio
     assert MAX_WIDTH == 32_768
 
 
 def test_an_absurdly_high_line_keeps_a_column() -> None:
-    assert to_line(open_grey(np.zeros((9_000, 1), np.uint8)), height=32, min_width=1).shape == (32, 1)
+    assert Preprocessor(32, 1).line(np.zeros((9_000, 1), np.uint8)).shape == (32, 1)
 
 
 @pytest.mark.parametrize("height", [31, 32, 48])
 @pytest.mark.parametrize(("rows", "columns"), [(1, 97), (7, 13), (33, 101), (97, 101), (1001, 3)])
 def test_a_line_has_exactly_the_models_height(rows: int, columns: int, height: int) -> None:
-    line = to_line(open_grey(noise(rows, columns)), height, min_width=1)
+    line = Preprocessor(height, 1).line(noise(rows, columns))
     assert line.shape == (height, max(1, round(columns * height / rows)))
     assert line.dtype == np.uint8
 
@@ -301,30 +302,54 @@ def test_a_line_is_the_same_alone_and_in_a_batch() -> None:
     assert np.array_equal(together[:1, :, :, :4], alone)
 
 
-def test_another_look_at_a_picture_is_wider_or_has_room_around_it() -> None:
+def test_another_view_of_an_image_is_wider_or_has_space_around_the_text() -> None:
     pixels = np.full((32, 80), 200, np.uint8)
     pixels[:, 20:40] = 10  # a stroke from edge to edge
-    opened = images.open_line(pixels, height=32, min_width=16)
-    wide = images.looked_at(opened, Look(1.5, 1.0), min_width=16)
+    preprocessor = Preprocessor(height=32, min_width=16)
+    wide = preprocessor.view(pixels, View(width=1.5))
     assert (wide.line.shape, wide.width, wide.length) == ((32, 120), 120, 80)
     assert wide.line[:, 33:57].max() < 20
     assert wide.line[:, 65:].min() > 190
-    low = images.looked_at(opened, Look(0.9, 0.7), min_width=16).line
+    low = preprocessor.view(pixels, View(width=0.9, height=0.7)).line
     assert low.shape == (32, 72)
-    assert (np.concatenate((low[:5], low[-5:])) == 200).all()  # the paper's grey above and below
+    assert (np.concatenate((low[:5], low[-5:])) == 200).all()  # the background's gray above and below
     assert low[5:27, 20:34].max() < 20
 
 
+@pytest.mark.parametrize("orientation", [Orientation.HORIZONTAL, Orientation.VERTICAL])
+def test_a_view_is_the_same_of_a_source_and_of_an_image_seen_before(orientation: Orientation) -> None:
+    preprocessor, pixels, view = Preprocessor(32, 16, orientation), noise(200, 190), View(orientation, 0.9, 0.7)
+    (seen,) = preprocessor.views(pixels)
+    assert np.array_equal(seen.line, preprocessor.line(pixels))
+    assert np.array_equal(preprocessor.rescaled(seen, view).line, preprocessor.view(pixels, view).line)
+    assert preprocessor.rescaled(seen, view).view == view
+
+
+def test_with_auto_a_tall_image_is_seen_in_all_orientations() -> None:
+    preprocessor, upright = Preprocessor(8, 4, Orientation.AUTO), noise(8, 40)
+    lines = {seen.view.orientation: seen.line for seen in preprocessor.views(np.rot90(upright))}
+    assert [*lines] == [Orientation.VERTICAL, Orientation.HORIZONTAL, Orientation.UPWARD]
+    assert np.array_equal(lines[Orientation.UPWARD], preprocessor.line(upright))
+    assert np.array_equal(lines[Orientation.VERTICAL], preprocessor.line(np.rot90(upright)))
+    assert [seen.view.orientation for seen in preprocessor.views(upright)] == [Orientation.HORIZONTAL]
+
+
 @pytest.mark.parametrize(("columns", "width"), [(4, 16), (MAX_WIDTH, MAX_WIDTH)])
-def test_another_look_is_as_wide_as_a_line_may_be(columns: int, width: int) -> None:
-    opened = images.open_line(noise(32, columns), height=32, min_width=16)
-    look = images.looked_at(opened, Look(1.5, 1.0), min_width=16)
-    assert (look.line.shape[1], look.width) == (width, min(round(1.5 * columns), MAX_WIDTH))
+def test_another_view_is_as_wide_as_a_line_may_be(columns: int, width: int) -> None:
+    wide = Preprocessor(height=32, min_width=16).view(noise(32, columns), View(width=1.5))
+    assert (wide.line.shape[1], wide.width) == (width, min(round(1.5 * columns), MAX_WIDTH))
 
 
-def test_of_a_large_picture_no_more_is_kept_than_another_look_needs() -> None:
-    grey = images.open_line(noise(1000, 4000), height=32, min_width=16).grey
-    assert grey.height < 2 * 32
-    assert 2 * 128 <= grey.width < 3 * 128
+def test_of_a_large_image_no_more_is_kept_than_other_views_need() -> None:
+    preprocessor = Preprocessor(height=32, min_width=16)
+    (seen,) = preprocessor.views(noise(1000, 4000))
+    assert seen.gray.height < 2 * 32
+    assert 2 * 128 <= seen.gray.width < 3 * 128
     with pytest.warns(ImageWarning, match="is squeezed"):
-        assert images.open_line(noise(8, 400_000), height=32, min_width=16).grey.width < 3 * MAX_WIDTH
+        (seen,) = preprocessor.views(noise(8, 400_000))
+    assert seen.gray.width < 3 * MAX_WIDTH
+
+
+def test_a_line_image_knows_how_much_of_it_is_the_image() -> None:
+    seen = Preprocessor(height=8, min_width=16).view(noise(8, 3))
+    assert (seen.line.shape, seen.width, seen.length) == ((8, 16), 3, 3)

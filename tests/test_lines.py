@@ -17,8 +17,9 @@ from crnnocr.config import Conv, ModelConfig, Orientation
 from crnnocr.datasets import Sample
 from crnnocr.datasets.lines import LineDataset, content_id, load_lines
 from crnnocr.errors import CrnnocrError
+from crnnocr.images import Preprocessor
 
-SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2),), hidden=2)
+PREPROCESSOR = Preprocessor.for_model(ModelConfig(preset="flat", height=8, backbone=(Conv(2),), hidden=2))
 
 NO_MEMORY = 0
 """Bytes from which on lines go to a file: all of them do."""
@@ -42,13 +43,13 @@ def cache(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The pictures that were decoded so far, by name."""
     names: list[str] = []
-    whole = images.open_grey
+    whole = images.load_gray
 
-    def open_grey(source: images.Source, name: str | None = None) -> Image.Image:
+    def counted(source: images.Source, name: str | None = None) -> Image.Image:
         names.append(Path(name or "").name)
         return whole(source, name)
 
-    monkeypatch.setattr(images, "open_grey", open_grey)
+    monkeypatch.setattr(images, "load_gray", counted)
     return names
 
 
@@ -64,8 +65,10 @@ def pictures(folder: Path, count: int = 5, seed: int = 0) -> list[Sample]:
     return samples
 
 
-def read(samples: list[Sample], memory_limit: int = NO_MEMORY, **others: Any) -> LineDataset:
-    lines, _ = load_lines(samples, SHAPE, memory_limit=memory_limit, **others)
+def read(
+    samples: list[Sample], memory_limit: int = NO_MEMORY, preprocessor: Preprocessor = PREPROCESSOR, **others: Any
+) -> LineDataset:
+    lines, _ = load_lines(samples, preprocessor, memory_limit, **others)
     return lines
 
 
@@ -90,8 +93,8 @@ def test_each_picture_becomes_its_line(memory_limit: int, folder: Path) -> None:
     assert result.samples == tuple(samples)
     assert len(result) == 5
     for index, sample in enumerate(samples):
-        picture = images.open_grey(sample.path)
-        assert np.array_equal(result[index].pixels, images.to_line(picture, 8, SHAPE.min_width))
+        picture = images.load_gray(sample.path)
+        assert np.array_equal(result[index].pixels, PREPROCESSOR.line(picture))
         assert result.widths[index] == result[index].pixels.shape[1]
         assert result.sizes[index].tolist() == list(picture.size)
         assert result.content_ids[index] == content_id(sample.path.read_bytes())
@@ -103,7 +106,7 @@ def test_pictures_that_cannot_be_read_are_faults_and_the_others_keep_their_order
     broken.path.write_bytes(b"no picture")
     missing.path.unlink()
     for _ in range(2):  # the second time they may come from the cache
-        result, faults = load_lines([first, broken, missing, last], SHAPE, memory_limit=memory_limit)
+        result, faults = load_lines([first, broken, missing, last], PREPROCESSOR, memory_limit=memory_limit)
         assert result.samples == (first, last)
         assert np.array_equal(result[1].pixels, read([last])[0].pixels)
         assert [(fault.kind, fault.path) for fault in faults] == [
@@ -116,9 +119,9 @@ def test_pictures_that_cannot_be_read_are_faults_and_the_others_keep_their_order
 
 def test_a_vertical_line_is_turned_before_it_is_measured(folder: Path) -> None:
     Image.fromarray(np.arange(8 * 24, dtype=np.uint8).reshape(24, 8)).save(folder / "tall.png")
-    result = read([Sample(folder / "tall.png", "x")], orientation=Orientation.VERTICAL)
+    result = read([Sample(folder / "tall.png", "x")], preprocessor=replace(PREPROCESSOR, orientation=Orientation.VERTICAL))
     assert result.sizes.tolist() == [[24, 8]]
-    # Turned against the clock, the top is on the left: the first column is the picture's first row, from its end.
+    # Turned counter-clockwise, the top is on the left: the first column is the picture's first row, from its end.
     assert result[0].pixels[:, 0].tolist() == list(range(7, -1, -1))
 
 
@@ -205,8 +208,8 @@ def test_other_pictures_or_another_order_are_read_anew(
 def test_another_height_or_orientation_is_read_anew(folder: Path, decoded: list[str]) -> None:
     samples = pictures(folder)
     read(samples)
-    higher, _ = load_lines(samples, replace(SHAPE, height=12), memory_limit=NO_MEMORY)
-    turned = read(samples, orientation=Orientation.VERTICAL)
+    higher = read(samples, preprocessor=replace(PREPROCESSOR, height=12))
+    turned = read(samples, preprocessor=replace(PREPROCESSOR, orientation=Orientation.VERTICAL))
     assert len(decoded) == 15
     assert higher[0].pixels.shape[0] == 12
     assert turned.sizes[:, ::-1].tolist() == read(samples).sizes.tolist()

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from crnnocr import images
 from crnnocr.config import MAX_WIDTH, PRESETS, Orientation, Pair
 from crnnocr.datasets import Fault, Sample
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.lint import Finding, LintSample, Severity, lint, sizes
+from crnnocr.images import Preprocessor
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.text.confusables import look_alikes, mixed_variants, twin_in
 
@@ -192,7 +192,7 @@ def test_what_the_reader_left_out_becomes_findings(tmp_path: Path) -> None:
         Image.new("L", (40, 32)).save(tmp_path / name)
     (tmp_path / "labels.tsv").write_text("a.png\tone\nb.png\t \nd.png\ttwo\ne.png\tthree\n")
     faults = load_dataset(tmp_path).faults
-    broken = Fault("picture that cannot be read", "z.png: not a readable picture", tmp_path / "z.png")
+    broken = Fault("picture that cannot be read", "z.png: not a readable image", tmp_path / "z.png")
     findings = lint_with(faults=[*faults, broken])
     assert {finding.severity for finding in findings} == {Severity.SET_ASIDE}
     assert {finding.kind: places(finding) for finding in findings} == {
@@ -260,7 +260,7 @@ def test_a_text_in_both_is_a_warning_where_texts_are_long() -> None:
 @given(width=st.integers(1, 400), height=st.integers(1, 100), text=st.text("ab", min_size=1, max_size=60))
 def test_a_label_fits_as_the_network_and_the_loss_have_it(preset: str, width: int, height: int, text: str) -> None:
     shape = PRESETS[preset]
-    line = images.to_line(Image.new("L", (width, height)), shape.height, shape.min_width)
+    line = Preprocessor.for_model(shape).line(Image.new("L", (width, height)))
     fits = frames_needed(Charset("ab").encode(text)) <= shape.frames(line.shape[1])
     assert sizes.fit([seen(text, size=(width, height))], shape) == [fits]
 

@@ -254,7 +254,7 @@ def test_a_picture_that_cannot_be_read_keeps_its_place_and_is_named(tmp_path: Pa
     readings = list(read_samples(recognizer, samples, DecodeConfig()))
     assert [index for index, (_, prediction) in enumerate(readings) if prediction.error] == [0, 69, 130]
     assert score(readings).unreadable == (
-        f"{folder}:image-000000001: not a readable picture (its format is unknown)",
+        f"{folder}:image-000000001: not a readable image (its format is unknown)",
         f"{folder}:image-000000070: the file is empty",
         f"{tmp_path / 'gone.png'}: there is no such file",
     )

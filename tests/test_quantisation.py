@@ -17,6 +17,7 @@ from crnnocr import images
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, EngineChoice, ExportConfig, Precision
 from crnnocr.errors import ModelError
 from crnnocr.export import onnx_file, quantization
+from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import PRECISION_KEY, OnnxEngine, load_engine
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
@@ -26,8 +27,7 @@ from crnnocr.training import run as training
 from crnnocr.training.run import Finished, Order
 
 LINES = [
-    images.to_line(picture(text), SHAPE.height, SHAPE.min_width)
-    for text in (number(1), "7", "5327532753275", number(2, 9), number(3))
+    Preprocessor.for_model(SHAPE).line(picture(text)) for text in (number(1), "7", "5327532753275", number(2, 9), number(3))
 ]
 
 
@@ -77,7 +77,7 @@ def test_every_shape_reads_with_bytes_as_it_does_without_alone_or_not(preset: st
     torch.manual_seed(0)
     shape = PRESETS[preset]
     texts = (number(1), "7", "5327532753275", number(2))
-    lines = [images.to_line(picture(text), shape.height, shape.min_width) for text in texts]
+    lines = [Preprocessor.for_model(shape).line(picture(text)) for text in texts]
     charset = Charset("0123456789")
     model = CRNN(shape, charset.classes).eval()
     card = Card("random", charset, shape, peaks=quantization.peaks(model, lines))

@@ -11,7 +11,6 @@ from columns import Columns, recognizer_of_columns
 from numpy.typing import NDArray
 from PIL import Image
 
-from crnnocr import images
 from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.evaluation.outcomes import score
@@ -91,14 +90,6 @@ def test_up_a_line_places_count_from_the_bottom(recognizer: Recognizer) -> None:
     read = one(recognizer.predict(up, read=ReadConfig(orientation=Orientation.UPWARD, characters=True)))
     assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 2, 18), ("b", 18, 34)]
     assert (read.orientation, read.length, read.size) == (Orientation.UPWARD, up.height, up.size)
-
-
-def test_with_auto_a_tall_picture_is_looked_at_in_all_ways() -> None:
-    up = images.open_line(TWO.transpose(Image.Transpose.ROTATE_90), 8, 4, Orientation.AUTO)
-    ways = {opened.orientation: opened.line for opened in (up, *up.others)}
-    assert ways.keys() == {Orientation.VERTICAL, Orientation.HORIZONTAL, Orientation.UPWARD}
-    assert np.array_equal(ways[Orientation.UPWARD], images.open_line(TWO, 8, 4).line)
-    assert not images.open_line(TWO, 8, 4, Orientation.AUTO).others
 
 
 def test_with_auto_the_more_probable_way_is_taken(recognizer: Recognizer) -> None:
@@ -185,7 +176,7 @@ def test_a_broken_picture_costs_its_own_row_only(recognizer: Recognizer, tmp_pat
     read = list(recognizer.predict(names))
     assert [p.text for p in read] == ["ab", "", "", "ab"]
     assert [p.error is None for p in read] == [True, False, False, True]
-    assert "broken.png: not a readable picture" in str(read[1].error)
+    assert "broken.png: not a readable image" in str(read[1].error)
 
 
 def test_language_models_are_kept_in_the_cache_directory(
@@ -301,8 +292,3 @@ def test_the_middle_of_a_frame_is_where_a_change_matters_most(preset: str) -> No
         low = low * layer.stride[1] - layer.padding[1]
         high = high * layer.stride[1] - layer.padding[1] + layer.kernel[1] - 1
     assert shape.centre(7) == (low + high) / 2 + 0.5
-
-
-def test_a_line_knows_how_much_of_it_is_the_picture() -> None:
-    opened = images.open_line(picture(3), height=8, min_width=16)
-    assert (opened.line.shape, opened.width, opened.length) == ((8, 16), 3, 3)

@@ -24,7 +24,7 @@ from crnnocr.evaluation.comparison import compare
 from crnnocr.evaluation.evaluate import Evaluation
 from crnnocr.evaluation.label_errors import suspects
 from crnnocr.evaluation.outcomes import Reader, read_samples, score
-from crnnocr.images import Look
+from crnnocr.images import View
 from crnnocr.inference.recognizer import Prediction, Recognizer
 from crnnocr.report import json as rows
 from crnnocr.report import json as values
@@ -394,9 +394,9 @@ def test_a_wrong_label_is_doubted_by_the_exact_probabilities(recognizer: Recogni
     assert [each.doubt for each in found.found] == [long.doubt, wrong.doubt]
 
 
-def test_a_doubt_is_of_the_look_that_was_read(recognizer: Recognizer, labelled: list[Sample]) -> None:
+def test_a_doubt_is_of_the_view_that_was_read(recognizer: Recognizer, labelled: list[Sample]) -> None:
     wrong, *_ = score(read_samples(recognizer, labelled[1:2], DecodeConfig())).outcomes
-    wide = replace(wrong, prediction=replace(wrong.prediction, look=Look(2.0, 1.0)))
+    wide = replace(wrong, prediction=replace(wrong.prediction, view=View(width=2.0)))
     plain, looked = (suspects(recognizer, [each], ReadConfig()).found[0] for each in (wrong, wide))
     assert looked.label_log_prob != plain.label_log_prob  # in twice as many frames
 

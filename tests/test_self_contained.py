@@ -24,6 +24,7 @@ from crnnocr.export import end_to_end, onnx_file, verify
 from crnnocr.export import folder as exporting
 from crnnocr.export.end_to_end import Reading, add_resize
 from crnnocr.export.onnx_graph import Nodes
+from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.calibration import Calibration
@@ -89,10 +90,8 @@ def test_the_network_sees_the_line_that_predict_would_show_it(orientation: Orien
     pictures = [chance(*size) for size in SIZES]
     if orientation is Orientation.VERTICAL:
         pictures = [np.ascontiguousarray(picture.T) for picture in pictures]
-    lines = [
-        images.to_line(images.turned(Image.fromarray(picture), orientation), card.config.height, card.config.min_width)
-        for picture in pictures
-    ]
+    preprocessor = Preprocessor.for_model(card.config, orientation)
+    lines = [preprocessor.line(picture) for picture in pictures]
     for line, alone, together in zip(
         lines, [log_probs_of(whole, [picture])[0] for picture in pictures], log_probs_of(whole, pictures), strict=True
     ):
@@ -102,7 +101,7 @@ def test_the_network_sees_the_line_that_predict_would_show_it(orientation: Orien
 
 
 def test_pictures_read_the_same_alone_and_together(engine: OnnxEngine, tiny_data: Path) -> None:
-    pictures = [np.asarray(images.open_grey(path)) for path in sorted(tiny_data.glob("*.png"))[:9]]
+    pictures = [np.asarray(images.load_gray(path)) for path in sorted(tiny_data.glob("*.png"))[:9]]
     together = end_to_end.readings(engine, pictures)
     for picture, reading in zip(pictures, together, strict=True):
         (alone,) = end_to_end.readings(engine, [picture])

@@ -24,6 +24,7 @@ from crnnocr.datasets import Dataset
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.evaluation.outcomes import read_samples, score, unseen
 from crnnocr.export import onnx_file
+from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scorer
@@ -223,7 +224,7 @@ def test_what_was_measured_is_what_is_stored(whole: Whole) -> None:
 def test_a_line_reads_the_same_alone_and_in_a_batch_with_trained_weights(whole: Whole) -> None:
     _, model = checkpoint.load(whole.finished.path)
     engine = TorchEngine(model, CPU)
-    lines = [images.to_line(picture(text), SHAPE.height, SHAPE.min_width) for text in ("23", "7", "53275327532753", "2")]
+    lines = [Preprocessor.for_model(SHAPE).line(picture(text)) for text in ("23", "7", "53275327532753", "2")]
     together, frames = engine.log_probs(*images.to_batch(lines))
     batch, widths = images.to_batch(lines)
     wider, _ = engine.log_probs(np.pad(batch, ((0, 0), (0, 0), (0, 0), (0, 77))), widths)

@@ -74,12 +74,12 @@ def _expanded(argument: str, recursive: bool) -> list[str]:
 
 def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
     """The pictures in a folder, as strings, of which a million take little memory."""
-    from crnnocr.images import is_named_like_a_picture
+    from crnnocr.images import is_image_name
 
     with os.scandir(folder) as entries:
         for entry in entries:
             path = entry.name if folder == "." else entry.path
-            if is_named_like_a_picture(entry.name) and entry.is_file():
+            if is_image_name(entry.name) and entry.is_file():
                 yield path
             elif recursive and entry.is_dir(follow_symlinks=False):
                 yield from _in_folder(path, recursive)

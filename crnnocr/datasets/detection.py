@@ -101,7 +101,7 @@ def _read_folder(folder: Path) -> Dataset:
         raise _several(folder, below)
     if label_file := _the_one(folder, tables):
         return _with_unlabelled(folder, _read_file(label_file))
-    pictures = len(images.pictures_in(folder.rglob("*")))
+    pictures = len(images.image_files(folder.rglob("*")))
     holds = f"{pictures} pictures and no labels" if pictures else "no pictures"
     raise DataError(f"{folder} holds {holds} in a known format: expected {_FORMATS}{_doubts_in(folder)}")
 
@@ -166,6 +166,6 @@ def _with_unlabelled(folder: Path, dataset: Dataset) -> Dataset:
     places = Places()
     named = {places.of(sample.path) for sample in dataset.samples}
     named |= {places.of(fault.path) for fault in dataset.faults if fault.path}
-    extra = natsorted((path for path in images.pictures_in(folder.rglob("*")) if places.of(path) not in named), key=str)
+    extra = natsorted((path for path in images.image_files(folder.rglob("*")) if places.of(path) not in named), key=str)
     faults = [Fault("picture without a label", str(path.relative_to(folder))) for path in extra]
     return replace(dataset, faults=(*dataset.faults, *faults))

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr import images
-from crnnocr.config import ModelConfig, Orientation, Pair
+from crnnocr.config import Pair
 from crnnocr.datasets import Fault, Sample
 from crnnocr.errors import ImageError
 from crnnocr.files import cache_directory, cannot_write
@@ -246,17 +246,15 @@ class LineDataset:
 
 def load_lines(
     samples: Sequence[Sample],
-    model_config: ModelConfig,
-    orientation: Orientation = Orientation.HORIZONTAL,
+    preprocessor: images.Preprocessor,
     memory_limit: int = MEMORY_LIMIT,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[LineDataset, tuple[Fault, ...]]:
-    """Read the images of `samples` as lines for a model.
+    """Read the images of `samples` as lines.
 
     Args:
         samples: labeled images.
-        model_config: gives the lines' height and least width.
-        orientation: which way the lines run in the images.
+        preprocessor: makes a line of each image.
         memory_limit: bytes of lines from which on they are kept in a file instead.
         progress: is called with the number of samples that were read so far.
 
@@ -268,9 +266,9 @@ def load_lines(
     """
 
     def read(sample: Sample) -> _Found:
-        return _read(sample, model_config, orientation)
+        return _read(sample, preprocessor)
 
-    ids, stored = _kept(samples, model_config, orientation)
+    ids, stored = _kept(samples, preprocessor)
     faults: list[Fault | None]
     if stored is not None:
         faults = [read(s).fault if not width else None for s, width in zip(samples, stored.widths.tolist(), strict=True)]
@@ -291,9 +289,9 @@ def load_lines(
                 if len(faults) % _AT_A_TIME == 0 or len(faults) == len(samples):
                     progress(len(faults))
             ids = np.array(found_ids, dtype=np.int64)
-            key = _key(ids, model_config, orientation)
+            key = _key(ids, preprocessor)
             stored = pixels.finish(key, np.array(widths, np.int64), np.array(sizes, np.int64).reshape(-1, 2))
-    lines = LineDataset(samples, stored.pixels, model_config.height, stored.widths, ids, stored.sizes)
+    lines = LineDataset(samples, stored.pixels, preprocessor.height, stored.widths, ids, stored.sizes)
     return lines.subset(stored.widths > 0), tuple(fault for fault in faults if fault)
 
 
@@ -305,23 +303,23 @@ class _Found:
     fault: Fault | None = None
 
 
-def _read(sample: Sample, shape: ModelConfig, orientation: Orientation) -> _Found:
+def _read(sample: Sample, preprocessor: images.Preprocessor) -> _Found:
     identity = 0
     try:
         data = sample.read()
         identity = content_id(data)
-        grey = images.turned(images.open_grey(data, sample.name), orientation)
-        return _Found(identity, grey.size, images.to_line(grey, shape.height, shape.min_width))
+        image = preprocessor.view(data, name=sample.name)
+        return _Found(identity, image.gray.size, image.line)
     except ImageError as error:
         return _Found(identity, fault=Fault("picture that cannot be read", str(error), sample.path))
 
 
-def _kept(samples: Sequence[Sample], shape: ModelConfig, orientation: Orientation) -> tuple[NDArray[np.int64], Stored | None]:
+def _kept(samples: Sequence[Sample], preprocessor: images.Preprocessor) -> tuple[NDArray[np.int64], Stored | None]:
     """Content ids and lines of `samples` where they were kept in a file; this reads the pictures' bytes but decodes none."""
     if is_empty():
         return np.zeros(0, np.int64), None
     ids = np.array(list(_in_threads(_content_id, samples)), dtype=np.int64)
-    return ids, find(_key(ids, shape, orientation))
+    return ids, find(_key(ids, preprocessor))
 
 
 def _content_id(sample: Sample) -> int:
@@ -331,8 +329,8 @@ def _content_id(sample: Sample) -> int:
         return 0
 
 
-def _key(ids: NDArray[np.int64], shape: ModelConfig, orientation: Orientation) -> str:
-    about = f"{_PREPROCESSING} {shape.height} {shape.min_width} {orientation}".encode()
+def _key(ids: NDArray[np.int64], preprocessor: images.Preprocessor) -> str:
+    about = f"{_PREPROCESSING} {preprocessor.height} {preprocessor.min_width} {preprocessor.orientation}".encode()
     return hashlib.blake2b(ids.tobytes() + about, digest_size=16).hexdigest()
 
 

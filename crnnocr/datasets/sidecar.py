@@ -20,7 +20,7 @@ def read(folder: Path) -> Dataset | None:
     labels = {str(path).removesuffix(ENDING): path for path in folder.rglob(f"*{ENDING}")}
     if not labels:
         return None
-    pictures = natsorted(images.pictures_in(folder.rglob("*")), key=str)
+    pictures = natsorted(images.image_files(folder.rglob("*")), key=str)
     found = {picture: labels.pop(stem) for picture in pictures if (stem := str(picture.with_suffix(""))) in labels}
     for picture in pictures:
         if picture not in found and _stem(picture) in labels:

@@ -48,7 +48,7 @@ def _pictures(folder: Path) -> list[Path]:
     others = {path.name for path in paths if path.suffix.lower() not in images.SUFFIXES}
     if not all(name.endswith(("_boxes.txt", ".box")) for name in others):
         return []
-    pictures = images.pictures_in(paths)
+    pictures = images.image_files(paths)
     stems = {path.stem for path in pictures}
     if not others <= {f"{stem}{ending}" for stem in stems for ending in ("_boxes.txt", ".box")}:
         return []

@@ -68,7 +68,7 @@ class Decoder:
         Args:
             lines: (T, C) log-probabilities of each.
         """
-        lines = [self.possible(line) for line in lines]
+        lines = [self.mask_blocked(line) for line in lines]
         greedy_texts = [greedy_ids(line) for line in lines]
         firsts = [Hypothesis(*pair) for pair in zip(greedy_texts, score(lines, greedy_texts).tolist(), strict=True)]
         if not self.config.width:
@@ -81,7 +81,7 @@ class Decoder:
             found[n] = self._best(list(candidates.values()))
         return found
 
-    def possible(self, line: LogProbs) -> LogProbs:
+    def mask_blocked(self, line: LogProbs) -> LogProbs:
         """A line with no probability for the characters that are not allowed; the others keep theirs."""
         if not len(self._blocked):
             return line

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crnnocr import images
 from crnnocr.config import ReadConfig
 from crnnocr.decoding.forward import score
 from crnnocr.evaluation.outcomes import Outcome
@@ -62,19 +61,13 @@ def suspects(recognizer: Recognizer, outcomes: Sequence[Outcome], read: ReadConf
     wrong = [each for each in outcomes if not each.is_right and each.prediction.error is None]
     charset = recognizer.card.charset
     judged = [each for each in wrong if not charset.unknown(each.sample.text)]
+    preprocessor = recognizer.preprocessor(read)
     found: list[Suspect] = []
     for start in range(0, len(judged), _AT_A_TIME):
         some = judged[start : start + _AT_A_TIME]
-        lines = recognizer.read([_line(recognizer, each, read) for each in some])
+        lines = recognizer.log_probs([preprocessor.view(each.sample, each.prediction.view).line for each in some])
         labels = score(lines, [charset.encode(each.sample.text) for each in some]).tolist()
         readings = score(lines, [charset.encode(each.prediction.text) for each in some]).tolist()
         found += map(Suspect, some, labels, readings)
     found.sort(key=lambda suspect: -suspect.doubt)
     return Suspects(tuple(found), len(wrong) - len(judged))
-
-
-def _line(recognizer: Recognizer, outcome: Outcome, read: ReadConfig) -> images.Line:
-    """The line that was read, in the scale that it was read in."""
-    shape, prediction = recognizer.card.config, outcome.prediction
-    opened = images.open_line(outcome.sample, shape.height, shape.min_width, prediction.orientation, read.invert)
-    return (images.looked_at(opened, prediction.look, shape.min_width) if prediction.look else opened).line

@@ -262,7 +262,7 @@ def build(network: Network, orientation: Orientation, calibration: Calibration, 
 
 
 def _add_line(nodes: Nodes, network: Network, orientation: Orientation) -> tuple[str, str]:
-    """From pictures to the network's `images` and `widths`: see `images.to_line` and `images.to_batch`."""
+    """From pictures to the network's `images` and `widths`: see `images.Preprocessor` and `images.to_batch`."""
     add, constant, shape = nodes.add, nodes.constant, network.config
     vertical = orientation is Orientation.VERTICAL
     across, along = (

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from PIL import Image
 
-from crnnocr import images
 from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.errors import GateError, ImageError, UsageError
 from crnnocr.export import model_card, onnx_file, quantization, verify, web
 from crnnocr.export.verify import Lines, Picture, Pictures, Proof, prove
 from crnnocr.export.web import Runtime
 from crnnocr.files import adding
+from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import ONNX_CARD_KEY, OnnxEngine, TorchEngine
 from crnnocr.model import checkpoint
 from crnnocr.model.checkpoint import Card
@@ -145,11 +144,11 @@ def _proven(card: Card, model: CRNN, graph: Path, config: ExportConfig, pictures
 
 def with_peaks(card: Card, model: CRNN, pictures: Sequence[Picture]) -> Card:
     """A card that says how far the network's values reach over the first of the pictures that can be read."""
+    preprocessor = Preprocessor.for_model(card.config, card.orientation)
     lines = []
     for picture in pictures[: quantization.LINES]:
         try:
-            grey = images.turned(Image.fromarray(picture.grey()), card.orientation)
+            lines.append(preprocessor.line(picture.grey()))
         except ImageError:
             continue  # the proof says which
-        lines.append(images.to_line(grey, card.config.height, card.config.min_width))
     return replace(card, peaks=quantization.peaks(model, lines))

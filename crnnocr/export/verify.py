@@ -25,7 +25,7 @@ from crnnocr.decoding.hypothesis import LogProbs, best_path, greedy_ids
 from crnnocr.errors import DataError, GateError, ImageError
 from crnnocr.export import end_to_end
 from crnnocr.formatting import counted
-from crnnocr.images import ImageWarning
+from crnnocr.images import ImageWarning, Preprocessor
 from crnnocr.inference.engines import Engine, OnnxEngine
 from crnnocr.metrics.scores import Scorer
 from crnnocr.model.checkpoint import Card
@@ -58,11 +58,11 @@ class Lines:
 
     def __init__(self, card: Card, engine: Engine) -> None:
         self._card, self._engine = card, engine
+        self._preprocessor = Preprocessor.for_model(card.config, card.orientation)
 
     def line(self, grey: Grey) -> images.Line:
         """The line that a picture shows."""
-        picture = images.turned(Image.fromarray(grey), self._card.orientation)
-        return images.to_line(picture, self._card.config.height, self._card.config.min_width)
+        return self._preprocessor.line(grey)
 
     def read(self, pictures: Sequence[Grey]) -> list[Reading]:
         """See `Side`."""
@@ -130,7 +130,7 @@ class Picture:
     def grey(self) -> NDArray[np.uint8]:
         """(H, W) its grey values. Raises `ImageError` where it cannot be read."""
         source = self.source.read() if isinstance(self.source, Sample) else self.source
-        grey = images.open_grey(source, self.name)
+        grey = images.load_gray(source, self.name)
         return np.asarray(_changed(grey, self.copy) if self.copy else grey)
 
     def can_be_read(self) -> bool:

@@ -31,7 +31,7 @@ def draw(source: images.Source, prediction: Prediction, font_for: FontFor = defa
     What is sure is green, what is doubtful red. A line that runs down is turned as it was read. `font_for` gives what a
     character is drawn with, in a size in pixels.
     """
-    picture = images.turned(images.open_grey(source), prediction.orientation)
+    picture = images.turned(images.load_gray(source), prediction.orientation)
     step = max(1, -(-_LEAST_HEIGHT // picture.height))
     shown = picture.convert("RGB").resize((picture.width * step, picture.height * step), Image.Resampling.NEAREST)
     figures = ImageFont.load_default(_FIGURE)

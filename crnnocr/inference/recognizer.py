@@ -1,17 +1,10 @@
-"""Reading pictures: a model, an engine that runs it, and a decoder.
-
-Example::
-
-    recognizer = Recognizer.load()
-    for prediction in recognizer.predict(["a.png", "b.png"]):
-        print(prediction.text, prediction.confidence)
-"""
+"""A model that reads images: the recognizer, and the predictions it gives."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +13,12 @@ import numpy as np
 
 from crnnocr import images
 from crnnocr.config import DecodeConfig, EngineChoice, Orientation, ReadConfig
-from crnnocr.decoding import Hypothesis, LogProbs
-from crnnocr.decoding.decoder import Decoder
+from crnnocr.decoding import Decoder, Hypothesis, LogProbs
 from crnnocr.decoding.forward import align
 from crnnocr.decoding.posteriors import posteriors
 from crnnocr.errors import ImageError
 from crnnocr.files import cache_directory
-from crnnocr.images import Opened
+from crnnocr.images import LineImage, Preprocessor, View
 from crnnocr.inference.engines import Engine, load_engine
 from crnnocr.inference.pipeline import Pipeline
 from crnnocr.model import registry
@@ -34,16 +26,17 @@ from crnnocr.model.checkpoint import Card
 from crnnocr.runtime import cores
 
 _WINDOW = 256
-"""Pictures that are looked at together to find those of like widths."""
+"""Images among which those of like widths are put together."""
 
-_SURE = 0.99
-"""Confidence a character, as a geometric mean, from which a picture is not looked at again."""
+_CONFIDENT = 0.99
+"""Confidence per character, as a geometric mean, from which an image needs no further view."""
 
-_LOOKS = (images.Look(1.5, 1.0), images.Look(0.9, 0.7), images.Look(0.7, 0.7))
-"""How such a picture is looked at: wide, for letters close to each other get more frames, and with room around a tight crop."""
+_TTA = (View(width=1.5), View(width=0.9, height=0.7), View(width=0.7, height=0.7))
+"""Scales of test-time augmentation, tried in turn: wide, for letters close to each other get more frames, and with space around
+a tight crop."""
 
-NO_TEXT_FITS = "no text that is permitted fits the picture"
-"""The error of a picture in which nothing is possible."""
+NO_TEXT_FITS = "no text that is permitted fits the image"
+"""The error of an image in which no permitted text is possible."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +46,16 @@ class Character:
     character: str
     """The character itself."""
     confidence: float
-    """How likely it is right if all others are, from 0 to 1, among the characters that are allowed."""
+    """Probability that it is right if all others are, from 0 to 1, among the characters that are allowed."""
     start: float
-    """Where it begins, in pixels of the picture along the line: from the left, or from the top where the line runs down."""
+    """Where it begins, in pixels of the image along the line: from the left, or from the top if the line runs down."""
     end: float
     """Where it ends."""
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """One of the most probable texts of a picture."""
+    """One of the most probable texts of an image."""
 
     text: str
     """The text."""
@@ -72,56 +65,59 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was read in one picture."""
+    """The text of one image."""
 
     text: str
-    """The text; empty where there was an error."""
+    """The text; empty if there was an error."""
     confidence: float
-    """How likely the text is right, from 0 to 1: its probability by the model, calibrated as the model's card says; of several
-    looks at the picture that of the surest."""
+    """Probability that the text is right, from 0 to 1: that of the model, calibrated as its card says; of several views that of
+    the most confident one."""
     error: str | None = None
-    """Why the picture could not be read, or None."""
+    """Why the image could not be read, or None."""
     is_impossible: bool = False
     """Whether the error is that no permitted text fits."""
-    orientation: Orientation = Orientation.HORIZONTAL
-    """Which way the line was read: the places of characters are counted from the left, the top, or (upward) the bottom."""
-    look: images.Look | None = None
-    """The scale in which it was read, if that was not the first one."""
+    view: View = field(default_factory=View)
+    """How the image was seen."""
     size: tuple[int, int] = (0, 0)
-    """Width and height of the picture in pixels, as a person sees it; zeros where it could not be opened."""
+    """Width and height of the image in pixels, as a person sees it; zeros if it could not be opened."""
     characters: tuple[Character, ...] = ()
     """Each character with its place, from left to right (or down), if that was asked for."""
     alternatives: tuple[Alternative, ...] = ()
     """The most probable texts, the best first, if several were asked for."""
 
     @property
+    def orientation(self) -> Orientation:
+        """Which way the line runs: the places of characters count from the left, the top, or (upward) the bottom."""
+        return self.view.orientation
+
+    @property
     def length(self) -> int:
-        """Pixels of the picture along its line."""
+        """Pixels of the image along its line."""
         return self.size[self.orientation is not Orientation.HORIZONTAL]
 
 
 class Recognizer:
-    """Reads pictures of one line or word with one model. Several threads may use it at once."""
+    """Reads images of one line or word with one model. Several threads may use it at once."""
 
     def __init__(self, card: Card, engine: Engine, trained_on: frozenset[int] = frozenset()) -> None:
         self.card = card
         """What is known of the model."""
         self.engine = engine
-        """What runs the network."""
+        """Runs the network."""
         self.trained_on = trained_on
-        """Content ids of the pictures that the model was trained on."""
+        """Content ids of the images that the model was trained on."""
 
     @classmethod
     def load(
         cls, model: str | Path | None = None, device: str = "auto", engine: EngineChoice = EngineChoice.AUTO
     ) -> Recognizer:
-        """The recognizer of a model.
+        """Load a model.
 
         Args:
             model: name of a trained model, a model folder, a `.safetensors` or exported `.onnx` file; None for the
-                current one, or where there is none the shipped one.
+                current one, or if there is none the one that comes with crnnocr.
             device: `auto`, `cuda`, `mps` or `cpu`.
-            engine: what runs the network: `auto` takes onnxruntime on a CPU and torch on a GPU.
+            engine: runs the network; `auto` takes onnxruntime on a CPU and torch on a GPU.
 
         Raises:
             ModelError: there is no such model, or it cannot be read.
@@ -136,135 +132,148 @@ class Recognizer:
         decode: DecodeConfig | Decoder = DecodeConfig(),  # noqa: B008 (frozen)
         read: ReadConfig = ReadConfig(),  # noqa: B008 (frozen)
     ) -> Iterator[Prediction]:
-        """Read pictures, in their order, as they come.
+        """Read images, in their order, as they come.
 
-        A picture that cannot be read gives a prediction with an error; the others are read all the same.
+        An image that cannot be read gives a prediction with an error; the others are read all the same.
 
         Args:
             sources: paths, bytes, open files, Pillow images or arrays, or one of these; a generator may go on for ever.
-            decode: how texts are found. To read repeatedly with a lexicon, a pattern or a language model, make a decoder of it
-                once, with `decoder`, and give that: a config is compiled in every call.
-            read: what is done with the pictures, and what is said of them.
+            decode: how texts are found. A config is compiled in every call: to read repeatedly with a lexicon, a pattern or a
+                language model, make a decoder once, with `decoder`, and give that.
+            read: how images are seen, and what a prediction holds.
         """
         decoder = self.decoder(decode) if isinstance(decode, DecodeConfig) else decode
         pipeline = Pipeline(
-            prepare=partial(self._open, read),
-            groups=partial(_groups, most=self.engine.limits.lines),
+            prepare=partial(_open, self.preprocessor(read)),
+            groups=partial(_groups, max_lines=self.engine.limits.lines),
             finish=partial(self._finish, decoder, read),
             window=_WINDOW,
             threads=read.threads or cores(),
         )
         several: Any = [sources] if images.is_source(sources) else sources
-        return pipeline.run(map(images.held, several))
+        return pipeline.run(map(images.snapshot, several))
+
+    def preprocessor(self, read: ReadConfig = ReadConfig()) -> Preprocessor:  # noqa: B008 (frozen)
+        """Makes this model's lines from images, in the model's own orientation unless `read` names one."""
+        return Preprocessor.for_model(self.card.config, read.orientation or self.card.orientation, read.invert)
 
     def decoder(self, decode: DecodeConfig) -> Decoder:
-        """What finds texts as `decode` says, for this model's characters; language models are kept in the cache directory.
+        """Compile a decoder for this model's characters; language models are kept in the cache directory.
 
-        Raises `UsageError` where that cannot be.
+        Raises `UsageError` if that cannot be.
         """
         return Decoder(decode, self.card.charset, cache_directory() / "lm")
 
-    def read(self, lines: Sequence[images.Line]) -> list[LogProbs]:
-        """The (T, C) log-probabilities of each line, which must be of the model's height."""
-        readings: dict[int, LogProbs] = {}
+    def log_probs(self, lines: Sequence[images.Line]) -> list[LogProbs]:
+        """Run the network.
+
+        Args:
+            lines: (H, W) gray values of each line, H the model's height.
+
+        Returns:
+            For each line (T, C) natural-log probabilities of its frames, the blank in class 0.
+        """
+        found: dict[int, LogProbs] = {}
         for batch in _batches([line.shape[1] for line in lines], *self.engine.limits):
             log_probs, frames = self.engine.log_probs(*images.to_batch([lines[i] for i in batch]))
-            readings.update((i, log_probs[row, : frames[row]]) for row, i in enumerate(batch))
-        return [readings[i] for i in range(len(lines))]
+            found.update((i, log_probs[n, : frames[n]]) for n, i in enumerate(batch))
+        return [found[i] for i in range(len(lines))]
 
-    def _open(self, read: ReadConfig, source: images.Source) -> Opened | ImageError:
-        shape, orientation = self.card.config, read.orientation or self.card.orientation
-        try:
-            return images.open_line(source, shape.height, shape.min_width, orientation, read.invert)
-        except ImageError as error:
-            return error
-
-    def _finish(self, decoder: Decoder, read: ReadConfig, group: list[Opened | ImageError]) -> list[Prediction]:
-        """What is read in a group: either pictures alone, or one that could not be opened."""
-        pictures = [picture for picture in group if not isinstance(picture, ImageError)]
-        if not pictures:
+    def _finish(self, decoder: Decoder, read: ReadConfig, group: list[list[LineImage] | ImageError]) -> list[Prediction]:
+        """Predict a group: either the views of images alone, or one image that could not be opened."""
+        views = [own for own in group if not isinstance(own, ImageError)]
+        if not views:
             return [Prediction("", 0.0, str(error)) for error in group]
-        found = self._read(decoder, read, pictures)
-        more = [(i, other) for i, picture in enumerate(pictures) for other in picture.others]
-        others = self._read(decoder, read, [other for _, other in more])
-        for (i, picture), other in zip(more, others, strict=True):
+        best = [own[0] for own in views]
+        found = self._recognize(decoder, read, best)
+        others = [(i, view) for i, own in enumerate(views) for view in own[1:]]
+        for (i, view), other in zip(others, self._recognize(decoder, read, [view for _, view in others]), strict=True):
             if (bool(other.text), other.confidence) > (bool(found[i].text), found[i].confidence):
-                found[i], pictures[i] = other, picture
+                found[i], best[i] = other, view
         if not read.quick:
-            self._look_again(decoder, read, pictures, found)
+            self._augment(decoder, read, best, found)
         return found
 
-    def _look_again(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened], found: list[Prediction]) -> None:
-        """Put the surest of several looks at each picture in place of what was found, unless that is sure already.
+    def _augment(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage], found: list[Prediction]) -> None:
+        """See images at further scales until a prediction is confident, and keep the most confident one of each.
 
-        That nothing is there must be sure itself to be taken in place of a text.
+        An empty text takes the place of another only if it is confident itself.
         """
-        for look in _LOOKS:
-            unsure = [i for i, one in enumerate(found) if not (_is_sure(one) or one.is_impossible)]
-            again = [images.looked_at(pictures[i], look, self.card.config.min_width) for i in unsure]
-            for i, other in zip(unsure, self._read(decoder, read, again), strict=True):
-                is_worth_more = bool(other.text) or not found[i].text or _is_sure(other)
-                if other.confidence > found[i].confidence and is_worth_more:
-                    found[i] = replace(other, look=look)
+        preprocessor = self.preprocessor(read)
+        for scale in _TTA:
+            doubtful = [i for i, one in enumerate(found) if not (_is_confident(one) or one.is_impossible)]
+            rescaled = [preprocessor.rescaled(seen[i], replace(scale, orientation=seen[i].view.orientation)) for i in doubtful]
+            for i, other in zip(doubtful, self._recognize(decoder, read, rescaled), strict=True):
+                may_replace = bool(other.text) or not found[i].text or _is_confident(other)
+                if other.confidence > found[i].confidence and may_replace:
+                    found[i] = other
 
-    def _read(self, decoder: Decoder, read: ReadConfig, pictures: Sequence[Opened]) -> list[Prediction]:
-        lines = self.read([picture.line for picture in pictures])
+    def _recognize(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage]) -> list[Prediction]:
+        lines = self.log_probs([image.line for image in seen])
         best = decoder.decode(lines)
-        sure = self.card.calibration.apply([each[0].log_prob if each else -np.inf for each in best]).tolist()
+        confidences = self.card.calibration.apply([each[0].log_prob if each else -np.inf for each in best]).tolist()
         found = [
-            self._prediction(hypotheses, confidence, decoder, picture)
-            for hypotheses, confidence, picture in zip(best, sure, pictures, strict=True)
+            self._prediction(hypotheses, confidence, decoder, image)
+            for hypotheses, confidence, image in zip(best, confidences, seen, strict=True)
         ]
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
-            own = [decoder.possible(lines[i]) for i in possible], [best[i][0].ids for i in possible]
-            for i, frames, sure in zip(possible, align(*own), posteriors(*own), strict=True):
+            own = [decoder.mask_blocked(lines[i]) for i in possible], [best[i][0].ids for i in possible]
+            for i, frames, each in zip(possible, align(*own), posteriors(*own), strict=True):
                 shown = [self.card.charset.characters[character - 1] for character in best[i][0].ids]
-                found[i] = replace(found[i], characters=self._characters(shown, frames, sure, pictures[i]))
+                found[i] = replace(found[i], characters=self._characters(shown, frames, each, seen[i]))
         return found
 
-    def _prediction(self, hypotheses: Sequence[Hypothesis], confidence: float, decoder: Decoder, picture: Opened) -> Prediction:
+    def _prediction(
+        self, hypotheses: Sequence[Hypothesis], confidence: float, decoder: Decoder, image: LineImage
+    ) -> Prediction:
         if not hypotheses:
-            return Prediction("", 0.0, NO_TEXT_FITS, is_impossible=True, orientation=picture.orientation, size=picture.size)
+            return Prediction("", 0.0, NO_TEXT_FITS, is_impossible=True, view=image.view, size=image.size)
         text = self.card.charset.decode(hypotheses[0].ids)
         several = hypotheses if decoder.config.top_k > 1 else ()
         alternatives = tuple(Alternative(self.card.charset.decode(one.ids), float(np.exp(one.log_prob))) for one in several)
-        return Prediction(text, confidence, alternatives=alternatives, orientation=picture.orientation, size=picture.size)
+        return Prediction(text, confidence, alternatives=alternatives, view=image.view, size=image.size)
 
     def _characters(
-        self, shown: Sequence[str], frames: Sequence[int], confidences: Sequence[float], picture: Opened
+        self, shown: Sequence[str], frames: Sequence[int], confidences: Sequence[float], image: LineImage
     ) -> tuple[Character, ...]:
-        """Each character between the middles to its neighbours; those at the ends reach as far outwards as inwards."""
+        """Place each character between the middles to its neighbors; those at the ends reach as far outwards as inwards."""
         if not shown:
             return ()
-        scale = picture.length / picture.width
-        centres = np.array([self.card.config.centre(frame) for frame in frames]) * scale
-        middles = (centres[1:] + centres[:-1]) / 2
+        scale = image.length / image.width
+        centers = np.array([self.card.config.centre(frame) for frame in frames]) * scale
+        middles = (centers[1:] + centers[:-1]) / 2
         whole = len(shown) == 1
-        first = 0.0 if whole else 2 * centres[0] - middles[0]
-        last = picture.length if whole else 2 * centres[-1] - middles[-1]
-        edges = np.clip(np.concatenate(([first], middles, [last])), 0, picture.length).tolist()
+        first = 0.0 if whole else 2 * centers[0] - middles[0]
+        last = image.length if whole else 2 * centers[-1] - middles[-1]
+        edges = np.clip(np.concatenate(([first], middles, [last])), 0, image.length).tolist()
         return tuple(map(Character, shown, confidences, edges[:-1], edges[1:]))
 
 
-def _is_sure(prediction: Prediction) -> bool:
-    """Whether another look would hardly find anything else."""
-    return prediction.confidence >= _SURE ** max(1, len(prediction.text))
+def _open(preprocessor: Preprocessor, source: images.Source) -> list[LineImage] | ImageError:
+    try:
+        return preprocessor.views(source)
+    except ImageError as error:
+        return error
 
 
-def _groups(window: Sequence[Opened | ImageError], most: int) -> Iterator[list[int]]:
-    """What is decoded together: at most so many pictures of like widths, and each that could not be opened alone."""
-    pictures = [i for i, picture in enumerate(window) if not isinstance(picture, ImageError)]
-    widths = [picture.line.shape[1] for picture in window if not isinstance(picture, ImageError)]
-    yield from ([pictures[i] for i in batch] for batch in _batches(widths, most))
-    yield from ([i] for i, picture in enumerate(window) if isinstance(picture, ImageError))
+def _is_confident(prediction: Prediction) -> bool:
+    """Whether another view would hardly find another text."""
+    return prediction.confidence >= _CONFIDENT ** max(1, len(prediction.text))
 
 
-def _batches(widths: Sequence[int], most: int, columns: float = math.inf) -> Iterator[list[int]]:
-    """Indices of lines in batches of like widths, the narrowest first: at most so many, with so many columns."""
+def _groups(window: Sequence[list[LineImage] | ImageError], max_lines: int) -> Iterator[list[int]]:
+    """Indices of what is predicted together: at most `max_lines` images of like widths, or one that could not be opened."""
+    opened = [(i, views[0].line.shape[1]) for i, views in enumerate(window) if not isinstance(views, ImageError)]
+    yield from ([opened[i][0] for i in batch] for batch in _batches([width for _, width in opened], max_lines))
+    yield from ([i] for i, views in enumerate(window) if isinstance(views, ImageError))
+
+
+def _batches(widths: Sequence[int], max_lines: int, max_columns: float = math.inf) -> Iterator[list[int]]:
+    """Indices of lines in batches of like widths, the narrowest first."""
     batch: list[int] = []
     for i in np.argsort(widths, kind="stable").tolist():
-        if batch and (len(batch) == most or (len(batch) + 1) * widths[i] > columns):
+        if batch and (len(batch) == max_lines or (len(batch) + 1) * widths[i] > max_columns):
             yield batch
             batch = []
         batch.append(i)

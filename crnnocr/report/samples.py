@@ -201,7 +201,7 @@ def _pictures(
     room = _PICTURE_BYTES
     for outcome, (sample, prediction) in zip(outcomes, readings, strict=True):
         try:
-            uri = _data_uri(images.turned(images.open_grey(sample), prediction.orientation))
+            uri = _data_uri(images.turned(images.load_gray(sample), prediction.orientation))
         except ImageError:  # it has gone since it was read
             yield None
             continue

@@ -15,6 +15,7 @@ from crnnocr.datasets.lines import LineDataset, held_out, load_lines
 from crnnocr.datasets.lint import lint
 from crnnocr.datasets.lint.finding import Finding, Severity, lint_samples
 from crnnocr.errors import DataError, ModelError, UsageError
+from crnnocr.images import Preprocessor
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.checkpoint import Card
 from crnnocr.model.crnn import CRNN, with_charset
@@ -127,12 +128,11 @@ def inspect(
     start = start_from(config)
     samples, more = _samples(learn), _samples(validate)
     count = len(samples) + len(more)
-    train, unreadable = load_lines(samples, start.shape, start.orientation, progress=lambda done: progress(done, count))
+    preprocessor = Preprocessor.for_model(start.shape, start.orientation)
+    train, unreadable = load_lines(samples, preprocessor, progress=lambda done: progress(done, count))
     validation = None
     if validate:
-        validation, unreadable_too = load_lines(
-            more, start.shape, start.orientation, progress=lambda done: progress(len(samples) + done, count)
-        )
+        validation, unreadable_too = load_lines(more, preprocessor, progress=lambda done: progress(len(samples) + done, count))
         unreadable += unreadable_too
     faults = [fault for dataset in (*learn, *validate) for fault in dataset.faults]
     findings = lint(

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from crnnocr import images
 from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets import Sample
 from crnnocr.datasets.lines import LabeledLine, LineDataset
+from crnnocr.images import Line, Preprocessor
 from crnnocr.runtime import cores, exit_with_parent
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.distributed import launched
@@ -60,7 +60,7 @@ def drawn(
         workers: processes that draw; 0 draws in this one. By default one a core, those of all trainings that were launched
             together on this machine counted.
     """
-    task = _Task(sampler, shape, orientation)
+    task = _Task(sampler, Preprocessor.for_model(shape, orientation))
     if workers is None:
         workers = max(1, cores() // launched().on_this_machine)
     loader = DataLoader(
@@ -90,17 +90,15 @@ def drawn_lines(sampler: Sampler, charset: Charset, shape: ModelConfig, orientat
     return LineDataset(samples, pixels, shape.height, widths, ids, np.stack([widths, np.full_like(widths, shape.height)], 1))
 
 
-class _Task(Dataset[tuple[images.Line, str]]):
+class _Task(Dataset[tuple[Line, str]]):
     """Draws a sample as a line."""
 
-    def __init__(self, sampler: Sampler, shape: ModelConfig, orientation: Orientation) -> None:
-        self._sampler, self._orientation = sampler, orientation
-        self._height, self._min_width = shape.height, shape.min_width
+    def __init__(self, sampler: Sampler, preprocessor: Preprocessor) -> None:
+        self._sampler, self._preprocessor = sampler, preprocessor
 
-    def __getitem__(self, index: int) -> tuple[images.Line, str]:
-        picture, text = self._sampler[index]
-        grey = images.turned(images.open_grey(picture), self._orientation)
-        return images.to_line(grey, self._height, self._min_width), text
+    def __getitem__(self, index: int) -> tuple[Line, str]:
+        image, text = self._sampler[index]
+        return self._preprocessor.line(image), text
 
 
 class _Endless:

@@ -69,7 +69,7 @@ def read_lines(recognizer: Recognizer, lines: LineDataset, limit: int | None = N
     chosen = range(0, len(lines), -(-len(lines) // limit) if limit and lines else 1)
     for start in range(0, len(chosen), _AT_A_TIME):
         some = [lines[i] for i in chosen[start : start + _AT_A_TIME]]
-        found = decoder.decode(recognizer.read([line.pixels for line in some]))
+        found = decoder.decode(recognizer.log_probs([line.pixels for line in some]))
         for line, (best, *_) in zip(some, found, strict=True):
             readings.append(Reading(line.text, charset.decode(best.ids), best.log_prob))
             scorer.update(line.text, readings[-1].text)

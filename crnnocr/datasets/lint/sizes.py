@@ -146,7 +146,7 @@ def _sizes(seen: Sequence[LintSample]) -> NDArray[np.int64]:
 
 
 def _frames(sizes: NDArray[np.int64], shape: ModelConfig) -> NDArray[np.int64]:
-    """(N,) frames of pictures of `sizes` (N, 2), by the width that `images.to_line` gives them."""
+    """(N,) frames of pictures of `sizes` (N, 2), by the width that `images.Preprocessor` gives them."""
     widths = np.rint(sizes[:, 0] * shape.height / sizes[:, 1]).astype(np.int64)
     return shape.frames(np.maximum(np.clip(widths, 1, MAX_WIDTH), shape.min_width))
 
