@@ -1,6 +1,7 @@
-"""Where the network runs: CUDA, MPS or the CPU, chosen by itself.
+"""The machine and the process: device, precision, cores, threads, and the end of worker processes.
 
-What this machine has.
+What is set here for the whole process (environment variables, signal handlers, warning filters, torch's threads and kernels)
+is set by the command line alone, inside `restored_process_state`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import os
 import platform
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
 Device: TypeAlias = Literal["auto", "cuda", "mps", "cpu"]
 
 
-def select(device: str) -> torch.device:
+def select_device(device: str) -> torch.device:
     """The torch device for a name; `auto` takes CUDA, else MPS, else the CPU.
 
-    Raises `UsageError` where the device is not one of these, or this machine has none such.
+    Raises `ConfigError` if the device is not one of these, or this machine has none such.
     """
     import torch
 
@@ -34,9 +36,9 @@ def select(device: str) -> torch.device:
     if device == "auto":
         return torch.device(next(name for name, there in present.items() if there))
     if device not in present:
-        raise UsageError(f"--device {device} is none of {', '.join(get_args(Device))}")
+        raise ConfigError("device", f"{device} is none of {', '.join(get_args(Device))}")
     if not present[device]:
-        raise UsageError(f"--device {device}: this machine has none that torch can use; leave --device out, or take cpu")
+        raise ConfigError("device", f"{device}: this machine has none that torch can use; leave `device` out, or take cpu")
     return torch.device(device)
 
 
@@ -53,9 +55,9 @@ def may_have_gpu() -> bool:
 
 
 def autocast(device: torch.device, on_cpu: bool = False) -> AbstractContextManager[object]:
-    """Half precision where it is quicker and safe: on CUDA, in bfloat16 if the GPU has it, else in float16.
+    """Half precision if it is faster and safe: on CUDA, in bfloat16 if the GPU has it, else in float16.
 
-    On a CPU in bfloat16, if that is asked for: one with instructions for it trains wide networks quicker so.
+    On a CPU only `on_cpu`, in bfloat16: a CPU with instructions for it trains wide networks faster.
     """
     import torch
 
@@ -65,35 +67,10 @@ def autocast(device: torch.device, on_cpu: bool = False) -> AbstractContextManag
 
 
 def half_precision() -> torch.dtype:
-    """The 16-bit numbers that the GPU computes with."""
+    """The 16-bit type that the GPU computes with."""
     import torch
 
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-
-
-def be_deterministic() -> None:
-    """Have torch take only kernels that give the same bits each time. To be called before the GPU is first used."""
-    import torch
-
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
-
-
-def share_cores() -> None:
-    """Have torch's threads wait for each other asleep, but for a moment. To be called before torch is loaded.
-
-    They wait awake by default, and where another program uses a core too, each then waits for one that does not run: training
-    took ten times as long. With this it takes three times as long, and as long as before where nothing else runs.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-
-
-def without_blas_threads() -> None:
-    """Have numpy start no threads for linear algebra: reading has none, and they cost a fifth of what it takes to read one
-    picture. To be called before numpy is loaded.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def cores() -> int:
@@ -101,10 +78,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def exit_with_parent(_worker: int = 0) -> None:
-    """Make this worker process end as soon as its parent process has ended, even if that was killed.
+def exit_with_parent(worker: int = 0) -> None:
+    """In a worker process: exit when the parent process does, even if that was killed.
 
-    Fits as `worker_init_fn` of a torch `DataLoader`, whose workers otherwise wait for ever.
+    Takes the worker's number, so that it can be a `worker_init_fn` of torch's `DataLoader`.
     """
     from multiprocessing import parent_process
 
@@ -135,3 +112,72 @@ def blocked_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def restored_process_state() -> Iterator[None]:
+    """Put back, after a block, what it changes of the process as a whole.
+
+    That is: environment variables, signal handlers, warning filters, torch's number of threads and choice of kernels.
+    """
+    environment = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
+    deterministic, benchmark = _kernel_choice() if torch else (False, False)
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
+        if current_thread() is main_thread():
+            for number, handler in handlers.items():
+                if handler is not None and signal.getsignal(number) is not handler:
+                    signal.signal(number, handler)
+        if torch and torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        if "torch" in sys.modules and _kernel_choice() != (deterministic, benchmark):
+            _choose_kernels(deterministic, benchmark)
+
+
+def use_deterministic_kernels() -> None:
+    """Have torch take only kernels that give the same bits each time. Call it before the GPU is first used."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    _choose_kernels(deterministic=True, benchmark=False)
+
+
+def _kernel_choice() -> tuple[bool, bool]:
+    import torch
+
+    return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+
+
+def _choose_kernels(deterministic: bool, benchmark: bool) -> None:
+    import torch
+
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = benchmark
+
+
+def prepare_to_train() -> None:
+    """Set what makes training faster and smaller. Call it before torch is loaded.
+
+    torch's threads wait for each other asleep, except for a moment. They wait awake by default, and if another program uses a
+    core too, each waits for one that does not run: training took ten times as long. With this it takes three times as long, and
+    no longer than before if nothing else runs.
+
+    oneDNN keeps the last 1024 kernels that it has prepared, one for each layer and shape. Lines of many widths have many
+    shapes, and the process grew to 5 GB in an hour; with 128 it stays below 1 GB and loses under 5 % of the time.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+
+
+def prepare_to_recognize() -> None:
+    """Have numpy start no threads for linear algebra. Call it before numpy is loaded.
+
+    Recognition uses none, and starting them costs a fifth of the time that one image takes.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

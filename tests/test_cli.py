@@ -670,7 +670,7 @@ def test_no_picture_at_all_is_a_failure(argument: str, named: str, folder: Path,
 def test_a_signal_that_a_library_turns_into_an_error_of_its_own_ends_as_it_asks(
     sent: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    @console.boundary
+    @console.handle_errors
     def command() -> None:
         try:
             os.kill(os.getpid(), sent)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from rich.cells import cell_len
@@ -21,17 +21,16 @@ LRM = "\u200e"
 
 
 @pytest.fixture
-def console(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Console]:
+def console() -> Iterator[Callable[..., Console]]:
     """Makes the command's console one of this width on a terminal or not."""
+    with ExitStack() as stack:
 
-    def make(width: int = 100, is_terminal: bool = True) -> Console:
-        made = Console(file=io.StringIO(), width=width, force_terminal=is_terminal, soft_wrap=True, color_system="standard")
-        monkeypatch.setattr(ui, "console", cache(lambda: made))
-        ui.console()  # it is in use
-        return made
+        def make(width: int = 100, is_terminal: bool = True, quiet: bool = False) -> Console:
+            made = Console(file=io.StringIO(), width=width, force_terminal=is_terminal, soft_wrap=True, color_system="standard")
+            stack.enter_context(ui.session(quiet=quiet, console=made))
+            return made
 
-    monkeypatch.setitem(ui._settings, "quiet", False)
-    return make
+        yield make
 
 
 def progress(step: int = 1234, done: float = 0.25) -> Progress:
@@ -173,9 +172,8 @@ class TestLines:
         assert shown[1] == f"  ✗ {LRM}שלום{LRM} → {LRM}שלוס"
         assert shown[2] == "  ✗ abc → abd"
 
-    def test_quiet_says_nothing(self, console: Callable[..., Console], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(ui._settings, "quiet", True)
-        assert lines(console(), progress(), validation(("a", "b"))) == []
+    def test_quiet_says_nothing(self, console: Callable[..., Console]) -> None:
+        assert lines(console(quiet=True), progress(), validation(("a", "b"))) == []
 
 
 class TestFigures:

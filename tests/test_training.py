@@ -456,7 +456,7 @@ def test_a_taken_name_is_left_alone_and_with_force_replaced(data: Dataset) -> No
 
 def test_a_device_that_there_is_not_is_refused_before_anything_is_done(data: Dataset, own_store: Path) -> None:
     ready = prepared(data, CONFIG)
-    with pytest.raises(UsageError, match="--device tpu is none of"):
+    with pytest.raises(UsageError, match="device tpu is none of"):
         next(training.run(Order(ready, CONFIG, (data,), device="tpu")))
     assert not own_store.exists()
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
+import re
 import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TextIO
 
 import typer
+from typer.models import OptionInfo
 
-from crnnocr import config
-from crnnocr.errors import CrnnocrError
+from crnnocr import config, runtime
+from crnnocr.errors import ConfigError, CrnnocrError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,30 +32,11 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 INTERRUPTED = 130
-_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
-_come: list[int] = []
-"""Numbers of the signals to end that have come to the command that runs."""
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | str.maketrans(
-    {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
-)
-
-_settings = {"quiet": False, "verbose": False, "debug": False, "outlasts": False}
-
-
-def _remember(name: str) -> Callable[[bool], bool]:
-    def callback(value: bool) -> bool:
-        _settings[name] = value
-        return value
-
-    return callback
-
-
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=_remember("quiet"), help="Say nothing on stderr but warnings and errors.")
-]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", callback=_remember("verbose"), help="Say more on stderr.")]
-Debug = Annotated[bool, typer.Option("--debug", callback=_remember("debug"), help="Show the traceback of an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cuda|mps|cpu", help="Where the network runs.")]
 Model = Annotated[
@@ -89,145 +75,253 @@ Engine = Annotated[
 LmWeight = Annotated[float, typer.Option("--lm-weight", metavar="W", help="How much --lm counts.")]
 
 
-@functools.cache
-def console() -> Console:
-    """The console on stderr, for people."""
-    from rich.console import Console
+class Session:
+    """One run of a command: what it may say on stderr, and the signals that have come to it."""
 
-    class Outlasting(Console):
-        def on_broken_pipe(self) -> None:
-            if _settings["outlasts"]:
-                _print_nowhere(sys.stderr)
-            else:
-                super().on_broken_pipe()
+    def __init__(self, quiet: bool = False, verbose: bool = False, debug: bool = False, console: Console | None = None) -> None:
+        """`console` takes the place of one on stderr."""
+        if console:
+            self.console = console
+        self.quiet, self.verbose, self.debug = quiet, verbose, debug
+        self.ignores_broken_pipe = False
+        self.signals: list[int] = []
+        """Numbers of the signals to end that have come."""
 
-    return Outlasting(stderr=True, emoji=False, highlight=False, soft_wrap=True)
+    @functools.cached_property
+    def console(self) -> Console:
+        """The console on stderr, for people."""
+        from rich.console import Console
 
+        session = self
 
-def outlast_readers() -> None:
-    """Where the reader of stderr goes away, the command says no more, and goes on: its exit code is what is waited for."""
-    _settings["outlasts"] = True
+        class Outlasting(Console):
+            def on_broken_pipe(self) -> None:
+                if session.ignores_broken_pipe:
+                    _discard(sys.stderr)
+                else:
+                    super().on_broken_pipe()
 
+        return Outlasting(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 
-def say(message: str) -> None:
-    """A line on stderr, unless --quiet."""
-    if _is_first() and not _settings["quiet"]:
-        _print(message)
-
-
-def _print(message: str) -> None:
-    """A plain line on stderr: above what the console shows there, if it is in use; it takes long to import for no more."""
-    if console.cache_info().currsize:
-        console().print(message, markup=False)
-    else:
+    def print(self, message: str) -> None:
+        """A plain line on stderr: above what the console shows there, if it is in use; importing it takes long."""
+        if "console" in self.__dict__:
+            self.console.print(message, markup=False)
+            return
         try:
             typer.echo(message, err=True)
         except BrokenPipeError:
-            if not _settings["outlasts"]:
+            if not self.ignores_broken_pipe:
                 raise
-            _print_nowhere(sys.stderr)
+            _discard(sys.stderr)
+
+    def warn(self, message: str) -> None:
+        """A warning on stderr, also with --quiet."""
+        if _is_main_process():
+            self.console.print(f"warning: {on_one_line(message)}", style="yellow", markup=False)
+
+    def complain(self, message: str) -> None:
+        """An error on stderr, with --debug also the traceback of the exception that is being handled."""
+        if self.debug:
+            traceback.print_exc()
+        self.console.print(f"error: {on_one_line(message)}", style="red", markup=False)
+
+    def show_warning(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: object = None,
+        line: object = None,
+    ) -> None:
+        """A `warnings.showwarning` that shows ours, and with --debug all."""
+        if category.__module__.startswith("crnnocr") or self.debug:
+            self.warn(str(message))
+
+    def exit_on_signal(self, number: int, frame: object = None) -> NoReturn:
+        """End as a signal asks for, after all that must not be left half-written."""
+        self.signals.append(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    def handle_signals(self) -> None:
+        """End in order on SIGTERM and Ctrl-C. Only a process's main thread can be told so."""
+        if current_thread() is not main_thread():
+            return
+        signal.signal(signal.SIGTERM, self.exit_on_signal)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self.exit_on_signal)
 
 
-def detail(message: str) -> None:
+_session: ContextVar[Session] = ContextVar("session")
+
+
+@contextmanager
+def session(
+    quiet: bool = False, verbose: bool = False, debug: bool = False, console: Console | None = None
+) -> Iterator[Session]:
+    """A session that the functions of this module belong to, inside the block."""
+    token = _session.set(Session(quiet, verbose, debug, console))
+    try:
+        yield _session.get()
+    finally:
+        _session.reset(token)
+
+
+def _current() -> Session:
+    return _session.get(None) or Session()
+
+
+def console() -> Console:
+    """The console on stderr, for people."""
+    return _current().console
+
+
+def ignore_broken_pipe() -> None:
+    """Go on without a word when the reader of stderr goes away: somebody waits for the exit code."""
+    _current().ignores_broken_pipe = True
+
+
+def info(message: str) -> None:
+    """A line on stderr, unless --quiet."""
+    if _is_main_process() and not _current().quiet:
+        _current().print(message)
+
+
+def verbose(message: str) -> None:
     """A line on stderr with --verbose only."""
-    if _settings["verbose"]:
-        say(message)
+    if _current().verbose:
+        info(message)
 
 
 def is_verbose() -> bool:
     """Whether more is to be said than usual."""
-    return _settings["verbose"]
-
-
-def _is_first() -> bool:
-    """Whether this is the first of the processes that `torchrun` has started, or the only one: the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"
+    return _current().verbose
 
 
 def warn(message: str) -> None:
     """A warning on stderr, also with --quiet."""
-    if _is_first():
-        console().print(f"warning: {on_one_line(message)}", style="yellow", markup=False)
+    _current().warn(message)
 
 
 def shows_progress() -> bool:
     """Whether progress bars have somebody to look at them."""
-    return console().is_terminal and _is_first() and not _settings["quiet"]
+    return console().is_terminal and _is_main_process() and not _current().quiet
 
 
-def say_faults(faults: Sequence[Fault]) -> None:
+def exit_on_signal(number: int) -> NoReturn:
+    """End as a signal asks for, after all that must not be left half-written."""
+    _current().exit_on_signal(number)
+
+
+def _is_main_process() -> bool:
+    """Whether this is the first of the processes that `torchrun` has started, or the only one: the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def warn_of_faults(faults: Sequence[Fault]) -> None:
     """What was left out of a data set: a warning a kind, and with --verbose a line each."""
     from crnnocr.datasets import summarise
 
     for line in summarise(faults):
         warn(line)
     for fault in faults:
-        detail(f"  {fault.where}: {fault.kind}")
+        verbose(f"  {fault.where}: {fault.kind}")
 
 
-def say_model(found: FoundModel, engine: str = "", which: str = "", options: str = "") -> None:
+def info_model(found: FoundModel, engine: str = "", which: str = "", options: str = "") -> None:
     """Which model is used, and what runs it; of several also which of them it is, and the options that are its own."""
     name = f"{found.told}{f' {options}' if options else ''}"
-    say(f"{f'{which} ' if which else ''}model: {name}{f', by {engine}' if engine else ''}")
-    detail(f"  {found.path}")
+    info(f"{f'{which} ' if which else ''}model: {name}{f', by {engine}' if engine else ''}")
+    verbose(f"  {found.path}")
 
 
-def boundary(command: Callable[P, None]) -> Callable[P, None]:
-    """A command whose errors end in one sentence on stderr and the exit code that is theirs."""
+def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """A command that ends an error in one sentence on stderr and its exit code, and leaves the process as it was."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        warnings.showwarning = _show_warning
-        _settings["outlasts"] = False
-        signal.signal(signal.SIGTERM, end_by)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, end_by)
-        _come.clear()
-        try:
-            command(*args, **kwargs)
-            sys.stdout.flush()
-        except CrnnocrError as error:
-            _complain(str(error))
-            for line in getattr(error, "more", ()):
-                detail(f"  {line}")
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt as interrupt:
-            _print(": ".join(("interrupted", *map(str, interrupt.args))))
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            _print_nowhere(sys.stdout)
-            raise typer.Exit(0) from None
-        except OSError as error:
-            _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
-            raise typer.Exit(CrnnocrError.exit_code) from None
-        except Exception:
-            if not _come:
-                raise
-            # A signal came while a module was loaded, which turned the end into an error of its own.
-            _print("interrupted")
-            raise typer.Exit(128 + _come[0]) from None
+        quiet, verbose, debug = (bool(kwargs.get(name)) for name in ("quiet", "verbose", "debug"))
+        with runtime.restored_process_state(), session(quiet, verbose, debug) as now:
+            warnings.showwarning = now.show_warning
+            now.handle_signals()
+            try:
+                command(*args, **kwargs)
+                sys.stdout.flush()
+            except CrnnocrError as error:
+                now.complain(spelled(error, command))
+                for line in getattr(error, "more", ()) if verbose else ():
+                    info(f"  {spelled(line, command)}")
+                raise typer.Exit(error.exit_code) from None
+            except KeyboardInterrupt as interrupt:
+                now.print(": ".join(("interrupted", *map(str, interrupt.args))))
+                raise typer.Exit(INTERRUPTED) from None
+            except BrokenPipeError:
+                _discard(sys.stdout)
+                raise typer.Exit(0) from None
+            except OSError as error:
+                now.complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+                raise typer.Exit(CrnnocrError.exit_code) from None
+            except Exception:
+                if not now.signals:
+                    raise
+                # A signal came while a module was loaded, which turned the end into an error of its own.
+                now.print("interrupted")
+                raise typer.Exit(128 + now.signals[0]) from None
 
     return run
 
 
+def spelled(message: object, command: Callable[..., object]) -> str:
+    """A message of the core with each field in backquotes spelled as the command's option: `` `top_k=3` `` as `--top-k 3`.
+
+    What is no option of the command stays as it is.
+    """
+    flags = _flags(command)
+    if isinstance(message, ConfigError):
+        message = f"{flags.get(message.field, message.field)} {message.message}"
+
+    def spell(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in flags:
+            return found[0]
+        return flags[name] if value in (None, "True") else f"{flags[name]} {value}"
+
+    return re.sub(r"`(\w+)(?:=([^`]*))?`", spell, str(message))
+
+
+@functools.cache
+def _flags(command: Callable[..., object]) -> dict[str, str]:
+    """The long option of each parameter of a command."""
+    flags: dict[str, str] = {}
+    for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
+        for about in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(about, OptionInfo):
+                spellings = [str(flag) for flag in (about.default, *(about.param_decls or ()))]
+                flags[name] = next(flag for flag in spellings if flag.startswith("--"))
+    return flags
+
+
 @contextmanager
-def printed_if_read() -> Iterator[None]:
-    """A block that prints, of a command that has more to do than that: where the reader of stdout has gone, it goes on."""
+def broken_pipe_ignored() -> Iterator[None]:
+    """A block that prints, of a command that has more to do than that: if the reader of stdout has gone, it goes on."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        _print_nowhere(sys.stdout)
+        _discard(sys.stdout)
 
 
-def _print_nowhere(stream: TextIO) -> None:
-    """The reader of a stream has gone: what Python would still flush there at its end has nowhere to go."""
+def _discard(stream: TextIO) -> None:
+    """Send what Python would still flush to a stream to nowhere: its reader has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
-def withheld_signals(wanted: bool) -> Iterator[list[int]]:
-    """The signals to end that have come meanwhile, for a block that can end well only now and then, if that is `wanted`.
+def deferred_signals(wanted: bool) -> Iterator[list[int]]:
+    """Collect the signals to end that come meanwhile, if `wanted`, for a block that can end well only now and then.
 
     A second one ends it at once.
     """
@@ -235,10 +329,10 @@ def withheld_signals(wanted: bool) -> Iterator[list[int]]:
 
     def note(number: int, frame: object) -> None:
         if come:
-            end_by(number)
+            exit_on_signal(number)
         come.append(number)
 
-    numbers = [signal.Signals[name] for name in _ENDING if wanted and hasattr(signal, name)]
+    numbers = [signal.Signals[name] for name in _SIGNALS if wanted and hasattr(signal, name)]
     before = {number: signal.signal(number, note) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
     try:
         yield come
@@ -247,25 +341,9 @@ def withheld_signals(wanted: bool) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def end_by(number: int, frame: object = None) -> NoReturn:
-    """End as a signal asks for, after all that must not be left half-written."""
-    _come.append(number)
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise SystemExit(128 + number)
-
-
-def _complain(message: str) -> None:
-    if _settings["debug"]:
-        traceback.print_exc()
-    console().print(f"error: {on_one_line(message)}", style="red", markup=False)
-
-
-def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: object = None
-) -> None:
-    if category.__module__.startswith("crnnocr") or _settings["debug"]:
-        warn(str(message))
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | str.maketrans(
+    {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+)
 
 
 def on_one_line(text: str) -> str:

@@ -53,7 +53,7 @@ def show(evidence: Evidence, json_output: bool, tsv: bool) -> None:
     tables = (_rendered(console, table) for table in terminal.tables(evidence, console.width))
     text = "".join([*tables, *(f"{line}\n" for line in terminal.lines(evidence))])
     if tsv:
-        ui.say(text.rstrip("\n"))
+        ui.info(text.rstrip("\n"))
     else:
         typer.echo(text, nl=False)
 
@@ -82,7 +82,7 @@ _NAMED = 3
 """Unknown characters that are named without --verbose."""
 
 
-@console.boundary
+@console.handle_errors
 def eval_cli(
     data: Annotated[list[Path], typer.Argument(metavar="DATA", help="Folders of labelled pictures, or label files.")],
     model: console.Model = None,
@@ -138,7 +138,7 @@ def eval_cli(
     from crnnocr.evaluation.evaluate import Evaluation
     from crnnocr.text.normalization import Normalisation
 
-    console.outlast_readers()
+    console.ignore_broken_pipe()
     if json_output and tsv:
         raise UsageError("give --json or --tsv, not both")
     gate = None if max_cer is None else _gate(max_cer)
@@ -157,7 +157,7 @@ def eval_cli(
     for reason in evidence.analysis.result.unreadable:
         console.warn(reason)
     try:
-        with console.printed_if_read():
+        with console.broken_pipe_ignored():
             show(evidence, json_output, tsv)
     finally:  # also where stdout cannot be written
         if suspect_labels:
@@ -197,8 +197,8 @@ def _datasets(data: Sequence[Path], suspect_labels: Path | None) -> Sequence[Dat
 
     datasets = load_datasets(data)
     for source, dataset in zip(data, datasets, strict=True):
-        console.say(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
-        console.say_faults(dataset.faults)
+        console.info(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+        console.warn_of_faults(dataset.faults)
     if suspect_labels:
         samples = (sample for dataset in datasets for sample in dataset.samples)
         if reason := label_error_files.hindrance(suspect_labels, samples):
@@ -213,11 +213,11 @@ def _say(evaluation: Evaluation) -> None:
         more = f"; and {len(unknown) - _NAMED} more (--verbose lists them)" if len(unknown) > _NAMED else ""
         console.warn(f"{models[0]} cannot read characters that it does not know: {'; '.join(unknown[:_NAMED])}{more}")
     for character in unknown[_NAMED:]:
-        console.detail(f"  {character}")
+        console.verbose(f"  {character}")
     if evaluation.trained_on:
         scored, left_out = counted(len(evaluation.samples), "held-out picture"), evaluation.trained_on
         are = "is" if left_out == 1 else "are"
-        console.say(f"scored: the {scored}; {left_out:,} that {' or '.join(models)} was trained on {are} left out (--all)")
+        console.info(f"scored: the {scored}; {left_out:,} that {' or '.join(models)} was trained on {are} left out (--all)")
 
 
 def _tracked(readings: Readings, total: int) -> Readings:
@@ -240,10 +240,10 @@ def _write_suspects(path: Path, evidence: Evidence, reader: Reader) -> None:
     found = suspects(reader.recognizer, evidence.analysis.outcomes, reader.read)
     label_error_files.write(path, found.found, reader.model)
     were = counted(len(found.found), "label that was", "labels that were")
-    console.say(f"{path}: {were} read otherwise, the most doubtful first")
+    console.info(f"{path}: {were} read otherwise, the most doubtful first")
     if found.unknown:
         cannot = counted(found.unknown, "more cannot be judged: it holds", "more cannot be judged: they hold")
-        console.say(f"{cannot} characters that the model does not know")
+        console.info(f"{cannot} characters that the model does not know")
 
 
 def _write_page(path: Path, evidence: Evidence, reader: Reader) -> None:
@@ -253,7 +253,7 @@ def _write_page(path: Path, evidence: Evidence, reader: Reader) -> None:
     text = page(evidence, rows_of(evidence, reader))
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-    console.say(f"{path}: open it in a browser")
+    console.info(f"{path}: open it in a browser")
 
 
 def _judge(evidence: Evidence, max_cer: float | None) -> None:

@@ -22,7 +22,7 @@ _DRAWN_SEED = 77
 _DRAWN_HEIGHT = 48
 
 
-@console.boundary
+@console.handle_errors
 def export_cli(
     model: console.Model = None,
     format: Annotated[
@@ -80,10 +80,10 @@ def export_cli(
     if output is not None and (output.suffix == ".onnx" or output.is_file()):
         raise UsageError(f"--output {output}: name a folder; the graph in it is {registry.GRAPH}")
     found = registry.find(model)
-    console.say_model(found)
+    console.info_model(found)
     taken = web.find(runtime) if config.format is ExportFormat.WEB else None
     if taken:
-        console.say(f"runtime: onnxruntime-web {taken.version}")
+        console.info(f"runtime: onnxruntime-web {taken.version}")
     folder = output or Path(f"{found.name}-{config.folder}")
     exporting.check(folder, config, force)
     pictures = _pictures(verify or [], found, config)
@@ -107,7 +107,7 @@ def _say(done: Exported, name: str) -> None:
 
     proof = done.proof
     if done.removed:
-        console.say(f"removed, of the export that was there: {', '.join(path.name for path in done.removed)}")
+        console.info(f"removed, of the export that was there: {', '.join(path.name for path in done.removed)}")
     for reason in proof.unreadable:
         console.warn(f"not among the proof: {reason}")
     for tie in proof.ties:
@@ -115,7 +115,7 @@ def _say(done: Exported, name: str) -> None:
     told = f"{proof.equal:.2%} of the texts, CER {proof.cer:.2%} against {proof.source_cer:.2%}"
     if proof.difference is not None:
         told = f"all texts, log-probabilities within {proof.difference:.1e}"
-    console.say(
+    console.info(
         f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {counted(proof.pictures, 'picture')} "
         f"({proof.widths:,} different widths) in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
     )
@@ -131,8 +131,8 @@ def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> li
     if verify:
         datasets = load_datasets(verify)
         for source, dataset in zip(verify, datasets, strict=True):
-            console.say(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
-            console.say_faults(dataset.faults)
+            console.info(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+            console.warn_of_faults(dataset.faults)
         pictures = proof_pictures.of_samples(sample for dataset in datasets for sample in dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
         return proof_pictures.built_in()
@@ -141,7 +141,7 @@ def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> li
         pictures = [*proof_pictures.built_in(), *_drawn(card, config.orientation or card.orientation)]
     if not config.is_exact and len(pictures) < proof_pictures.ENOUGH:
         there = counted(len(pictures), "picture")
-        console.say(f"changed copies of the {there} make up the {proof_pictures.ENOUGH:,} that the proof needs")
+        console.info(f"changed copies of the {there} make up the {proof_pictures.ENOUGH:,} that the proof needs")
     return pictures
 
 
@@ -154,7 +154,7 @@ def _drawn(card: Card, orientation: Orientation) -> list[Picture]:
     if orientation is not Orientation.VERTICAL:
         orientation = Orientation.HORIZONTAL
     config = SynthConfig(seed=_DRAWN_SEED, charset=card.charset.characters, height=_DRAWN_HEIGHT, orientation=orientation)
-    console.say(f"drawing {ENOUGH:,} pictures to prove it with, in a minute or two (--verify DATA takes yours)")
+    console.info(f"drawing {ENOUGH:,} pictures to prove it with, in a minute or two (--verify DATA takes yours)")
     try:
         sampler = Sampler(config)
         drawn = [sampler[index] for index in range(ENOUGH)]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from crnnocr.model.registry import Entry, FoundModel
 
 
-@console.boundary
+@console.handle_errors
 def import_cli(
     source: Annotated[
         str, typer.Argument(metavar="FILE|URL", help="A .safetensors file, a folder with one, or an https address of one.")
@@ -78,9 +78,9 @@ def import_cli(
         file.unlink(missing_ok=True)  # nobody needs it again
         raise ModelError(str(error).replace(str(file), source)) from error
     if imported.name != imported.wanted:
-        console.say(f"the name {imported.wanted} is taken: stored as {imported.name}")
-    console.say(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")
-    console.detail(f"  {imported.path}")
+        console.info(f"the name {imported.wanted} is taken: stored as {imported.name}")
+    console.info(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")
+    console.verbose(f"  {imported.path}")
     if json_output:
         typer.echo(json.dumps({"model": imported.name, "path": str(imported.path)}))
 
@@ -111,7 +111,7 @@ _WIDE = 10_000
 """Columns where there is no terminal, so that nothing is cut."""
 
 
-@ui.boundary
+@ui.handle_errors
 def models_cli(
     context: typer.Context,
     json_output: ui.Json = False,
@@ -139,7 +139,7 @@ def models_cli(
     elif entries:
         typer.echo(_rendered([_row(entry) for entry in entries]))
     else:
-        ui.say("there is no model yet: make one with `crnnocr train DATA`, or take one with `crnnocr models import`")
+        ui.info("there is no model yet: make one with `crnnocr train DATA`, or take one with `crnnocr models import`")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ def _rendered(rows: list[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in rendered.get().splitlines())
 
 
-@console.boundary
+@console.handle_errors
 def path_cli(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Name of a model; else the current, or shipped one.")
@@ -189,7 +189,7 @@ def path_cli(
     typer.echo(str(found.path.parent))
 
 
-@console.boundary
+@console.handle_errors
 def rm_cli(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model of your own.")],
     quiet: console.Quiet = False,
@@ -206,7 +206,7 @@ def rm_cli(
     entry = registry.entry(found, registry.taken())
     resume.check_unneeded(found)
     registry.remove(found)
-    console.say(f"removed {name}, {entry.size / 1e6:.1f} MB: {found.path.parent}")
+    console.info(f"removed {name}, {entry.size / 1e6:.1f} MB: {found.path.parent}")
     if entry.is_taken:
         _say_next(name)
 
@@ -216,12 +216,12 @@ def _say_next(removed: str) -> None:
     from crnnocr.model import registry
 
     try:
-        console.say(f"{removed} was the current model; from now on {registry.find(None).told} is taken where none is named")
+        console.info(f"{removed} was the current model; from now on {registry.find(None).told} is taken where none is named")
     except ModelError as error:
-        console.say(f"{removed} was the current model; {error}")
+        console.info(f"{removed} was the current model; {error}")
 
 
-@console.boundary
+@console.handle_errors
 def show_cli(
     model: Annotated[
         str | None,
@@ -312,7 +312,7 @@ def _files(found: FoundModel) -> Iterator[tuple[str, str]]:
         yield "", f"{file.name}, {file.stat().st_size:,} bytes"
 
 
-@console.boundary
+@console.handle_errors
 def use_cli(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model, your own or a shipped one.")],
     quiet: console.Quiet = False,
@@ -322,7 +322,7 @@ def use_cli(
     from crnnocr.model import registry
 
     registry.make_current(registry.named(name).name)
-    console.say(f"{name} is now the current model")
+    console.info(f"{name} is now the current model")
 
 
 app = typer.Typer(rich_markup_mode=None)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from crnnocr import runtime
 from crnnocr.cli import console
 from crnnocr.config import DecodeConfig, EngineChoice, Invert, Orientation, ReadConfig
 from crnnocr.errors import UsageError
-from crnnocr.runtime import without_blas_threads
 
 if TYPE_CHECKING:
     from crnnocr.decoding.decoder import Decoder
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def load(
     model: str | None, device: str, engine: EngineChoice, decode: DecodeConfig, which: str = "", options: str = ""
 ) -> tuple[str, Recognizer, Decoder]:
-    """The name of the model, what reads with it, and what finds texts; said in words, as `ui.say_model` does."""
-    without_blas_threads()
+    """The name of the model, what reads with it, and what finds texts; said in words, as `ui.info_model` does."""
+    runtime.prepare_to_recognize()
     from crnnocr.images import ImageWarning
     from crnnocr.inference.recognizer import Recognizer
     from crnnocr.model import registry
@@ -35,7 +35,7 @@ def load(
     warnings.simplefilter("always", ImageWarning)  # each of a million pictures may give its own; none is remembered
     found = registry.find(model)
     recognizer = Recognizer.load(found.path, device, engine)
-    console.say_model(found, recognizer.engine.description, which, options)
+    console.info_model(found, recognizer.engine.description, which, options)
     decoder = recognizer.decoder(decode)
     if decoder.lexicon and decoder.lexicon.left_out:
         console.warn(f"{decoder.lexicon.left_out:,} words of {decode.lexicon} have characters that are not possible: left out")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _DECODE, _READ = DecodeConfig(), ReadConfig()
 
 
-@console.boundary
+@console.handle_errors
 def predict_cli(
     names: Annotated[
         list[str] | None,
@@ -153,7 +153,7 @@ class _Counts:
     def say(self, least: float) -> None:
         """Say what was left out. Raises `CrnnocrError` where nothing could be read, `PartialError` where some could not."""
         if self.unsure:
-            console.say(f"{self.unsure:,} of {self.read:,} rows with a confidence below {least:g} are left out")
+            console.info(f"{self.unsure:,} of {self.read:,} rows with a confidence below {least:g} are left out")
         if self.failed and not self.read:
             if self.impossible == self.failed:
                 raise CrnnocrError("no text that is permitted fits: loosen --pattern, --lexicon, --allow or --block")

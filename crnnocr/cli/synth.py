@@ -23,7 +23,7 @@ _DEFAULTS = SynthConfig()
 _LANG = list(_DEFAULTS.lang)
 
 
-@console.boundary
+@console.handle_errors
 def synth_cli(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the pictures go.")] = Path("data"),
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = DEFAULT_COUNT,
@@ -98,7 +98,7 @@ def synth_cli(
         height=height,
         orientation=orientation,
     )
-    console.detail(f"  {config}")
+    console.verbose(f"  {config}")
     order = Order(folder, config, count, force, workers, format)
     result: dict[str, Any] = {}
     if preview:
@@ -133,7 +133,7 @@ def draw_preview(path: Path, order: Order) -> dict[str, Any]:
         raise UsageError(f"--preview {path}: name a .png file")
     check(order.folder, order.count, order.workers)
     samples = preview.save(path, Sampler(order.config), order.count)
-    console.say(f"{path}: the first {samples} samples")
+    console.info(f"{path}: the first {samples} samples")
     return {"preview": str(path), "samples": samples}
 
 
@@ -162,9 +162,9 @@ def draw_set(order: Order, whole: bool) -> dict[str, Any]:
         raise KeyboardInterrupt("what is drawn is kept, and the same command completes it") from None
     seconds = time.monotonic() - started
     summary = summarise(order.folder, order.count, sampler)
-    console.say(f"{order.folder}: {order.count:,} pictures{_how_drawn(drawn, order.count, seconds)}; labels in metadata.jsonl")
+    console.info(f"{order.folder}: {order.count:,} pictures{_how_drawn(drawn, order.count, seconds)}; labels in metadata.jsonl")
     for line in summary.lines(whole):
-        console.say(f"  {line}")
+        console.info(f"  {line}")
     counts = {"folder": str(order.folder), "count": order.count, "drawn": drawn, "seconds": round(seconds, 3)}
     return counts | summary.to_json()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crnnocr import runtime
 from crnnocr.cli import console, train_view
 from crnnocr.config import AUTO, DEFAULT_PRESET, PRESETS, CharsetChoice, Orientation, Style, SynthConfig, TrainConfig
 from crnnocr.errors import DataError, UsageError
@@ -25,7 +26,7 @@ _CHECK_SEED = 1_000_003
 """Added to the seed for drawn pictures to validate on."""
 
 
-@console.boundary
+@console.handle_errors
 def train_cli(
     data: Annotated[
         list[Path] | None,
@@ -126,6 +127,7 @@ def train_cli(
         seed=seed,
         deterministic=deterministic,
     )
+    runtime.prepare_to_train()
     from crnnocr.datasets.detection import load_datasets
     from crnnocr.model import registry
 
@@ -143,7 +145,7 @@ def train_cli(
     if inspected.is_fatal:
         raise DataError(inspected.findings[0].message)
     if check:
-        console.say("nothing is wrong with the data" if not inspected.findings else "training can begin with the data")
+        console.info("nothing is wrong with the data" if not inspected.findings else "training can begin with the data")
         return
     from crnnocr.training.prepare import prepare
     from crnnocr.training.run import Order
@@ -188,7 +190,7 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
         with (
             TensorBoard(tensorboard) if tensorboard and launched().is_first else nullcontext() as board,
             TrainView() as view,
-            console.withheld_signals(launched().size == 1) as signals,
+            console.deferred_signals(launched().size == 1) as signals,
         ):
             for event in events:
                 if isinstance(event, Begun):
@@ -204,14 +206,14 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
                     finished = event
                 if signals and not finished:  # between two steps, where the state can be kept
                     events.close()
-                    console.end_by(signals[0])
+                    console.exit_on_signal(signals[0])
     except (KeyboardInterrupt, SystemExit) as end:
         goes_on = (
             f"; the same command with --resume goes on with {name}" if name in {kept.name for kept in interrupted()} else ""
         )
         message = f"no model was stored{goes_on}"
         if isinstance(end, SystemExit):
-            console.say(f"ended: {message}")
+            console.info(f"ended: {message}")
             raise
         raise KeyboardInterrupt(message) from None
     if finished:
@@ -230,12 +232,13 @@ def _name_of(data: str, force: bool) -> str:
 
 def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -> None:
     """Raise what is wrong with the options before the pictures are read, which can take long."""
-    from crnnocr import runtime
     from crnnocr.training.history import check_installed
     from crnnocr.training.prepare import start_from
 
     start_from(config)
-    runtime.select(device)
+    runtime.select_device(device)
+    if config.deterministic:
+        runtime.use_deterministic_kernels()
     if tensorboard:
         check_installed()
 

@@ -39,7 +39,7 @@ def say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
 
     for dataset in datasets:
         pictures = counted(len(dataset.samples), "labelled picture", "labelled pictures")
-        console.say(f"{dataset.source}: {pictures}{purpose} ({dataset.format})")
+        console.info(f"{dataset.source}: {pictures}{purpose} ({dataset.format})")
 
 
 def say_finding(finding: Finding) -> None:
@@ -47,13 +47,13 @@ def say_finding(finding: Finding) -> None:
     from crnnocr.datasets.lint.finding import Severity
 
     if finding.severity is Severity.NOTE:
-        console.say(f"note: {finding.message}")
+        console.info(f"note: {finding.message}")
     else:
         console.warn(finding.message)
     for place in finding.places if console.is_verbose() else finding.places[:_PLACES_SHOWN]:
-        console.say(f"  {place.detail if place.detail.startswith(place.path) else f'{place.path}: {place.detail}'}")
+        console.info(f"  {place.detail if place.detail.startswith(place.path) else f'{place.path}: {place.detail}'}")
     if len(finding.places) > _PLACES_SHOWN and not console.is_verbose():
-        console.say(f"  … and {len(finding.places) - _PLACES_SHOWN:,} more (--verbose names all)")
+        console.info(f"  … and {len(finding.places) - _PLACES_SHOWN:,} more (--verbose names all)")
 
 
 def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
@@ -65,27 +65,27 @@ def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.train) else ""
     learnt = counted(len(prepared.train), "picture", "pictures")
     pictures = f"{learnt}{drawn}" if len(prepared.train) else f"pictures drawn ({config.synth})"
-    console.say(
+    console.info(
         f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {pictures} to "
         f"learn from, {len(prepared.validation):,} held out, {len(card.charset.characters)} characters, "
         f"{begun.batch_size} pictures a step"
     )
     if begun.interrupted:
-        console.say(
+        console.info(
             f"an interrupted run of the same data and options, {begun.interrupted}, is left alone: --resume goes on with it"
         )
     if begun.resumed_at:
-        console.say(f"going on with the run {begun.run} at step {begun.resumed_at:,}")
+        console.info(f"going on with the run {begun.run} at step {begun.resumed_at:,}")
     if prepared.new_characters:
-        console.say(f"new to {origin}: {prepared.new_characters}")
+        console.info(f"new to {origin}: {prepared.new_characters}")
     if prepared.known:
-        console.say(f"{prepared.known:,} pictures that {origin} has learnt from are not validated on")
+        console.info(f"{prepared.known:,} pictures that {origin} has learnt from are not validated on")
     if not len(prepared.validation):
         why = f"{origin} has learnt from what would be" if prepared.known else "there is too little data"
         console.warn(f"nothing is held out to measure with: {why} (--val names other pictures)")
     if begun.device == "mps":
-        console.say("the loss is computed on the CPU, since MPS has no CTC loss")
-    console.detail(f"  characters: {card.charset.characters}")
+        console.info("the loss is computed on the CPU, since MPS has no CTC loss")
+    console.verbose(f"  characters: {card.charset.characters}")
 
 
 def say_end(finished: Finished) -> None:
@@ -95,7 +95,7 @@ def say_end(finished: Finished) -> None:
 
     if finished.name != finished.wanted:
         why = "a shipped model's" if finished.wanted in registry.SHIPPED.values() else "taken (--force would replace it)"
-        console.say(f"the name {finished.wanted} was {why}: stored as {finished.name}")
+        console.info(f"the name {finished.wanted} was {why}: stored as {finished.name}")
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (
         f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact_match:.1%} on "
@@ -103,14 +103,14 @@ def say_end(finished: Finished) -> None:
         if finished.scores
         else "not measured"
     )
-    console.say(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} min")
+    console.info(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} min")
     if finished.scores and finished.scores.cer > _HARDLY_READS:
         console.warn(f"{finished.name} hardly reads yet: train for longer (--minutes), or with more pictures")
     if finished.precision:
-        console.say(f"on a CPU it is read by onnxruntime, {finished.precision}")
+        console.info(f"on a CPU it is read by onnxruntime, {finished.precision}")
     else:
         console.warn(f"{finished.name} reads otherwise when it is exported, so that it is read with torch")
-    console.detail(f"  {finished.path}")
+    console.verbose(f"  {finished.path}")
 
 
 _READINGS = 4
@@ -192,7 +192,7 @@ class TrainView:
         if self._live:
             console.console().print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
         else:
-            console.say(line.plain)
+            console.info(line.plain)
 
     def _chosen(self, readings: Sequence[Reading]) -> list[Reading]:
         """Some readings, wrong ones if there are, going round from one validation to the next."""

@@ -203,7 +203,7 @@ def load_engine(
         if engine is EngineChoice.ONNXRUNTIME:
             raise ModelError(f"{path} has no export beside it that is up to date: crnnocr export makes one")
     card, model = checkpoint.load(path)
-    return card, TorchEngine(model, runtime.select(device)), checkpoint.trained_on(path)
+    return card, TorchEngine(model, runtime.select_device(device)), checkpoint.trained_on(path)
 
 
 def card_of(path: Path) -> Card:
@@ -212,7 +212,7 @@ def card_of(path: Path) -> Card:
 
 
 def _finds_gpu() -> bool:
-    return runtime.may_have_gpu() and runtime.select("auto").type != "cpu"
+    return runtime.may_have_gpu() and runtime.select_device("auto").type != "cpu"
 
 
 def _derived(path: Path) -> OnnxEngine | None:

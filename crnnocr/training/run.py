@@ -126,9 +126,7 @@ def run(order: Order) -> Generator[Event]:
         CrnnocrError: the loss is no longer a number, or the data directory cannot be written.
     """
     config = order.config
-    device = runtime.select(order.device)
-    if config.deterministic:
-        runtime.be_deterministic()
+    device = runtime.select_device(order.device)
     with joined(device) as ranks:
         registry.check_writable()
         card = order.prepared.card

@@ -1,10 +1,10 @@
-"""Where the network runs."""
+"""The machine and the process."""
 
 import pytest
 import torch
 
 from crnnocr import runtime
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError
 from crnnocr.inference.engines import memory_format
 
 
@@ -14,15 +14,15 @@ from crnnocr.inference.engines import memory_format
 def test_auto_takes_cuda_then_mps_then_the_cpu(cuda: bool, mps: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert runtime.select("auto").type == chosen
+    assert runtime.select_device("auto").type == chosen
 
 
-def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UsageError, match="--device cuda: this machine has none"):
-        runtime.select("cuda")
-    with pytest.raises(UsageError, match="--device tpu is none of auto, cuda, mps, cpu"):
-        runtime.select("tpu")
+    with pytest.raises(ConfigError, match="device cuda: this machine has none"):
+        runtime.select_device("cuda")
+    with pytest.raises(ConfigError, match="device tpu is none of auto, cuda, mps, cpu"):
+        runtime.select_device("tpu")
 
 
 def test_only_mps_keeps_channels_first() -> None:
