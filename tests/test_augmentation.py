@@ -58,10 +58,10 @@ def white(count: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def changed(
-    images: Tensor, widths: Tensor, config: AugmentConfig, seed: int = 0, min_width: int = 2, least: Tensor | None = None
+    images: Tensor, widths: Tensor, config: AugmentConfig, seed: int = 0, min_width: int = 2, min_widths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The batch, augmented with chance that starts at `seed`, without the columns that round its width up."""
-    images, widths = augment(images, widths, config, min_width, torch.Generator().manual_seed(seed), least)
+    images, widths = augment(images, widths, config, min_width, torch.Generator().manual_seed(seed), min_widths)
     assert images.shape[3] == -(-int(widths.max()) // COLUMN_STEP) * COLUMN_STEP
     assert not images[:, :, :, int(widths.max()) :].any()
     return images[:, :, :, : int(widths.max())], widths
@@ -239,15 +239,15 @@ def test_no_line_gets_narrower_than_the_least_width() -> None:
 
 
 def test_each_line_keeps_the_width_that_its_label_needs() -> None:
-    least = torch.tensor([3, 38, 60])
+    min_widths = torch.tensor([3, 38, 60])
     config = only(stretch=0.5, tighten=0.03)
-    drawn = torch.stack([changed(*lines(8, 40, 50), config, seed, min_width=5, least=least)[1] for seed in range(50)])
+    drawn = torch.stack([changed(*lines(8, 40, 50), config, seed, min_width=5, min_widths=min_widths)[1] for seed in range(50)])
     assert drawn.amin(dim=0).tolist() == [5, 38, 60]
     assert drawn.amax(dim=0)[1] > 50
 
 
 def test_a_line_too_narrow_for_its_label_is_widened_at_any_strength() -> None:
-    _, widths = changed(*lines(40, 100), AugmentConfig().times(0), least=torch.tensor([50, 50]))
+    _, widths = changed(*lines(40, 100), AugmentConfig().times(0), min_widths=torch.tensor([50, 50]))
     assert widths.tolist() == [50, 100]
 
 
