@@ -26,7 +26,7 @@ from crnnocr.datasets.lines import LineDataset, held_out, load_lines
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.text.charset import Charset
 from crnnocr.training import batching

@@ -86,7 +86,7 @@ def row(
 def written(file: Path, config: ExportConfig, pictures: Sequence[Picture]) -> bytes:
     """A graph; quantised, where the model does not say how, by the first of the pictures."""
     card, model, _ = onnx_file.opened(file)
-    if not card.peaks:
+    if not card.activation_ranges:
         card = with_peaks(card, model, pictures)
     return onnx_file.serialised(card, model, config)
 

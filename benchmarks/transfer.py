@@ -25,7 +25,7 @@ from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scorer, alphanumeric
 from crnnocr.model import checkpoint
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.synth.sampler import Sampler
 from crnnocr.text.charset import Charset

@@ -38,7 +38,8 @@ def main() -> None:
     stream = Stream(replace(CHECK, fonts=options.fonts))
     preprocessor = Preprocessor.for_model(card.config)
     lines = [preprocessor.line(stream[i][0]) for i in range(LINES)]
-    checkpoint.save(options.output, replace(card, peaks=quantization.peaks(new.eval(), lines)), new, ())
+    card = replace(card, activation_ranges=quantization.activation_ranges(new.eval(), lines))
+    checkpoint.save(options.output, card, new, ())
     print(f"{options.output}: {options.share:.2f} of {options.after}, the rest of {options.before}")
 
 

@@ -53,7 +53,9 @@ def main() -> None:
     apart = max(float((ours[i, :n] - theirs[i, :n]).abs().max()) for i, n in enumerate(frames.tolist()))
     if not apart < 1e-2:
         raise SystemExit(f"the larger network reads otherwise: log-probabilities are apart by {apart:.1e}")
-    checkpoint.save(options.output, replace(card, config=large.config, peaks=(), training={}, scores={}), large, ())
+    checkpoint.save(
+        options.output, replace(card, config=large.config, activation_ranges=(), training=None, scores=None), large, ()
+    )
     print(f"{options.output}: log-probabilities within {apart:.1e}")
 
 

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -23,16 +22,16 @@ from crnnocr.config import Orientation, Precision
 from crnnocr.export import onnx_file
 from crnnocr.inference.engines import DERIVED
 from crnnocr.model import checkpoint, registry
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card, Publication, RealScore
 from crnnocr.model.crnn import CRNN
 
-ABOUT = {
-    "licence": "Apache-2.0",
-    "pictures": "drawn by `crnnocr synth` in English, mostly in style mixed, some in scene and receipt, one in ten in trdg; in "
+ABOUT = Publication(
+    licence="Apache-2.0",
+    pictures="drawn by `crnnocr synth` in English, mostly in style mixed, some in scene and receipt, one in ten in trdg; in "
     "the fonts of trdg, of crnnocr[fonts] and of recipes/fonts.txt; no real picture",
-    "limits": "handwriting, stylised lettering, narrow circles, crops less than 15 pixels high, several lines, other languages",
-    "reproduce": "recipes/shipped.py, then recipes/ship.py; docs/models.md has the log",
-}
+    limits="handwriting, stylised lettering, narrow circles, crops less than 15 pixels high, several lines, other languages",
+    reproduce="recipes/shipped.py, then recipes/ship.py; docs/models.md has the log",
+)
 
 
 def main() -> None:
@@ -44,34 +43,35 @@ def main() -> None:
     options = parser.parse_args()
     options.limit = 1_000_000
     card, model = checkpoint.load(options.model)
-    if not card.peaks:
+    if not card.activation_ranges:
         raise SystemExit(f"{options.model} does not say how far its values reach: let recipes/shipped.py end")
     card = replace(card, name=options.name, orientation=Orientation.AUTO, precision=Precision.INT8)
-    about = ABOUT | ({"before": options.before} if options.before else {})
+    about = replace(ABOUT, before=options.before or "")
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / registry.WEIGHTS, card, model, about)
         scores = measured(Path(folder), options)
     target = registry.SHIPPED_FOLDER / options.name / registry.WEIGHTS
-    write(target, card, model, about | {"real_crops": scores})
+    write(target, card, model, replace(about, real_crops=scores))
     sizes = {path.name: path.stat().st_size for path in sorted(target.parent.iterdir())}
     print(f"{target.parent}: {sizes}, {sum(sizes.values()) / 1e6:.2f} MB")
 
 
-def write(target: Path, card: Card, model: CRNN, about: dict[str, Any]) -> None:
+def write(target: Path, card: Card, model: CRNN, about: Publication) -> None:
     """Write the model, and what the engine reads in its place."""
-    card = replace(card, training={**card.training, "about": about})
+    assert card.training, "it has been trained"
+    card = replace(card, training=replace(card.training, about=about))
     checkpoint.save(target, card, model, ())
     onnx_file.write_quantised(target, target.parent / DERIVED[Precision.INT8])
 
 
-def measured(model: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+def measured(model: Path, options: argparse.Namespace) -> dict[str, RealScore]:
     """Each score of the model in a folder, on the half of the data that is for it, with its interval."""
-    read, found = ours(str(model), 1), {}
+    read, found = ours(str(model), 1), dict[str, RealScore]()
     for kind, files, truths in sets(options):
         files, truths = half_of(files, truths, "report")
         texts = read(files)
         for score in SCORES[kind]:
-            found[f"{kind}: {score.name}"] = {"pictures": len(files), **asdict(score.measure(truths, texts))}
+            found[f"{kind}: {score.name}"] = RealScore(len(files), **asdict(score.measure(truths, texts)))
             print(kind, score.name, found[f"{kind}: {score.name}"])
     return found
 

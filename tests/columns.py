@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from crnnocr.config import Conv, ModelConfig, Pool
 from crnnocr.inference.engines import BatchLimits
 from crnnocr.inference.recognizer import Recognizer
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.text.charset import Charset
 
 SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2, 2)), Conv(2), Pool((4, 2), (4, 2))), hidden=2)

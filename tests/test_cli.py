@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from cards import trained_card
 from typer.testing import Result
 
 from crnnocr import __version__
 from crnnocr.cli import console
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.images import load_gray
-from crnnocr.model import checkpoint, registry
+from crnnocr.model import registry
 
 RunCli = Callable[..., Result]
 RunProcess = Callable[..., subprocess.CompletedProcess[str]]
@@ -317,7 +318,7 @@ def test_a_taken_name_becomes_the_next_one_and_that_is_said(tiny_data: Path, tin
     assert registry.find(None).name == "data-2"
     assert json.loads(run_cli(*train, "--json", "--force", "--seed", 9).stdout)["model"] == "data"
     assert registry.names() == ["data", "data-2"]
-    assert checkpoint.read_card(registry.find(None).path).training["config"]["seed"] == 9
+    assert trained_card(registry.find(None).path)[1].config["seed"] == 9
 
 
 def test_a_model_is_called_after_the_whole_name_of_its_data_folder(

@@ -26,7 +26,7 @@ from crnnocr.export.verify import TOLERANCE
 from crnnocr.inference.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine, load_engine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import checkpoint
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.text.charset import Charset
 
@@ -100,10 +100,10 @@ def test_an_export_says_all_about_itself(tiny_model: Path, tmp_path: Path) -> No
     write(tiny_model, tmp_path / "tiny.onnx")
     metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "tiny.onnx").metadata_props}
     card = json.loads(metadata["crnnocr"])
-    assert Card.from_text(metadata["crnnocr"], tmp_path) == checkpoint.read_card(tiny_model)
+    assert Card.from_text(metadata["crnnocr"], tmp_path) == checkpoint.load_card(tiny_model)
     assert card["blank"] == 0
     assert card["preprocessing"].items() >= {"channels": 1, "height": 16, "black": -1, "white": 1, "padding": 0}.items()
-    assert card["preprocessing"]["min_width"] == checkpoint.read_card(tiny_model).config.min_width
+    assert card["preprocessing"]["min_width"] == checkpoint.load_card(tiny_model).config.min_width
     assert metadata["crnnocr.source_sha256"] == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
     ids = np.frombuffer(base64.b64decode(metadata[ONNX_TRAINED_ON_KEY]), dtype="<i8")
     assert set(ids.tolist()) == checkpoint.trained_on(tiny_model)
@@ -112,7 +112,7 @@ def test_an_export_says_all_about_itself(tiny_model: Path, tmp_path: Path) -> No
 def test_an_export_is_a_model_like_any_other(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     write(tiny_model, tmp_path / "tiny.onnx")
     card, _, trained_on = load_engine(tmp_path / "tiny.onnx")
-    assert card == checkpoint.read_card(tiny_model)
+    assert card == checkpoint.load_card(tiny_model)
     assert trained_on == checkpoint.trained_on(tiny_model)
     pictures = sorted(tiny_data.glob("*.png"))
     readings = [list(Recognizer.load(str(m), "cpu").predict(pictures)) for m in (tiny_model, tmp_path / "tiny.onnx")]

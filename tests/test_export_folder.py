@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from cards import SCORES
 from onnx import TensorProto, numpy_helper
 from PIL import Image
 from typer.testing import Result
@@ -33,7 +34,7 @@ from crnnocr.inference.engines import OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.calibration import Calibration
 from crnnocr.model import checkpoint
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 
 ROOT = Path(__file__).parents[1]
 
@@ -126,8 +127,8 @@ def test_a_card_of_many_scores_says_them(tiny_model: Path) -> None:
     from crnnocr.export import model_card
 
     card = replace(
-        checkpoint.read_card(tiny_model),
-        scores={"n": 1200, "cer": 0.0123, "exact": 0.9},
+        checkpoint.load_card(tiny_model),
+        scores=replace(SCORES, n=1200),
         calibration=Calibration(1, 0, 1200, 90),
     )
     told = model_card._scores(card)
@@ -150,10 +151,10 @@ def test_pictures_are_changed_until_there_are_enough(known: list[verify.Picture]
 def test_int8_of_a_model_without_peaks_takes_them_from_the_pictures(
     tiny_model: Path, known: list[verify.Picture], tmp_path: Path
 ) -> None:
-    assert not checkpoint.read_card(tiny_model).peaks
+    assert not checkpoint.load_card(tiny_model).activation_ranges
     exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=Precision.INT8), known)
     card = Recognizer.load(tmp_path / "out").card
-    assert len(card.peaks) == len(card.config.backbone)
+    assert len(card.activation_ranges) == len(card.config.backbone)
 
 
 def test_a_file_that_says_otherwise_of_itself_is_not_kept(

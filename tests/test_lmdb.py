@@ -25,7 +25,7 @@ from crnnocr.errors import DataError, ImageError
 from crnnocr.evaluation.outcomes import read_samples, score, unseen
 from crnnocr.inference.engines import BatchLimits
 from crnnocr.inference.recognizer import Recognizer
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.text.charset import Charset
 
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cards import RECORD, SCORES
 from typer.testing import Result
 
 from crnnocr.model import checkpoint, download, registry
+from crnnocr.model.card import Card
 from crnnocr.training import resume
 
 RunCli = Callable[..., Result]
@@ -60,19 +62,7 @@ def shipped(tiny_model: Path) -> Path:
 def measured(tiny_model: Path) -> Path:
     """The tiny model as one of the user's own, `plates`, with a card that says how it was trained and reads."""
     card, model = checkpoint.load(tiny_model)
-    told = {
-        "date": "2024-05-06T07:08:09+00:00",
-        "data": {"sources": [{"name": "crops", "format": "csv", "samples": 100}], "learned": 90, "held_out": 10},
-        "start": "en",
-        "config": {"synth": "en:clean"},
-        "steps": 1300,
-        "pictures_shown": 12_345,
-        "seconds": 120.0,
-        "device": "cpu",
-        "versions": {"crnnocr": "9.8.7"},
-    }
-    scores = {"n": 1234, "cer": 0.0123, "wer": 0.1, "exact": 0.9, "mean_levenshtein": 0.3}
-    card = checkpoint.Card("plates", card.charset, card.config, training=told, scores=scores)
+    card = Card("plates", card.charset, card.config, training=RECORD, scores=SCORES)
     path = registry.path_of("plates")
     checkpoint.save(path, card, model, ())
     return path
@@ -148,7 +138,7 @@ def with_card(path: Path, source: Path, **changes: object) -> Path:
     card, network = checkpoint.load(source)
     said = card.to_json() | changes
 
-    class Told(checkpoint.Card):
+    class Told(Card):
         def to_json(self) -> dict[str, Any]:
             return said
 
@@ -158,7 +148,7 @@ def with_card(path: Path, source: Path, **changes: object) -> Path:
 
 @pytest.mark.usefixtures("measured")
 def test_a_card_of_wrong_values_is_damaged_and_the_rest_is_listed(tiny_model: Path, run_cli: RunCli) -> None:
-    with_card(registry.path_of("odd"), tiny_model, scores={"cer": "bad"})
+    with_card(registry.path_of("odd"), tiny_model, scores=SCORES.to_json() | {"cer": "bad"})
     result = run_cli("models")
     assert [row[:3] for row in rows(result.stdout)[1:]] == [["odd", "own", "damaged"], ["plates", "own", "tiny"]]
     assert "warning: " in result.stderr
@@ -168,10 +158,12 @@ def test_a_card_of_wrong_values_is_damaged_and_the_rest_is_listed(tiny_model: Pa
     assert "its card cannot be read" in shown.stderr
 
 
-def test_a_card_may_lack_what_is_shown(tiny_model: Path, run_cli: RunCli) -> None:
-    with_card(registry.path_of("bare"), tiny_model, training={"steps": 5, "seconds": 60, "data": {}}, scores={"cer": 0.5})
-    assert [row[3:5] for row in rows(run_cli("models").stdout)[1:]] == [["50.00%", "-"]]
-    assert "5, 1 min on ?, from scratch" in run_cli("models", "show", "bare").stdout
+def test_a_model_that_was_never_trained_or_measured_is_shown(tiny_model: Path, run_cli: RunCli) -> None:
+    with_card(registry.path_of("bare"), tiny_model, training={}, scores={})
+    assert [row[3:5] for row in rows(run_cli("models").stdout)[1:]] == [["-", "-"]]
+    shown = run_cli("models", "show", "bare").stdout
+    assert "steps" not in shown
+    assert "not measured" in shown
 
 
 @pytest.mark.usefixtures("measured")
@@ -183,7 +175,7 @@ def test_a_folder_that_is_no_model_does_not_end_the_list(own_store: Path, run_cl
 
 
 def test_controls_of_a_foreign_card_do_not_reach_the_terminal(tiny_model: Path, run_cli: RunCli) -> None:
-    card = checkpoint.read_card(tiny_model).to_json()
+    card = checkpoint.load_card(tiny_model).to_json()
     evil = "\x1b]0;PWNED\x07\x9b\x7f\t"
     with_card(registry.path_of("evil"), tiny_model, model=card["model"] | {"preset": evil})
     with_card(registry.path_of("worse"), tiny_model, model=card["model"] | {evil: 1})
@@ -242,11 +234,11 @@ def test_show_says_all_that_the_card_does(measured: Path, run_cli: RunCli) -> No
         "lines 16 pixels high, 3 convolutions, LSTM of 48 units a direction",
         "horizontal",
         "2024-05-06T07:08:09+00:00 by crnnocr 9.8.7",
-        "crops (100, csv), drawn (en:clean)",
-        "90 pictures to learn from, 10 held out",
-        "1,300, 12,345 pictures shown, 2 min on cpu, from en",
+        "crops (100, csv), synthetic (en:clean)",
+        "90 images to train on, 10 to validate on",
+        "1,300, 12,345 images seen, 2 min on cpu, from en",
         "character error rate (CER) 1.23%, word error rate (WER) 10.00%, exact match 90.00%",
-        "on 1,234 held-out pictures",
+        "on 1,234 held-out images",
         "temperature 1.000, bias +0.000, fitted on 0 held-out readings",
         "fp32 on a CPU",
         f"{sha256(measured)} (model.safetensors)",
@@ -257,7 +249,7 @@ def test_show_says_all_that_the_card_does(measured: Path, run_cli: RunCli) -> No
 
 def test_its_json_is_the_card(measured: Path, run_cli: RunCli) -> None:
     said = run_cli("models", "show", "plates", "--json").stdout
-    assert json.loads(said) == json.loads(json.dumps(checkpoint.read_card(measured).to_json()))
+    assert json.loads(said) == json.loads(json.dumps(checkpoint.load_card(measured).to_json()))
 
 
 def test_show_takes_what_model_takes(measured: Path, foreign: Path, run_cli: RunCli) -> None:
@@ -277,7 +269,7 @@ def test_show_reads_the_card_of_an_export(tmp_path: Path, tiny_model: Path, run_
 
     onnx_file.write(tiny_model, tmp_path / "tiny.onnx")
     said = json.loads(run_cli("models", "show", tmp_path / "tiny.onnx", "--json").stdout)
-    assert said == json.loads(json.dumps(checkpoint.read_card(tiny_model).to_json()))
+    assert said == json.loads(json.dumps(checkpoint.load_card(tiny_model).to_json()))
 
 
 @pytest.mark.usefixtures("shipped")
@@ -390,7 +382,7 @@ def test_a_folder_is_imported_by_the_model_in_it(measured: Path, run_cli: RunCli
 
 def test_a_model_called_as_a_shipped_one_gets_another_name(tiny_model: Path, tmp_path: Path, run_cli: RunCli) -> None:
     card, model = checkpoint.load(tiny_model)
-    checkpoint.save(tmp_path / "m.safetensors", checkpoint.Card("en", card.charset, card.config), model, ())
+    checkpoint.save(tmp_path / "m.safetensors", Card("en", card.charset, card.config), model, ())
     assert "the name en is taken: stored as en-2" in run_cli("models", "import", tmp_path / "m.safetensors").stderr
 
 

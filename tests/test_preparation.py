@@ -19,7 +19,7 @@ from crnnocr.datasets import Dataset, Fault, Sample
 from crnnocr.datasets.lint.finding import Severity
 from crnnocr.errors import DataError, ModelError, UsageError
 from crnnocr.model import checkpoint, registry
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.model.registry import FoundModel
 from crnnocr.text.charset import Charset

@@ -20,7 +20,7 @@ from crnnocr.export import onnx_file, quantization
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import PRECISION_KEY, OnnxEngine, load_engine
 from crnnocr.model import checkpoint
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.text.charset import Charset
 from crnnocr.training import run as training
@@ -80,7 +80,7 @@ def test_every_shape_reads_with_bytes_as_it_does_without_alone_or_not(preset: st
     lines = [Preprocessor.for_model(shape).line(picture(text)) for text in texts]
     charset = Charset("0123456789")
     model = CRNN(shape, charset.classes).eval()
-    card = Card("random", charset, shape, peaks=quantization.peaks(model, lines))
+    card = Card("random", charset, shape, activation_ranges=quantization.activation_ranges(model, lines))
     exact, quantised = (
         OnnxEngine(onnx_file.serialised(card, model, ExportConfig(precision=precision)))
         for precision in (Precision.FP32, Precision.INT8)
@@ -105,8 +105,8 @@ def test_it_is_near_the_network_itself(quantised: OnnxEngine, model_file: Path) 
 
 
 def test_the_card_says_which_numbers_are_used(model_file: Path) -> None:
-    card = checkpoint.read_card(model_file)
-    assert len(card.peaks) == len(SHAPE.backbone)
+    card = checkpoint.load_card(model_file)
+    assert len(card.activation_ranges) == len(SHAPE.backbone)
     engine = load_engine(model_file, "cpu")[1]
     assert isinstance(engine, OnnxEngine)
     assert engine.precision is card.precision
@@ -116,11 +116,11 @@ def test_where_it_reads_worse_the_network_itself_is_used(
     tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
-    true_peaks = quantization.peaks
+    true_peaks = quantization.activation_ranges
     monkeypatch.setattr(quantization, "peaks", lambda *given: tuple(peak / 50 for peak in true_peaks(*given)))
     end = train(tmp_path)
     assert end.precision is Precision.FP32
-    assert checkpoint.read_card(end.path).precision is Precision.FP32
+    assert checkpoint.load_card(end.path).precision is Precision.FP32
     engine = load_engine(end.path, "cpu")[1]
     assert isinstance(engine, OnnxEngine)
     assert engine.precision is Precision.FP32

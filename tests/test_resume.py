@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from cards import trained_card
 from digits import CONFIG, Drawer, numbers, prepared
 from digits import SHAPE as WITHOUT_DROPOUT
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.export import onnx_file
 from crnnocr.files import exclusive
-from crnnocr.model import checkpoint, registry
+from crnnocr.model import registry
 from crnnocr.training import resume as runs
 from crnnocr.training import run as training
 from crnnocr.training import synthetic, validation
@@ -129,10 +130,10 @@ def last_states(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def finish(events: Iterator[Event], states: list[dict[str, Any]]) -> Outcome:
     *_, finished = events
     assert isinstance(finished, Finished)
-    card = checkpoint.read_card(finished.path)
+    card, record = trained_card(finished.path)
     return Outcome(
         weights=safetensors.numpy.load_file(finished.path),
-        card={"scores": card.scores, "calibration": card.calibration, "steps": card.training["steps"]},
+        card={"scores": card.scores, "calibration": card.calibration, "steps": record.steps},
         history=rows(finished.path.parent / runs.HISTORY),
         state=states[-1],
     )
@@ -234,7 +235,7 @@ def test_the_batch_size_that_was_found_at_first_is_kept(tmp_path: Path, monkeypa
     begun, *_, finished = training.run(order(config, tmp_path, resume=True))
     assert isinstance(begun, Begun)
     assert isinstance(finished, Finished)
-    assert begun.batch_size == checkpoint.read_card(finished.path).training["batch_size"] == 5
+    assert begun.batch_size == trained_card(finished.path)[1].batch_size == 5
 
 
 def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(
@@ -311,7 +312,7 @@ def test_minutes_that_are_used_up_leave_only_the_model_to_be_stored(tmp_path: Pa
     assert isinstance(begun, Begun)
     assert isinstance(finished, Finished)
     assert begun.resumed_at == step
-    assert checkpoint.read_card(finished.path).training["steps"] == step
+    assert trained_card(finished.path)[1].steps == step
 
 
 # Which run goes on

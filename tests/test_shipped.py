@@ -9,11 +9,12 @@ from pathlib import Path
 
 import Levenshtein
 import pytest
+from cards import trained_card
 
 from crnnocr.config import Precision
 from crnnocr.inference.engines import DERIVED, OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
-from crnnocr.model import checkpoint, registry
+from crnnocr.model import registry
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT / "tests/data/real"
@@ -45,14 +46,15 @@ def test_it_reads_real_crops(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_its_card_says_how_well_it_reads_and_what_may_be_done_with_it(folder: Path) -> None:
-    card = checkpoint.read_card(folder / registry.WEIGHTS)
-    about = card.training["about"]
+    card, record = trained_card(folder / registry.WEIGHTS)
+    about = record.about
+    assert about
     assert card.name == folder.name
-    assert about["licence"] == "Apache-2.0"
+    assert about.licence == "Apache-2.0"
     for score in ("words: alnum %", "lines: CER %", "receipts: CER ci-ns %"):
-        found = about["real_crops"][score]
-        assert 0 <= found["low"] < found["value"] < found["high"] <= 1
-        assert found["pictures"] > 100
+        found = about.real_crops[score]
+        assert 0 <= found.low < found.value < found.high <= 1
+        assert found.pictures > 100
 
 
 def test_what_the_protocol_measures_with_is_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

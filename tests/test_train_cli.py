@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from cards import trained_card
 from PIL import Image
 from typer.testing import Result
 
@@ -52,9 +53,10 @@ def test_several_sources_are_one_and_val_is_validated_on(
     assert "a/metadata.jsonl: 15 labelled pictures" in result.stderr
     assert "v/metadata.jsonl: 12 labelled pictures to validate on" in result.stderr
     assert "30 pictures to learn from, 10 held out" in result.stderr
-    card = checkpoint.read_card(registry.path_of("a"))
-    assert [source["samples"] for source in card.training["data"]["sources"]] == [15, 15]
-    assert card.scores["n"] == 10
+    card, record = trained_card(registry.path_of("a"))
+    assert [source.samples for source in record.data.sources] == [15, 15]
+    assert card.scores
+    assert card.scores.n == 10
 
 
 def test_check_says_what_is_wrong_and_trains_nothing(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
@@ -95,9 +97,10 @@ def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, 
     ]
     rows = [json.loads(row) for row in (model / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows[-1]["step"] == 3
-    card = checkpoint.read_card(model / "model.safetensors")
-    assert rows[-1]["cer"] == pytest.approx(card.scores["cer"])
-    assert card.calibration.readings == card.scores["n"]
+    card = checkpoint.load_card(model / "model.safetensors")
+    assert card.scores
+    assert rows[-1]["cer"] == pytest.approx(card.scores.cer)
+    assert card.calibration.readings == card.scores.n
     assert resume.interrupted() == []
 
 
@@ -108,14 +111,14 @@ def test_from_goes_on_and_learns_new_characters(
     (folder / "data/metadata.jsonl").write_text(
         (folder / "data/metadata.jsonl").read_text(encoding="utf-8").replace('"text": "', '"text": "é'), encoding="utf-8"
     )
-    known = checkpoint.read_card(registry.path_of("tiny")).charset
+    known = checkpoint.load_card(registry.path_of("tiny")).charset
     result = run_cli("train", "data", "--from", current_model, "--steps", 2)
     assert result.exit_code == 0, result.stderr
     assert "training data (tiny, from tiny) for 2 steps" in result.stderr
     assert "new to tiny: é" in result.stderr
-    assert checkpoint.read_card(registry.path_of("data")).charset == Charset(known.characters + "é")
+    assert checkpoint.load_card(registry.path_of("data")).charset == Charset(known.characters + "é")
     assert run_cli("train", "data", "--from", current_model, "--steps", 2, "--charset", "data").exit_code == 0
-    characters = set(checkpoint.read_card(registry.path_of("data-2")).charset.characters)
+    characters = set(checkpoint.load_card(registry.path_of("data-2")).charset.characters)
     assert characters < set(known.characters + "é")
 
 
@@ -150,7 +153,7 @@ def test_vertical_lines_are_turned_and_the_model_remembers(
         Image.open(path).transpose(Image.Transpose.ROTATE_270).save(path)
     result = run_cli("train", "data", "--preset", tiny_preset, "--steps", 1, "--orientation", orientation)
     assert result.exit_code == 0, result.stderr
-    assert checkpoint.read_card(registry.path_of("data")).orientation == orientation
+    assert checkpoint.load_card(registry.path_of("data")).orientation == orientation
     assert run_cli("eval", "data").exit_code == 0
 
 
@@ -171,7 +174,7 @@ def test_drawn_pictures_alone_make_a_model(folder: Path, tiny_preset: str, run_p
     assert isinstance(result, subprocess.CompletedProcess)
     assert result.returncode == 0, result.stderr
     assert "pictures drawn (en:clean) to learn from, 400 held out" in result.stderr
-    assert checkpoint.read_card(registry.path_of("synth-en-clean")).training["pictures_shown"] >= 2
+    assert trained_card(registry.path_of("synth-en-clean"))[1].pictures_shown >= 2
 
 
 TRAINING = """

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cards import trained_card
 from digits import CHARACTERS, CONFIG, SHAPE, Drawer, numbers, picture, prepared, trained_below
 from torch import Tensor
 from torch.nn import functional
@@ -29,6 +30,7 @@ from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scorer
 from crnnocr.model import checkpoint, registry
+from crnnocr.model.card import DataSource
 from crnnocr.training import run as training
 from crnnocr.training import synthetic
 from crnnocr.training import trainer as loop
@@ -218,7 +220,7 @@ def test_what_was_measured_is_what_is_stored(whole: Whole) -> None:
     held_out = unseen(whole.data.samples, recognizer)
     assert sorted(sample.text for sample in held_out) == sorted(whole.ready.validation.texts)
     assert score(read_samples(recognizer, held_out, DecodeConfig())).scores == whole.finished.scores
-    assert checkpoint.read_card(whole.finished.path).scores == whole.finished.scores.to_json()
+    assert checkpoint.load_card(whole.finished.path).scores == whole.finished.scores
 
 
 def test_a_line_reads_the_same_alone_and_in_a_batch_with_trained_weights(whole: Whole) -> None:
@@ -270,16 +272,16 @@ def test_it_leaves_a_model_its_history_its_curves_and_an_exported_model(whole: W
 
 
 def test_its_card_says_how_it_was_trained(whole: Whole) -> None:
-    card = checkpoint.read_card(whole.finished.path)
+    card, record = trained_card(whole.finished.path)
     assert (card.name, card.charset.characters, card.config) == ("numbers", "2357", SHAPE)
     assert card.calibration == whole.finished.calibration
     assert card.calibration.readings == len(whole.ready.validation)
-    about = card.training
-    assert about["data"]["sources"] == [{"name": "data", "format": "hand-made", "samples": 48}]
-    assert about["data"]["learned"] + about["data"]["held_out"] == 48
-    assert about["data"]["texts"]["longest"] == 4
-    assert (about["start"], about["batch_size"], about["steps"], about["device"]) == (None, 12, 60, "cpu")
-    assert about["config"]["seed"] == 0
+    assert record.data.sources == (DataSource("data", "hand-made", 48),)
+    assert record.data.learned + record.data.held_out == 48
+    assert record.data.texts
+    assert record.data.texts.longest == 4
+    assert (record.start, record.batch_size, record.steps, record.device) == (None, 12, 60, "cpu")
+    assert record.config["seed"] == 0
     assert checkpoint.trained_on(whole.finished.path) == set(whole.ready.train.content_ids.tolist())
 
 
@@ -374,7 +376,7 @@ def test_without_held_out_pictures_the_last_weights_are_kept_and_nothing_is_meas
     end = finished(events)
     assert not [event for event in events if isinstance(event, Validation)]
     assert end.scores is None
-    assert checkpoint.read_card(end.path).scores == {}
+    assert checkpoint.load_card(end.path).scores is None
     assert (end.path.parent / "history.jsonl").read_text() == ""
     assert not (end.path.parent / "curves.svg").exists()
 
@@ -433,7 +435,7 @@ def test_a_model_remembers_what_its_start_model_was_trained_on(whole: Whole, tmp
     end = finished(run(late, replace(CONFIG, start=str(whole.finished.path), steps=2)))
     before, after = (checkpoint.trained_on(path) for path in (whole.finished.path, end.path))
     assert before < after
-    assert checkpoint.read_card(end.path).training["start"] == "numbers"
+    assert trained_card(end.path)[1].start == "numbers"
     recognizers = [Recognizer.load(str(path), "cpu") for path in (whole.finished.path, end.path)]
     assert len(unseen(late.samples, recognizers[1])) < len(unseen(late.samples, recognizers[0]))
 
@@ -446,7 +448,7 @@ def test_a_taken_name_is_left_alone_and_with_force_replaced(data: Dataset) -> No
     for force, name in ((False, "x"), (False, "x-2"), (True, "x")):
         before = {name: registry.path_of(name).read_bytes() for name in registry.names()}
         end = finished(run(data, replace(config, seed=len(before)), force=force))
-        assert (end.name, checkpoint.read_card(end.path).name) == (name, name)
+        assert (end.name, checkpoint.load_card(end.path).name) == (name, name)
         assert registry.find(None) == registry.FoundModel(end.path, name, is_current=True)
         for other in before.keys() - {name}:
             assert registry.path_of(other).read_bytes() == before[other]

@@ -15,7 +15,7 @@ from crnnocr.errors import CrnnocrError, UsageError
 if TYPE_CHECKING:
     from crnnocr.export.folder import Exported
     from crnnocr.export.verify import Picture
-    from crnnocr.model.checkpoint import Card
+    from crnnocr.model.card import Card
     from crnnocr.model.registry import FoundModel
 
 _DRAWN_SEED = 77
@@ -137,7 +137,7 @@ def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> li
     elif config.is_exact or found.path.suffix != ".safetensors":
         return proof_pictures.built_in()
     else:
-        card = checkpoint.read_card(found.path)
+        card = checkpoint.load_card(found.path)
         pictures = [*proof_pictures.built_in(), *_drawn(card, config.orientation or card.orientation)]
     if not config.is_exact and len(pictures) < proof_pictures.ENOUGH:
         there = counted(len(pictures), "picture")

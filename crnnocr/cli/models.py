@@ -28,7 +28,7 @@ from crnnocr.cli import console as ui
 from crnnocr.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from crnnocr.model.checkpoint import Card
+    from crnnocr.model.card import Card
     from crnnocr.model.registry import Entry, FoundModel
 
 
@@ -261,28 +261,28 @@ def _about(card: Card) -> Iterator[tuple[str, str]]:
 
 def _training(card: Card) -> Iterator[tuple[str, str]]:
     training = card.training
-    data, config = training.get("data", {}), training.get("config", {})
-    if "date" in training:
-        yield "trained", f"{training['date']} by crnnocr {training.get('versions', {}).get('crnnocr', 'of an unknown version')}"
-    if data:
-        sources = [f"{source['name']} ({source['samples']:,}, {source['format']})" for source in data.get("sources", [])]
-        drawn = [f"drawn ({config['synth']})"] if config.get("synth") else []
-        yield "data", ", ".join([*sources, *drawn]) or "unknown"
-        if not card.saw_drawings_only:
-            yield "", f"{data.get('learned', 0):,} pictures to learn from, {data.get('held_out', 0):,} held out"
-    if "steps" in training:
-        shown = f", {training['pictures_shown']:,} pictures shown" if "pictures_shown" in training else ""
-        minutes = f", {training['seconds'] / 60:.0f} min on {training.get('device', '?')}" if "seconds" in training else ""
-        yield "steps", f"{training['steps']:,}{shown}{minutes}, from {training.get('start') or 'scratch'}"
+    if not training:
+        return
+    data = training.data
+    yield "trained", f"{training.date} by crnnocr {training.versions.crnnocr}"
+    sources = [f"{source.name} ({source.samples:,}, {source.format})" for source in data.sources]
+    synthetic = [f"synthetic ({training.synth})"] if training.synth else []
+    yield "data", ", ".join([*sources, *synthetic]) or "unknown"
+    if not card.is_synthetic:
+        yield "", f"{data.learned:,} images to train on, {data.held_out:,} to validate on"
+    yield (
+        "steps",
+        f"{training.steps:,}, {training.pictures_shown:,} images seen, {training.seconds / 60:.0f} min on {training.device}, "
+        f"from {training.start or 'scratch'}",
+    )
 
 
 def _reading(card: Card) -> Iterator[tuple[str, str]]:
     from crnnocr.metrics.scores import headline
 
     scores, calibration = card.scores, card.calibration
-    told = headline(scores)
-    kind = "drawn" if card.saw_drawings_only else "held-out"
-    yield "reads", f"{told}, on {scores.get('n', 0):,} {kind} pictures" if told else "not measured"
+    kind = "synthetic" if card.is_synthetic else "held-out"
+    yield "scores", f"{headline(scores.values)}, on {scores.n:,} {kind} images" if scores else "not measured"
     fitted = f"fitted on {calibration.readings:,} held-out readings, {calibration.errors:,} of them wrong"
     few = "" if calibration.is_calibrated else ", too few to count as calibrated"
     yield "confidences", f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}, {fitted}{few}"
@@ -290,16 +290,21 @@ def _reading(card: Card) -> Iterator[tuple[str, str]]:
 
 
 def _published(card: Card) -> Iterator[tuple[str, str]]:
-    """What the card of a shipped model says besides."""
-    about = card.training.get("about", {})
+    """More about a model that comes with crnnocr."""
+    about = card.training.about if card.training else None
+    if not about:
+        return
     title = "real crops"
-    for name, score in about.get("real_crops", {}).items():
-        value, low, high = (100 * score[key] for key in ("value", "low", "high"))
-        yield title, f"{name.removesuffix(' %')} {value:.1f} % ({low:.1f} – {high:.1f}), {score['pictures']:,} pictures"
+    for name, score in about.real_crops.items():
+        value, low, high = (100 * each for each in (score.value, score.low, score.high))
+        yield title, f"{name.removesuffix(' %')} {value:.1f} % ({low:.1f} – {high:.1f}), {score.pictures:,} images"
         title = ""
-    for name in ("pictures", "before", "limits", "licence", "reproduce"):
-        if name in about:
-            yield name, about[name]
+    yield "images", about.pictures
+    if about.before:
+        yield "before", about.before
+    yield "limits", about.limits
+    yield "licence", about.licence
+    yield "reproduce", about.reproduce
 
 
 def _files(found: FoundModel) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from crnnocr.files import adding
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import ONNX_CARD_KEY, OnnxEngine, TorchEngine
 from crnnocr.model import checkpoint
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.model.registry import GRAPH, WEIGHTS
 
@@ -77,7 +77,7 @@ def export(
     pictures = list(pictures or verify.built_in())
     if not config.is_exact:
         pictures = verify.enough(pictures, verify.ENOUGH)
-    if config.precision is Precision.INT8 and not card.peaks:
+    if config.precision is Precision.INT8 and not card.activation_ranges:
         card = with_peaks(card, model, pictures)
     with adding(folder, instead_of=stale) as part:
         graph = part / GRAPH
@@ -151,4 +151,4 @@ def with_peaks(card: Card, model: CRNN, pictures: Sequence[Picture]) -> Card:
             lines.append(preprocessor.line(picture.grey()))
         except ImageError:
             continue  # the proof says which
-    return replace(card, peaks=quantization.peaks(model, lines))
+    return replace(card, activation_ranges=quantization.activation_ranges(model, lines))

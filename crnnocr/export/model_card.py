@@ -13,7 +13,7 @@ from crnnocr.export.onnx_file import DIRECTION
 from crnnocr.export.verify import Proof
 from crnnocr.formatting import counted
 from crnnocr.metrics.scores import headline
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 
 _NETWORK = (
     (
@@ -106,8 +106,7 @@ def _facts(card: Card, config: ExportConfig, said: dict[str, Any]) -> str:
 
 
 def _scores(card: Card) -> str:
-    told = headline(card.scores)
-    if not told:
+    if not card.scores:
         return "It was not scored on held-out pictures."
     calibration = card.calibration
     sure = (
@@ -115,7 +114,7 @@ def _scores(card: Card) -> str:
         if calibration.is_calibrated
         else "Too few of them were right, or wrong, to calibrate confidences: take these as the model's own."
     )
-    return f"On the {card.scores.get('n', 0):,} pictures that were held out from its training: {told}. {sure}"
+    return f"On the {card.scores.n:,} pictures that were held out from its training: {headline(card.scores.values)}. {sure}"
 
 
 def _proof(proof: dict[str, Any], config: ExportConfig) -> str:

@@ -28,7 +28,7 @@ from crnnocr.inference.engines import (
     TorchEngine,
 )
 from crnnocr.model import checkpoint
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 
 DIRECTION = "visual"
@@ -62,7 +62,7 @@ def derive(model_file: Path) -> None:
     """Write beside a model what onnxruntime reads in its place; torch does where that reads otherwise than the model."""
     with suppress(GateError):
         write(model_file, model_file.parent / DERIVED[Precision.FP32])
-    if checkpoint.read_card(model_file).peaks:
+    if checkpoint.load_card(model_file).activation_ranges:
         write_quantised(model_file, model_file.parent / DERIVED[Precision.INT8])
 
 
@@ -82,14 +82,14 @@ def serialised(card: Card, model: CRNN, config: ExportConfig, trained_on: Collec
         SOURCE_HASH_KEY: source_hash,
         DIRECTION_KEY: DIRECTION,
     }
-    if config.precision is Precision.INT8 and not card.peaks:
+    if config.precision is Precision.INT8 and not card.activation_ranges:
         raise ModelError(f"{card.name} cannot be quantised: its card does not say how far its values reach")
     network = onnx_graph.Network(
         config=card.config,
         classes=card.charset.classes,
         weights={name: value.numpy() for name, value in model.state_dict().items()},
         precision=config.precision,
-        peaks=card.peaks if config.precision is Precision.INT8 else (),
+        activation_ranges=card.activation_ranges if config.precision is Precision.INT8 else (),
     )
     if config.self_contained:
         graph = end_to_end.build(network, card.orientation, card.calibration, metadata)

@@ -105,7 +105,7 @@ class Network:
     """Its weights."""
     precision: Precision = Precision.FP32
     """The numbers that it is to compute with."""
-    peaks: tuple[float, ...] = ()
+    activation_ranges: tuple[float, ...] = ()
     """The highest value of the maps after each layer of the backbone: needed for bytes."""
 
 
@@ -146,7 +146,7 @@ class _Layers:
         self.network = network
         self.is_half = network.precision is Precision.FP16
         convolutions = sum(isinstance(layer, Conv) for layer in network.config.backbone)
-        self.peaks = network.peaks if convolutions > 1 else ()
+        self.activation_ranges = network.activation_ranges if convolutions > 1 else ()
         self.channels = 1
         """Of the maps, where they are quantised later: those of the first convolution may be more than the network's."""
         self.step: float | None = None
@@ -165,13 +165,13 @@ class _Layers:
         if isinstance(layer, Pool):
             maps = self.nodes.add("MaxPool", [maps], kernel_shape=[height, width], strides=list(layer.stride), pads=pads)
         else:
-            if self.peaks and index and not self.step:
-                maps = self._quantised(maps, self.peaks[index - 1])
+            if self.activation_ranges and index and not self.step:
+                maps = self._quantised(maps, self.activation_ranges[index - 1])
             kernel, bias = self._kernel(index, layer)
             maps = self.nodes.add("Conv", [self._floats(maps), kernel, bias], kernel_shape=[height, width], pads=pads)
             maps = self.nodes.add("Relu", [maps])
             if self.step:
-                maps = self._quantised(maps, self.peaks[index])
+                maps = self._quantised(maps, self.activation_ranges[index])
         grown, step = 2 * left - width, layer.stride[1]
         if (grown, step) != (-1, 1):  # else as wide as before
             widths = self.nodes.add("Add", [widths, self.nodes.constant(grown)])
@@ -199,25 +199,25 @@ class _Layers:
         inputs, states, biases = self._recurrent("lstm.first")
         by_row = inputs.reshape(*inputs.shape[:2], -1, config.rows).swapaxes(2, 3)  # (2, 4·hidden, h, K)
         inputs = by_row.reshape(inputs.shape)
-        if self.peaks:
+        if self.activation_ranges:
             highest = self.nodes.constant(np.array(255 * np.float32(self.step or 0)))
             features = self.nodes.add("Pad", [features, self.nodes.constant([0, 0, 0, 0, 0, 1]), highest])
             inputs = np.pad(inputs, ((0, 0), (0, 0), (0, 1)))
         hidden = self._lstm(features, steps, "lstm.first", inputs, states, biases)
         inputs, states, biases = self._recurrent("lstm.second")
-        if config.projection and not self.peaks:
+        if config.projection and not self.activation_ranges:
             hidden = self.linear(hidden, "lstm.between")
         elif config.projection:
             biases[:, : inputs.shape[1]] += inputs @ weights["lstm.between.bias"]
             inputs = inputs @ weights["lstm.between.weight"]
-        if self.peaks:
+        if self.activation_ranges:
             inputs = quantization.from_pinned(inputs)
         return self._lstm(hidden, steps, "lstm.second", inputs, states, biases)
 
     def linear(self, features: str, name: str) -> str:
         """(…, F) features → (…, F')."""
         weights = self.network.weights[f"{name}.weight"]
-        kernel = quantization.from_pinned(weights) if self.peaks else weights
+        kernel = quantization.from_pinned(weights) if self.activation_ranges else weights
         product = self.nodes.add("MatMul", [features, self._kept(kernel.T, f"{name}.weight")])
         return self.nodes.add("Add", [product, self._kept(self.network.weights[f"{name}.bias"], f"{name}.bias")])
 
@@ -231,11 +231,11 @@ class _Layers:
 
     def _lstm(self, features: str, steps: str, name: str, inputs: Floats, states: Floats, biases: Floats) -> str:
         """(T, N, F) features → (T, N, 2·hidden) of one bidirectional LSTM."""
-        if self.peaks:
+        if self.activation_ranges:
             inputs, states, biases = quantization.pinned(inputs, states, biases)
         hidden, bias = states.shape[2], self._kept(biases, f"{name}.B")
         how: dict[str, Any] = {"direction": "bidirectional", "hidden_size": hidden}
-        if self.peaks:
+        if self.activation_ranges:
             cells = self.nodes.constant(quantization.first_cells(hidden - quantization.PINS), f"{name}.cells")
             lines = self.nodes.add("Shape", [steps])
             size = self.nodes.add("Concat", [self.nodes.constant([2]), lines, self.nodes.constant([hidden])], axis=0)
@@ -280,7 +280,7 @@ class _Layers:
         """Kernel and bias of a convolution, quantised if it reads bytes."""
         name = f"backbone.stages.{index}"
         kernel, bias = self._folded(index, layer)
-        if self.peaks:
+        if self.activation_ranges:
             kernel = np.pad(kernel, ((0, 0), (0, self.channels - kernel.shape[1]), (0, 0), (0, 0)))
             spare = 0 if self.step else -len(kernel) % _BLOCK
             kernel, bias = np.pad(kernel, ((0, spare), (0, 0), (0, 0), (0, 0))), np.pad(bias, (0, spare))

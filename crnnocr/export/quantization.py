@@ -33,7 +33,7 @@ _AT_A_TIME = 16
 
 
 @torch.inference_mode()
-def peaks(model: CRNN, lines: Sequence[images.Line]) -> tuple[float, ...]:
+def activation_ranges(model: CRNN, lines: Sequence[images.Line]) -> tuple[float, ...]:
     """The highest value of the maps after each layer of the backbone, over the lines.
 
     Reaching up to the highest value measured better than cutting off the highest thousandth or ten thousandth: on real crops

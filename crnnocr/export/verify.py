@@ -28,7 +28,7 @@ from crnnocr.formatting import counted
 from crnnocr.images import ImageWarning, Preprocessor
 from crnnocr.inference.engines import Engine, OnnxEngine
 from crnnocr.metrics.scores import Scorer
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 
 Grey = NDArray[np.uint8]
 

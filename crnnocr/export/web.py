@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 
 INDEX = "index.html"
 _MODEL, _RUNTIME_SCRIPT, _RUNTIME_BINARY = "model.js", "runtime.js", "runtime-binary.js"

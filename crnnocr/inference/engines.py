@@ -17,7 +17,7 @@ from crnnocr import runtime
 from crnnocr.config import EngineChoice, Orientation, Precision
 from crnnocr.errors import ModelError, UsageError
 from crnnocr.model import checkpoint
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.registry import GRAPH, WEIGHTS
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def load_engine(
 
 def card_of(path: Path) -> Card:
     """The card of a model or of an exported one, without torch. Raises `ModelError` where it is neither."""
-    return OnnxEngine(path).card if path.suffix == ".onnx" else checkpoint.read_card(path)
+    return OnnxEngine(path).card if path.suffix == ".onnx" else checkpoint.load_card(path)
 
 
 def _finds_gpu() -> bool:
@@ -219,7 +219,7 @@ def _derived(path: Path) -> OnnxEngine | None:
     """What was made of a `.safetensors` file for onnxruntime; None where there is nothing, or it was made of another one."""
     if path.name != WEIGHTS:
         return None
-    for precision in dict.fromkeys((checkpoint.read_card(path).precision, Precision.FP32)):
+    for precision in dict.fromkeys((checkpoint.load_card(path).precision, Precision.FP32)):
         file = path.parent / DERIVED[precision]
         with suppress(ModelError):
             engine = OnnxEngine(file) if file.is_file() else None

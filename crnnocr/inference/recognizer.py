@@ -22,7 +22,7 @@ from crnnocr.images import LineImage, Preprocessor, View
 from crnnocr.inference.engines import Engine, load_engine
 from crnnocr.inference.pipeline import Pipeline
 from crnnocr.model import registry
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.runtime import cores
 
 _WINDOW = 256

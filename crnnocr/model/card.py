@@ -1,72 +1,291 @@
-"""What the values of a card are: a card may come from anywhere, and all that is shown or counted of it must be what it is."""
+"""The card of a model: everything that is known about it except its weights, as JSON in the header of its file.
+
+A card may come from anywhere, so each value is checked against the type of its field. Reading one needs no torch.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
-from crnnocr.metrics.scores import METRICS
+from crnnocr.config import MAX_WIDTH, ModelConfig, Orientation, Precision
+from crnnocr.errors import CrnnocrError, ModelError
+from crnnocr.metrics.calibration import Calibration
+from crnnocr.metrics.scores import METRICS, Scores
+from crnnocr.text.charset import Charset
 
-Kind: TypeAlias = Callable[[Any], bool] | dict[str, Any] | list[Any]
-"""What says whether a value is of the kind; a dict of the kinds by key, any of which may lack, or by `EACH` of all its values;
-a list of the kind of all items. Where things are alike, none lacks anything."""
-
-EACH = "…"
+FORMAT_VERSION = 1
+"""Of the JSON. A newer one is rejected."""
 
 
-def text(value: Any) -> bool:
-    """Whether it can be written down as text."""
+@dataclass(frozen=True)
+class DataSource:
+    """A data set that a model was trained or validated on."""
+
+    name: str
+    """Of its folder or label file."""
+    format: str
+    samples: int
+    """Labeled images, those without a use included."""
+
+
+@dataclass(frozen=True)
+class TextStatistics:
+    """The labels that a model was trained on."""
+
+    characters: int
+    """In all of them."""
+    mean_length: float
+    """In characters."""
+    longest: int
+    """In characters."""
+    mean_width: float
+    """Of the images at the model's height, in pixels."""
+    distinct: int
+    """Different labels."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images that a model was trained and validated on."""
+
+    sources: tuple[DataSource, ...]
+    learned: int
+    """Labeled images in the training split; synthetic ones do not count."""
+    held_out: int
+    """Images in the validation split."""
+    digest: str
+    """Hash of both splits: images and labels."""
+    texts: TextStatistics | None
+    """None if all training images were synthetic."""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Of the programs that trained a model."""
+
+    crnnocr: str
+    torch: str
+    numpy: str
+    python: str
+
+
+@dataclass(frozen=True)
+class RealScore:
+    """A score on real crops, with the ends of its 95 % interval."""
+
+    pictures: int
+    """Number of crops."""
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What users of a model that comes with crnnocr should know."""
+
+    licence: str
+    pictures: str
+    """The images it was trained on, in words."""
+    limits: str
+    """What it does not read well."""
+    reproduce: str
+    """How it was made."""
+    before: str = ""
+    """What its network had been trained on before this training."""
+    real_crops: dict[str, RealScore] = field(default_factory=dict)
+    """By kind of crop and metric."""
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """How a model was trained."""
+
+    date: str
+    """When the training ended, ISO 8601."""
+    data: TrainingData
+    start: str | None
+    """Name of the model whose weights it began with; None if the weights were random."""
+    config: dict[str, Any]
+    """The training options, named as in the version that trained it."""
+    batch_size: int
+    steps: int
+    pictures_shown: int
+    """Samples seen, repeats included."""
+    seconds: float
+    """Wall time."""
+    device: str
+    threads: int
+    versions: Versions
+    about: Publication | None = None
+    """Only for a model that comes with crnnocr."""
+
+    @property
+    def synth(self) -> str | None:
+        """The `--synth` it was trained with; None if no image was synthesized while training."""
+        synth: str | None = self.config.get("synth")
+        return synth
+
+    def to_json(self) -> dict[str, Any]:
+        """The values that JSON can hold."""
+        data = asdict(self)
+        data["data"]["texts"] = data["data"]["texts"] or {}
+        if not self.about:
+            del data["about"]
+        elif not self.about.before:
+            del data["about"]["before"]
+        return data
+
+    @classmethod
+    def from_json(cls, data: Any) -> TrainingRecord:
+        """Undo `to_json`. Raises `ValueError`, naming the place, if a value is missing or of another type."""
+        record: TrainingRecord = _checked(data, cls, "training")
+        _checked(record.synth, str | None, "training.config.synth")
+        return record
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that is known about a model except its weights."""
+
+    name: str
+    """As it was called when it was trained."""
+    charset: Charset
+    config: ModelConfig
+    """Layers and sizes of the network."""
+    orientation: Orientation = Orientation.HORIZONTAL
+    """Which way the lines run in the images it reads."""
+    training: TrainingRecord | None = None
+    """None if it has not been trained yet."""
+    scores: Scores | None = None
+    """On the validation split; None if there was none."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """Maps its probabilities to confidences."""
+    activation_ranges: tuple[float, ...] = ()
+    """The highest value after each layer of the backbone, for quantization; empty if not measured."""
+    precision: Precision = Precision.FP32
+    """The numbers it computes with on a CPU."""
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it was trained on nothing but synthetic images, and so its scores are on synthetic images too."""
+        return bool(self.training and self.training.synth and not self.training.data.learned)
+
+    def to_json(self) -> dict[str, Any]:
+        """The values that JSON can hold."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "charset": self.charset.characters,
+            "blank": 0,
+            "preprocessing": {
+                "channels": 1,
+                "height": self.config.height,
+                "width": "round(width * height / picture height)",
+                "min_width": self.config.min_width,
+                "max_width": MAX_WIDTH,
+                "orientation": self.orientation.value,
+                "resampling": "bilinear, antialiased",
+                "narrower": "repeat the last column",
+                "black": -1,
+                "white": 1,
+                "padding": 0,
+            },
+            "model": self.config.to_json(),
+            "training": self.training.to_json() if self.training else {},
+            "scores": self.scores.to_json() if self.scores else {},
+            "calibration": self.calibration.to_json(),
+            "quantisation": {"peaks": list(self.activation_ranges), "precision": self.precision.value},
+        }
+
+    @classmethod
+    def from_text(cls, text: str, path: Path) -> Card:
+        """Undo `to_json`, given as JSON text. Raises `ModelError`, naming the file, if it is not a card or too new."""
+        try:
+            data = json.loads(text)
+            version = data["format_version"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ModelError(f"{path} is not a model of crnnocr: it holds no card") from error
+        if not isinstance(version, int):
+            raise ModelError(f"{path} is not a model of crnnocr: its card has no format version")
+        if version > FORMAT_VERSION:
+            raise ModelError(
+                f"{path} has model format {version}, and this crnnocr reads up to {FORMAT_VERSION}: pip install -U crnnocr"
+            )
+        try:
+            return cls._from_json(data)
+        except KeyError as error:
+            raise ModelError(f"{path}: its card cannot be read ({error.args[0]} is missing)") from error
+        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError, CrnnocrError) as error:
+            raise ModelError(f"{path}: its card cannot be read ({error})") from error
+
+    @classmethod
+    def _from_json(cls, data: dict[str, Any]) -> Card:
+        _checked(data["model"]["preset"], str, "model.preset")
+        config = ModelConfig.from_json(data["model"])
+        return cls(
+            name=_checked(data["name"], str, "name"),
+            charset=Charset(_checked(data["charset"], str, "charset")),
+            config=config,
+            orientation=Orientation(data["preprocessing"]["orientation"]),
+            training=TrainingRecord.from_json(data["training"]) if data["training"] != {} else None,
+            scores=_scores(data["scores"]),
+            calibration=Calibration.from_json(data["calibration"]),
+            activation_ranges=_activation_ranges(data["quantisation"]["peaks"], len(config.backbone)),
+            precision=Precision(data["quantisation"]["precision"]),
+        )
+
+
+def _scores(data: Any) -> Scores | None:
+    numbers: dict[str, float] = _checked(data, dict[str, float], "scores")
+    return Scores(int(numbers["n"]), {key: numbers[key] for key in METRICS if key in numbers}) if numbers else None
+
+
+def _activation_ranges(data: Any, layers: int) -> tuple[float, ...]:
+    ranges: tuple[float, ...] = _checked(data, tuple[float, ...], "peaks")
+    if len(ranges) not in (0, layers) or min(ranges, default=1) <= 0:
+        raise ValueError(f"peaks must be none, or a number above 0 for each of the {layers} layers")
+    return tuple(map(float, ranges))
+
+
+def _checked(value: Any, kind: Any, place: str) -> Any:
+    """`value` from JSON as a `kind`: the type of a dataclass's field, or a dataclass. An empty object stands for None.
+
+    Raises `ValueError`, naming the place, if it is not of that type.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is UnionType:  # X | None
+        return None if value is None or value == {} else _checked(value, arguments[0], place)
+    if is_dataclass(kind) and isinstance(value, dict):
+        return kind(**_checked_fields(value, kind, place))  # type: ignore[operator]
+    if origin is tuple and isinstance(value, list):
+        return tuple(_checked(item, arguments[0], place) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return {key: _checked(item, arguments[1], f"{place}.{key}") for key, item in value.items()}
+    if kind is Any or (kind is str and _is_text(value)) or (kind in (int, float) and _is_number(value, kind)):
+        return value
+    raise ValueError(f"{place} cannot be {value!r:.40}")
+
+
+def _checked_fields(values: dict[str, Any], kind: Any, place: str) -> dict[str, Any]:
+    hints, checked = get_type_hints(kind), {}
+    for each in fields(kind):
+        if each.name in values:
+            checked[each.name] = _checked(values[each.name], hints[each.name], f"{place}.{each.name}")
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise ValueError(f"{place}.{each.name} is missing")
+    return checked
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a string that can be encoded: JSON can hold half a surrogate pair."""
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
-def number(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _text_or_none(value: Any) -> bool:
-    return value is None or text(value)
-
-
-CARD: Kind = {
-    "name": text,
-    "charset": text,
-    "model": {"preset": text},
-    "training": {
-        "date": text,
-        "data": {
-            "sources": [{"name": text, "format": text, "samples": number}],
-            "learned": number,
-            "held_out": number,
-        },
-        "start": _text_or_none,
-        "config": {"synth": _text_or_none},
-        "steps": number,
-        "pictures_shown": number,
-        "seconds": number,
-        "device": text,
-        "versions": {"crnnocr": text},
-        "about": {
-            "real_crops": {EACH: {"value": number, "low": number, "high": number, "pictures": number}},
-            **dict.fromkeys(("pictures", "before", "limits", "licence", "reproduce"), text),
-        },
-    },
-    "scores": dict.fromkeys(("n", *METRICS), number),
-}
-"""Of what the commands show."""
-
-
-def check(value: Any, kind: Kind, place: str = "", is_whole: bool = False) -> None:
-    """Raise `ValueError`, naming the place, where a value is not of a kind; nothing of it lacks where it `is_whole`."""
-    if isinstance(kind, dict) and isinstance(value, dict):
-        is_whole = is_whole or EACH in kind
-        inside: dict[str, Any] = dict.fromkeys(value, kind[EACH]) if EACH in kind else kind
-        for key, inner in inside.items():
-            if is_whole or key in value:
-                check(value.get(key), inner, f"{place}.{key}".lstrip("."), is_whole)
-    elif isinstance(kind, list) and isinstance(value, list):
-        for item in value:
-            check(item, kind[0], place, is_whole=True)
-    elif isinstance(kind, dict | list) or not kind(value):
-        raise ValueError(f"{place} cannot be {value!r:.40}")
+def _is_number(value: Any, kind: type) -> bool:
+    return type(value) in (int, kind) and math.isfinite(value)

@@ -24,7 +24,7 @@ from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH
 from crnnocr.errors import CrnnocrError, ModelError, UsageError
 from crnnocr.files import adding, cannot_write, data_directory, replacing, sha256_of
 from crnnocr.model import checkpoint
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 
 SHIPPED = {"small": "en", "base": "en-base"}
 """Names of the models that come with crnnocr, by preset. No other model is called so."""
@@ -265,7 +265,7 @@ class Entry:
     def to_json(self) -> dict[str, Any]:
         """The entry as values that JSON can hold."""
         card = self.card
-        scores = card.scores if card else {}
+        scores = card.scores if card else None
         return {
             "name": self.found.name,
             "path": str(self.found.path),
@@ -273,12 +273,12 @@ class Entry:
             "current": self.is_taken,
             "preset": card.config.preset if card else None,
             "characters": len(card.charset.characters) if card else None,
-            "n": scores.get("n"),
-            "drawn": card.saw_drawings_only if card else None,
-            "cer": scores.get("cer"),
-            "exact": scores.get("exact"),
+            "n": scores.n if scores else None,
+            "drawn": card.is_synthetic if card else None,
+            "cer": scores.values.get("cer") if scores else None,
+            "exact": scores.values.get("exact") if scores else None,
             "bytes": self.size,
-            "trained": card.training.get("date") if card else None,
+            "trained": card.training.date if card and card.training else None,
             "modified": self.modified.isoformat(timespec="seconds"),
             "error": self.error,
         }
@@ -296,7 +296,7 @@ def entry(found: FoundModel, current: Path | None) -> Entry:
     modified = datetime.fromtimestamp(found.path.stat().st_mtime, UTC)
     card, error = None, None
     try:
-        card = checkpoint.read_card(found.path)
+        card = checkpoint.load_card(found.path)
     except ModelError as reason:
         error = str(reason)
     return Entry(found, found.path == current, size, modified, card, error)

@@ -17,7 +17,7 @@ from crnnocr.datasets.lint.finding import Finding, Severity, lint_samples
 from crnnocr.errors import DataError, ModelError, UsageError
 from crnnocr.images import Preprocessor
 from crnnocr.model import checkpoint, registry
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN, with_charset
 from crnnocr.model.registry import FoundModel
 from crnnocr.text.charset import Charset, frames_needed
@@ -99,7 +99,7 @@ def start_from(config: TrainConfig) -> Start:
         return Start(PRESETS[preset], config.orientation or Orientation.HORIZONTAL)
     if found.path.suffix != ".safetensors":
         raise ModelError(f"--from {config.start}: training goes on from a .safetensors model, not from an exported one")
-    card = checkpoint.read_card(found.path)
+    card = checkpoint.load_card(found.path)
     if config.preset not in (None, card.config.preset):
         raise UsageError(f"--from {config.start} is of the preset {card.config.preset}: leave --preset {config.preset} out")
     # What a shipped model reads in all ways is other people's pictures: of one's own, a tall one mostly shows a narrow letter.

@@ -23,7 +23,7 @@ from crnnocr.metrics import calibration
 from crnnocr.metrics.calibration import Calibration
 from crnnocr.metrics.scores import Scores
 from crnnocr.model import checkpoint, registry
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.runtime import cores
 from crnnocr.training import resume as runs
 from crnnocr.training.batching import Plan, batch_size_for
@@ -226,12 +226,12 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         prepared.card,
         name=name,
         training=record(prepared, order.learn, order.config, trained, seconds, device, batch_size),
-        scores=scores.to_json() if scores else {},
+        scores=scores,
         calibration=fitted,
     )
     path = registry.path_of(name)
     rows = tuple(history_rows(run.history))
-    card = replace(card, peaks=_peaks(prepared))
+    card = replace(card, activation_ranges=_peaks(prepared))
     with suppress(CrnnocrError):  # what cannot be quantised is kept as it is
         if scores and _reads_as_well(card, prepared, scores):
             card = replace(card, precision=Precision.INT8)
@@ -255,7 +255,7 @@ def _peaks(prepared: Prepared) -> tuple[float, ...]:
     if not len(lines):
         return ()
     chosen = range(0, len(lines), -(-len(lines) // quantization.LINES))
-    return quantization.peaks(prepared.model, [lines[i].pixels for i in chosen])
+    return quantization.activation_ranges(prepared.model, [lines[i].pixels for i in chosen])
 
 
 def _reads_as_well(card: Card, prepared: Prepared, scores: Scores) -> bool:

@@ -27,7 +27,7 @@ from crnnocr.errors import CrnnocrError
 from crnnocr.inference.engines import TorchEngine, memory_format, on_device
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scores
-from crnnocr.model.checkpoint import Card
+from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.text.charset import BLANK
 from crnnocr.training.batching import seed_of
