@@ -222,7 +222,7 @@ def test_a_picture_that_doctrs_labels_name_twice_is_seen_twice(tmp_path: Path) -
     [
         ('{"a.png": "eins"', "is not JSON: .* line 1 column 17"),
         ("[" * 100_000, "is not JSON: "),
-        ('["a.png", "eins"]', 'is not {"image": "text", …}: list the texts by their pictures, as docTR does'),
+        ('["a.png", "eins"]', 'is not {"image": "text", …}: list the texts by their images, as docTR does'),
         ('"eins"', 'is not {"image": "text", …}'),
         (
             '{"a.png": {"img_hash": "0", "polygons": []}}',

@@ -114,7 +114,7 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
         "label-too-long",
         Severity.EXCLUDED,
         [seen("abcdefghijkl", size=(23, 32)), seen("aabbccddeeff", size=(35, 32))],
-        "2 labels do not fit their pictures (the preset small reads at most a character in 4 pixels of a line of height 40; "
+        "2 labels do not fit their pictures (the preset small reads at most a character in 4 pixels of a line of height 40): "
         "a label that is right needs the width that is listed with it",
     ),
     "a vertical line": ("tall-picture", Severity.WARNING, [seen("abc", size=(30, 90))], "--orientation auto turns such"),
