@@ -88,7 +88,7 @@ def test_scratch_is_scratch_also_where_a_model_was_shipped(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = model(tmp_path / "shipped" / "model.safetensors")
-    monkeypatch.setattr(registry, "shipped", lambda _: FoundModel(path, "the shipped one"))
+    monkeypatch.setattr(registry, "pretrained", lambda _: FoundModel(path, "the shipped one"))
     assert prepared(data, SCRATCH).start.found is None
 
 
@@ -100,7 +100,7 @@ def test_auto_takes_the_shipped_model_of_the_preset(data: Dataset, tmp_path: Pat
         asked.append(preset)
         return FoundModel(path, "the shipped one")
 
-    monkeypatch.setattr(registry, "shipped", shipped)
+    monkeypatch.setattr(registry, "pretrained", shipped)
     ready = prepared(data, TrainConfig())
     assert ready.start.found == FoundModel(path, "the shipped one")
     assert same_weights(ready.model, checkpoint.load(path)[1])
@@ -113,15 +113,15 @@ def test_a_shipped_model_that_reads_all_ways_learns_lines_along_pictures(
     path = tmp_path / "shipped" / "model.safetensors"
     card, network = checkpoint.load(model(path))
     checkpoint.save(path, replace(card, orientation=Orientation.AUTO), network, ())
-    for is_shipped, expected in ((True, Orientation.HORIZONTAL), (False, Orientation.AUTO)):
-        monkeypatch.setattr(registry, "shipped", lambda _, own=is_shipped: FoundModel(path, "en", is_shipped=own))
+    for is_pretrained, expected in ((True, Orientation.HORIZONTAL), (False, Orientation.AUTO)):
+        monkeypatch.setattr(registry, "pretrained", lambda _, own=is_pretrained: FoundModel(path, "en", is_pretrained=own))
         assert prepared(data, TrainConfig()).start.orientation is expected
 
 
 def test_auto_without_a_shipped_model_is_scratch_and_never_a_model_of_the_user(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "shipped", lambda _: None)
+    monkeypatch.setattr(registry, "pretrained", lambda _: None)
     alone = prepared(data, TrainConfig())
     for name in ("plates", "small", "auto"):
         model(registry.path_of(name))
@@ -169,7 +169,7 @@ def test_a_start_model_of_another_preset_than_asked_for_is_refused() -> None:
 
 
 def test_freezing_needs_a_start_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "shipped", lambda _: None)
+    monkeypatch.setattr(registry, "pretrained", lambda _: None)
     for start in ("auto", "scratch"):
         with pytest.raises(UsageError, match="--freeze keeps the convolutions of a start model: name one with --from"):
             start_from(TrainConfig(start=start, freeze=True))

@@ -234,7 +234,7 @@ def warn_of_issues(issues: Sequence[Issue]) -> None:
 
 def info_model(found: FoundModel, engine: str = "", which: str = "", options: str = "") -> None:
     """Which model is used, and what runs it; of several also which of them it is, and the options that are its own."""
-    name = f"{found.told}{f' {options}' if options else ''}"
+    name = f"{found.label}{f' {options}' if options else ''}"
     info(f"{f'{which} ' if which else ''}model: {name}{f', by {engine}' if engine else ''}")
     verbose(f"  {found.path}")
 
@@ -357,6 +357,6 @@ def name_from(path: Path) -> str:
     from crnnocr.model import registry
 
     path = path.resolve()
-    return registry.name_like(
+    return registry.similar_name(
         path.name if path.is_dir() else path.parent.name if path.stem in ("metadata", "labels") else path.stem
     )

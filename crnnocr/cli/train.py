@@ -225,7 +225,7 @@ def _name_of(data: str, force: bool) -> str:
     """What to call a model that was not named, from the name of its data; a shipped model's name counts as taken."""
     from crnnocr.model import registry
 
-    if data not in registry.SHIPPED.values():
+    if data not in registry.PRETRAINED.values():
         return registry.checked_name(data)
     return f"{data}-2" if force else data  # which becomes a free one in the end
 

@@ -62,7 +62,7 @@ def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     from crnnocr.formatting import counted
 
     card, found = prepared.card, prepared.start.found
-    origin = found.told if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
+    origin = found.label if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
     drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.train) else ""
     learnt = counted(len(prepared.train), "picture", "pictures")
     pictures = f"{learnt}{drawn}" if len(prepared.train) else f"pictures drawn ({config.synth})"
@@ -95,7 +95,7 @@ def say_end(finished: Finished) -> None:
     from crnnocr.model import registry
 
     if finished.name != finished.wanted:
-        why = "a shipped model's" if finished.wanted in registry.SHIPPED.values() else "taken (--force would replace it)"
+        why = "a shipped model's" if finished.wanted in registry.PRETRAINED.values() else "taken (--force would replace it)"
         console.info(f"the name {finished.wanted} was {why}: stored as {finished.name}")
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (

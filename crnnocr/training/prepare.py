@@ -91,7 +91,7 @@ def start_from(config: TrainConfig) -> Start:
     preset = config.preset or DEFAULT_PRESET
     found = None
     if config.start == AUTO:
-        found = registry.shipped(preset)
+        found = registry.pretrained(preset)
     elif config.start != SCRATCH:
         found = registry.find(config.start)
     if found is None:
@@ -104,7 +104,7 @@ def start_from(config: TrainConfig) -> Start:
     if config.preset not in (None, card.config.preset):
         raise UsageError(f"--from {config.start} is of the preset {card.config.preset}: leave --preset {config.preset} out")
     # What a shipped model reads in all ways is other people's pictures: of one's own, a tall one mostly shows a narrow letter.
-    orientation = config.orientation or (Orientation.HORIZONTAL if found.is_shipped else card.orientation)
+    orientation = config.orientation or (Orientation.HORIZONTAL if found.is_pretrained else card.orientation)
     return Start(card.config, orientation, found, card.charset, checkpoint.trained_on(found.path))
 
 
