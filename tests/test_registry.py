@@ -146,7 +146,7 @@ def test_a_good_name_is_kept(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-dash", "a/b", "a\\b", "a b", "a:b", "end.", "a\n", "x" * 101])
 def test_a_name_that_could_not_be_a_folder_everywhere_is_an_error(name: str) -> None:
-    with pytest.raises(UsageError, match="name .* cannot be a folder"):
+    with pytest.raises(UsageError, match="cannot be a folder everywhere"):
         registry.checked_name(name)
 
 
