@@ -12,8 +12,8 @@ from paths import SHARPNESSES, log, random_log_probs, small_cases, text_probs
 
 from crnnocr.config import DecodeConfig
 from crnnocr.decoding import Decoder, Hypothesis, LogProbs, decoder
-from crnnocr.decoding import beam as sections
-from crnnocr.decoding.beam import beam_searches
+from crnnocr.decoding import beam as beam_module
+from crnnocr.decoding.beam import beam_search
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.text.charset import Charset
 
@@ -31,12 +31,12 @@ def forbid_searching(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not lines, "searched"
         return []
 
-    def guided(line: LogProbs, beam: int, automaton: object, fusion: object) -> list[Hypothesis]:
+    def search_line(line: LogProbs, beam: int, automaton: object, fusion: object) -> list[Hypothesis]:
         raise AssertionError("searched")
 
-    for module in (sections, decoder):
-        monkeypatch.setattr(module, "beam_searches", search)
-    monkeypatch.setattr(decoder, "guided_search", guided)
+    for module in (beam_module, decoder):
+        monkeypatch.setattr(module, "beam_search", search)
+    monkeypatch.setattr(decoder, "constrained_beam_search", search_line)
 
 
 def test_by_default_it_is_the_text_of_the_best_path_with_its_exact_probability() -> None:
@@ -57,8 +57,8 @@ def test_the_probabilities_of_the_n_best_are_exact_however_narrow_the_beam() -> 
         assert 1 <= len(found) <= 2
 
 
-def lines_of_sections(count: int) -> list[NDArray[np.float64]]:
-    """Seeded lines of three short stretches, each of them unsure, with frames between them in which the blank is certain."""
+def lines_of_segments(count: int) -> list[NDArray[np.float64]]:
+    """Seeded lines of three short segments, each of them unsure, with frames between them in which the blank is certain."""
     rng = np.random.default_rng(5)
     blank = np.log([[0.9995, 0.0003, 0.0002]])
     lines = []
@@ -68,9 +68,9 @@ def lines_of_sections(count: int) -> list[NDArray[np.float64]]:
     return lines
 
 
-def test_the_best_text_is_found_though_a_line_is_searched_in_sections() -> None:
+def test_the_best_text_is_found_though_a_line_is_searched_in_segments() -> None:
     same = np.log([[0.55, 0.4499, 0.0001], [0.9995, 0.0003, 0.0002], [0.55, 0.4499, 0.0001]])  # "a" is in one of the two
-    lines = [same, *lines_of_sections(300)]
+    lines = [same, *lines_of_segments(300)]
     narrow, wide = (Decoder(DecodeConfig(beam=beam), Charset("ab")).decode(lines) for beam in (20, 100))
     for line, (best,), (exact,) in zip(lines, narrow, wide, strict=True):
         probs = text_probs(line)
@@ -79,15 +79,15 @@ def test_the_best_text_is_found_though_a_line_is_searched_in_sections() -> None:
         assert math.exp(exact.log_prob) == pytest.approx(max(probs.values()))
 
 
-def test_only_sections_that_are_in_doubt_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_segments_that_are_in_doubt_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[LogProbs] = []
-    whole = beam_searches
+    whole = beam_search
 
     def search(lines: list[LogProbs], beam: int) -> list[list[Hypothesis]]:
         searched.extend(lines)
         return whole(lines, beam)
 
-    monkeypatch.setattr(sections, "beam_searches", search)
+    monkeypatch.setattr(beam_module, "beam_search", search)
     blank, sure = [0.9998, 0.0001, 0.0001], [0.005, 0.99, 0.005]
     doubt = [[0.1, 0.46, 0.44], [0.3, 0.36, 0.34]]
     line = np.log([sure, blank, *doubt, blank, sure, sure, blank])

@@ -23,18 +23,18 @@ from paths import (
 )
 
 from crnnocr.decoding import Hypothesis, Ids, LogProbs
-from crnnocr.decoding.beam import beam_searches
-from crnnocr.decoding.forward import align, score
+from crnnocr.decoding.beam import beam_search
+from crnnocr.decoding.forward import align, text_log_probs
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.text.charset import frames_needed
 
 
-def beam_search(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis]:
-    return beam_searches([log_probs], beam)[0][:top]
+def searched(log_probs: LogProbs, beam: int, top: int = 1) -> list[Hypothesis]:
+    return beam_search([log_probs], beam)[0][:top]
 
 
 def log_prob(log_probs: LogProbs, text: Ids) -> float:
-    return float(score([log_probs], [text])[0])
+    return float(text_log_probs([log_probs], [text])[0])
 
 
 def plain_beam_search(log_probs: Floats, beam: int) -> list[tuple[Text, float]]:
@@ -64,7 +64,7 @@ def assert_ranked(found: list[Hypothesis], expected: list[tuple[Text, float]]) -
 def test_a_wide_beam_ranks_all_texts_by_the_sum_over_all_their_paths() -> None:
     for log_probs in small_cases(300):
         expected = sorted(text_probs(log_probs).items(), key=lambda item: -item[1])
-        found = beam_search(log_probs, beam=WIDE, top=WIDE)
+        found = searched(log_probs, beam=WIDE, top=WIDE)
         assert_ranked(found, [(text, math.log(p)) for text, p in expected])
 
 
@@ -94,7 +94,7 @@ def test_leaving_out_what_cannot_enter_a_narrow_beam_changes_nothing(beam: int, 
     for _ in range(15):
         # Up to 24 classes, so that the 2 · beam most probable characters, which the search looks at, are often not all.
         log_probs = random_log_probs(rng, int(rng.integers(15, 25)), int(rng.integers(3, 25)), sharpness)
-        assert_ranked(beam_search(log_probs, beam, top=beam), plain_beam_search(log_probs, beam))
+        assert_ranked(searched(log_probs, beam, top=beam), plain_beam_search(log_probs, beam))
 
 
 def test_leaving_out_changes_nothing_where_texts_repeat_characters() -> None:
@@ -104,14 +104,14 @@ def test_leaving_out_changes_nothing_where_texts_repeat_characters() -> None:
             log_probs = random_log_probs(rng, 20, 3, 1.0)
             log_probs[::2, 0] += 2  # blanks in every other frame, so that repeats are worth extending by
             log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
-            assert_ranked(beam_search(log_probs, beam, top=beam), plain_beam_search(log_probs, beam))
+            assert_ranked(searched(log_probs, beam, top=beam), plain_beam_search(log_probs, beam))
 
 
 def test_the_best_text_is_not_always_the_text_of_the_best_path() -> None:
     # Harald Scheidl's example, blank first: the best path is two blanks, 0.6 · 0.6 = 0.36, but the paths of "a" sum to
     # 0.4 · 0.4 + 2 · 0.4 · 0.6 = 0.64.
     log_probs = log([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])
-    best_path, best_text = greedy(log_probs), beam_search(log_probs, beam=25)[0]
+    best_path, best_text = greedy(log_probs), searched(log_probs, beam=25)[0]
     assert best_path.ids == ()
     assert math.exp(best_path.log_prob) == pytest.approx(0.36)
     assert best_text.ids == (1,)
@@ -120,8 +120,8 @@ def test_the_best_text_is_not_always_the_text_of_the_best_path() -> None:
 
 def test_the_n_best_come_best_first_and_no_more_than_asked() -> None:
     log_probs = log([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])
-    assert [hypothesis.ids for hypothesis in beam_search(log_probs, beam=25, top=5)] == [(1,), ()]  # no other is possible
-    assert [hypothesis.ids for hypothesis in beam_search(log_probs, beam=25)] == [(1,)]
+    assert [hypothesis.ids for hypothesis in searched(log_probs, beam=25, top=5)] == [(1,), ()]  # no other is possible
+    assert [hypothesis.ids for hypothesis in searched(log_probs, beam=25)] == [(1,)]
 
 
 def test_greedy_takes_the_best_path_of_all() -> None:
@@ -135,8 +135,8 @@ def test_greedy_takes_the_best_path_of_all() -> None:
 
 def test_characters_repeat_only_over_a_blank() -> None:
     together, apart = log([[0.1, 0.9]] * 3), log([[0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
-    assert greedy(together).ids == beam_search(together, beam=9)[0].ids == (1,)
-    assert greedy(apart).ids == beam_search(apart, beam=9)[0].ids == (1, 1)
+    assert greedy(together).ids == searched(together, beam=9)[0].ids == (1,)
+    assert greedy(apart).ids == searched(apart, beam=9)[0].ids == (1, 1)
     assert log_prob(apart, (1, 1)) == pytest.approx(3 * math.log(0.9))  # one path: a, blank, a
     assert log_prob(apart[:2], (1, 1)) == -np.inf
     assert align([apart], [(1, 1)]) == [(0, 2)]
@@ -151,7 +151,7 @@ def test_without_frames_greedy_reads_the_empty_text() -> None:
 
 
 def test_without_frames_the_beam_reads_the_empty_text() -> None:
-    assert beam_search(NO_FRAMES, beam=5, top=5) == [Hypothesis((), 0.0)]
+    assert searched(NO_FRAMES, beam=5, top=5) == [Hypothesis((), 0.0)]
 
 
 def test_without_frames_only_the_empty_text_is_possible() -> None:
@@ -169,7 +169,7 @@ def test_impossible_classes_are_never_read() -> None:
         log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
         expected = text_probs(log_probs)
         possible = sorted(((text, math.log(p)) for text, p in expected.items() if p > 0), key=lambda item: -item[1])
-        assert_ranked(beam_search(log_probs, beam=WIDE, top=WIDE), possible)
+        assert_ranked(searched(log_probs, beam=WIDE, top=WIDE), possible)
         assert greedy(log_probs).ids in dict(possible)
         for text, p in expected.items():
             assert log_prob(log_probs, text) == pytest.approx(math.log(p) if p else -np.inf, rel=0, abs=1e-9)
@@ -179,7 +179,7 @@ def test_certain_frames_leave_one_text_of_probability_1() -> None:
     log_probs = log([[0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     sure = Hypothesis((1, 1, 2), 0.0)
     assert greedy(log_probs) == sure
-    assert beam_search(log_probs, beam=5, top=5) == [sure]
+    assert searched(log_probs, beam=5, top=5) == [sure]
     assert log_prob(log_probs, (1, 1, 2)) == 0
     assert log_prob(log_probs, (1, 2)) == -np.inf
 
@@ -187,12 +187,12 @@ def test_certain_frames_leave_one_text_of_probability_1() -> None:
 def test_a_charset_of_one_character_can_be_searched_with_any_beam() -> None:
     log_probs = log([[0.3, 0.7], [0.6, 0.4]])
     for beam in (1, 2, 100):
-        assert beam_search(log_probs, beam)[0].ids == (1,)
+        assert searched(log_probs, beam)[0].ids == (1,)
 
 
 def test_single_precision_is_summed_in_double() -> None:
     log_probs = random_log_probs(np.random.default_rng(8), 6, 4, 1.0).astype(np.float32)
-    text = beam_search(log_probs, beam=WIDE)[0]
+    text = searched(log_probs, beam=WIDE)[0]
     assert text.log_prob == pytest.approx(math.log(max(text_probs(log_probs.astype(np.float64)).values())), abs=1e-9)
     assert log_prob(log_probs, text.ids) == pytest.approx(text.log_prob, abs=1e-9)
 
@@ -223,7 +223,7 @@ def test_a_long_sure_line_is_read_by_the_beam_as_by_the_best_path() -> None:
     log_probs = random_log_probs(rng, 2000, 30, 0.1)
     log_probs[np.arange(2000), rng.integers(30, size=2000)] += 9
     log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
-    path, text = greedy(log_probs), beam_search(log_probs, beam=3)[0]
+    path, text = greedy(log_probs), searched(log_probs, beam=3)[0]
     assert text.ids == path.ids
     # The beam sums at least the best path, and at most all paths of the text.
     assert path.log_prob <= text.log_prob <= log_prob(log_probs, text.ids) + 1e-6
@@ -231,7 +231,7 @@ def test_a_long_sure_line_is_read_by_the_beam_as_by_the_best_path() -> None:
 
 def test_a_long_flat_line_is_searched_without_underflow() -> None:
     log_probs = random_log_probs(np.random.default_rng(12), 2000, 5, 0.5)
-    found = beam_search(log_probs, beam=3, top=3)
+    found = searched(log_probs, beam=3, top=3)
     assert len(found) == 3
     for hypothesis in found:
         # Five nearly equal classes leave some e**-1 of probability a frame: far below the least 64-bit number, e**-745.

@@ -10,7 +10,7 @@ import pytest
 from paths import SHARPNESSES, Floats, Text, best_path_frames, log, paths_and_texts, random_log_probs, small_cases, text_probs
 
 from crnnocr.decoding import LogProbs
-from crnnocr.decoding.forward import align, score
+from crnnocr.decoding.forward import align, text_log_probs
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.decoding.posteriors import posteriors
 
@@ -19,7 +19,7 @@ NO_FRAMES = np.zeros((0, 3))
 
 
 def log_prob(log_probs: LogProbs, text: Text) -> float:
-    return float(score([log_probs], [text])[0])
+    return float(text_log_probs([log_probs], [text])[0])
 
 
 def all_texts_of_small_cases(count: int) -> list[tuple[Floats, Text, float]]:
@@ -36,17 +36,17 @@ def mixed_lines(count: int) -> tuple[list[LogProbs], list[Text]]:
 
 def test_many_texts_at_once_are_as_probable_as_all_their_paths() -> None:
     lines, texts, probs = zip(*all_texts_of_small_cases(60), strict=True)
-    assert score(lines, texts) == pytest.approx(np.log(probs), rel=0, abs=1e-9)
+    assert text_log_probs(lines, texts) == pytest.approx(np.log(probs), rel=0, abs=1e-9)
 
 
 def test_a_text_s_probability_is_the_same_beside_any_others() -> None:
     lines, texts = mixed_lines(70)
     alone = [log_prob(line, text) for line, text in zip(lines, texts, strict=True)]
-    assert score(lines, texts) == pytest.approx(alone, rel=1e-12)
+    assert text_log_probs(lines, texts) == pytest.approx(alone, rel=1e-12)
 
 
 def test_no_lines_have_no_scores() -> None:
-    assert score([], []).shape == (0,)
+    assert text_log_probs([], []).shape == (0,)
     assert align([], []) == []
     assert posteriors([], []) == []
 
@@ -54,7 +54,7 @@ def test_no_lines_have_no_scores() -> None:
 def test_a_text_of_hardly_any_probability_is_summed_all_the_same() -> None:
     # One path only, of e**-400 a frame: e**-1200, which no 64-bit number holds. Beside it a text of probability 1.
     line = np.array([[0.0, -400.0], [-400.0, 0.0], [0.0, -400.0]])
-    assert score([line, line], [(1, 1), (1,)]) == pytest.approx([-1200, 0], abs=1e-9)
+    assert text_log_probs([line, line], [(1, 1), (1,)]) == pytest.approx([-1200, 0], abs=1e-9)
 
 
 def test_a_rival_far_more_probable_on_the_way_takes_nothing_away() -> None:
@@ -119,7 +119,7 @@ def test_improbable_frames_are_aligned_like_others() -> None:
     assert align([np.array([[-900.0, -800.0], [-800.0, -900.0]])], [(1,)]) == [(0,)]
 
 
-def shares(line: Floats, text: Text) -> list[float]:
+def posteriors_by_counting(line: Floats, text: Text) -> list[float]:
     """For each character the text's probability as a share of that of all texts that differ in it alone, by counting."""
     probs = text_probs(line)
     result = []
@@ -134,7 +134,7 @@ def test_a_character_s_confidence_is_its_share_among_all_texts_that_differ_in_it
         cases = [case for case in all_texts_of_small_cases(60) if case[0].shape[1] == classes]
         lines, texts, _ = zip(*cases, strict=True)
         for (line, text, _), found in zip(cases, posteriors(lines, texts), strict=True):
-            assert list(found) == pytest.approx(shares(line, text), rel=0, abs=1e-6)  # what its description promises
+            assert list(found) == pytest.approx(posteriors_by_counting(line, text), rel=0, abs=1e-6)  # as documented
 
 
 def test_confidences_are_the_same_beside_any_others() -> None:

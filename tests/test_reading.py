@@ -291,4 +291,4 @@ def test_the_middle_of_a_frame_is_where_a_change_matters_most(preset: str) -> No
     for layer in reversed(shape.backbone):
         low = low * layer.stride[1] - layer.padding[1]
         high = high * layer.stride[1] - layer.padding[1] + layer.kernel[1] - 1
-    assert shape.centre(7) == (low + high) / 2 + 0.5
+    assert shape.center(7) == (low + high) / 2 + 0.5

@@ -17,7 +17,7 @@ from typer.testing import Result
 
 from crnnocr import images
 from crnnocr.config import DecodeConfig, ExportConfig, Orientation, Precision, ReadConfig
-from crnnocr.decoding.forward import score
+from crnnocr.decoding.forward import text_log_probs
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import GateError, UsageError
 from crnnocr.export import end_to_end, onnx_file, verify
@@ -141,7 +141,7 @@ def test_best_paths_and_their_confidences_are_those_of_the_decoders() -> None:
     assert not found[-1].ids
     for line, reading in zip(lines, found, strict=True):
         assert reading.ids == greedy(line).ids
-        assert reading.confidence == pytest.approx(calibration.apply(score([line], [reading.ids])[0]), abs=1e-4)
+        assert reading.confidence == pytest.approx(calibration.apply(text_log_probs([line], [reading.ids])[0]), abs=1e-4)
 
 
 def test_a_character_is_as_sure_as_its_surest_frame() -> None:

@@ -37,8 +37,8 @@ def load(
     recognizer = Recognizer.load(found.path, device, engine)
     console.info_model(found, recognizer.engine.description, which, options)
     decoder = recognizer.decoder(decode)
-    if decoder.lexicon and decoder.lexicon.left_out:
-        console.warn(f"{decoder.lexicon.left_out:,} words of {decode.lexicon} have characters that are not possible: left out")
+    if decoder.lexicon and decoder.lexicon.excluded:
+        console.warn(f"{decoder.lexicon.excluded:,} words of {decode.lexicon} have characters that are not possible: left out")
     return found.name, recognizer, decoder
 
 

@@ -102,7 +102,7 @@ class ModelConfig:
             width = layer.output_size(width, axis=1)
         return width
 
-    def centre(self, frame: float) -> float:
+    def center(self, frame: float) -> float:
         """Where the middle of what a frame sees lies in the line, in pixels from its left edge."""
         for layer in reversed(self.backbone):
             frame = frame * layer.stride[1] - layer.padding[1] + (layer.kernel[1] - 1) / 2

@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 
 from crnnocr import images
 from crnnocr.config import Pair
-from crnnocr.datasets import Sample
-from crnnocr.datasets.issues import UNREADABLE_IMAGE, Issue, merged
+from crnnocr.datasets import Fault, Sample
 from crnnocr.errors import ImageError
 from crnnocr.files import cache_directory, cannot_write
 
@@ -250,7 +249,7 @@ def load_lines(
     preprocessor: images.Preprocessor,
     memory_limit: int = MEMORY_LIMIT,
     progress: Callable[[int], None] = lambda _: None,
-) -> tuple[LineDataset, tuple[Issue, ...]]:
+) -> tuple[LineDataset, tuple[Fault, ...]]:
     """Read the images of `samples` as lines.
 
     Args:
@@ -260,7 +259,7 @@ def load_lines(
         progress: is called with the number of samples that were read so far.
 
     Returns:
-        The lines of the images that could be read, in the order of `samples`, and the issue of the others.
+        The lines of the images that could be read, in the order of `samples`, and a fault for each of the others.
 
     Raises:
         CrnnocrError: the lines do not fit into memory, and the cache directory cannot be written.
@@ -270,12 +269,12 @@ def load_lines(
         return _read(sample, preprocessor)
 
     ids, stored = _kept(samples, preprocessor)
-    issues: list[Issue | None]
+    faults: list[Fault | None]
     if stored is not None:
-        issues = [read(s).issue if not width else None for s, width in zip(samples, stored.widths.tolist(), strict=True)]
+        faults = [read(s).fault if not width else None for s, width in zip(samples, stored.widths.tolist(), strict=True)]
         progress(len(samples))
     else:
-        issues = []
+        faults = []
         found_ids: list[int] = []
         sizes: list[Pair] = []
         widths: list[int] = []
@@ -283,17 +282,17 @@ def load_lines(
             for found in _in_threads(read, samples):
                 if found.line is not None:
                     pixels.append(found.line)
-                issues.append(found.issue)
+                faults.append(found.fault)
                 found_ids.append(found.content_id)
                 sizes.append(found.size)
                 widths.append(0 if found.line is None else found.line.shape[1])
-                if len(issues) % _AT_A_TIME == 0 or len(issues) == len(samples):
-                    progress(len(issues))
+                if len(faults) % _AT_A_TIME == 0 or len(faults) == len(samples):
+                    progress(len(faults))
             ids = np.array(found_ids, dtype=np.int64)
             key = _key(ids, preprocessor)
             stored = pixels.finish(key, np.array(widths, np.int64), np.array(sizes, np.int64).reshape(-1, 2))
     lines = LineDataset(samples, stored.pixels, preprocessor.height, stored.widths, ids, stored.sizes)
-    return lines.subset(stored.widths > 0), merged(issue for issue in issues if issue)
+    return lines.subset(stored.widths > 0), tuple(fault for fault in faults if fault)
 
 
 @dataclass(frozen=True)
@@ -301,7 +300,7 @@ class _Found:
     content_id: int = 0
     size: Pair = (0, 0)
     line: images.Line | None = None
-    issue: Issue | None = None
+    fault: Fault | None = None
 
 
 def _read(sample: Sample, preprocessor: images.Preprocessor) -> _Found:
@@ -312,7 +311,7 @@ def _read(sample: Sample, preprocessor: images.Preprocessor) -> _Found:
         image = preprocessor.view(data, name=sample.name)
         return _Found(identity, image.gray.size, image.line)
     except ImageError as error:
-        return _Found(identity, issue=UNREADABLE_IMAGE.at(sample.path, str(error)))
+        return _Found(identity, fault=Fault("picture that cannot be read", str(error), sample.path))
 
 
 def _kept(samples: Sequence[Sample], preprocessor: images.Preprocessor) -> tuple[NDArray[np.int64], Stored | None]:

@@ -1,4 +1,4 @@
-"""From log-probabilities to texts. One decoder a file; numpy in, hypotheses out.
+"""From log-probabilities to texts, in numpy. One search a module; `decoder` picks the one that a config asks for.
 
 Everywhere here `log_probs` is a (T, C) array of natural-log probabilities of one line's true frames, blank in class 0.
 """

@@ -1,7 +1,7 @@
-"""Which texts are permitted, as a deterministic automaton over class ids.
+"""Sets of permitted texts as deterministic automata over class ids.
 
-What a search asks most is whether a prefix can still become a permitted text in the frames that are left, so each automaton
-knows the fewest frames that its states need: one a character, and a blank between equal neighbours.
+A search asks above all whether a prefix can still become a permitted text in the frames that are left. So an automaton knows
+the fewest frames that each of its states needs: one for each character, and one for a blank between equal neighbors.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import TypeAlias
 State: TypeAlias = Hashable
 
 IMPOSSIBLE = math.inf
-"""The frames needed by what can never become a permitted text."""
+"""The frames needed by a prefix that can never become a permitted text."""
 
-MOST_STATES = 1 << 15
-"""States of which what was found out is remembered; a large lexicon has more."""
+MAX_CACHED_STATES = 1 << 15
+"""States whose transitions are cached; a large lexicon has more."""
 
 
 class Automaton(ABC):
     """A set of permitted texts. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self.arcs = lru_cache(MOST_STATES)(self._arcs)
-        """By state, its arcs: the state that each class leads to, of the classes that may come next."""
+        self.transitions = lru_cache(MAX_CACHED_STATES)(self._transitions)
+        """By state, the state that each class leads to, for the classes that may come next."""
 
     @property
     @abstractmethod
@@ -34,31 +34,31 @@ class Automaton(ABC):
         """The state of the empty prefix."""
 
     @abstractmethod
-    def accepts(self, state: State) -> bool:
+    def is_final(self, state: State) -> bool:
         """Whether a permitted text may end here."""
 
     @abstractmethod
     def frames_needed(self, state: State, last: int) -> float:
-        """The fewest frames in which a prefix becomes a permitted text, from `state` on.
+        """The fewest further frames in which a prefix becomes a permitted text.
 
         Args:
             state: where the prefix leads.
             last: the class of the frame before: the prefix's last character, or the blank.
 
         Returns:
-            Their number, 0 where the prefix is permitted as it is; `IMPOSSIBLE` where nothing can follow that makes it so.
+            The number of frames: 0 if the prefix is permitted as it is, `IMPOSSIBLE` if no continuation is.
         """
 
     @abstractmethod
-    def _arcs(self, state: State) -> Mapping[int, State]:
-        """What `arcs` remembers."""
+    def _transitions(self, state: State) -> Mapping[int, State]:
+        """Compute what `transitions` caches."""
 
-    def permits(self, ids: tuple[int, ...]) -> bool:
-        """Whether the text of class `ids` is one of the permitted."""
+    def accepts(self, ids: tuple[int, ...]) -> bool:
+        """Whether the text of class `ids` is permitted."""
         state = self.start
         for character in ids:
-            arcs = self.arcs(state)
-            if character not in arcs:
+            transitions = self.transitions(state)
+            if character not in transitions:
                 return False
-            state = arcs[character]
-        return self.accepts(state)
+            state = transitions[character]
+        return self.is_final(state)

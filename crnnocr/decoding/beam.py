@@ -3,12 +3,11 @@
 Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", section 7.5; Hannun et al. 2014
 (arXiv 1408.2873), algorithm 1, without a language model. The beams of many lines go forward together, frame by frame.
 
-Searching a line in sections, cut where the blank is all but certain: only those that are in doubt, and each is short.
-
-Frames are independent in CTC. With the blank taken for certain in a frame, what stands before it and what stands behind it are
-independent too, so that the probability of a text is the sum, over all ways to share it out among the sections, of the product
-of theirs. What is left out, at a cut or in a section that is not in doubt, has little probability beside what is kept, as has
-what a narrow beam leaves out; but it is not nothing, so that a search that is to be exact goes through the whole line.
+`beam_search` goes through whole lines. `segmented_beam_search` cuts lines where the blank is all but certain, and searches only
+the segments that are in doubt, each of which is short. Frames are independent in CTC: with the blank taken for certain in a
+frame, what comes before it and what comes after it are independent too. So the probability of a text is the sum, over all ways
+to divide it among the segments, of the product of their probabilities. That leaves out a little, at each cut and in the
+segments that are not in doubt, as a narrow beam does; a search that is to be exact goes through the whole line.
 """
 
 from __future__ import annotations
@@ -17,30 +16,30 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from crnnocr.decoding.forward import LEAST, score
+from crnnocr.decoding.forward import TINY, text_log_probs
 from crnnocr.decoding.hypothesis import Floats, Hypothesis, Indices, LogProbs, best_path
 from crnnocr.text.charset import BLANK
 
-_MOST_LINES = 32
-_MOST_CELLS = 1 << 20
-"""Lines times prefixes times extensions that are looked at together, unless a single line has more."""
+_MAX_LINES = 32
+_MAX_CELLS = 1 << 20
+"""Lines times prefixes times extensions that are searched together, unless a single line has more."""
 
 _MULTIPLIER, _INCREMENT = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
-"""Of Knuth's linear congruential generator, which makes a prefix's key of its parent's and its last character."""
+"""Knuth's linear congruential generator, which makes a prefix's key of its parent's and its last character."""
 
-_NOBODY = np.uint64(2)
-"""The parent's key of prefixes that have none."""
+_NO_PARENT = np.uint64(2)
+"""The parent's key of prefixes that have no parent."""
 
 
-def beam_searches(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
+def beam_search(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
     """For each line the texts that a beam of `beam` prefixes ends with, the most probable first.
 
-    Exactly the most probable ones when `beam` is at least the number of prefixes there are. What is left unexplored in a
-    frame is only what cannot enter the beam, so that the result is that of the plain algorithm (but among exact ties).
+    These are exactly the most probable ones if `beam` is at least the number of prefixes there are. A frame leaves unexplored
+    only what cannot enter the beam, so the result is that of the plain algorithm (except among exact ties).
 
     Args:
-        lines: (T, C) log-probabilities of each, all of the same classes.
-        beam: prefixes that are kept.
+        lines: (T, C) natural-log probabilities of each, all of the same classes.
+        beam: K, the number of prefixes that are kept.
     """
     found: dict[int, list[Hypothesis]] = {}
     for group in _groups(lines, beam):
@@ -49,9 +48,9 @@ def beam_searches(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]
 
 
 def _groups(lines: Sequence[LogProbs], beam: int) -> Iterator[list[int]]:
-    """The lines' indices in groups of like length, the longest first."""
+    """Indices of the lines in groups of like length, the longest first."""
     order = sorted(range(len(lines)), key=lambda n: -len(lines[n]))
-    size = max(1, min(_MOST_LINES, _MOST_CELLS // (beam * 3 * beam))) if lines else 1
+    size = max(1, min(_MAX_LINES, _MAX_CELLS // (beam * 3 * beam))) if lines else 1
     for begin in range(0, len(order), size):
         yield order[begin : begin + size]
 
@@ -72,11 +71,11 @@ class _Beams:
         self._blank[:, 0] = 1.0
         self._log_scales = np.zeros(len(lines))
         self._characters = np.full(shape, BLANK)
-        # Prefixes are the same if their keys are; two have the same by a chance of 2**-64. Places without one have key 0.
+        # Prefixes are the same if their keys are; two others share a key with a probability of 2**-64. Free slots have key 0.
         self._keys = np.zeros(shape, dtype=np.uint64)
         self._keys[:, 0] = 1
-        self._parents = np.full(shape, _NOBODY)
-        # By frame, of which prefix each one came, and by which character; the blank where it stayed as it was.
+        self._parents = np.full(shape, _NO_PARENT)
+        # By frame, the prefix that each one came from, and the character that it grew by; the blank if it stayed as it was.
         self._came_from = np.broadcast_to(np.arange(beam), (len(self._probs), *shape)).copy()
         self._appended = np.full((len(self._probs), *shape), BLANK)
 
@@ -96,7 +95,7 @@ class _Beams:
         ]
 
     def _advance(self, t: int, count: int) -> None:
-        """Take in frame `t` of the first `count` lines, which have one."""
+        """Advance the first `count` lines, those that are long enough, by frame `t`."""
         blank, last, characters = self._blank[:count], self._last[:count], self._characters[:count]
         probs, likely = self._probs[t, :count], self._likely[t, :count]
         rows = np.arange(count)[:, None]
@@ -106,14 +105,14 @@ class _Beams:
         starts = np.where(likely[:, None] == characters[:, :, None], blank[:, :, None], total[:, :, None])
         extended = starts * probs[rows, likely][:, None]  # (N, K, M)
 
-        # Prefixes stay; those whose parent is in the beam too gain what extends it, which is no new prefix then.
+        # Prefixes stay. If the parent is in the beam too, its extension is no new prefix: the child gets its probability.
         own = probs[rows, characters]
         stay_blank, stay_last = total * probs[:, BLANK, None], last * own
         n, child, parent = np.nonzero(self._parents[:count, :, None] == self._keys[:count, None])
         repeats = characters[n, child] == characters[n, parent]
         stay_last[n, child] += np.where(repeats, blank[n, parent], total[n, parent]) * own[n, child]
-        which, place = np.nonzero(likely[n] == characters[n, child, None])
-        extended[n[which], parent[which], place] = 0.0
+        which, choice = np.nonzero(likely[n] == characters[n, child, None])
+        extended[n[which], parent[which], choice] = 0.0
 
         self._keep(t, stay_blank, stay_last, extended, likely)
 
@@ -128,13 +127,13 @@ class _Beams:
         came_from, choice = np.divmod(best - beam, choices)
         came_from = np.where(is_new, came_from, best)
         appended = np.where(is_new, likely.take(choice + rows * choices), BLANK)
-        scale = np.maximum(best_scores.max(axis=1, keepdims=True), LEAST)
+        scale = np.maximum(best_scores.max(axis=1, keepdims=True), TINY)
 
         old = came_from + rows * beam
-        keys, is_one = self._keys.take(old), best_scores > 0.0
+        keys, is_used = self._keys.take(old), best_scores > 0.0
         new_keys = keys * _MULTIPLIER + appended.astype(np.uint64) + _INCREMENT
-        self._parents[:count] = np.where(is_one, np.where(is_new, keys, self._parents.take(old)), _NOBODY)
-        self._keys[:count] = np.where(is_new, new_keys, keys) * is_one
+        self._parents[:count] = np.where(is_used, np.where(is_new, keys, self._parents.take(old)), _NO_PARENT)
+        self._keys[:count] = np.where(is_new, new_keys, keys) * is_used
         self._characters[:count] = np.where(is_new, appended, self._characters.take(old))
         self._blank[:count] = np.where(is_new, 0.0, stay_blank.take(old)) / scale
         self._last[:count] = np.where(is_new, best_scores, stay_last.take(old)) / scale
@@ -142,13 +141,13 @@ class _Beams:
         self._came_from[t, :count], self._appended[t, :count] = came_from, appended
 
     def _texts(self) -> Indices:
-        """(T, N, K): by frame the character that was appended to each prefix that is kept now, the blank where none was."""
+        """(T, N, K): by frame, the character that was appended to each final prefix; the blank if none was."""
         texts = np.empty_like(self._appended)
         rows = np.arange(len(self._lengths))[:, None]
-        places = np.broadcast_to(np.arange(texts.shape[2]), texts.shape[1:])
+        slots = np.broadcast_to(np.arange(texts.shape[2]), texts.shape[1:])
         for t in range(len(texts) - 1, -1, -1):
-            texts[t] = self._appended[t][rows, places]
-            places = self._came_from[t][rows, places]
+            texts[t] = self._appended[t][rows, slots]
+            slots = self._came_from[t][rows, slots]
         return texts
 
 
@@ -167,59 +166,56 @@ _CERTAIN = np.log1p(-1e-3)
 """Log-probability of the blank above which a line is cut."""
 
 _SETTLED = np.log1p(-0.02)
-"""Log-probability of its first guess above which a section is not in doubt."""
+"""Log-probability of its greedy text above which a segment is not in doubt."""
 
 _FAR = 5.0
-"""Texts of a section that are less probable than its best one by more than e to this are left out."""
+"""A segment's texts are left out if they are less probable than its best one by more than this log-ratio."""
 
 
-def section_searches(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
+def segmented_beam_search(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
     """For each line at most `beam` texts, the most probable first.
 
-    Their log-probabilities are those under which the blank is certain wherever a line is cut, but for a summand that the texts
-    of a line have in common.
+    Their log-probabilities are those with the blank certain at each cut, up to a summand that the texts of a line share.
 
     Args:
-        lines: (T, C) log-probabilities of each, all of the same classes.
-        beam: prefixes that are kept in the search of a section, and texts of a line.
+        lines: (T, C) natural-log probabilities of each, all of the same classes.
+        beam: prefixes that are kept in the search of a segment, and texts of a line.
     """
-    cut = [_sections(line) for line in lines]
-    parts = [line[own] for line, sections in zip(lines, cut, strict=True) for own, _, _ in sections]
-    found = [[Hypothesis(text, log_prob)] for sections in cut for _, text, log_prob in sections]
-    # A text has at least the probability of one of its paths; where that does not settle it, the exact one may.
-    unsure = [n for n, (first,) in enumerate(found) if not first.log_prob > _SETTLED]
-    exact = score([parts[n] for n in unsure], [found[n][0].ids for n in unsure]).tolist()
-    in_doubt = [n for n, log_prob in zip(unsure, exact, strict=True) if not log_prob > _SETTLED]
-    for n, hypotheses in zip(in_doubt, beam_searches([parts[n] for n in in_doubt], beam), strict=True):
+    segments = [_segments(line) for line in lines]
+    parts = [line[frames] for line, own in zip(lines, segments, strict=True) for frames, _, _ in own]
+    found = [[Hypothesis(text, log_prob)] for own in segments for _, text, log_prob in own]
+    # A text has at least the probability of one of its paths; if that does not settle it, the exact one may.
+    unsettled = [n for n, (first,) in enumerate(found) if not first.log_prob > _SETTLED]
+    exact = text_log_probs([parts[n] for n in unsettled], [found[n][0].ids for n in unsettled]).tolist()
+    in_doubt = [n for n, log_prob in zip(unsettled, exact, strict=True) if not log_prob > _SETTLED]
+    for n, hypotheses in zip(in_doubt, beam_search([parts[n] for n in in_doubt], beam), strict=True):
         found[n] = [each for each in hypotheses if each.log_prob > hypotheses[0].log_prob - _FAR]
     in_order = iter(found)
-    return [_joined([next(in_order) for _ in sections], beam) for sections in cut]
+    return [_join([next(in_order) for _ in own], beam) for own in segments]
 
 
-def _sections(line: LogProbs) -> list[tuple[slice, tuple[int, ...], float]]:
-    """The runs of frames in which the blank is not certain, each with the text of its best path and that path's
-    log-probability.
-    """
+def _segments(line: LogProbs) -> list[tuple[slice, tuple[int, ...], float]]:
+    """The runs of frames in which the blank is not certain, each with the text and the log-probability of its best path."""
     path, begins = best_path(line)
     is_open = np.concatenate(([False], line[:, BLANK] <= _CERTAIN, [False]))
     edges = np.flatnonzero(is_open[1:] != is_open[:-1])
     log_probs = np.add.reduceat(np.append(line.max(axis=1), 0.0), edges)[::2].tolist()
     ids, places = path[begins].tolist(), np.searchsorted(np.flatnonzero(begins), edges).tolist()
-    sections = zip(edges[::2].tolist(), edges[1::2].tolist(), places[::2], places[1::2], log_probs, strict=True)
-    return [(slice(begin, end), tuple(ids[first:last]), log_prob) for begin, end, first, last, log_prob in sections]
+    segments = zip(edges[::2].tolist(), edges[1::2].tolist(), places[::2], places[1::2], log_probs, strict=True)
+    return [(slice(begin, end), tuple(ids[first:last]), log_prob) for begin, end, first, last, log_prob in segments]
 
 
-def _joined(sections: list[list[Hypothesis]], most: int) -> list[Hypothesis]:
-    """The most probable texts that are made of one of each section, the best first; ways to the same text are summed."""
+def _join(segments: list[list[Hypothesis]], max_texts: int) -> list[Hypothesis]:
+    """The most probable texts made of one of each segment's, the best first; ways to the same text are summed."""
     joined: dict[tuple[int, ...], float] = {(): 0.0}
-    for choices in sections:
+    for choices in segments:
         if len(choices) == 1:
             joined = {ids + choices[0].ids: log_prob for ids, log_prob in joined.items()}
             continue
-        grown: dict[tuple[int, ...], float] = {}
+        longer: dict[tuple[int, ...], float] = {}
         for ids, log_prob in joined.items():
             for choice in choices:
                 text, way = ids + choice.ids, log_prob + choice.log_prob
-                grown[text] = float(np.logaddexp(grown[text], way)) if text in grown else way
-        joined = dict(sorted(grown.items(), key=lambda item: item[1], reverse=True)[:most])
+                longer[text] = float(np.logaddexp(longer[text], way)) if text in longer else way
+        joined = dict(sorted(longer.items(), key=lambda item: item[1], reverse=True)[:max_texts])
     return sorted((Hypothesis(*item) for item in joined.items()), key=lambda each: each.log_prob, reverse=True)

@@ -1,6 +1,7 @@
-"""What decoders take and what they give.
+"""What every decoder takes and gives, and the simplest one: the best path.
 
-Best path decoding: the most probable class of each frame, repeats merged, blanks dropped (Graves 2006, section 3.2).
+Best path (greedy) decoding takes the most probable class of each frame, merges repeats and drops blanks (Graves et al. 2006,
+"Connectionist Temporal Classification", section 3.2).
 """
 
 from __future__ import annotations
@@ -26,28 +27,35 @@ Ids: TypeAlias = Sequence[int]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One reading of a line, in class ids."""
+    """One text that a line may hold, in class ids."""
 
     ids: tuple[int, ...]
     """The class of each character."""
     log_prob: float
-    """Natural log of its probability: exact from a `Decoder`, else as far as the decoder summed it over alignments."""
+    """Natural log of its probability: exact from a `Decoder`, else as far as the search summed it over alignments."""
 
 
 def greedy(log_probs: LogProbs) -> Hypothesis:
-    """The text of the best path; its log-probability is that of this one path, a lower bound of the text's."""
+    """The text of the best path of (T, C) log-probabilities.
+
+    Its log-probability is that of this one path: a lower bound of the text's.
+    """
     peaks = log_probs.max(axis=1, initial=-np.inf)
     return Hypothesis(greedy_ids(log_probs), float(peaks.sum(dtype=np.float64)))
 
 
 def greedy_ids(log_probs: LogProbs) -> tuple[int, ...]:
-    """The class ids of that text."""
+    """The class ids of the text of the best path of (T, C) log-probabilities."""
     path, begins = best_path(log_probs)
     return tuple(path[begins].tolist())
 
 
 def best_path(log_probs: LogProbs) -> tuple[Indices, NDArray[np.bool_]]:
-    """(T,) the most probable class of each frame, and whether a character begins there."""
+    """The best path of (T, C) log-probabilities.
+
+    Returns:
+        (T,) the most probable class of each frame, and (T,) whether a character begins there.
+    """
     path = log_probs.argmax(axis=1)
     begins = path != BLANK
     begins[1:] &= path[1:] != path[:-1]

@@ -1,4 +1,4 @@
-"""Texts that fit a pattern: parsed, written as a nondeterministic automaton (Thompson 1968), made deterministic.
+"""Texts that fit a pattern: parsed, made a nondeterministic automaton (Thompson 1968), then a deterministic one.
 
 Characters that the pattern never tells apart share a column of the table, so that a charset of thousands costs no more than a
 small one.
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from crnnocr.decoding.automaton import IMPOSSIBLE, Automaton, State
 from crnnocr.decoding.hypothesis import Indices
 from crnnocr.decoding.pattern_syntax import Characters, Choice, Part, Repeat, Sequence, parse
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError
 from crnnocr.text.bidi import mirrored, runs_right_to_left
 from crnnocr.text.charset import BLANK, Charset
 
-_MOST_STATES = 20_000
-"""States of a pattern, more than any that tells how a line of text looks; ten times as many before they are deterministic."""
-_MOST_STEPS = 1 << 22
-"""Steps in making them so, and thus states in all keys together: two seconds and 100 MB."""
+_MAX_STATES = 20_000
+"""States of a pattern, more than any description of a line needs; ten times as many before they are deterministic."""
+_MAX_STEPS = 1 << 22
+"""Steps of the subset construction, and thus states in all keys together: two seconds and 100 MB."""
 _START, _END = 0, 1
 """States of the nondeterministic automaton."""
 _NOWHERE = -1
@@ -38,18 +38,18 @@ class Pattern(Automaton):
     def __init__(self, pattern: str, charset: Charset, allowed: frozenset[int]) -> None:
         """Compile `pattern` for texts of the `allowed` class ids.
 
-        Raises `UsageError`: naming the place, where it is no pattern; where it is too large, or asks for an order of
+        Raises `ConfigError` if the pattern is malformed (it names the place), is too large, or asks for an order of
         right-to-left letters.
         """
         super().__init__()
         network = _Network(parse(pattern, charset), pattern)
-        self._groups = _alike(network.moves, allowed)
+        self._groups = _groups_alike(network.moves, allowed)
         _check_direction(self._groups, pattern, charset)
         self._table, ends = _deterministic(network, self._groups)
         self._needed = _frames_needed(self._table, ends, self._groups)
         self._ends = ends
         self.states = len(self._table)
-        """How many there are; the first is that of the empty text."""
+        """Number of states; state 0 is that of the empty text."""
         self._column, self._targets = self._arrays(charset.classes)
 
     @property
@@ -57,17 +57,17 @@ class Pattern(Automaton):
         """The state before the first character."""
         return 0
 
-    def accepts(self, state: State) -> bool:
+    def is_final(self, state: State) -> bool:
         """Whether the pattern is complete."""
         return state in self._ends
 
     def frames_needed(self, state: State, last: int) -> float:
-        """The fewest frames that complete the pattern: one more than its characters where the only way on repeats the last."""
+        """The fewest frames that complete the pattern: one more than its characters if the only way on repeats the last."""
         needed, only = self._needed.get(cast("int", state), (IMPOSSIBLE, BLANK))
         return needed + (only == last != BLANK)
 
     def after(self, states: NDArray[np.integer], characters: NDArray[np.integer]) -> Indices:
-        """(N,) the states that (N,) characters lead to from (N,) states; -1 where no permitted text follows."""
+        """(N,) the states that (N,) characters lead to from (N,) states; -1 if no permitted text follows."""
         result: Indices = self._targets[states, self._column[characters]]
         return result
 
@@ -82,24 +82,25 @@ class Pattern(Automaton):
                 targets[state, number] = target if target in self._needed else _NOWHERE
         return column, targets
 
-    def _arcs(self, state: State) -> Mapping[int, State]:
+    def _transitions(self, state: State) -> Mapping[int, State]:
         row = self._table[cast("int", state)]
         return {c: target for group, target in row.items() if target in self._needed for c in self._groups[group]}
 
 
 def _check_direction(groups: list[tuple[int, ...]], pattern: str, charset: Charset) -> None:
-    """Refuse what depends on an order that the line on paper does not have.
+    """Refuse a pattern that depends on an order which the line in the image does not have.
 
-    A pattern is read as texts are written, a line from left to right. Where letters may run the other way, both agree only if
-    all characters are alike to the pattern, with those that stand for them when mirrored.
+    A pattern describes a text in logical order, an image shows a line from left to right. If letters may run the other way,
+    both agree only if the pattern treats all characters alike, and their mirror images too. Raises `ConfigError`.
     """
-    read = {charset.characters[id_ - 1] for group in groups for id_ in group}
-    if not any(map(runs_right_to_left, read)):
+    permitted = {charset.characters[id_ - 1] for group in groups for id_ in group}
+    if not any(map(runs_right_to_left, permitted)):
         return
-    if len(groups) > 1 or any(charset.id_of(mirrored(c)) is not None and mirrored(c) not in read for c in read):
-        raise UsageError(
-            f"--pattern {pattern} permits letters that run from right to left beside others that it tells apart from them, "
-            "and which is first is not told by their order on paper: leave those letters out of it, or use --lexicon"
+    if len(groups) > 1 or any(charset.id_of(mirrored(c)) is not None and mirrored(c) not in permitted for c in permitted):
+        raise ConfigError(
+            "pattern",
+            f"{pattern} permits letters that run from right to left beside others that it tells apart from them, and their "
+            "order in the image does not say which comes first: leave those letters out of it, or use `lexicon`",
         )
 
 
@@ -110,13 +111,13 @@ class _Network:
         self._pattern = pattern
         self._steps = 0
         self.free: list[list[int]] = [[], []]
-        """By state, the states that are reached without a character."""
+        """By state, the states that it leads to without a character."""
         self.moves: list[tuple[frozenset[int], int] | None] = [None, None]
         """By state, the characters that lead on from it, and where to."""
         self._add(part, _START, _END)
 
     def _state(self) -> int:
-        self.check(len(self.free) <= 10 * _MOST_STATES)
+        self.check(len(self.free) <= 10 * _MAX_STATES)
         self.free.append([])
         self.moves.append(None)
         return len(self.free) - 1
@@ -137,40 +138,40 @@ class _Network:
             case Choice(options):
                 for option in options:
                     self._add(option, start, end)
-            case Repeat(repeated, least, most):
-                for times in range(max(least, most or 0)):
-                    if times >= least:
+            case Repeat(repeated, minimum, maximum):
+                for times in range(max(minimum, maximum or 0)):
+                    if times >= minimum:
                         self.free[start].append(end)
                     after = self._state()
                     self._add(repeated, start, after)
                     start = after
                 self.free[start].append(end)
-                if most is None:
-                    # A state of its own to come back to, for other parts may begin where this one does.
+                if maximum is None:
+                    # A state of its own to come back to, since other parts may begin where this one does.
                     hub, inside = self._state(), self._state()
                     self.free[start].append(hub)
                     self.free[hub] += [inside, end]
                     self._add(repeated, inside, hub)
 
     def closure(self, states: set[int]) -> _Key:
-        """Of the states and those reached from them without a character: those that a character leads on from, and the end."""
+        """Of the states and those that they lead to without a character: those with a move, and the end."""
         reached, waiting = set(states), list(states)
         while waiting:
             new = [state for state in self.free[waiting.pop()] if state not in reached]
             reached.update(new)
             waiting += new
         self._steps += len(reached)
-        self.check(self._steps <= _MOST_STEPS)
+        self.check(self._steps <= _MAX_STEPS)
         return frozenset(state for state in reached if self.moves[state] or state == _END)
 
     def check(self, is_small: bool) -> None:
-        """Refuse what is not."""
+        """Raise `ConfigError` unless the pattern `is_small`."""
         if not is_small:
-            raise UsageError(f"--pattern {self._pattern} is too large: write it with smaller numbers in braces")
+            raise ConfigError("pattern", f"{self._pattern} is too large: write it with smaller numbers in braces")
 
 
-def _alike(moves: list[tuple[frozenset[int], int] | None], allowed: frozenset[int]) -> list[tuple[int, ...]]:
-    """The allowed characters in groups that no move tells apart."""
+def _groups_alike(moves: list[tuple[frozenset[int], int] | None], allowed: frozenset[int]) -> list[tuple[int, ...]]:
+    """The allowed characters in groups whose members no move tells apart."""
     members = defaultdict(list)
     kinds = list({move[0] for move in moves if move})
     for character in sorted(allowed):
@@ -195,7 +196,7 @@ def _deterministic(network: _Network, groups: list[tuple[int, ...]]) -> tuple[li
                 numbers[after] = len(keys)
                 keys.append(after)
             row[group] = numbers[after]
-        network.check(len(keys) <= _MOST_STATES)
+        network.check(len(keys) <= _MAX_STATES)
         table.append(row)
     return table, frozenset(number for key, number in numbers.items() if _END in key)
 
@@ -205,8 +206,8 @@ def _frames_needed(
 ) -> dict[int, tuple[int, int]]:
     """For each state that can end: the fewest frames that its rest needs, and the only character that begins such a rest.
 
-    That is the blank where several do, or none. After this character, the rest needs a frame more for the blank between. States
-    are settled in the order of what they need.
+    The character is the blank if several do, or none. After it, the rest needs one more frame for the blank between. States
+    are settled in the order of the frames that they need.
     """
     before = defaultdict(list)
     for state, row in enumerate(table):

@@ -1,4 +1,4 @@
-r"""The syntax of patterns: the part of regular expressions that says how a text looks.
+r"""The syntax of patterns: the part of regular expressions that describes texts.
 
 Literals; `\` before a special character; `.`; `\d \w \s` and their complements `\D \W \S`; classes `[a-z]` and `[^a-z]`;
 groups `( )` and `(?: )`; `|`; `? * + {m} {m,} {,n} {m,n}`. A pattern stands for the whole text, so a `^` at its start and a `$`
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError
 from crnnocr.text.charset import BLANK, Charset, describe, normalise
 
-_DEEPEST = 50
-"""Groups within groups."""
-_MOST_TIMES = 1000
-"""Greatest number in braces."""
+_MAX_DEPTH = 50
+"""Groups nested in each other."""
+_MAX_REPEATS = 1000
+"""Largest number in braces."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Sequence:
     """One part after the other."""
 
     parts: tuple[Part, ...]
-    """The parts; none is the empty text."""
+    """No parts are the empty text."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Choice:
     """One of several parts."""
 
     options: tuple[Part, ...]
-    """The parts to choose from."""
+    """At least two."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,16 @@ class Repeat:
     """A part, several times."""
 
     part: Part
-    """What is repeated."""
-    least: int
+    minimum: int
     """The fewest times."""
-    most: int | None
-    """The most times; None is any number."""
+    maximum: int | None
+    """The most times; None for any number."""
 
 
 Part: TypeAlias = Characters | Sequence | Choice | Repeat
 
 
-_SIGNS: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
+_QUANTIFIERS: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
 
 
 def is_word_character(character: str) -> bool:
@@ -76,9 +75,9 @@ _KINDS: dict[str, Callable[[str], bool]] = {
 
 
 def parse(pattern: str, charset: Charset) -> Part:
-    """The parts of `pattern`, in the class ids of `charset`.
+    """Parse `pattern` in the class ids of `charset`.
 
-    Raises `UsageError`, naming the place, where it is no pattern or asks for characters that the charset lacks.
+    Raises `ConfigError`, naming the place, if the pattern is malformed or asks for characters that the charset lacks.
     """
     return _Parser(normalise(pattern), charset).parse()
 
@@ -111,8 +110,8 @@ class _Parser:
         self._place += found * len(expected)
         return found
 
-    def _error(self, what: str, place: int | None = None) -> UsageError:
-        return UsageError(f"--pattern {self._pattern}, place {(self._place if place is None else place) + 1}: {what}")
+    def _error(self, what: str, place: int | None = None) -> ConfigError:
+        return ConfigError("pattern", f"{self._pattern}, place {(self._place if place is None else place) + 1}: {what}")
 
     def _choice(self) -> Part:
         options = [self._sequence()]
@@ -128,18 +127,18 @@ class _Parser:
 
     def _repeated(self, part: Part) -> Part:
         place = self._place
-        if self._next in _SIGNS:
-            least, most = _SIGNS[self._next]
+        if self._next in _QUANTIFIERS:
+            minimum, maximum = _QUANTIFIERS[self._next]
             self._place += 1
         elif self._take("{"):
-            least, most = self._times(place)
+            minimum, maximum = self._braces(place)
         else:
             return part
         if self._next and self._next in "?*+{":
-            raise self._error("what is repeated already is repeated again: put it in ( )")
-        return Repeat(part, least, most)
+            raise self._error("a quantifier follows another: put what is repeated in ( )")
+        return Repeat(part, minimum, maximum)
 
-    def _times(self, place: int) -> tuple[int, int | None]:
+    def _braces(self, place: int) -> tuple[int, int | None]:
         """The numbers of `{m}`, `{m,}`, `{,n}` or `{m,n}`, of which the `{` stands at `place`."""
         inside, closed, _ = self._pattern[self._place :].partition("}")
         low, comma, high = inside.partition(",")
@@ -147,11 +146,11 @@ class _Parser:
         if not closed or not inside.strip(",") or any(text and n is None for text, n in zip((low, high), numbers, strict=True)):
             raise self._error("after { come numbers, as in {3}, {2,} or {2,4}; write \\{ for the character", place)
         self._place += len(inside) + 1
-        least = numbers[0] or 0
-        most = numbers[1] if comma else least
-        if max(least, most or 0) > _MOST_TIMES or (most is not None and most < least):
-            raise self._error(f"{{{inside}}} must go up, and to {_MOST_TIMES} at most", place)
-        return least, most
+        minimum = numbers[0] or 0
+        maximum = numbers[1] if comma else minimum
+        if max(minimum, maximum or 0) > _MAX_REPEATS or (maximum is not None and maximum < minimum):
+            raise self._error(f"{{{inside}}} must go up, to {_MAX_REPEATS} at most", place)
+        return minimum, maximum
 
     def _single(self) -> Part:
         place = self._place
@@ -160,7 +159,7 @@ class _Parser:
         if self._take("["):
             return self._class(place)
         if self._take("."):
-            return Characters(self._those(lambda _: True))
+            return Characters(self._matching(lambda _: True))
         if self._next in ("?", "*", "+", "{"):
             raise self._error(f"nothing stands before {self._next} to be repeated; write \\{self._next} for the character")
         ids = self._kind()
@@ -168,16 +167,16 @@ class _Parser:
             character = self._character()
             if self._charset.id_of(character) is None:
                 raise self._error(f"the model does not know {describe(character)}", place)
-            ids = self._those(character.__eq__)
+            ids = self._matching(character.__eq__)
         return self._of_the_model(ids, place)
 
     def _group(self, place: int) -> Part:
         self._take("?:")
         if self._next == "?":
-            raise self._error("of what begins with (? only (?: ) is known")
+            raise self._error("of the groups that begin with (? only (?: ) is known")
         self._depth += 1
-        if self._depth > _DEEPEST:
-            raise self._error(f"more than {_DEEPEST} groups within each other", place)
+        if self._depth > _MAX_DEPTH:
+            raise self._error(f"more than {_MAX_DEPTH} groups within each other", place)
         part = self._choice()
         self._depth -= 1
         if not self._take(")"):
@@ -194,11 +193,11 @@ class _Parser:
             ids |= self._range()
             is_first = False
         self._take("]")
-        chosen = self._those(lambda _: True) - ids if negated else ids
+        chosen = self._matching(lambda _: True) - ids if negated else ids
         return self._of_the_model(frozenset(chosen), place)
 
     def _range(self) -> frozenset[int]:
-        """The next character, kind or range of a class; what the charset lacks of it is left out."""
+        """The next character, kind or range of a class, without the characters that the charset lacks."""
         place = self._place
         kind = self._kind()
         if kind is not None:
@@ -209,16 +208,16 @@ class _Parser:
             high = self._character()
         if high < low:
             raise self._error(f"the range {low}-{high} goes down", place)
-        return self._those(lambda character: low <= character <= high)
+        return self._matching(lambda character: low <= character <= high)
 
     def _kind(self) -> frozenset[int] | None:
-        """The characters of a backslash and the letter of a kind, if they come next."""
+        """The characters of a kind, with its backslash, if one comes next."""
         letter = self._pattern[self._place + 1 : self._place + 2]
         if self._next != "\\" or letter.lower() not in _KINDS:
             return None
         self._place += 2
         is_of_kind = _KINDS[letter.lower()]
-        return self._those(lambda character: is_of_kind(character) == letter.islower())
+        return self._matching(lambda character: is_of_kind(character) == letter.islower())
 
     def _character(self) -> str:
         """The next character, without its backslash."""
@@ -234,6 +233,6 @@ class _Parser:
             raise self._error(f"the model knows no character of {self._pattern[place : self._place]}", place)
         return Characters(ids)
 
-    def _those(self, wanted: Callable[[str], bool]) -> frozenset[int]:
-        """The class ids of the charset's characters that are wanted."""
+    def _matching(self, wanted: Callable[[str], bool]) -> frozenset[int]:
+        """The class ids of the characters of the charset that `wanted` is true of."""
         return frozenset(i for i, c in enumerate(self._charset.characters, start=BLANK + 1) if wanted(c))

@@ -1,15 +1,15 @@
-"""How sure each character of a text is, given all the others.
+"""Confidence of each character of a text, given all the others.
 
-The confidence of a character is the probability of the text as a share of that of all texts which differ from it in this
+The confidence of a character is the probability of the text, divided by that of all texts which differ from it in this
 character alone: P(text) / (sum over c of P(text with c in its place) + P(text without it)). It is the posterior of what stands
-in this place while the rest of the text stands: high where every rival is improbable, one half where two characters are alike,
+in this place while the rest of the text stands: high if every rival is improbable, one half if two characters are alike,
 whatever else in the line is in doubt. (It is the factor of Besag's pseudo-likelihood, 1975, "Statistical Analysis of
-Non-Lattice Data".) The greatest probability of a frame says less: a character may be spread over frames of one half each and
-be certain nevertheless. Of a line in which some characters have no probability, since they are not allowed, it is the posterior
-given that they are not there: what they had is in no text, so that the shares of the others need no scaling.
+Non-Lattice Data".) The greatest probability of a frame says less: a character may be spread over frames of one half each and be
+certain nevertheless. If some characters have no probability, since they are not allowed, it is the posterior given that they
+are not there: they are in no text, so the others need no rescaling.
 
-All these texts share what lies before the place and what lies after it. The forward variables of the text give the one and the
-backward variables the other (Graves et al. 2006, "Connectionist Temporal Classification", section 4.1); only the frames in
+All these texts share what comes before the place and what comes after it. The forward variables of the text give the one and
+the backward variables the other (Graves et al. 2006, "Connectionist Temporal Classification", section 4.1); only the frames in
 between are summed anew, for all classes at once.
 """
 
@@ -21,28 +21,30 @@ from functools import cached_property
 
 import numpy as np
 
-from crnnocr.decoding.forward import LEAST, groups, log_forward
+from crnnocr.decoding.forward import TINY, groups, log_forward
 from crnnocr.decoding.hypothesis import Floats, Ids, Indices, LogProbs
 from crnnocr.text.charset import BLANK
 
 _NEGLIGIBLE = -25.0
-"""Log of the share of a text's probability below which a beginning or an end of a place is left out."""
+"""Log-ratio to a text's probability below which a begin or an end of a place is left out."""
 _NEVER = -20.0
-"""Classes that have no greater log-probability in any frame are left out, but for those of the texts."""
-_LARGEST = 700.0
-_LOWEST = -1e300
+"""Classes that have no greater log-probability in any frame are left out, except those of the texts."""
+_MAX_EXPONENT = 700.0
+"""Greatest x for which e to the x is finite, about."""
+_MIN_LOG = -1e300
+"""Stands for -inf where a difference is taken."""
 
 
 @dataclass(frozen=True)
 class _Side:
-    """All that lies on one side of M places, cut after 0 to T frames: natural logs of its probability."""
+    """All that lies on one side of M places, by the frame (0 to T) it is cut at: natural logs of its probability."""
 
     blank: Floats
-    """(M, T + 1): of ending at the cut in a blank, or in nothing where the line ends."""
+    """(M, T + 1): of ending at the cut in a blank, or in nothing if the line ends."""
     character: Floats
     """(M, T + 1): of ending at the cut in the character next to the place."""
-    neighbours: Indices
-    """(M,): that character, or the blank where the line ends."""
+    neighbors: Indices
+    """(M,): that character, or the blank if the line ends."""
 
     @cached_property
     def either(self) -> Floats:
@@ -54,68 +56,71 @@ def posteriors(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> list[tuple[fl
     """The confidence of each character of each text, from 0 to 1, exact to about 1e-6.
 
     Args:
-        lines: for each text the (T, C) log-probabilities of its line.
-        texts: their class ids; in a text without probability every character has a confidence of 0.
+        lines: for each text the (T, C) natural-log probabilities of its line.
+        texts: their class ids.
+
+    Returns:
+        For each text the confidence of each of its characters: 0 for all of a text without probability.
     """
     found: dict[int, tuple[float, ...]] = {}
     for group in groups(lines, texts):
         if not len(lines[group[-1]]):  # the longest
             found.update((n, (0.0,) * len(texts[n])) for n in group)
             continue
-        shares = _shares([lines[n] for n in group], [texts[n] for n in group])
+        confidences = _confidences([lines[n] for n in group], [texts[n] for n in group])
         ends = np.cumsum([len(texts[n]) for n in group])
-        found.update((n, tuple(own.tolist())) for n, own in zip(group, np.split(shares, ends[:-1]), strict=True))
+        found.update((n, tuple(own.tolist())) for n, own in zip(group, np.split(confidences, ends[:-1]), strict=True))
     return [found[n] for n in range(len(lines))]
 
 
-def _shares(lines: list[LogProbs], texts: list[Ids]) -> Floats:
-    """(M,): the confidences of all characters, text after text."""
+def _confidences(lines: list[LogProbs], texts: list[Ids]) -> Floats:
+    """(M,): confidences of all characters, text after text."""
     owners = np.repeat(np.arange(len(texts)), [len(ids) for ids in texts])
     if not len(owners):
         return np.zeros(0)
     places = np.concatenate([np.arange(len(ids)) for ids in texts])
-    turned_places = np.concatenate([np.arange(len(ids))[::-1] for ids in texts])
+    reversed_places = np.concatenate([np.arange(len(ids))[::-1] for ids in texts])
     lengths = np.array([len(line) for line in lines])[owners]
     before = _side(lines, texts, owners, places)
-    after = _turned(_side([line[::-1] for line in lines], [ids[::-1] for ids in texts], owners, turned_places), lengths)
+    after = _reversed(_side([line[::-1] for line in lines], [ids[::-1] for ids in texts], owners, reversed_places), lengths)
     without = _without(before, after, lengths)
 
     probs, columns = _probs(lines, texts)
-    before, after = (replace(side, neighbours=columns[side.neighbours]) for side in (before, after))
-    summed, scale = _summed(probs, owners, before, after)
+    before, after = (replace(side, neighbors=columns[side.neighbors]) for side in (before, after))
+    summed, scale = _with_each_class(probs, owners, before, after)
     own: Floats = summed[np.arange(len(owners)), columns[[c for ids in texts for c in ids]]]
-    rivals = summed[:, BLANK + 1 :].sum(axis=1) + np.exp(np.minimum(without - scale, _LARGEST))
-    own /= np.maximum(rivals, LEAST)
+    rivals = summed[:, BLANK + 1 :].sum(axis=1) + np.exp(np.minimum(without - scale, _MAX_EXPONENT))
+    own /= np.maximum(rivals, TINY)
     return own
 
 
 def _side(lines: list[LogProbs], texts: list[Ids], owners: Indices, places: Indices) -> _Side:
-    """What lies before each place, which is one of the characters of the `owners`' texts."""
+    """All that lies before each place, which is one of the characters of the `owners`' texts."""
     variables = log_forward(lines, texts)[:-1]
     # Of the states blank, character, blank, …, below two rows of nothing.
     return _Side(
         blank=variables[:, 2 * places + 2, owners].T,
         character=variables[:, 2 * places + 1, owners].T,
-        neighbours=np.array([(BLANK, *texts[n])[place] for n, place in zip(owners.tolist(), places.tolist(), strict=True)]),
+        neighbors=np.array([(BLANK, *texts[n])[place] for n, place in zip(owners.tolist(), places.tolist(), strict=True)]),
     )
 
 
-def _turned(side: _Side, lengths: Indices) -> _Side:
-    """A side of turned lines of `lengths` frames, with its cuts counted from the other end."""
+def _reversed(side: _Side, lengths: Indices) -> _Side:
+    """A side of reversed lines of `lengths` frames, with its cuts counted from the other end."""
     cuts = lengths[:, None] - np.arange(side.blank.shape[1])
     blank, character = (np.take_along_axis(part, np.maximum(cuts, 0), axis=1) for part in (side.blank, side.character))
     outside = cuts < 0
     blank[outside] = character[outside] = -np.inf
-    return _Side(blank, character, side.neighbours)
+    return _Side(blank, character, side.neighbors)
 
 
 def _without(before: _Side, after: _Side, lengths: Indices) -> Floats:
     """(M,): the log-probability of each text without the character of the place."""
-    # Cut where the next character begins, or where the line ends.
+    # Cut where the next character begins, or at the end of the line.
     entered = after.character.copy()
-    at_end = np.flatnonzero(after.neighbours == BLANK)
+    at_end = np.flatnonzero(after.neighbors == BLANK)
     entered[at_end, lengths[at_end]] = 0.0
-    alike = (before.neighbours == after.neighbours)[:, None]
+    alike = (before.neighbors == after.neighbors)[:, None]
     left: Floats = np.where(alike, before.blank, before.either)
     result: Floats = np.logaddexp.reduce(left + entered, axis=1)
     return result
@@ -133,17 +138,17 @@ def _probs(lines: list[LogProbs], texts: list[Ids]) -> tuple[Floats, Indices]:
     return probs, matters.cumsum() - 1
 
 
-def _summed(probs: Floats, owners: Indices, before: _Side, after: _Side) -> tuple[Floats, Floats]:
-    """The probability of each text with any other class in the place: (M, D), in units of e to the (M,) scale.
+def _with_each_class(probs: Floats, owners: Indices, before: _Side, after: _Side) -> tuple[Floats, Floats]:
+    """The probability of each text with each class in the place: (M, D), in units of e to the (M,) scale.
 
-    A run of the class begins at a cut where what is before it is complete, and ends at one where what is after it begins. Next
-    to the same character there must be a blank.
+    A run of the class begins at a cut at which what comes before is complete, and ends at one at which what comes after begins.
+    Next to the same character there must be a blank.
     """
     first, widths = _windows(before.either, after.either)
     order = np.argsort(-widths, kind="stable")
     begins_blank, begins, begin_scale = _near(before, first, widths, order)
     ends_blank, ends, end_scale = _near(after, first + 1, widths, order)
-    previous, following = before.neighbours[order], after.neighbours[order]
+    previous, following = before.neighbors[order], after.neighbors[order]
     runs, summed = np.zeros((2, len(order), probs.shape[2]))
     for k in range(widths.max()):
         rows = np.arange(np.count_nonzero(widths > k))
@@ -161,22 +166,22 @@ def _summed(probs: Floats, owners: Indices, before: _Side, after: _Side) -> tupl
 
 
 def _windows(before: Floats, after: Floats) -> tuple[Indices, Indices]:
-    """(M,) first cut at which a run may begin that matters, and (M,) in how many frames it may be."""
+    """(M,) first cut at which a run that matters may begin, and (M,) number of frames that it may cover."""
     best_before = np.maximum.accumulate(before, axis=1)[:, :-1]
     best_after = np.maximum.accumulate(after[:, ::-1], axis=1)[:, -2::-1]
     begins, ends = before[:, :-1] + best_after, best_before + after[:, 1:]
-    least = np.maximum(begins.max(axis=1, keepdims=True) + _NEGLIGIBLE, _LOWEST)
-    begins_here, ends_here = begins > least, ends > least
+    threshold = np.maximum(begins.max(axis=1, keepdims=True) + _NEGLIGIBLE, _MIN_LOG)
+    begins_here, ends_here = begins > threshold, ends > threshold
     first = begins_here.argmax(axis=1)
     last = ends_here.shape[1] - ends_here[:, ::-1].argmax(axis=1)
     return first, np.where(begins_here.any(axis=1), last - first, 0)
 
 
 def _near(side: _Side, first: Indices, widths: Indices, order: Indices) -> tuple[Floats, Floats, Floats]:
-    """What a side is near its places, in the given order: from the `first` cut on, in units that make the greatest 1.
+    """A side near its places, in the given order: from the `first` cut on, in units that make the greatest 1.
 
     Returns:
-        (M, W) probabilities of ending at a cut in a blank, (M, W) of ending there at all, and the (M,) logs of the units.
+        (M, W) probabilities of ending at a cut in a blank, (M, W) of ending there at all, and (M,) natural logs of the units.
     """
     offsets = np.arange(widths.max())
     cuts = np.minimum(first[order, None] + offsets, side.blank.shape[1] - 1)
@@ -184,5 +189,5 @@ def _near(side: _Side, first: Indices, widths: Indices, order: Indices) -> tuple
     blank, either = (
         np.where(outside, -np.inf, np.take_along_axis(part[order], cuts, axis=1)) for part in (side.blank, side.either)
     )
-    scale = np.maximum(either.max(axis=1, initial=-np.inf), _LOWEST)[:, None]
+    scale = np.maximum(either.max(axis=1, initial=-np.inf), _MIN_LOG)[:, None]
     return np.exp(blank - scale), np.exp(either - scale), scale[:, 0]

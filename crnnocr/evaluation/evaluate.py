@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from crnnocr.datasets import Dataset, Sample
-from crnnocr.datasets.issues import Issue, merged
+from crnnocr.datasets import Dataset, Fault, Sample
 from crnnocr.datasets.lint.labels import describe_unknown_characters
 from crnnocr.errors import DataError
 from crnnocr.evaluation.analysis import Analysis
@@ -39,7 +38,7 @@ class Evidence:
     """How fast."""
     comparison: Comparison | None = None
     """With another reader, if there is one."""
-    issues: Sequence[Issue] = ()
+    faults: Sequence[Fault] = ()
     """What of the data could not be used."""
     trained_on: int = 0
     """Pictures that were left out since a model was trained on them."""
@@ -121,7 +120,7 @@ class Evaluation:
             Analysis(result, sources(self._datasets, self.names)),
             measure(self.reader, samples, len(self.samples), seconds),
             comparison,
-            merged(issue for dataset in self._datasets for issue in dataset.issues),
+            [fault for dataset in self._datasets for fault in dataset.faults],
             self.trained_on,
             self.unknown,
         )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crnnocr.config import ReadConfig
-from crnnocr.decoding.forward import score
+from crnnocr.decoding.forward import text_log_probs
 from crnnocr.evaluation.outcomes import Outcome
 from crnnocr.inference.recognizer import Recognizer
 
@@ -66,8 +66,8 @@ def suspects(recognizer: Recognizer, outcomes: Sequence[Outcome], read: ReadConf
     for start in range(0, len(judged), _AT_A_TIME):
         some = judged[start : start + _AT_A_TIME]
         lines = recognizer.log_probs([preprocessor.view(each.sample, each.prediction.view).line for each in some])
-        labels = score(lines, [charset.encode(each.sample.text) for each in some]).tolist()
-        readings = score(lines, [charset.encode(each.prediction.text) for each in some]).tolist()
+        labels = text_log_probs(lines, [charset.encode(each.sample.text) for each in some]).tolist()
+        readings = text_log_probs(lines, [charset.encode(each.prediction.text) for each in some]).tolist()
         found += map(Suspect, some, labels, readings)
     found.sort(key=lambda suspect: -suspect.doubt)
     return Suspects(tuple(found), len(wrong) - len(judged))

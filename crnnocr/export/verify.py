@@ -20,7 +20,7 @@ from PIL import Image
 
 from crnnocr import images
 from crnnocr.datasets import Sample
-from crnnocr.decoding.forward import score
+from crnnocr.decoding.forward import text_log_probs
 from crnnocr.decoding.hypothesis import LogProbs, best_path, greedy_ids
 from crnnocr.errors import DataError, GateError, ImageError
 from crnnocr.export import end_to_end
@@ -80,7 +80,7 @@ class Pictures:
     def read(self, pictures: Sequence[Grey]) -> list[Reading]:
         """See `Side`."""
         found = end_to_end.readings(self._engine, pictures)
-        exact = score([one.log_probs for one in found], [greedy_ids(one.log_probs) for one in found])
+        exact = text_log_probs([one.log_probs for one in found], [greedy_ids(one.log_probs) for one in found])
         return [
             Reading(self._text(one), one.log_probs, self._off(one, float(log_prob)))
             for one, log_prob in zip(found, exact, strict=True)

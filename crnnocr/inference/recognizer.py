@@ -241,7 +241,7 @@ class Recognizer:
         if not shown:
             return ()
         scale = image.length / image.width
-        centers = np.array([self.card.config.centre(frame) for frame in frames]) * scale
+        centers = np.array([self.card.config.center(frame) for frame in frames]) * scale
         middles = (centers[1:] + centers[:-1]) / 2
         whole = len(shown) == 1
         first = 0.0 if whole else 2 * centers[0] - middles[0]
