@@ -1,7 +1,8 @@
-"""Batch normalisation over the true columns of padded lines, on one device or many.
+"""The layers of the CRNN that know each line's true width: what lies right of it changes nothing.
 
-Ioffe, Szegedy 2015 (arXiv 1502.03167). torch's own counts the padding too, so that what a line adds to the statistics would
-depend on its company; and its form for several processes does not run on the CPU.
+Batch normalization over the true columns (Ioffe, Szegedy 2015, arXiv 1502.03167), on one device or many: torch's own counts
+the padding, so that a line's share in the statistics would depend on the other lines of its batch, and its form for several
+processes does not run on the CPU. A bidirectional LSTM over the true frames.
 """
 
 from __future__ import annotations
@@ -13,90 +14,129 @@ from torch import Tensor, distributed, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-_IN_ONE_PASS = ("cpu", "cuda")
-"""Devices for which torch has a kernel that finds mean and variance at once; MPS has none."""
+
+def mask_columns(maps: Tensor, widths: Tensor) -> Tensor:
+    """Zero the columns of (N, K, h, W) maps from each one's (N,) true width on."""
+    may_branch = not torch.compiler.is_compiling()  # an exported program cannot depend on values
+    if may_branch and int(widths.min()) >= maps.shape[3]:
+        return maps
+    columns = torch.arange(maps.shape[3], device=maps.device)
+    inside = columns < widths.to(maps.device)[:, None]  # (N, W)
+    return maps * inside[:, None, None, :].to(maps.dtype)
 
 
-class TrueColumnsNorm(nn.BatchNorm2d):
-    """Batch normalisation of maps that are zero right of each line's width.
+class MaskedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalization of maps that are zero right of each line's width.
 
-    Its weights are those of `nn.BatchNorm2d`, and so is its result where nothing is padded.
+    It has the weights of `nn.BatchNorm2d` and, if nothing is padded, gives the same.
     """
 
     def over(self, maps: Tensor, widths: Tensor) -> Tensor:
-        """Normalise a batch.
+        """Normalize a batch.
 
         Args:
             maps: (N, K, h, W) features, zero in the columns from each line's width on.
             widths: (N,) int64 true widths in columns, on the CPU.
 
         Returns:
-            (N, K, h, W) features. What stands in the columns of the padding means nothing, and its gradient must be zero.
+            (N, K, h, W) features. The columns of the padding hold no meaningful values, and their gradient must be zero.
         """
         if not self.training:
-            normal: Tensor = self(maps)
-            return normal
+            normalized: Tensor = self(maps)
+            return normalized
         count = torch.tensor(float(widths.sum()) * maps.shape[2], device=maps.device)
-        outcome: tuple[Tensor, ...] = _Normalise.apply(maps, self.weight, self.bias, count, self.eps)  # type: ignore[no-untyped-call]
-        normal, mean, variance, total = outcome
+        outcome: tuple[Tensor, ...] = _Normalize.apply(maps, self.weight, self.bias, count, self.eps)  # type: ignore[no-untyped-call]
+        normalized, mean, variance, total = outcome
         with torch.no_grad():
             assert self.running_mean is not None
             assert self.running_var is not None
             assert self.momentum is not None
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (total / (total - 1).clamp(min=1)), self.momentum)
-        return normal
+        return normalized
 
 
-class _Normalise(Function):
-    """Statistics over the true columns of all processes, and the gradient through them."""
+class _Normalize(Function):
+    """Normalization by the statistics of all processes, and the gradient through them."""
 
     @staticmethod
     def forward(
         ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, count: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        sums = torch.cat((*_sums(maps), count[None]))
-        _add_up(sums)
+        sums = torch.cat((*_sums(maps, in_one_pass=maps.device.type in ("cpu", "cuda")), count[None]))  # MPS lacks the kernel
+        _all_reduce(sums)
         channels = maps.shape[1]
         total = sums[-1]
         mean = sums[:channels] / total
         variance = (sums[channels:-1] / total - mean * mean).clamp(min=0)
-        normal, _, _ = torch.native_batch_norm(maps, weight, bias, mean, variance, False, 0.0, eps)
+        normalized, _, _ = torch.native_batch_norm(maps, weight, bias, mean, variance, False, 0.0, eps)
         ctx.save_for_backward(maps, weight, mean, (variance + eps).rsqrt(), total)
         ctx.mark_non_differentiable(mean, variance, total)
-        return normal, mean, variance, total
+        return normalized, mean, variance, total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         maps, weight, mean, scale, total = ctx.saved_tensors
-        # torch's kernel adds up the gradients of weight and bias; these sums, over all processes, are the gradient's mean part.
+        # torch's kernel sums the gradients of weight and bias; over all processes, these sums are what the statistics' own
+        # gradient is made of.
         _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, maps, weight, None, None, mean, scale, True, 0.0, [False, True, True]
         )
         sums = torch.stack((of_weight, of_bias))
-        _add_up(sums)
-        steepness = weight * scale
-        along = -steepness * scale * sums[0] / total  # of what lies over the mean
-        level = -steepness * sums[1] / total - along * mean
-        of_maps = torch.addcmul(_per_channel(level), maps, _per_channel(along)).addcmul_(gradient, _per_channel(steepness))
+        _all_reduce(sums)
+        slope = weight * scale
+        by_value = -slope * scale * sums[0] / total
+        constant = -slope * sums[1] / total - by_value * mean
+        of_maps = torch.addcmul(_per_channel(constant), maps, _per_channel(by_value)).addcmul_(gradient, _per_channel(slope))
         return of_maps.to(maps.dtype), of_weight, of_bias, None, None
 
 
-def _sums(maps: Tensor) -> tuple[Tensor, Tensor]:
+def _sums(maps: Tensor, in_one_pass: bool) -> tuple[Tensor, Tensor]:
     """The (K,) sums of the values and of their squares. Zeros right of a line add nothing to either."""
-    if maps.device.type not in _IN_ONE_PASS:
+    if not in_one_pass:
         return maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))
     mean, variance = torch.batch_norm_update_stats(maps, None, None, 0.0)
     columns = maps.numel() / maps.shape[1]
     return mean * columns, (variance + mean * mean) * columns
 
 
-def _add_up(sums: Tensor) -> None:
-    """Add up over the processes, in place."""
+def _all_reduce(sums: Tensor) -> None:
+    """Sum over the processes, in place."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(sums)
 
 
 def _per_channel(values: Tensor) -> Tensor:
     return values[None, :, None, None]
+
+
+class BidirectionalLSTM(nn.Module):
+    """A forward LSTM and a backward one, which begins at each line's own last frame.
+
+    The same as `nn.LSTM(bidirectional=True)` on a packed sequence, except that the backward pass of that one, on the CPU,
+    fills a gradient of the whole sequence with zeros at every step, which took a third of a training step.
+    """
+
+    def __init__(self, features: int, hidden: int) -> None:
+        super().__init__()
+        # Tensors in model files have these names. A module cannot be called `forward`.
+        self.along = nn.LSTM(features, hidden, batch_first=True)
+        self.against = nn.LSTM(features, hidden, batch_first=True)
+
+    def forward(self, features: Tensor, reversal: Tensor) -> Tensor:
+        """(N, T, F) features and the (N, T) frame order of `frame_reversal` → (N, T, 2·hidden)."""
+        forward, _ = self.along(features)
+        backward, _ = self.against(_reorder(features, reversal))
+        return torch.cat((forward, _reorder(backward, reversal)), dim=2)
+
+
+def frame_reversal(frames: Tensor, length: int) -> Tensor:
+    """(N, T) frame indices that reverse each line's (N,) true frames and leave the padding where it is."""
+    position = torch.arange(length)
+    return torch.where(position < frames[:, None], frames[:, None] - 1 - position, position)
+
+
+def _reorder(features: Tensor, order: Tensor) -> Tensor:
+    """(N, T, F) features with the frames of each line in the (N, T) order."""
+    return features.gather(1, order[:, :, None].expand(-1, -1, features.shape[2]))

@@ -183,7 +183,7 @@ def _rate(model: CRNN, size: int, width: int, device: torch.device) -> float:
         started = time.monotonic()
         with runtime.autocast(device):
             features, frames = model.features(lines, torch.full((size,), width))
-            loss = model.read(features, frames).mean()
+            loss = model.log_probs(features, frames).mean()
         torch.autograd.backward(loss)
         model.zero_grad()
         float(loss.detach())

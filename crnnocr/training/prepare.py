@@ -18,7 +18,7 @@ from crnnocr.errors import DataError, ModelError, UsageError
 from crnnocr.images import Preprocessor
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import Card
-from crnnocr.model.crnn import CRNN, with_charset
+from crnnocr.model.crnn import CRNN, resize_head
 from crnnocr.model.registry import FoundModel
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.synthetic import Sampler, drawn_lines
@@ -238,4 +238,4 @@ def _network(start: Start, charset: Charset) -> tuple[CRNN, str]:
         return CRNN(start.shape, charset.classes), ""
     _, model = checkpoint.load(start.found.path)
     new = "".join(c for c in charset.characters if c not in start.charset.characters)
-    return (model if charset == start.charset else with_charset(model, start.charset, charset)), new
+    return (model if charset == start.charset else resize_head(model, start.charset, charset)), new

@@ -336,7 +336,7 @@ class _Learner(nn.Module):
     def forward(self, images: Tensor, widths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, T, C) log-probabilities of the head and of the auxiliary head, and (N,) frames; the arguments of `CRNN`."""
         features, frames = self.model.features(images, widths)
-        return self.model.read(features, frames), self.model.read_without_context(features), frames
+        return self.model.log_probs(features, frames), self.model.auxiliary_log_probs(features), frames
 
 
 def _highest_rate(config: TrainConfig, shape: ModelConfig, batch_size: int) -> float:

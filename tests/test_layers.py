@@ -1,4 +1,4 @@
-"""Batch normalisation over the true columns: the oracle is torch's own arithmetic on lines that are not padded at all."""
+"""The layers that know true widths. The oracle is torch's own arithmetic on lines that are not padded at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from crnnocr.config import Conv, ModelConfig, Pool
 from crnnocr.model.crnn import CRNN
-from crnnocr.model.layers import TrueColumnsNorm
+from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, _sums, frame_reversal
 
 CHANNELS, ROWS = 3, 4
 WIDTHS = (7, 2, 5)
@@ -23,9 +23,9 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-def norm(dtype: torch.dtype = torch.float64) -> TrueColumnsNorm:
+def norm(dtype: torch.dtype = torch.float64) -> MaskedBatchNorm2d:
     """With weights and statistics that are none of the defaults."""
-    module = TrueColumnsNorm(CHANNELS).to(dtype)
+    module = MaskedBatchNorm2d(CHANNELS).to(dtype)
     assert module.running_mean is not None
     assert module.running_var is not None
     for values, low, high in ((module.weight, 0.5, 2), (module.bias, -1, 1), (module.running_mean, -1, 1)):
@@ -52,24 +52,25 @@ def gathered(maps: Tensor, widths: Sequence[int]) -> Tensor:
 
 
 def by_hand(maps: Tensor, widths: Sequence[int], module: nn.BatchNorm2d) -> Tensor:
-    """(K, M) the normalised true columns, by the formula of Ioffe, Szegedy 2015, algorithm 1."""
+    """(K, M) the normalized true columns, by the formula of Ioffe, Szegedy 2015, algorithm 1."""
     values = gathered(maps, widths)
     mean, variance = values.mean(1, keepdim=True), values.var(1, unbiased=False, keepdim=True)
     return module.weight[:, None] * (values - mean) / (variance + module.eps).sqrt() + module.bias[:, None]
 
 
 @pytest.mark.parametrize("columns", [7, 12])
-def test_the_true_columns_are_normalised_by_their_own_mean_and_variance(columns: int) -> None:
+def test_the_true_columns_are_normalized_by_their_own_mean_and_variance(columns: int) -> None:
     module, maps = norm(), maps_of(WIDTHS, columns)
     out = module.over(maps, torch.tensor(WIDTHS))
     assert torch.allclose(gathered(out, WIDTHS), by_hand(maps, WIDTHS, module), atol=1e-12)
 
 
-def test_a_device_without_the_fast_kernel_normalises_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crnnocr.model.layers._IN_ONE_PASS", ())
-    module, maps = norm(), maps_of(WIDTHS, 12)
-    out = module.over(maps, torch.tensor(WIDTHS))
-    assert torch.allclose(gathered(out, WIDTHS), by_hand(maps, WIDTHS, module), atol=1e-12)
+@pytest.mark.parametrize("in_one_pass", [True, False])
+def test_the_sums_are_the_same_with_and_without_the_kernel_for_one_pass(in_one_pass: bool) -> None:
+    maps = maps_of(WIDTHS, 12)
+    values = gathered(maps, WIDTHS)
+    for found, expected in zip(_sums(maps, in_one_pass), (values.sum(1), values.square().sum(1)), strict=True):
+        assert torch.allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("columns", [7, 12])
@@ -86,13 +87,13 @@ def test_gradients_are_those_of_the_true_columns(columns: int) -> None:
 def test_gradients_are_those_that_small_changes_show() -> None:
     module, inside = norm(), mask((3, 2), 4)
 
-    def normalise(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def normalize(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         module.weight, module.bias = weight, bias  # type: ignore[assignment]
         return module.over(maps * inside, torch.tensor((3, 2))) * inside
 
     weight, bias = module.weight.detach().clone().requires_grad_(), module.bias.detach().clone().requires_grad_()
     del module.weight, module.bias  # so that plain tensors can stand in their place
-    assert torch.autograd.gradcheck(normalise, (maps_of((3, 2), 4).requires_grad_(), weight, bias))
+    assert torch.autograd.gradcheck(normalize, (maps_of((3, 2), 4).requires_grad_(), weight, bias))
 
 
 def test_running_statistics_are_those_of_the_true_columns() -> None:
@@ -109,7 +110,7 @@ def test_running_statistics_are_those_of_the_true_columns() -> None:
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("training", [True, False])
-def test_where_nothing_is_padded_it_is_torchs_own(layout: torch.memory_format, training: bool) -> None:
+def test_without_padding_it_is_torchs_own(layout: torch.memory_format, training: bool) -> None:
     widths = (6, 6)
     module = norm(torch.float32).train(training)
     own = nn.BatchNorm2d(CHANNELS)
@@ -139,7 +140,7 @@ def test_more_padding_changes_nothing() -> None:
     assert all(torch.allclose(a, b) for a, b in zip(one.buffers(), other.buffers(), strict=True))
 
 
-def test_a_single_value_a_channel_is_normalised_to_the_bias_and_harms_no_statistics() -> None:
+def test_a_single_value_a_channel_is_normalized_to_the_bias_and_harms_no_statistics() -> None:
     module = norm()
     out = module.over(torch.full((1, CHANNELS, 1, 1), 5.0, dtype=torch.float64), torch.tensor([1]))
     assert torch.allclose(out.flatten(), module.bias)
@@ -155,7 +156,26 @@ def test_values_far_from_zero_lose_little_in_single_precision() -> None:
     assert torch.allclose(out, by_hand(maps, (500, 300), double), atol=5e-3)
 
 
-# In the network
+def test_the_two_lstms_are_torch_s_bidirectional_lstm_on_packed_lines() -> None:
+    torch.manual_seed(2)
+    ours = BidirectionalLSTM(features=6, hidden=5)
+    torchs = nn.LSTM(6, 5, batch_first=True, bidirectional=True)
+    forward = ours.along.state_dict()
+    backward = {f"{name}_reverse": value for name, value in ours.against.state_dict().items()}
+    torchs.load_state_dict({**forward, **backward})
+
+    frames = torch.tensor([9, 1, 4, 12, 9])
+    features = torch.randn(5, 12, 6)
+    packed = nn.utils.rnn.pack_padded_sequence(features, frames, batch_first=True, enforce_sorted=False)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(torchs(packed)[0], batch_first=True)
+    found = ours(features, frame_reversal(frames, 12))
+    for line, expected_line, true_frames in zip(found, expected, frames.tolist(), strict=True):
+        # Sums of some ten 32-bit products below 1, rounded by 6e-8 each.
+        torch.testing.assert_close(line[:true_frames], expected_line[:true_frames], rtol=0, atol=1e-6)
+
+
+def test_a_reversal_reverses_the_true_frames_and_leaves_the_padding() -> None:
+    assert frame_reversal(torch.tensor([3, 5, 1]), 5).tolist() == [[2, 1, 0, 3, 4], [4, 3, 2, 1, 0], [0, 1, 2, 3, 4]]
 
 
 SHAPE = ModelConfig(preset="x", height=8, backbone=(Conv(4), Pool((2, 2), (2, 2)), Conv(6), Pool((2, 1), (2, 1))), hidden=4)
@@ -168,7 +188,7 @@ def line_by_line(model: CRNN, lines: Sequence[Tensor]) -> list[Tensor]:
         if isinstance(layer, Conv):
             assert isinstance(stage, nn.Sequential)
             convolution, module = stage[0], stage[1]
-            assert isinstance(module, TrueColumnsNorm)
+            assert isinstance(module, MaskedBatchNorm2d)
             maps = [convolution(one) for one in maps]
             values = torch.cat([one.transpose(0, 1).flatten(1) for one in maps], dim=1)
             mean, variance = values.mean(1)[:, None, None], values.var(1, unbiased=False)[:, None, None]
@@ -179,7 +199,7 @@ def line_by_line(model: CRNN, lines: Sequence[Tensor]) -> list[Tensor]:
     return [one[0].permute(2, 0, 1).flatten(1) for one in maps]
 
 
-def test_lines_of_several_widths_are_learnt_from_as_if_none_was_padded() -> None:
+def test_lines_of_several_widths_are_trained_on_as_if_none_was_padded() -> None:
     model = CRNN(SHAPE, 3).double().train()
     for values in model.backbone.parameters():
         nn.init.uniform_(values, -1, 1)  # shifts that turn zeros into something else

@@ -1,9 +1,10 @@
-"""The network: its size, its frames, and that a line reads the same in any company."""
+"""The network: its size, its frames, that a line's result is the same in any batch, and a head for another charset."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from crnnocr import images
 from crnnocr.config import PRESETS, Conv, ModelConfig
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import ModelError
-from crnnocr.model.crnn import CRNN, _BidirectionalLSTM, _reversal
+from crnnocr.images import Preprocessor
+from crnnocr.inference.engines import TorchEngine
+from crnnocr.model import checkpoint
+from crnnocr.model.crnn import CRNN, resize_head
+from crnnocr.text.charset import Charset
 
 CLASSES = 37
 """The blank, 26 letters and 10 digits: the classes of Shi, Bai, Yao 2015."""
@@ -51,7 +59,7 @@ def batch(config: ModelConfig, *widths: int) -> tuple[Tensor, Tensor]:
 
 
 def parameters(model: CRNN) -> int:
-    """How many numbers the network has learnt, without the auxiliary head, which reading does not need."""
+    """Number of weights without those of the auxiliary head, which only training needs."""
     return sum(p.numel() for name, p in model.named_parameters() if not name.startswith("auxiliary."))
 
 
@@ -98,7 +106,7 @@ def test_the_features_of_a_frame_are_the_channels_of_every_remaining_row(preset:
 
 
 @both_presets
-def test_a_line_gives_the_frames_that_the_shape_foretells(preset: str) -> None:
+def test_a_line_gives_the_frames_that_the_config_predicts(preset: str) -> None:
     config = PRESETS[preset]
     model = random_model(slimmed(config), classes=3).eval()
     for width in [*range(config.min_width, 301), 511, 1000, 1999, 2000]:
@@ -109,7 +117,7 @@ def test_a_line_gives_the_frames_that_the_shape_foretells(preset: str) -> None:
 
 
 @both_presets
-def test_frames_are_foretold_for_arrays_and_tensors_alike(preset: str) -> None:
+def test_frames_are_predicted_for_arrays_and_tensors_alike(preset: str) -> None:
     config = PRESETS[preset]
     widths = list(range(config.min_width, 301))
     one_by_one = [config.frames(width) for width in widths]
@@ -119,15 +127,15 @@ def test_frames_are_foretold_for_arrays_and_tensors_alike(preset: str) -> None:
     assert of_tensor.dtype == torch.int64
 
 
-def test_frames_are_what_is_known_of_the_presets() -> None:
+def test_the_frames_of_the_presets() -> None:
     # Small halves the width twice. So does classic, then two padded poolings add a column each and the last
-    # kernel, two wide, takes one away: for the 100 pixels of the paper's pictures 25 + 2 - 1, the 26 of the authors' code.
+    # kernel, two wide, takes one away: for the 100 pixels of the paper's images 25 + 2 - 1, the 26 of the authors' code.
     assert PRESETS["small"].frames(100) == 25
     assert PRESETS["classic"].frames(100) == 26
 
 
 @both_presets
-def test_the_least_width_is_the_narrowest_that_the_network_can_read(preset: str) -> None:
+def test_the_minimum_width_is_the_narrowest_that_gives_a_frame(preset: str) -> None:
     config = PRESETS[preset]
     model = random_model(slimmed(config), classes=3).eval()
     log_probs, frames = model(*batch(config, config.min_width))
@@ -140,7 +148,7 @@ def test_the_least_width_is_the_narrowest_that_the_network_can_read(preset: str)
 
 
 @both_presets
-def test_a_shape_survives_json(preset: str) -> None:
+def test_a_config_survives_json(preset: str) -> None:
     config = PRESETS[preset]
     assert ModelConfig.from_json(config.to_json()) == config
     assert ModelConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
@@ -160,13 +168,13 @@ def test_a_shape_survives_json(preset: str) -> None:
         {"attention": True},
     ],
 )
-def test_a_broken_shape_is_refused(broken: dict[str, Any]) -> None:
+def test_a_broken_config_is_an_error(broken: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="shape cannot be read"):
         ModelConfig.from_json({**PRESETS["small"].to_json(), **broken})
 
 
 @pytest.mark.parametrize("missing", ["preset", "height", "backbone", "hidden"])
-def test_a_shape_that_lacks_a_value_is_refused(missing: str) -> None:
+def test_a_config_that_lacks_a_value_is_an_error(missing: str) -> None:
     data = PRESETS["small"].to_json()
     del data[missing]
     with pytest.raises(ModelError, match=missing):
@@ -174,7 +182,7 @@ def test_a_shape_that_lacks_a_value_is_refused(missing: str) -> None:
 
 
 @both_presets
-def test_a_line_reads_the_same_alone_and_in_a_padded_batch(preset: str) -> None:
+def test_a_line_gives_the_same_alone_and_in_a_padded_batch(preset: str) -> None:
     config = PRESETS[preset]
     model = random_model(config).eval()
     images, widths = batch(config, 8, 9, 31, 100, 333, 2000)
@@ -214,7 +222,7 @@ def test_the_classes_of_a_frame_share_a_probability_of_1(preset: str) -> None:
     images, widths = batch(config, 60, 33)
     with torch.inference_mode():
         log_probs, _ = model(images, widths)
-        auxiliary = model.read_without_context(model.features(images, widths)[0])
+        auxiliary = model.auxiliary_log_probs(model.features(images, widths)[0])
     assert log_probs.shape == auxiliary.shape == (2, config.frames(60), CLASSES)
     for each in (log_probs, auxiliary):
         # 37 roundings of 32-bit numbers, each of 6e-8 at most.
@@ -228,7 +236,7 @@ def test_a_training_step_gives_every_weight_a_finite_gradient(preset: str) -> No
     images, widths = batch(config, 40, 64, 17)
     features, frames = model.features(images, widths)
     labels, lengths = torch.tensor([1, 1, 2, 3, 36, 5]), torch.tensor([2, 3, 1])
-    for log_probs in (model.read(features, frames), model.read_without_context(features)):
+    for log_probs in (model.log_probs(features, frames), model.auxiliary_log_probs(features)):
         loss = nn.functional.ctc_loss(log_probs.transpose(0, 1), labels, frames, lengths)  # (T, N, C)
         assert torch.isfinite(loss)
         torch.autograd.backward(loss, retain_graph=True)
@@ -242,34 +250,12 @@ def test_dropout_acts_in_training_only() -> None:
     config = replace(slimmed(PRESETS["small"]), dropout=0.5)
     model = random_model(config, classes=3)
     features, frames = torch.ones((1, 40, config.features)), torch.tensor([40])
-    assert not torch.equal(model.train().read(features, frames), model.read(features, frames))
-    assert torch.equal(model.eval().read(features, frames), model.read(features, frames))
-
-
-def test_the_two_lstms_are_torch_s_bidirectional_lstm_on_packed_lines() -> None:
-    torch.manual_seed(2)
-    ours = _BidirectionalLSTM(features=6, hidden=5)
-    torchs = nn.LSTM(6, 5, batch_first=True, bidirectional=True)
-    along = ours.along.state_dict()
-    against = {f"{name}_reverse": value for name, value in ours.against.state_dict().items()}
-    torchs.load_state_dict({**along, **against})
-
-    frames = torch.tensor([9, 1, 4, 12, 9])
-    features = torch.randn(5, 12, 6)
-    packed = nn.utils.rnn.pack_padded_sequence(features, frames, batch_first=True, enforce_sorted=False)
-    expected, _ = nn.utils.rnn.pad_packed_sequence(torchs(packed)[0], batch_first=True)
-    found = ours(features, _reversal(frames, 12))
-    for line, expected_line, true_frames in zip(found, expected, frames.tolist(), strict=True):
-        # Sums of some ten 32-bit products below 1, rounded by 6e-8 each.
-        torch.testing.assert_close(line[:true_frames], expected_line[:true_frames], rtol=0, atol=1e-6)
-
-
-def test_a_reversal_turns_the_true_frames_and_leaves_the_padding() -> None:
-    assert _reversal(torch.tensor([3, 5, 1]), 5).tolist() == [[2, 1, 0, 3, 4], [4, 3, 2, 1, 0], [0, 1, 2, 3, 4]]
+    assert not torch.equal(model.train().log_probs(features, frames), model.log_probs(features, frames))
+    assert torch.equal(model.eval().log_probs(features, frames), model.log_probs(features, frames))
 
 
 @pytest.mark.filterwarnings("ignore:The tensor attributes")  # torch, of its own LSTM
-def test_torch_can_write_it_down_for_any_batch() -> None:
+def test_torch_can_export_it_for_any_batch() -> None:
     model = random_model(slimmed(PRESETS["small"])).eval()
     free = torch.export.Dim("batch")
     program = torch.export.export(model, batch(model.config, 64, 48), dynamic_shapes=({0: free}, {0: free}))
@@ -277,3 +263,95 @@ def test_torch_can_write_it_down_for_any_batch() -> None:
     (expected, frames), (found, _) = model(*lines), program.module()(*lines)
     for line in range(3):
         assert torch.allclose(found[line, : frames[line]], expected[line, : frames[line]], atol=1e-5)
+
+
+KNOWN = Charset("aEz1")
+HEADS = ("head", "auxiliary")
+
+
+@pytest.fixture
+def model(tiny_shape: ModelConfig) -> CRNN:
+    """A network with random weights for the known characters."""
+    torch.manual_seed(0)
+    return CRNN(tiny_shape, KNOWN.classes)
+
+
+def row(model: CRNN, head: str, charset: Charset, character: str) -> tuple[Tensor, float]:
+    """Weights and bias of a character in an output layer; "" is the blank."""
+    layer = getattr(model, head)
+    index = charset.encode(character)[0] if character else 0
+    return layer.weight[index], layer.bias[index].item()
+
+
+@pytest.mark.parametrize("wanted", ["aEz1", "1zEa", "aäbcdEz19", "9z", "E"], ids=["same", "turned", "more", "other", "fewer"])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_character_that_stays_keeps_its_weights(wanted: str, head: str, model: CRNN) -> None:
+    charset = Charset(wanted)
+    resized = resize_head(model, KNOWN, charset)
+    assert resized.classes == charset.classes
+    for character in ["", *(character for character in wanted if character in KNOWN.characters)]:
+        weight, bias = row(resized, head, charset, character)
+        known_weight, known_bias = row(model, head, KNOWN, character)
+        assert torch.equal(weight, known_weight)
+        assert bias == known_bias
+
+
+@pytest.mark.parametrize(
+    ("new", "like"),
+    [
+        ("ä", "a"),  # without its mark
+        ("A", "a"),  # in the other case
+        ("é", "E"),  # both
+        ("¹", "1"),  # NFKD writes it so
+    ],
+)
+@pytest.mark.parametrize("head", HEADS)
+def test_a_new_character_starts_as_the_one_it_looks_like_but_less_likely(new: str, like: str, head: str, model: CRNN) -> None:
+    charset = Charset(KNOWN.characters + new)
+    weight, bias = row(resize_head(model, KNOWN, charset), head, charset, new)
+    like_weight, like_bias = row(model, head, KNOWN, like)
+    assert torch.equal(weight, like_weight)
+    assert bias == pytest.approx(like_bias - 2)  # e² = 7.4 times less likely
+
+
+@pytest.mark.parametrize("new", ["漢", "ß", "?"])  # ß is two letters in the other case
+@pytest.mark.parametrize("head", HEADS)
+def test_a_new_character_like_no_other_starts_as_the_mean_of_all(new: str, head: str, model: CRNN) -> None:
+    charset = Charset(KNOWN.characters + new)
+    weight, bias = row(resize_head(model, KNOWN, charset), head, charset, new)
+    layer = getattr(model, head)
+    assert torch.allclose(weight, layer.weight[1:].mean(0))  # without the blank
+    assert bias == pytest.approx(layer.bias[1:].mean().item() - 2)
+
+
+def test_everything_except_the_output_layers_stays_and_the_old_network_too(model: CRNN) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    resized = resize_head(model.eval(), KNOWN, Charset("xyz")).state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert {name for name in before if not torch.equal(before[name], resized[name])} == {
+        f"{head}.{part}" for head in HEADS for part in ("weight", "bias")
+    }
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_resized_network_stays_in_its_mode(training: bool, model: CRNN) -> None:
+    assert resize_head(model.train(training), KNOWN, Charset("ab")).training is training
+
+
+def test_predictions_do_not_change_as_the_charset_grows(tiny_data: Path, tiny_model: Path) -> None:
+    card, model = checkpoint.load(tiny_model)
+    known = card.charset
+    # In another order, among new characters that look like known ones and some that look like none.
+    charset = Charset("".join(sorted({*known.characters, *"äéßçÑ漢字½∑"}, reverse=True)))
+    assert len(charset.unknown(known.characters)) == 0
+    resized = resize_head(model, known, charset)
+    old_classes = [0, *charset.encode(known.characters)]
+    for sample in load_dataset(tiny_data).samples[:8]:
+        line = Preprocessor.for_model(card.config).line(sample.path)
+        before, after = (
+            TorchEngine(network, torch.device("cpu")).log_probs(*images.to_batch([line]))[0][0] for network in (model, resized)
+        )
+        assert charset.decode(greedy(after).ids) == known.decode(greedy(before).ids)
+        # New classes take a share of the probability; how the old ones stand to the blank, and so to each other, is as before.
+        odds_before, odds_after = before - before[:, :1], after[:, old_classes] - after[:, :1]
+        assert np.allclose(odds_after, odds_before, atol=1e-4)
