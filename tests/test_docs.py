@@ -96,3 +96,14 @@ def test_every_real_crop_has_its_label_and_its_source() -> None:
     for picture in pictures:
         assert f'"{picture.name}"' in labels
         assert f"`{picture.stem.rsplit('-', 1)[0]}-" in readme
+
+
+def test_the_architecture_names_what_there_is() -> None:
+    """Modules and packages that the page names in backticks are in the tree."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py|[a-z_]+(?:/[a-z_]+)*/)`", text))
+    assert len(named) > 20
+    files = {str(path.relative_to(ROOT)) for path in (*ROOT.glob("crnnocr/**/*.py"), *ROOT.glob("recipes/*.py"))}
+    folders = {f"{path.relative_to(ROOT)}/" for path in ROOT.glob("**/") if ".venv" not in path.parts}
+    missing = [name for name in named if not any(there.endswith(f"/{name}") or there == name for there in files | folders)]
+    assert not missing
