@@ -12,7 +12,7 @@ NODE_PACKAGES := onnxruntime-node@1.30.0 onnxruntime-web@1.30.0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup demo test test-all lint types layers unit node package help-pages sheets clean
+.PHONY: setup demo test test-all lint types layers unit node package help-pages sheets readme-images clean
 
 setup: $(VENV)/.ready
 
@@ -73,6 +73,10 @@ help-pages: setup
 # docs/images, the sheets of docs/synth.md.
 sheets: setup
 	$(BIN)/python docs/examples/synth_sheets.py
+
+# docs/images, the two images of README.md; needs tmux.
+readme-images: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/examples/readme_images.py docs/images
 
 clean:
 	rm -rf build dist demo node_modules $(VENV)

@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER, KIND of words, lines, receipts")
     parser.add_argument(
-        "--models", nargs="+", default=[f"{name}={name}" for name in registry.shipped_names()], help="NAME=MODEL"
+        "--models", nargs="+", default=[f"{name}={name}" for name in registry.pretrained_names()], help="NAME=MODEL"
     )
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), help="other recognisers")
     parser.add_argument("--half", choices=(*HALVES, "all"), default="all", help="of the pictures")

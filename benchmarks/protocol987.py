@@ -59,7 +59,7 @@ def main() -> None:
     print(f"{COUNT} pictures to learn from and {COUNT} to measure with, {length:.2f} characters a label, no text in common")
     print(f"floor: {floor():.4f}, of letters that look like another one in their font")
     if options.start != SCRATCH and (
-        found := registry.shipped(DEFAULT_PRESET) if options.start == AUTO else registry.find(options.start)
+        found := registry.pretrained(DEFAULT_PRESET) if options.start == AUTO else registry.find(options.start)
     ):
         _said(f"{found.name} before any training", _measured(found.path, measure))
     results = [_once(learn, measure, seed, options, options.folder / f"seed-{seed}") for seed in options.seeds]

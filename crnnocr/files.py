@@ -195,3 +195,22 @@ def lines_of(path: str, option: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{option} {path} is not UTF-8: byte {error.start + 1} cannot be read") from error
     return [line for raw in normalise(text).splitlines() if (line := " ".join(raw.split()))]
+
+
+class RealPaths:
+    """Resolves links in paths. Each folder is resolved once, since a million images may lie in it."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: Path) -> str:
+        """Return the absolute path with all links resolved. A name that no file can have is returned as it is."""
+        folder, name = os.path.split(path)
+        try:
+            if name in ("", os.pardir) or path.is_symlink():
+                return os.path.realpath(path)
+            if folder not in self._folders:
+                self._folders[folder] = os.path.realpath(folder).rstrip(os.sep)
+        except (OSError, ValueError):
+            return str(path)
+        return f"{self._folders[folder]}{os.sep}{name}"

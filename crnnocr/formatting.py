@@ -8,6 +8,7 @@ Names of files as they can be written in Unicode.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 
 def counted(number: int, one: str, several: str = "") -> str:
@@ -35,3 +36,18 @@ def duration(seconds: float) -> str:
 def shown(name: str) -> str:
     r"""A name as it can be shown: what of it is not UTF-8 as escapes, such as `\xff`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+_MAX_QUOTED = 60
+_MAX_ENUMERATED = 8
+
+
+def quoted(text: str) -> str:
+    """Return a label in quotes, cut short if it is long, with unprintable characters as escapes."""
+    return repr(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")
+
+
+def enumerated(parts: Sequence[str], max: int = _MAX_ENUMERATED) -> str:
+    """Join the first `max` parts with commas, and say how many more there are."""
+    more = f" and {len(parts) - max:,} more" if len(parts) > max else ""
+    return ", ".join(parts[:max]) + more

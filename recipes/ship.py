@@ -36,7 +36,7 @@ ABOUT = Publication(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=registry.SHIPPED.values())
+    parser.add_argument("name", choices=registry.PRETRAINED.values())
     parser.add_argument("model", type=Path, help="model.safetensors as `recipes/shipped.py` left it")
     parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER, KIND of words, lines, receipts")
     parser.add_argument("--before", help="what the network had learnt from before this training began, in words")
@@ -50,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / registry.WEIGHTS, card, model, about)
         scores = measured(Path(folder), options)
-    target = registry.SHIPPED_FOLDER / options.name / registry.WEIGHTS
+    target = registry.PRETRAINED_FOLDER / options.name / registry.WEIGHTS
     write(target, card, model, replace(about, real_crops=scores))
     sizes = {path.name: path.stat().st_size for path in sorted(target.parent.iterdir())}
     print(f"{target.parent}: {sizes}, {sum(sizes.values()) / 1e6:.2f} MB")

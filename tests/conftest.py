@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(autouse=True)
 def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test sees the shipped models, or the models of whoever runs it. Returns the data directory, not there yet."""
+    """No test sees the pretrained models, or the models of whoever runs it. Returns the data directory, not there yet."""
     data = tmp_path / "store"
     monkeypatch.setenv("CRNNOCR_DATA_DIR", str(data))
     monkeypatch.setenv("CRNNOCR_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(registry, "SHIPPED_FOLDER", tmp_path / "shipped")
+    monkeypatch.setattr(registry, "PRETRAINED_FOLDER", tmp_path / "pretrained")
     for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR", "CRNNOCR_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     return data

@@ -317,7 +317,7 @@ def test_a_taken_name_becomes_the_next_one_and_that_is_said(tiny_data: Path, tin
     assert json.loads(again.stdout)["model"] == "data-2"
     assert registry.find(None).name == "data-2"
     assert json.loads(run_cli(*train, "--json", "--force", "--seed", 9).stdout)["model"] == "data"
-    assert registry.names() == ["data", "data-2"]
+    assert registry.own_names() == ["data", "data-2"]
     assert trained_card(registry.find(None).path)[1].config["seed"] == 9
 
 

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crnnocr.datasets import Dataset, Fault, Sample, imagefolder, summarise
+from crnnocr.datasets import Dataset, Sample, imagefolder
 from crnnocr.datasets.detection import load_dataset, load_datasets
+from crnnocr.datasets.issues import EMPTY_LABEL, MISSING_IMAGE, Severity, merged, summary
 from crnnocr.datasets.lines import content_id, held_out
-from crnnocr.datasets.lint.finding import Severity, left_out
 from crnnocr.datasets.lint.labels import describe_unknown_characters
 from crnnocr.errors import DataError, ImageError
 from crnnocr.text.charset import Charset
 
 PICTURES = ("a.png", "b.png")
 
-UNLABELLED = "picture without a label"
-OUTSIDE = "row that names a file outside the label file's folder"
-NOT_THERE = "row whose picture is not there"
-EMPTY = "empty label"
+UNLABELED = "unlabelled-picture"
+OUTSIDE = "picture-outside"
+MISSING = "missing-picture"
+EMPTY = "empty-label"
 
 
 def put(folder: Path, pictures: Iterable[str], files: Mapping[str, str | bytes] | None = None) -> Path:
@@ -44,8 +44,14 @@ def labels(dataset: Dataset) -> dict[str, str]:
     return {sample.path.relative_to(folder).as_posix(): sample.text for sample in dataset.samples}
 
 
-def faults(dataset: Dataset) -> list[tuple[str, str]]:
-    return [(fault.kind, fault.where) for fault in dataset.faults]
+def excluded(dataset: Dataset) -> list[tuple[str, str]]:
+    """The code and the location of each sample that was left out."""
+    return [
+        (issue.code, location.detail)
+        for issue in dataset.issues
+        if issue.severity is Severity.EXCLUDED
+        for location in issue.locations
+    ]
 
 
 def test_an_imagefolder_is_read(tmp_path: Path) -> None:
@@ -53,7 +59,7 @@ def test_an_imagefolder_is_read(tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, PICTURES, {"metadata.jsonl": rows}))
     assert list(labels(dataset).items()) == [("b.png", "zwei"), ("a.png", 'eins, "one"')]
     assert dataset.format == "imagefolder, JSON lines"
-    assert not dataset.faults
+    assert not dataset.issues
 
 
 def test_what_write_wrote_is_read_again(tmp_path: Path) -> None:
@@ -63,7 +69,7 @@ def test_what_write_wrote_is_read_again(tmp_path: Path) -> None:
         {"file_name": "b.png", "text": "x"},
     ]
     (tmp_path / "metadata.jsonl").write_text("".join(map(imagefolder.line, rows)), encoding="utf-8")
-    assert list(imagefolder.rows(tmp_path / "metadata.jsonl")) == [(1, rows[0]), (2, rows[1])]
+    assert list(imagefolder.records(tmp_path / "metadata.jsonl")) == [(1, rows[0]), (2, rows[1])]
     assert labels(load_dataset(tmp_path)) == {"a.png": 'tab\t"quoted", ü 中', "b.png": "x"}
 
 
@@ -154,7 +160,7 @@ def test_sidecars_are_read_in_natural_order(tmp_path: Path) -> None:
     put(tmp_path, ["x10.png", "x2.JPG", "x1.tif"], {"x1.gt.txt": "eins\n", "x2.gt.txt": "zwei\r\n", "x10.gt.txt": "zehn"})
     dataset = load_dataset(tmp_path)
     assert [sample.text for sample in dataset.samples] == ["eins", "zwei", "zehn"]
-    assert not dataset.faults
+    assert not dataset.issues
 
 
 def test_sidecars_may_lie_in_folders_below(tmp_path: Path) -> None:
@@ -180,7 +186,7 @@ def test_a_dotted_name_does_not_take_the_sidecar_of_another_picture(tmp_path: Pa
     put(tmp_path, ["scan.png", "scan.1.png"], {"scan.gt.txt": "eins"})
     dataset = load_dataset(tmp_path)
     assert labels(dataset) == {"scan.png": "eins"}
-    assert faults(dataset) == [("picture without a label (.gt.txt)", "scan.1.png")]
+    assert excluded(dataset) == [(UNLABELED, "scan.1.png")]
 
 
 def test_the_hidden_files_of_a_mac_beside_sidecars_do_no_harm(tmp_path: Path) -> None:
@@ -194,7 +200,9 @@ def test_labels_with_white_space_around_are_counted(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file_name,text\r\na.png, one\r\nb.png,two\r\nc.png,three  \r\n", encoding="utf-8")
     found = load_dataset(tmp_path)
     assert [sample.text for sample in found.samples] == ["one", "two", "three"]
-    assert [fault.where for fault in found.trimmed] == ["labels.csv line 2: a.png", "labels.csv line 4: c.png"]
+    (issue,) = found.issues
+    assert (issue.code, issue.severity) == ("space-at-end", Severity.NOTE)
+    assert [location.detail for location in issue.locations] == ["labels.csv line 2: a.png", "labels.csv line 4: c.png"]
 
 
 def test_labels_are_brought_to_nfc_without_white_space_around(tmp_path: Path) -> None:
@@ -209,11 +217,11 @@ def test_what_a_table_cannot_use_is_left_out_with_its_place(tmp_path: Path) -> N
     table = "file_name,text\na.png,eins\ngone.png,zwei\nb.png,  \n\n../x.png,drei\n"
     dataset = load_dataset(put(tmp_path, ["a.png", "b.png", "c.png"], {"labels.csv": table}))
     assert labels(dataset) == {"a.png": "eins"}
-    assert faults(dataset) == [
-        (NOT_THERE, "labels.csv line 3: gone.png"),
+    assert excluded(dataset) == [
+        (MISSING, "labels.csv line 3: gone.png"),
         (EMPTY, "labels.csv line 4: b.png"),
         (OUTSIDE, "labels.csv line 6: ../x.png"),  # line 5 is empty
-        (UNLABELLED, "c.png"),
+        (UNLABELED, "c.png"),
     ]
 
 
@@ -221,23 +229,23 @@ def test_what_an_imagefolder_cannot_use_is_left_out_with_its_place(tmp_path: Pat
     rows = '{"file_name": "a.png", "text": "eins"}\n\n{"file_name": "gone.png", "text": "zwei"}\n'
     dataset = load_dataset(put(tmp_path, PICTURES, {"metadata.jsonl": rows}))
     assert labels(dataset) == {"a.png": "eins"}
-    assert faults(dataset) == [(NOT_THERE, "metadata.jsonl line 3: gone.png"), (UNLABELLED, "b.png")]
+    assert excluded(dataset) == [(MISSING, "metadata.jsonl line 3: gone.png"), (UNLABELED, "b.png")]
 
 
 def test_what_sidecars_cannot_use_is_left_out_with_its_place(tmp_path: Path) -> None:
     put(tmp_path, ["a.png", "b.png", "below/c.png"], {"a.gt.txt": "eins", "b.gt.txt": " \n", "gone.gt.txt": "drei"})
     dataset = load_dataset(tmp_path)
     assert labels(dataset) == {"a.png": "eins"}
-    assert faults(dataset) == [
+    assert excluded(dataset) == [
         (EMPTY, "b.gt.txt"),
-        ("picture without a label (.gt.txt)", "below/c.png"),
-        ("label without its picture", "gone.gt.txt"),
+        (UNLABELED, "below/c.png"),
+        ("label-without-picture", "gone.gt.txt"),
     ]
 
 
 def test_a_picture_without_a_label_is_named_in_folders_below_too(tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, ["images/a.png", "images/b.png"], {"labels.csv": "images/a.png,eins\n"}))
-    assert faults(dataset) == [(UNLABELLED, "images/b.png")]
+    assert excluded(dataset) == [(UNLABELED, "images/b.png")]
 
 
 def test_a_picture_with_a_roundabout_path_has_its_label(tmp_path: Path) -> None:
@@ -245,7 +253,7 @@ def test_a_picture_with_a_roundabout_path_has_its_label(tmp_path: Path) -> None:
         put(tmp_path, ["a.png", "images/b.png"], {"labels.csv": "images/../a.png,eins\nimages/b.png,zwei\n"})
     )
     assert [sample.text for sample in dataset.samples] == ["eins", "zwei"]
-    assert not dataset.faults
+    assert not dataset.issues
 
 
 def test_no_row_leads_out_of_the_folder(tmp_path: Path) -> None:
@@ -257,7 +265,7 @@ def test_no_row_leads_out_of_the_folder(tmp_path: Path) -> None:
     put(folder, [], {"labels.tsv": "a.png\teins\n" + "".join(f"{name}\tx\n" for name in names)})
     dataset = load_dataset(folder)
     assert labels(dataset) == {"a.png": "eins"}
-    assert faults(dataset) == [(OUTSIDE, f"labels.tsv line {line}: {name}") for line, name in enumerate(names, start=2)]
+    assert excluded(dataset) == [(OUTSIDE, f"labels.tsv line {line}: {name}") for line, name in enumerate(names, start=2)]
 
 
 def test_a_folder_that_is_itself_a_link_is_read(tmp_path: Path) -> None:
@@ -270,14 +278,14 @@ def test_a_folder_that_is_itself_a_link_is_read(tmp_path: Path) -> None:
 def test_a_name_that_no_file_can_have_is_a_row_whose_picture_is_not_there(name: str, tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, ["b.png"], {"labels.tsv": f"{name}\teins\nb.png\tzwei\n"}))
     assert labels(dataset) == {"b.png": "zwei"}
-    assert faults(dataset) == [(NOT_THERE, f"labels.tsv line 1: {name}")]
+    assert excluded(dataset) == [(MISSING, f"labels.tsv line 1: {name}")]
 
 
 def test_a_link_to_itself_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to(tmp_path / "a.png")
     dataset = load_dataset(put(tmp_path, ["b.png"], {"labels.csv": "a.png,eins\nb.png,zwei\n"}))
     assert labels(dataset) == {"b.png": "zwei"}
-    assert [fault.where for fault in dataset.faults] == ["labels.csv line 1: a.png"]
+    assert excluded(dataset) == [(MISSING, "labels.csv line 1: a.png")]
 
 
 def test_a_sample_reads_its_picture(tmp_path: Path) -> None:
@@ -294,7 +302,7 @@ def test_a_picture_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path)
         Sample(tmp_path, "eins").read()
 
 
-SHARED = "picture that another source has already"
+SHARED = "picture-in-two-sources"
 
 
 def test_several_sources_are_a_data_set_each_in_their_order(tmp_path: Path) -> None:
@@ -304,7 +312,7 @@ def test_several_sources_are_a_data_set_each_in_their_order(tmp_path: Path) -> N
     datasets = load_datasets([third, tmp_path / "b/list.csv", first])
     assert [list(labels(dataset).values()) for dataset in datasets] == [["vier"], ["zwei"], ["eins"]]
     assert [dataset.format.split()[0] for dataset in datasets] == ["sidecars", "comma-separated", "comma-separated,"]
-    assert [faults(dataset) for dataset in datasets] == [[], [], [(UNLABELLED, "b.png")]]
+    assert [excluded(dataset) for dataset in datasets] == [[], [], [(UNLABELED, "b.png")]]
 
 
 def test_one_source_is_read_as_it_is(tmp_path: Path) -> None:
@@ -318,7 +326,7 @@ def test_a_source_that_is_named_twice_is_counted_once(tmp_path: Path) -> None:
     first, second = load_datasets([folder, folder / "labels.csv"])
     assert labels(first) == {"a.png": "eins", "b.png": "zwei"}
     assert not second.samples
-    assert faults(second) == [(SHARED, f"{folder / name}, in {folder}") for name in PICTURES]
+    assert excluded(second) == [(SHARED, f"{folder / name}, in {folder}") for name in PICTURES]
 
 
 def test_a_picture_that_two_sources_have_is_the_first_ones(tmp_path: Path) -> None:
@@ -335,8 +343,8 @@ def test_a_picture_that_two_sources_have_is_the_first_ones(tmp_path: Path) -> No
     first, second, third = load_datasets(sources)
     assert list(labels(first).values()) == ["eins"]
     assert list(labels(second).values()) == ["zwei", "drei"]
-    assert faults(second) == [(SHARED, f"{tmp_path / 'c/../link.png'}, in {sources[0]}")]
-    assert faults(third) == [
+    assert excluded(second) == [(SHARED, f"{tmp_path / 'c/../link.png'}, in {sources[0]}")]
+    assert excluded(third) == [
         (SHARED, f"{tmp_path / 'linked/c.png'}, in {sources[1]}"),
         (SHARED, f"{tmp_path / 'b.png'}, in {sources[1]}"),
     ]
@@ -346,12 +354,10 @@ def test_of_two_labels_the_source_that_is_named_first_has_the_one_that_counts_an
     folder = put(tmp_path, PICTURES, {"labels.tsv": "a.png\teins\nb.png\tzwo\n", "doubts.csv": f"{LISTED}b.png,zwei,zwei\n"})
     first, second = load_datasets([folder / "doubts.csv", folder])
     assert (labels(first), labels(second)) == ({"b.png": "zwei"}, {"a.png": "eins"})
-    kind = f"picture that has another label in {folder / 'doubts.csv'}: the source that is named first counts"
-    assert faults(second) == [(kind, f"{folder / 'b.png'}, 'zwo' and 'zwei'")]
-    _, mended = load_datasets([folder, folder / "doubts.csv"])
-    assert not mended.samples
-    (finding,) = left_out(mended.faults)
-    assert (finding.kind, finding.severity) == ("two-labels-in-two-sources", Severity.SET_ASIDE)
+    assert excluded(second) == [("two-labels-in-two-sources", f"{folder / 'b.png'}, 'zwo' and 'zwei'")]
+    _, corrected = load_datasets([folder, folder / "doubts.csv"])
+    assert not corrected.samples
+    assert [code for code, _ in excluded(corrected)] == ["two-labels-in-two-sources"]
 
 
 LISTED = "file_name,text,reading\n"
@@ -364,7 +370,7 @@ def test_a_list_of_doubtful_labels_is_no_folders_labels_whatever_of_it_was_saved
     assert labels(load_dataset(folder)) == {"a.png": "reading", "b.png": "doubt"}
     (folder / "labels.tsv").unlink()
     name = re.escape(str(folder / "doubts.csv"))
-    with pytest.raises(DataError, match=rf"no labels in a known format: .*model doubts: name {name} to read these alone"):
+    with pytest.raises(DataError, match=rf"no labels in a known format: .*suspected label errors: name {name} to read"):
         load_dataset(folder)
 
 
@@ -388,13 +394,14 @@ def test_unknown_characters_are_named_with_their_files(tmp_path: Path) -> None:
     ]
 
 
-def test_summarise_counts_each_kind_and_names_its_first() -> None:
-    found = [Fault(EMPTY, "line 2"), Fault(NOT_THERE, "line 3"), Fault(EMPTY, "line 7")]
-    assert summarise(found) == [
+def test_a_summary_counts_each_kind_of_issue_and_names_its_first_location() -> None:
+    found = merged([EMPTY_LABEL.at("line 2"), MISSING_IMAGE.at("line 3"), EMPTY_LABEL.at("line 7")])
+    assert [(issue.code, issue.count) for issue in found] == [(EMPTY, 2), (MISSING, 1)]
+    assert summary(found) == [
         "2 left out: empty label (first: line 2)",
-        "1 left out: row whose picture is not there (first: line 3)",
+        "1 left out: row whose image is not there (first: line 3)",
     ]
-    assert summarise([]) == []
+    assert summary([]) == []
 
 
 def test_a_path_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -403,18 +410,18 @@ def test_a_path_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> N
 
 
 def test_an_empty_folder_is_an_error_that_says_what_would_fit(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no pictures in a known format: expected metadata\.jsonl"):
+    with pytest.raises(DataError, match=r"no images in a known format: expected an LMDB, metadata\.jsonl"):
         load_dataset(put(tmp_path / "empty", []))
 
 
 def test_pictures_without_any_label_are_an_error_that_counts_them(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds 2 pictures and no labels in a known format: expected metadata\.jsonl"):
+    with pytest.raises(DataError, match=r"holds 2 images and no labels in a known format: expected an LMDB, metadata\.jsonl"):
         load_dataset(put(tmp_path / "data", ["a.png", "below/b.jpg"]))
 
 
 def test_a_file_of_an_unknown_format_is_an_error_that_says_what_would_fit(tmp_path: Path) -> None:
     put(tmp_path, PICTURES, {"labels.xml": "<labels/>"})
-    with pytest.raises(DataError, match=r"labels\.xml is not a label file: expected metadata\.jsonl"):
+    with pytest.raises(DataError, match=r"labels\.xml is not a label file: expected an LMDB, metadata\.jsonl"):
         load_dataset(tmp_path / "labels.xml")
 
 
@@ -469,11 +476,11 @@ def test_a_broken_json_line_is_an_error_that_names_it(row: str, tmp_path: Path) 
     [
         ("file_name,text\na.png,eins\nb.png\n", "line 3 has 1 columns where the header has 2"),
         ("text,file_name\neins,a.png\nzwei,drei,b.png\n", "line 3 has 3 columns where the header has 2"),
-        ("a.png,eins\nb.png\n", "line 2 is not a picture's path and its text: 'b.png'"),
+        ("a.png,eins\nb.png\n", "line 2 is not an image's path and its text: 'b.png'"),
         ('a.png,eins\nb.png,"zwei" drei\n', "line 2: "),
         ('a.png,eins\nb.png,"zwei\n', "line 2: "),
         ("file_name,width\na.png,20\n", "file_name, width lacks a column for the text"),
-        ("text,width\neins,20\n", "text, width lacks a column for the picture"),
+        ("text,width\neins,20\n", "text, width lacks a column for the image"),
     ],
 )
 def test_a_table_with_wrong_columns_is_an_error_that_names_the_line(table: str, message: str, tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from PIL import Image
 
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
+from crnnocr.datasets.issues import Severity
 from crnnocr.errors import DataError
 
-OUTSIDE = "row that names a file outside the label file's folder"
-NOT_THERE = "row whose picture is not there"
-UNLABELLED = "picture without a label"
+OUTSIDE = "picture-outside"
+MISSING = "missing-picture"
+UNLABELED = "unlabelled-picture"
+EMPTY = "empty-label"
 
 
 def put(folder: Path, pictures: Iterable[str], files: Mapping[str, str | bytes] | None = None) -> Path:
@@ -36,8 +38,14 @@ def labels(dataset: Dataset) -> dict[str, str]:
     return {sample.path.relative_to(folder).as_posix(): sample.text for sample in dataset.samples}
 
 
-def faults(dataset: Dataset) -> list[tuple[str, str]]:
-    return [(fault.kind, fault.where) for fault in dataset.faults]
+def excluded(dataset: Dataset) -> list[tuple[str, str]]:
+    """The code and the location of each sample that was left out."""
+    return [
+        (issue.code, location.detail)
+        for issue in dataset.issues
+        if issue.severity is Severity.EXCLUDED
+        for location in issue.locations
+    ]
 
 
 # EasyOCR: trainer/all_data/NAME/labels.csv
@@ -59,7 +67,7 @@ def test_easyocr(tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, rows, {"labels.csv": table}))
     assert labels(dataset) == {name: text for name, (_, text) in rows.items()}
     assert dataset.format == "comma-separated, columns filename and words"
-    assert not dataset.faults
+    assert not dataset.issues
 
 
 def test_easyocr_on_windows(tmp_path: Path) -> None:
@@ -93,7 +101,7 @@ def test_paddleocr(tmp_path: Path) -> None:
     )
     dataset = load_dataset(tmp_path / "train_data/rec/rec_gt_train.txt")
     assert labels(dataset) == {names[0]: "简单可依赖", names[1]: 'say "yes", or no', names[3]: "a\tb"}
-    assert faults(dataset) == [("empty label", "rec_gt_train.txt line 3: train/word_003.jpg")]
+    assert excluded(dataset) == [(EMPTY, "rec_gt_train.txt line 3: train/word_003.jpg")]
     assert dataset.format == "tab-separated without a header"
 
 
@@ -101,7 +109,7 @@ def test_paddleocr_lists_pictures_of_the_same_text(tmp_path: Path) -> None:
     lines = '["11.jpg", "12.jpg"]\t简单可依赖\n3.jpg\tocr\n["not a list\tx\n'
     dataset = load_dataset(put(tmp_path, ["11.jpg", "12.jpg", "3.jpg"], {"rec_gt_train.txt": lines}))
     assert labels(dataset) == {"11.jpg": "简单可依赖", "12.jpg": "简单可依赖", "3.jpg": "ocr"}
-    assert faults(dataset) == [(NOT_THERE, 'rec_gt_train.txt line 3: ["not a list')]
+    assert excluded(dataset) == [(MISSING, 'rec_gt_train.txt line 3: ["not a list')]
 
 
 def test_a_path_from_above_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
@@ -109,7 +117,7 @@ def test_a_path_from_above_does_not_lead_out_of_the_folder(tmp_path: Path) -> No
     lines = "data/rec/a.png\teins\ndata/rec/../secret.png\tx\ndata/secret.png\tx\n"
     dataset = load_dataset(put(tmp_path / "data/rec", ["a.png"], {"rec_gt_train.txt": lines}))
     assert labels(dataset) == {"a.png": "eins"}
-    assert [fault.kind for fault in dataset.faults] == [NOT_THERE, NOT_THERE]
+    assert [code for code, _ in excluded(dataset)] == [MISSING, MISSING]
 
 
 def test_the_train_and_test_lists_of_one_folder_are_named(tmp_path: Path) -> None:
@@ -165,7 +173,7 @@ def test_icdar(tmp_path: Path) -> None:
         "word_8.png": "café,",
     }
     assert dataset.format == 'ICDAR, path, "text"'
-    assert faults(dataset) == [("empty label", "gt.txt line 9: word_9.png")]
+    assert excluded(dataset) == [(EMPTY, "gt.txt line 9: word_9.png")]
 
 
 @pytest.mark.parametrize("line", ["word_2.png, bare", 'word_2.png "x"', 'word_2.png, "x', "word_2.png"])
@@ -184,10 +192,10 @@ def test_doctr(folder: str, tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, pictures, {"labels.json": json.dumps(texts)}))
     assert labels(dataset) == {folder + name: texts[name] for name in ("img_1.jpg", "img_2.jpg", "img_3.jpg")}
     assert dataset.format == "docTR, JSON"
-    assert faults(dataset) == [
-        (NOT_THERE, "labels.json: gone.jpg"),
-        ("empty label", "labels.json: img_4.jpg"),
-        (UNLABELLED, f"{folder}img_5.jpg"),
+    assert excluded(dataset) == [
+        (MISSING, "labels.json: gone.jpg"),
+        (EMPTY, "labels.json: img_4.jpg"),
+        (UNLABELED, f"{folder}img_5.jpg"),
     ]
 
 
@@ -201,7 +209,7 @@ def test_doctrs_labels_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
     texts = {"a.png": "eins", "../../secret.png": "x", str(secret): "x"}
     dataset = load_dataset(put(tmp_path / "data", ["images/a.png"], {"labels.json": json.dumps(texts)}))
     assert labels(dataset) == {"images/a.png": "eins"}
-    assert [fault.kind for fault in dataset.faults] == [OUTSIDE, OUTSIDE]
+    assert [code for code, _ in excluded(dataset)] == [OUTSIDE, OUTSIDE]
 
 
 def test_a_picture_that_doctrs_labels_name_twice_is_seen_twice(tmp_path: Path) -> None:
@@ -214,14 +222,14 @@ def test_a_picture_that_doctrs_labels_name_twice_is_seen_twice(tmp_path: Path) -
     [
         ('{"a.png": "eins"', "is not JSON: .* line 1 column 17"),
         ("[" * 100_000, "is not JSON: "),
-        ('["a.png", "eins"]', 'is not {"picture": "text", …}: list the texts by their pictures, as docTR does'),
-        ('"eins"', 'is not {"picture": "text", …}'),
+        ('["a.png", "eins"]', 'is not {"image": "text", …}: list the texts by their images, as docTR does'),
+        ('"eins"', 'is not {"image": "text", …}'),
         (
             '{"a.png": {"img_hash": "0", "polygons": []}}',
             r"the label of a\.png is not a string: .*those of its detection are not",
         ),
         ('{"a.png": 5}', r"the label of a\.png is not a string"),
-        ("{}", "no usable sample .*1 left out: picture without a label"),
+        ("{}", "no usable sample .*1 left out: image without a label"),
     ],
 )
 def test_json_that_is_not_doctrs_is_an_error_that_says_so(content: str, message: str, tmp_path: Path) -> None:
@@ -237,7 +245,7 @@ def test_trdgs_names_with_the_text_first(tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, names))
     assert [sample.text for sample in dataset.samples] == ["Hello world", "a_b", "U.S.", "7", "x y", "zwei"]
     assert dataset.format == "trdg, file names text_index"
-    assert faults(dataset) == [("empty label", "_4.jpg")]
+    assert excluded(dataset) == [(EMPTY, "_4.jpg")]
 
 
 def test_trdgs_names_with_the_index_first(tmp_path: Path) -> None:
@@ -287,7 +295,7 @@ def test_names_that_are_not_trdgs_are_no_labels(names: list[str], tmp_path: Path
 
 
 def test_names_beside_a_file_of_another_kind_are_no_labels(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds 2 pictures and no labels in a known format"):
+    with pytest.raises(DataError, match=r"holds 2 images and no labels in a known format"):
         load_dataset(put(tmp_path, ["eins_0.png", "zwei_1.png"], {"synth.log": ""}))
 
 
@@ -301,7 +309,7 @@ def test_trdgs_labels_txt(tmp_path: Path) -> None:
         "3.jpg": "see a.png b",
     }
     assert dataset.format == "space-separated without a header"
-    assert faults(dataset) == [("empty label", "labels.txt line 5: 4.jpg")]
+    assert excluded(dataset) == [(EMPTY, "labels.txt line 5: 4.jpg")]
 
 
 def test_a_path_in_a_space_separated_list_may_hold_spaces(tmp_path: Path) -> None:
@@ -311,7 +319,7 @@ def test_a_path_in_a_space_separated_list_may_hold_spaces(tmp_path: Path) -> Non
 
 
 def test_a_line_without_a_space_in_a_space_separated_list_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"labels\.txt line 2 is not a picture's path and its text: '1\.jpg'"):
+    with pytest.raises(DataError, match=r"labels\.txt line 2 is not an image's path and its text: '1\.jpg'"):
         load_dataset(put(tmp_path, ["0.jpg", "1.jpg"], {"labels.txt": "0.jpg eins\n1.jpg\n"}))
 
 
@@ -372,7 +380,7 @@ def test_every_label_file_may_be_utf_8_or_utf_16(name: str, ends: str, encoding:
     content = (mark + FILES[name].replace("\n", ends)).encode(encoding)
     dataset = load_dataset(put(tmp_path, ["a.png", "b.png"], {name: content}))
     assert labels(dataset) == {"a.png": "Grüße", "b.png": "中"}
-    assert not dataset.faults
+    assert not dataset.issues
 
 
 def test_a_sidecar_may_be_utf_16(tmp_path: Path) -> None:

@@ -101,20 +101,19 @@ def test_each_picture_becomes_its_line(memory_limit: int, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("memory_limit", [NO_MEMORY, 10**6])
-def test_pictures_that_cannot_be_read_are_faults_and_the_others_keep_their_order(memory_limit: int, folder: Path) -> None:
+def test_pictures_that_cannot_be_read_are_issues_and_the_others_keep_their_order(memory_limit: int, folder: Path) -> None:
     first, broken, missing, last = pictures(folder, 4)
     broken.path.write_bytes(b"no picture")
     missing.path.unlink()
     for _ in range(2):  # the second time they may come from the cache
-        result, faults = load_lines([first, broken, missing, last], PREPROCESSOR, memory_limit=memory_limit)
+        result, issues = load_lines([first, broken, missing, last], PREPROCESSOR, memory_limit=memory_limit)
         assert result.samples == (first, last)
         assert np.array_equal(result[1].pixels, read([last])[0].pixels)
-        assert [(fault.kind, fault.path) for fault in faults] == [
-            ("picture that cannot be read", broken.path),
-            ("picture that cannot be read", missing.path),
-        ]
-        assert "0-1.png" in faults[0].where
-        assert faults[1].where.endswith("0-2.png: there is no such file")
+        (issue,) = issues
+        assert issue.code == "unreadable-picture"
+        assert [location.path for location in issue.locations] == [str(broken.path), str(missing.path)]
+        assert "0-1.png" in issue.locations[0].detail
+        assert issue.locations[1].detail.endswith("0-2.png: there is no such file")
 
 
 def test_a_vertical_line_is_turned_before_it_is_measured(folder: Path) -> None:

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from crnnocr.config import MAX_WIDTH, PRESETS, Orientation, Pair
-from crnnocr.datasets import Fault, Sample
+from crnnocr.datasets import Sample
 from crnnocr.datasets.detection import load_dataset
-from crnnocr.datasets.lint import Finding, LintSample, Severity, lint, sizes
+from crnnocr.datasets.issues import EMPTY_LABEL, UNREADABLE_IMAGE, Issue, Severity
+from crnnocr.datasets.lint import lint, sizes
+from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.images import Preprocessor
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.text.confusables import look_alikes, mixed_variants, twin_in
@@ -64,18 +66,18 @@ def two_words(chance: random.Random) -> str:
     return f"{word(chance)} {word(chance)}"
 
 
-def lint_with(*planted: LintSample, validated: Sequence[LintSample] = (), faults: Sequence[Fault] = ()) -> list[Finding]:
+def lint_with(*planted: LintSample, validated: Sequence[LintSample] = (), issues: Sequence[Issue] = ()) -> list[Issue]:
     """What is found in a clean set with these samples added to it."""
     learned, held_out = clean_set(two_words)
-    return lint([*learned, *planted], [*held_out, *validated], faults, SMALL)
+    return lint([*learned, *planted], [*held_out, *validated], issues, SMALL)
 
 
-def places(finding: Finding) -> list[str]:
-    return [place.path for place in finding.places]
+def paths(issue: Issue) -> list[str]:
+    return [location.path for location in issue.locations]
 
 
-def kinds(findings: Iterable[Finding]) -> list[str]:
-    return [finding.kind for finding in findings]
+def codes(issues: Iterable[Issue]) -> list[str]:
+    return [issue.code for issue in issues]
 
 
 CLEAN: dict[str, Callable[[random.Random], str]] = {
@@ -104,15 +106,15 @@ def test_nothing_is_found_in_a_clean_set(texts: Callable[[random.Random], str]) 
 
 def test_nothing_is_found_in_few_samples_but_that_they_are_few() -> None:
     learned, validated = clean_set(word, learned=8, validated=2)
-    assert set(kinds(lint(learned, validated, (), SMALL))) <= {"rare-character", "unseen-character"}
+    assert set(codes(lint(learned, validated, (), SMALL))) <= {"rare-character", "unseen-character"}
 
 
 PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
     "labels too long": (
         "label-too-long",
-        Severity.SET_ASIDE,
+        Severity.EXCLUDED,
         [seen("abcdefghijkl", size=(23, 32)), seen("aabbccddeeff", size=(35, 32))],
-        "2 labels do not fit their pictures: the preset small reads at most a character in 4 pixels of a line of height 40; "
+        "2 labels do not fit their pictures (the preset small reads at most a character in 4 pixels of a line of height 40): "
         "a label that is right needs the width that is listed with it",
     ),
     "a vertical line": ("tall-picture", Severity.WARNING, [seen("abc", size=(30, 90))], "--orientation auto turns such"),
@@ -167,10 +169,10 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
 def test_a_planted_fault_is_found_and_nothing_else(
     kind: str, severity: Severity, planted: list[LintSample], message: str
 ) -> None:
-    (finding,) = lint_with(*planted)
-    assert (finding.kind, finding.severity) == (kind, severity)
-    assert places(finding) == [one.sample.name for one in planted]
-    assert message in finding.message
+    (issue,) = lint_with(*planted)
+    assert (issue.code, issue.severity) == (kind, severity)
+    assert paths(issue) == [one.sample.name for one in planted]
+    assert message in str(issue)
 
 
 def test_all_planted_faults_are_found_together() -> None:
@@ -178,9 +180,9 @@ def test_all_planted_faults_are_found_together() -> None:
     expected: Counter[str] = Counter()
     for kind, _, samples, _ in PLANTED.values():
         expected[kind] += len(samples)
-    findings = lint_with(*planted)
-    assert {finding.kind: finding.count for finding in findings} == expected
-    severities = [finding.severity for finding in findings]
+    issues = lint_with(*planted)
+    assert {issue.code: issue.count for issue in issues} == expected
+    severities = [issue.severity for issue in issues]
     assert severities == sorted(severities, key=list(Severity).index)
 
 
@@ -191,24 +193,18 @@ def test_what_the_reader_left_out_becomes_findings(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         Image.new("L", (40, 32)).save(tmp_path / name)
     (tmp_path / "labels.tsv").write_text("a.png\tone\nb.png\t \nd.png\ttwo\ne.png\tthree\n")
-    faults = load_dataset(tmp_path).faults
-    broken = Fault("picture that cannot be read", "z.png: not a readable image", tmp_path / "z.png")
-    findings = lint_with(faults=[*faults, broken])
-    assert {finding.severity for finding in findings} == {Severity.SET_ASIDE}
-    assert {finding.kind: places(finding) for finding in findings} == {
+    broken = UNREADABLE_IMAGE.at(tmp_path / "z.png", "z.png: not a readable picture")
+    issues = lint_with(issues=[*load_dataset(tmp_path).issues, broken])
+    assert {issue.severity for issue in issues} == {Severity.EXCLUDED}
+    assert {issue.code: paths(issue) for issue in issues} == {
         "empty-label": [str(tmp_path / "b.png")],
         "missing-picture": [str(tmp_path / "d.png"), str(tmp_path / "e.png")],
         "unlabelled-picture": ["c.png"],
         "unreadable-picture": [str(tmp_path / "z.png")],
     }
-    missing = next(finding for finding in findings if finding.kind == "missing-picture")
-    assert missing.message.startswith("2 left out: row whose picture is not there: mend the path")
-    assert [place.detail for place in missing.places] == ["labels.tsv line 3: d.png", "labels.tsv line 4: e.png"]
-
-
-def test_a_fault_of_an_unknown_kind_is_told_all_the_same() -> None:
-    (finding,) = lint_with(faults=[Fault("page that is upside down", "p. 3")])
-    assert (finding.kind, places(finding)) == ("page-that-is-upside-down", ["p. 3"])
+    missing = next(issue for issue in issues if issue.code == "missing-picture")
+    assert missing.message == "2 left out: row whose image is not there"
+    assert [location.detail for location in missing.locations] == ["labels.tsv line 3: d.png", "labels.tsv line 4: e.png"]
 
 
 # The same again.
@@ -216,40 +212,40 @@ def test_a_fault_of_an_unknown_kind_is_told_all_the_same() -> None:
 
 def test_each_copy_is_named_with_its_first() -> None:
     planted = [seen("one", "x.png", picture=-1), seen("one", "y.png", picture=-1), seen("one", "x.png", picture=-1)]
-    (finding,) = lint_with(*planted)
-    assert (finding.kind, finding.severity) == ("duplicate", Severity.NOTE)
-    assert [(place.path, place.detail) for place in finding.places] == [
+    (issue,) = lint_with(*planted)
+    assert (issue.code, issue.severity) == ("duplicate", Severity.NOTE)
+    assert [(location.path, location.detail) for location in issue.locations] == [
         ("y.png", "the same as x.png: 'one'"),
         ("x.png", "this file is listed twice: 'one'"),
     ]
 
 
 def test_a_validation_picture_to_learn_from_is_left_out_of_the_validation() -> None:
-    (finding,) = lint_with(seen("one", "x.png", picture=-1), validated=[seen("one", "y.png", picture=-1)])
-    assert (finding.kind, finding.severity) == ("picture-in-both", Severity.WARNING)
-    assert [(place.path, place.detail) for place in finding.places] == [("y.png", "the same as x.png: 'one'")]
-    assert "would make the scores too good: left out of the validation" in finding.message
+    (issue,) = lint_with(seen("one", "x.png", picture=-1), validated=[seen("one", "y.png", picture=-1)])
+    assert (issue.code, issue.severity) == ("picture-in-both", Severity.WARNING)
+    assert [(location.path, location.detail) for location in issue.locations] == [("y.png", "the same as x.png: 'one'")]
+    assert "would make the scores too good: left out of the validation" in str(issue)
 
 
 def test_two_labels_are_found_across_the_split() -> None:
-    findings = lint_with(seen("one", "x.png", picture=-1), validated=[seen("two", "y.png", picture=-1)])
-    assert {finding.kind: places(finding) for finding in findings} == {
+    issues = lint_with(seen("one", "x.png", picture=-1), validated=[seen("two", "y.png", picture=-1)])
+    assert {issue.code: paths(issue) for issue in issues} == {
         "two-labels": ["x.png", "y.png"],
         "picture-in-both": ["y.png"],
     }
 
 
 def test_a_text_in_both_is_a_note_where_texts_are_short() -> None:
-    (finding,) = lint_with(seen("total"), validated=[seen("total", "y.png")])
-    assert (finding.kind, finding.severity, places(finding)) == ("text-in-both", Severity.NOTE, ["y.png"])
-    assert finding.message.startswith("1 validation label is in the training set too (2%)")
+    (issue,) = lint_with(seen("total"), validated=[seen("total", "y.png")])
+    assert (issue.code, issue.severity, paths(issue)) == ("text-in-both", Severity.NOTE, ["y.png"])
+    assert str(issue).startswith("1 validation label is in the training set too (2%)")
 
 
 def test_a_text_in_both_is_a_warning_where_texts_are_long() -> None:
     learned, validated = clean_set(lambda chance: " ".join(word(chance) for _ in range(8)))
-    (finding,) = lint(learned, [*validated, seen(learned[0].text, "y.png")], (), SMALL)
-    assert (finding.kind, finding.severity, places(finding)) == ("text-in-both", Severity.WARNING, ["y.png"])
-    assert "hold out other texts" in finding.message
+    (issue,) = lint(learned, [*validated, seen(learned[0].text, "y.png")], (), SMALL)
+    assert (issue.code, issue.severity, paths(issue)) == ("text-in-both", Severity.WARNING, ["y.png"])
+    assert "hold out other texts" in str(issue)
 
 
 # What fits.
@@ -270,36 +266,36 @@ def test_a_label_fits_as_the_network_and_the_loss_have_it(preset: str, width: in
 def test_the_width_that_is_named_is_the_least_that_fits(preset: str, height: int) -> None:
     shape = PRESETS[preset]
     for text in ("abcdefghijkl", "aabbccddee", "abcdefghijklmnopqrstuvwxyz" * 9):
-        (finding,) = sizes.too_long_labels([seen(text, size=(4, height))], shape, Orientation.HORIZONTAL)
-        width = int(finding.places[0].detail.partition(": ")[2].split()[0].replace(",", ""))
+        (issue,) = sizes.too_long_labels([seen(text, size=(4, height))], shape, Orientation.HORIZONTAL)
+        width = int(issue.locations[0].detail.partition(": ")[2].split()[0].replace(",", ""))
         assert sizes.fit([seen(text, size=(width - 1, height)), seen(text, size=(width, height))], shape) == [False, True]
 
 
 def test_the_preset_that_would_fit_is_named() -> None:
     learned, validated = clean_set(word)
     planted = [seen("abcdefghijkl", size=(40, 32)), seen("abcdefghijkl", size=(22, 32))]
-    (finding,) = lint([*learned, *planted], validated, (), CLASSIC)
-    assert "--preset small would fit 1 of them" in finding.message
-    assert finding.places[0].detail == (
+    (issue,) = lint([*learned, *planted], validated, (), CLASSIC)
+    assert "--preset small would fit 1 of them" in str(issue)
+    assert issue.locations[0].detail == (
         "40 x 32 pixels give 11 of the 12 frames for 'abcdefghijkl': 44 pixels in width or --preset small would fit"
     )
-    assert "--preset" not in finding.places[1].detail
+    assert "--preset" not in issue.locations[1].detail
 
 
 def test_a_label_that_no_line_can_hold_is_told_so() -> None:
-    (finding,) = sizes.too_long_labels([seen("ab" * MAX_WIDTH, size=(10, 32))], SMALL, Orientation.HORIZONTAL)
-    assert finding.places[0].detail.endswith("only parts of the line would fit")
+    (issue,) = sizes.too_long_labels([seen("ab" * MAX_WIDTH, size=(10, 32))], SMALL, Orientation.HORIZONTAL)
+    assert issue.locations[0].detail.endswith("only parts of the line would fit")
 
 
 def test_vertical_lines_are_to_be_turned() -> None:
     samples = [seen(word(random.Random(n), HAN, 4, 6), size=(32, 190)) for n in range(60)]
-    findings = lint(samples[:50], samples[50:], (), SMALL)
-    tall = next(finding for finding in findings if finding.kind == "tall-picture")
-    assert tall.message.startswith(
+    issues = lint(samples[:50], samples[50:], (), SMALL)
+    tall = next(issue for issue in issues if issue.code == "tall-picture")
+    assert str(tall).startswith(
         "60 pictures are much taller than wide, as vertical lines are: train with --orientation vertical"
     )
-    too_long = next(finding for finding in findings if finding.kind == "label-too-long")
-    assert "--orientation vertical would fit" in too_long.message
+    too_long = next(issue for issue in issues if issue.code == "label-too-long")
+    assert "--orientation vertical would fit" in str(too_long)
 
 
 @pytest.mark.parametrize(("text", "size"), [("ll", (15, 30)), ("1", (10, 32)), ("Up", (25, 48)), ("THE", (29, 38))])
@@ -312,52 +308,52 @@ def test_a_narrow_picture_of_few_characters_is_no_vertical_line(text: str, size:
 
 def test_it_is_fatal_if_nothing_is_left_to_learn_from() -> None:
     _, validated = clean_set(word)
-    findings = lint([], validated, [Fault("empty label", "line 1")], SMALL)
-    assert kinds(findings) == ["nothing-to-learn", "empty-label"]
-    assert findings[0].severity is Severity.FATAL
+    issues = lint([], validated, [EMPTY_LABEL.at("line 1")], SMALL)
+    assert codes(issues) == ["nothing-to-learn", "empty-label"]
+    assert issues[0].severity is Severity.FATAL
 
 
 def test_it_is_fatal_if_no_label_fits() -> None:
     learned = [seen(word(random.Random(n), least=12, most=12), size=(17, 24)) for n in range(9)]
-    findings = lint(learned, None, (), SMALL)
-    assert kinds(findings) == ["nothing-to-learn", "label-too-long"]
-    assert findings[0].message == "no picture is left to learn from (9 labels do not fit): mend what is set aside"
+    issues = lint(learned, None, (), SMALL)
+    assert codes(issues) == ["nothing-to-learn", "label-too-long"]
+    assert str(issues[0]) == "no picture is left to learn from (9 labels do not fit): fix what is excluded"
 
 
 def test_it_is_fatal_if_nothing_is_left_of_a_validation_set() -> None:
     learned, _ = clean_set(word)
-    assert kinds(lint(learned, [], (), SMALL)) == ["nothing-to-validate"]
-    assert kinds(lint(learned, learned[:9], (), SMALL)) == ["nothing-to-validate", "picture-in-both"]
+    assert codes(lint(learned, [], (), SMALL)) == ["nothing-to-validate"]
+    assert codes(lint(learned, learned[:9], (), SMALL)) == ["nothing-to-validate", "picture-in-both"]
     assert lint(learned, None, (), SMALL) == []
 
 
 def test_characters_that_the_start_model_does_not_know_are_named() -> None:
     learned, validated = clean_set(word)
     planted = [seen("naïve", "x.png"), seen("naïveté", "y.png")]
-    finding, _ = lint([*learned, *planted], validated, (), SMALL, start=Charset(LATIN))
-    assert (finding.kind, finding.severity, places(finding)) == ("unknown-character", Severity.NOTE, ["x.png", "y.png"])
-    assert "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) in 2, 'é'" in finding.message
-    assert finding.message.endswith("they are added to it")
+    issue, _ = lint([*learned, *planted], validated, (), SMALL, start=Charset(LATIN))
+    assert (issue.code, issue.severity, paths(issue)) == ("unknown-character", Severity.NOTE, ["x.png", "y.png"])
+    assert "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) in 2, 'é'" in str(issue)
+    assert str(issue).endswith("they are added to it")
 
 
 def test_an_unknown_character_that_looks_like_a_known_one_is_told_so() -> None:
     learned, validated = clean_set(word)
     first, second, *_ = lint([*learned, seen("sаnd")], validated, (), SMALL, start=Charset(LATIN))
-    (finding,) = (one for one in (first, second) if one.kind == "unknown-character")
-    assert finding.severity is Severity.WARNING
-    assert finding.message.endswith("write 'a' for 'а', which it knows and looks the same")
+    (issue,) = (one for one in (first, second) if one.code == "unknown-character")
+    assert issue.severity is Severity.WARNING
+    assert str(issue).endswith("write 'a' for 'а', which it knows and looks the same")
 
 
 def test_what_a_start_model_lacks_is_only_rare_if_it_learns_that() -> None:
     learned, validated = clean_set(word, learned=3)
-    unknown, finding = lint([*learned, seen("naïve", "x.png")], validated, (), SMALL, start=Charset(LATIN))
-    assert (unknown.kind, finding.kind, places(finding)) == ("unknown-character", "rare-character", ["x.png"])
-    assert finding.places[0].detail == "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) seen 1 time: 'naïve'"
+    unknown, issue = lint([*learned, seen("naïve", "x.png")], validated, (), SMALL, start=Charset(LATIN))
+    assert (unknown.code, issue.code, paths(issue)) == ("unknown-character", "rare-character", ["x.png"])
+    assert issue.locations[0].detail == "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) seen 1 time: 'naïve'"
 
 
 def test_a_character_that_only_the_validation_has_is_a_note() -> None:
-    (finding,) = lint_with(validated=[seen("naïve", "y.png")])
-    assert (finding.kind, finding.severity, places(finding)) == ("unseen-character", Severity.NOTE, ["y.png"])
+    (issue,) = lint_with(validated=[seen("naïve", "y.png")])
+    assert (issue.code, issue.severity, paths(issue)) == ("unseen-character", Severity.NOTE, ["y.png"])
 
 
 # Look-alikes.
@@ -410,9 +406,9 @@ def test_a_wide_letter_is_one_if_the_plain_one_is_there_too() -> None:
 def test_variants_of_a_sign_are_found_by_the_rarer_ways() -> None:
     text = "don't can't won't it’s “x” 1-2 3−4 5-6"
     assert list(mixed_variants(Counter(text))) == [("'", "’"), ("-", "−")]
-    (finding,) = lint_with(*(seen("it's") for _ in range(9)), seen("it’s", "x.png"))
-    assert (finding.kind, finding.severity, places(finding)) == ("mixed-variants", Severity.NOTE, ["x.png"])
-    assert "(’ beside ')" in finding.message
+    (issue,) = lint_with(*(seen("it's") for _ in range(9)), seen("it’s", "x.png"))
+    assert (issue.code, issue.severity, paths(issue)) == ("mixed-variants", Severity.NOTE, ["x.png"])
+    assert "(’ beside ')" in str(issue)
 
 
 @pytest.mark.parametrize(("character", "twin"), [("А", "A"), ("Ａ", "A"), ("’", "'"), ("Ж", None), ("A", None)])
@@ -424,11 +420,11 @@ def test_the_twin_among_known_characters(character: str, twin: str | None) -> No
 
 
 def test_a_finding_as_json() -> None:
-    (finding,) = lint_with(seen("ﬁn", "x.png"))
-    assert json.loads(json.dumps(finding.to_json())) == {
+    (issue,) = lint_with(seen("ﬁn", "x.png"))
+    assert json.loads(json.dumps(issue.to_json())) == {
         "kind": "look-alike",
         "severity": "warning",
-        "message": finding.message,
+        "message": str(issue),
         "count": 1,
         "places": [{"path": "x.png", "detail": "'ﬁ' (U+FB01 LATIN SMALL LIGATURE FI) for 'fi': 'ﬁn'"}],
     }
@@ -436,9 +432,9 @@ def test_a_finding_as_json() -> None:
 
 def test_messages_name_no_more_than_a_few_characters() -> None:
     planted = [seen(character * 2) for character in HAN]
-    (finding,) = lint_with(*planted)
-    assert finding.count == len(HAN)
-    assert "and 12 more" in finding.message
+    (issue,) = lint_with(*planted)
+    assert issue.count == len(HAN)
+    assert "and 12 more" in str(issue)
 
 
 @pytest.mark.parametrize("same", ["picture", "text", "nothing"])

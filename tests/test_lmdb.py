@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from crnnocr.config import DecodeConfig, ModelConfig
-from crnnocr.datasets import Sample
+from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.detection import load_dataset, load_datasets
 from crnnocr.datasets.lines import content_id
 from crnnocr.errors import DataError, ImageError
@@ -51,8 +51,8 @@ def database(folder: Path, texts: Sequence[str], **more: bytes) -> Path:
     return write(folder, entries | {key.replace("_", "-"): value for key, value in more.items()})
 
 
-def faults(folder: Path) -> list[tuple[str, str]]:
-    return [(fault.kind, fault.where) for fault in load_dataset(folder).faults]
+def excluded(dataset: Dataset) -> list[tuple[str, str]]:
+    return [(issue.code, location.detail) for issue in dataset.issues for location in issue.locations]
 
 
 def test_an_lmdb_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_lmdb_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     assert dataset.samples[10].name == f"{tmp_path}/db:image-000000011"
     assert dataset.samples[10].read() == picture(21)
     assert dataset.format == "LMDB"
-    assert not dataset.faults
+    assert not dataset.issues
 
 
 def test_the_file_of_an_lmdb_may_be_named(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_what_an_lmdb_lacks_is_left_out_with_its_place(tmp_path: Path) -> None:
     }
     folder = write(tmp_path / "db", entries)
     assert [sample.text for sample in load_dataset(folder).samples] == ["eins"]
-    assert faults(folder) == [
-        ("entry without a label", f"{folder}:image-000000002"),
-        ("entry without a picture", f"{folder}:image-000000003"),
-        ("empty label", f"{folder}:image-000000004"),
-        ("label that is not UTF-8", f"{folder}:image-000000005"),
+    assert excluded(load_dataset(folder)) == [
+        ("unlabelled-picture", f"{folder}:image-000000002"),
+        ("missing-picture", f"{folder}:image-000000003"),
+        ("empty-label", f"{folder}:image-000000004"),
+        ("broken-label", f"{folder}:image-000000005"),
     ]
 
 
@@ -198,7 +198,7 @@ def test_several_sources_do_not_count_an_entry_twice(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(first, target_is_directory=True)
     datasets = load_datasets([first, second, tmp_path / "link"])
     assert [len(dataset.samples) for dataset in datasets] == [2, 1, 0]
-    assert [fault.where for fault in datasets[2].faults] == [
+    assert [name for _, name in excluded(datasets[2])] == [
         f"{tmp_path}/link:image-00000000{number}, in {first}" for number in (1, 2)
     ]
 

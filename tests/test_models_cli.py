@@ -1,4 +1,4 @@
-"""`crnnocr models`, and what the other commands make of shipped models."""
+"""`crnnocr models`, and the pretrained models in other commands."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def put(path: Path, model: Path) -> Path:
 
 
 @pytest.fixture
-def shipped(tiny_model: Path) -> Path:
-    """The tiny model as the shipped one, `en`."""
-    return put(registry.SHIPPED_FOLDER / "en" / registry.WEIGHTS, tiny_model)
+def pretrained(tiny_model: Path) -> Path:
+    """The tiny model in the place of the pretrained one, `en`."""
+    return put(registry.PRETRAINED_FOLDER / "en" / registry.WEIGHTS, tiny_model)
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_where_there_are_none_it_is_said_how_to_get_one(run_cli: RunCli) -> None
     assert json.loads(run_cli("models", "--json").stdout) == []
 
 
-@pytest.mark.usefixtures("shipped", "measured")
-def test_the_list_has_the_shipped_ones_first_and_marks_what_is_taken(run_cli: RunCli) -> None:
+@pytest.mark.usefixtures("pretrained", "measured")
+def test_the_list_begins_with_the_pretrained_ones_and_marks_the_default(run_cli: RunCli) -> None:
     header, *listed = rows(run_cli("models").stdout)
     assert header == ["name", "kind", "preset", "CER", "measured", "on", "size", "trained"]
     assert [row[:4] for row in listed] == [["*", "en", "shipped", "tiny"], ["plates", "own", "tiny", "1.23%"]]
@@ -110,7 +110,7 @@ def test_the_list_has_the_shipped_ones_first_and_marks_what_is_taken(run_cli: Ru
     assert [row[0] for row in rows(run_cli("models").stdout)] == ["name", "en", "*"]
 
 
-@pytest.mark.usefixtures("shipped")
+@pytest.mark.usefixtures("pretrained")
 def test_the_keys_of_its_json(measured: Path, run_cli: RunCli) -> None:
     (measured.parent / "model.onnx").write_bytes(bytes(1000))
     en, plates = json.loads(run_cli("models", "--json").stdout)
@@ -187,7 +187,7 @@ def test_controls_of_a_foreign_card_do_not_reach_the_terminal(tiny_model: Path, 
         assert not set("\x1b\x07\x9b\x7f\t") & set(said)
 
 
-@pytest.mark.usefixtures("shipped", "measured")
+@pytest.mark.usefixtures("pretrained", "measured")
 def test_the_model_that_is_taken_is_looked_up_once(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str | None] = []
     find = registry.find
@@ -272,14 +272,14 @@ def test_show_reads_the_card_of_an_export(tmp_path: Path, tiny_model: Path, run_
     assert said == json.loads(json.dumps(checkpoint.load_card(tiny_model).to_json()))
 
 
-@pytest.mark.usefixtures("shipped")
+@pytest.mark.usefixtures("pretrained")
 def test_path_prints_the_folder_and_nothing_else(measured: Path, run_cli: RunCli) -> None:
-    for arguments, folder in (((), registry.SHIPPED_FOLDER / "en"), (("plates",), measured.parent)):
+    for arguments, folder in (((), registry.PRETRAINED_FOLDER / "en"), (("plates",), measured.parent)):
         result = run_cli("models", "path", *arguments)
         assert (result.exit_code, result.stdout, result.stderr) == (0, f"{folder}\n", "")
 
 
-@pytest.mark.usefixtures("shipped", "measured")
+@pytest.mark.usefixtures("pretrained", "measured")
 def test_use_makes_a_model_the_current_one(run_cli: RunCli) -> None:
     for name in ("plates", "en"):
         assert f"{name} is now the current model" in run_cli("models", "use", name).stderr
@@ -311,21 +311,21 @@ def test_rm_says_what_was_removed_and_how_big(measured: Path, run_cli: RunCli) -
 @pytest.mark.usefixtures("current_model", "measured")
 def test_rm_of_the_current_model_says_how_to_choose_another(run_cli: RunCli) -> None:
     said = run_cli("models", "rm", "tiny").stderr
-    assert "tiny was the current model; no model is the current one: `crnnocr models use NAME` takes one (plates)" in said
+    assert "tiny was the current model; no model is the current one: choose one with `crnnocr models use NAME` (plates)" in said
     assert run_cli("predict", "x.png").exit_code == 1
 
 
-@pytest.mark.usefixtures("current_model", "shipped")
-def test_rm_of_the_current_model_says_that_the_shipped_one_is_taken(run_cli: RunCli) -> None:
+@pytest.mark.usefixtures("current_model", "pretrained")
+def test_rm_of_the_current_model_names_the_next_default(run_cli: RunCli) -> None:
     said = run_cli("models", "rm", "tiny").stderr
-    assert "from now on en (shipped) is taken where none is named" in said
+    assert "from now on en (comes with crnnocr) is used" in said
 
 
-def test_rm_leaves_shipped_models(shipped: Path, run_cli: RunCli) -> None:
+def test_rm_leaves_pretrained_models(pretrained: Path, run_cli: RunCli) -> None:
     result = run_cli("models", "rm", "en")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "en is a shipped model, a part of crnnocr itself" in result.stderr
-    assert shipped.is_file()
+    assert "en comes with crnnocr" in result.stderr
+    assert pretrained.is_file()
 
 
 def test_rm_leaves_what_an_interrupted_training_needs(measured: Path, run_cli: RunCli) -> None:
@@ -371,16 +371,16 @@ def test_an_imported_model_is_read_by_onnxruntime(foreign: Path, tiny_data: Path
 def test_a_name_that_is_taken_becomes_the_next_and_the_current_model_stays(foreign: Path, run_cli: RunCli) -> None:
     assert "the name tiny is taken: stored as tiny-2" in run_cli("models", "import", foreign).stderr
     assert "stored mine:" in run_cli("models", "import", foreign, "--name", "mine").stderr
-    assert registry.names() == ["mine", "tiny", "tiny-2"]
+    assert registry.own_names() == ["mine", "tiny", "tiny-2"]
     assert registry.find(None).name == "tiny"
 
 
 def test_a_folder_is_imported_by_the_model_in_it(measured: Path, run_cli: RunCli) -> None:
     assert run_cli("models", "import", measured.parent).exit_code == 0
-    assert registry.names() == ["plates", "plates-2"]
+    assert registry.own_names() == ["plates", "plates-2"]
 
 
-def test_a_model_called_as_a_shipped_one_gets_another_name(tiny_model: Path, tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_model_with_the_name_of_a_pretrained_one_is_renamed(tiny_model: Path, tmp_path: Path, run_cli: RunCli) -> None:
     card, model = checkpoint.load(tiny_model)
     checkpoint.save(tmp_path / "m.safetensors", Card("en", card.charset, card.config), model, ())
     assert "the name en is taken: stored as en-2" in run_cli("models", "import", tmp_path / "m.safetensors").stderr
@@ -391,7 +391,7 @@ def test_a_name_on_a_card_that_cannot_be_a_folders_becomes_one_that_can(
     name: str, stored: str, tiny_model: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:
     result = run_cli("models", "import", with_card(tmp_path / "m.safetensors", tiny_model, name=name))
-    assert (result.exit_code, registry.names()) == (0, [stored])
+    assert (result.exit_code, registry.own_names()) == (0, [stored])
     assert f"stored {stored}:" in result.stderr
 
 
@@ -438,7 +438,7 @@ def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
 
     def fails(model_file: Path) -> None:
         assert model_file.is_file()
-        seen.append(registry.names())
+        seen.append(registry.own_names())
         raise ValueError("no graph")
 
     monkeypatch.setattr(onnx_file, "derive", fails)
@@ -483,7 +483,7 @@ def test_what_is_not_there_or_another_kind_of_file_is_said(tmp_path: Path, run_c
 
 def test_the_hash_of_a_file_is_held_to_as_well(foreign: Path, run_cli: RunCli) -> None:
     result = run_cli("models", "import", foreign, "--sha256", "0" * 64)
-    assert (result.exit_code, registry.names()) == (1, [])
+    assert (result.exit_code, registry.own_names()) == (1, [])
     assert f"its SHA-256 is {sha256(foreign)}, not {'0' * 64}" in result.stderr
     assert run_cli("models", "import", foreign, "--sha256", sha256(foreign)).exit_code == 0
 
@@ -549,41 +549,41 @@ def test_ctrl_c_says_that_the_download_goes_on(run_cli: RunCli, monkeypatch: pyt
 # Shipped models in the other commands
 
 
-@pytest.mark.usefixtures("shipped")
-def test_predict_eval_and_export_take_the_shipped_model_where_there_is_no_other(
+@pytest.mark.usefixtures("pretrained")
+def test_predict_eval_and_export_use_the_pretrained_model_if_there_is_no_other(
     tiny_data: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     picture = sorted(tiny_data.glob("*.png"))[0]
     predict = run_cli("predict", picture, "--device", "cpu")
-    assert (predict.exit_code, predict.stderr) == (0, "model: en (shipped), by torch on cpu\n")
-    assert "model: en (shipped), by" in run_cli("eval", tiny_data, "--device", "cpu").stderr
+    assert (predict.exit_code, predict.stderr) == (0, "model: en (comes with crnnocr), by torch on cpu\n")
+    assert "model: en (comes with crnnocr), by" in run_cli("eval", tiny_data, "--device", "cpu").stderr
     export = run_cli("export")
-    assert "model: en (shipped)\n" in export.stderr
+    assert "model: en (comes with crnnocr)\n" in export.stderr
     assert (tmp_path / "en-onnx" / "model.onnx").is_file(), export.stderr
 
 
-@pytest.mark.usefixtures("shipped", "current_model")
+@pytest.mark.usefixtures("pretrained", "current_model")
 def test_predict_says_which_of_the_two_it_takes(tiny_data: Path, run_cli: RunCli) -> None:
     picture = sorted(tiny_data.glob("*.png"))[0]
     assert "model: tiny (the current one), by" in run_cli("predict", picture).stderr
-    assert "model: en (shipped), by" in run_cli("predict", picture, "--model", "en").stderr
+    assert "model: en (comes with crnnocr), by" in run_cli("predict", picture, "--model", "en").stderr
     registry.make_current("en")
-    assert "model: en (the current one, shipped), by" in run_cli("predict", picture).stderr
+    assert "model: en (the current one, comes with crnnocr), by" in run_cli("predict", picture).stderr
 
 
-def test_train_refuses_the_name_of_a_shipped_model(tiny_data: Path, run_cli: RunCli) -> None:
+def test_train_rejects_the_name_of_a_pretrained_model(tiny_data: Path, run_cli: RunCli) -> None:
     result = run_cli("train", tiny_data, "--name", "en", "--check")
-    assert (result.exit_code, "--name en is the name of a shipped model" in result.stderr) == (2, True)
+    assert (result.exit_code, "--name en is the name of a model that comes with crnnocr" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_data_called_as_a_shipped_model_gets_another_name(
+def test_data_with_the_name_of_a_pretrained_model_makes_a_model_of_another_name(
     force: bool, tiny_data: Path, tiny_preset: str, tmp_path: Path, run_cli: RunCli
 ) -> None:
     shutil.copytree(tiny_data, tmp_path / "en")
     more = ("--force",) if force else ()
     result = run_cli("train", tmp_path / "en", "--preset", tiny_preset, "--steps", 1, *more)
     assert result.exit_code == 0, result.stderr
-    assert registry.names() == ["en-2"]
+    assert registry.own_names() == ["en-2"]
     assert force or "the name en was a shipped model's: stored as en-2" in result.stderr

@@ -15,8 +15,8 @@ from digits import SHAPE, Drawer, number, prepared
 from PIL import Image
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, CharsetChoice, ModelConfig, Orientation, TrainConfig
-from crnnocr.datasets import Dataset, Fault, Sample
-from crnnocr.datasets.lint.finding import Severity
+from crnnocr.datasets import Dataset, Sample
+from crnnocr.datasets.issues import EMPTY_LABEL, MISSING_IMAGE, Severity
 from crnnocr.errors import DataError, ModelError, UsageError
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import Card
@@ -88,7 +88,7 @@ def test_scratch_is_scratch_also_where_a_model_was_shipped(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = model(tmp_path / "shipped" / "model.safetensors")
-    monkeypatch.setattr(registry, "shipped", lambda _: FoundModel(path, "the shipped one"))
+    monkeypatch.setattr(registry, "pretrained", lambda _: FoundModel(path, "the shipped one"))
     assert prepared(data, SCRATCH).start.found is None
 
 
@@ -100,7 +100,7 @@ def test_auto_takes_the_shipped_model_of_the_preset(data: Dataset, tmp_path: Pat
         asked.append(preset)
         return FoundModel(path, "the shipped one")
 
-    monkeypatch.setattr(registry, "shipped", shipped)
+    monkeypatch.setattr(registry, "pretrained", shipped)
     ready = prepared(data, TrainConfig())
     assert ready.start.found == FoundModel(path, "the shipped one")
     assert same_weights(ready.model, checkpoint.load(path)[1])
@@ -113,15 +113,15 @@ def test_a_shipped_model_that_reads_all_ways_learns_lines_along_pictures(
     path = tmp_path / "shipped" / "model.safetensors"
     card, network = checkpoint.load(model(path))
     checkpoint.save(path, replace(card, orientation=Orientation.AUTO), network, ())
-    for is_shipped, expected in ((True, Orientation.HORIZONTAL), (False, Orientation.AUTO)):
-        monkeypatch.setattr(registry, "shipped", lambda _, own=is_shipped: FoundModel(path, "en", is_shipped=own))
+    for is_pretrained, expected in ((True, Orientation.HORIZONTAL), (False, Orientation.AUTO)):
+        monkeypatch.setattr(registry, "pretrained", lambda _, own=is_pretrained: FoundModel(path, "en", is_pretrained=own))
         assert prepared(data, TrainConfig()).start.orientation is expected
 
 
 def test_auto_without_a_shipped_model_is_scratch_and_never_a_model_of_the_user(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "shipped", lambda _: None)
+    monkeypatch.setattr(registry, "pretrained", lambda _: None)
     alone = prepared(data, TrainConfig())
     for name in ("plates", "small", "auto"):
         model(registry.path_of(name))
@@ -169,7 +169,7 @@ def test_a_start_model_of_another_preset_than_asked_for_is_refused() -> None:
 
 
 def test_freezing_needs_a_start_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "shipped", lambda _: None)
+    monkeypatch.setattr(registry, "pretrained", lambda _: None)
     for start in ("auto", "scratch"):
         with pytest.raises(UsageError, match="--freeze keeps the convolutions of a start model: name one with --from"):
             start_from(TrainConfig(start=start, freeze=True))
@@ -313,17 +313,17 @@ def test_without_data_all_is_drawn_and_so_is_what_is_validated_on(monkeypatch: p
 
 def test_without_data_to_learn_from_faults_of_the_validation_data_are_found(tmp_path: Path) -> None:
     validate = labelled(tmp_path / "validate", ["235", "2  3"])
-    gone = replace(validate, faults=(Fault("row whose picture is not there", "labels.csv line 3"),))
+    gone = replace(validate, issues=(MISSING_IMAGE.at("labels.csv line 3"),))
     inspected = inspect([], [gone], replace(SCRATCH, synth="en"))
-    assert {finding.kind for finding in inspected.findings} >= {"missing-picture", "double-space"}
+    assert {issue.code for issue in inspected.issues} >= {"missing-picture", "double-space"}
     assert not inspected.is_fatal
     assert inspect([], [replace(validate, samples=())], replace(SCRATCH, synth="en")).is_fatal
 
 
 def test_texts_that_are_learnt_and_held_out_are_noted(tmp_path: Path) -> None:
     data = labelled(tmp_path, ["abc", "cab"] * 40)
-    (finding,) = [finding for finding in inspect([data], [], SCRATCH).findings if finding.kind == "text-in-both"]
-    assert finding.severity is Severity.NOTE
+    (issue,) = [issue for issue in inspect([data], [], SCRATCH).issues if issue.code == "text-in-both"]
+    assert issue.severity is Severity.NOTE
 
 
 def test_drawn_vertical_lines_are_turned_as_those_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,20 +357,20 @@ def test_labels_that_need_more_frames_than_their_pictures_have_are_set_aside(tmp
     inspected = inspect([narrow, wider], [], SCRATCH)
     ready = prepared([narrow, wider], SCRATCH)
     assert sorted([*ready.train.texts, *ready.validation.texts]) == ["aa", "ab"]
-    (finding,) = [finding for finding in inspected.findings if finding.kind == "label-too-long"]
-    assert finding.severity is Severity.SET_ASIDE
-    assert [Path(place.path).name for place in finding.places] == ["0-1.png", "0-2.png"]
+    (issue,) = [issue for issue in inspected.issues if issue.code == "label-too-long"]
+    assert issue.severity is Severity.EXCLUDED
+    assert [Path(location.path).name for location in issue.locations] == ["0-1.png", "0-2.png"]
 
 
 def test_pictures_that_cannot_be_read_are_set_aside_and_named(data: Dataset, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture")
-    more = replace(data, samples=(*data.samples, Sample(broken, "abc")), faults=(Fault("empty label", "line 3: x.png"),))
+    more = replace(data, samples=(*data.samples, Sample(broken, "abc")), issues=(EMPTY_LABEL.at("line 3: x.png"),))
     inspected = inspect([more], [], SCRATCH)
     assert len(inspected.train) == 40
-    places = [place for finding in inspected.findings for place in finding.places]
-    assert any(str(broken) in f"{place.path} {place.detail}" for place in places)
-    assert any("line 3: x.png" in f"{place.path} {place.detail}" for place in places), "and what the reader left out"
+    locations = [location for issue in inspected.issues for location in issue.locations]
+    assert any(str(broken) in f"{location.path} {location.detail}" for location in locations)
+    assert any("line 3: x.png" in f"{location.path} {location.detail}" for location in locations)
     assert not inspected.is_fatal
 
 

@@ -114,7 +114,7 @@ def names(numbers: Iterable[int]) -> list[str]:
 
 
 def rows(folder: Path) -> list[tuple[str, str]]:
-    return [(row["file_name"], row["text"]) for _, row in imagefolder.rows(folder / "metadata.jsonl")]
+    return [(row["file_name"], row["text"]) for _, row in imagefolder.records(folder / "metadata.jsonl")]
 
 
 def assert_whole(folder: Path, count: int) -> None:
@@ -122,7 +122,7 @@ def assert_whole(folder: Path, count: int) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [*names(range(count)), "metadata.jsonl", "synth.json"]
     dataset = load_dataset(folder)
     assert [sample.path.name for sample in dataset.samples] == names(range(count))
-    assert not dataset.faults
+    assert not dataset.issues
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -245,7 +245,7 @@ def test_the_same_call_again_draws_nothing_and_changes_nothing(tmp_path: Path, p
 
 def corrected(folder: Path) -> list[dict[str, str]]:
     """The rows of a set after its user has corrected one, added a column to another, and put them in another order."""
-    found = [row for _, row in imagefolder.rows(folder / "metadata.jsonl")]
+    found = [row for _, row in imagefolder.records(folder / "metadata.jsonl")]
     found[0]["text"] = "berichtigt"
     found[1]["by"] = "hand"
     (folder / "metadata.jsonl").write_text("".join(map(imagefolder.line, reversed(found))), encoding="utf-8")
@@ -281,7 +281,7 @@ def test_corrected_labels_outlast_the_call_that_completes_or_extends(
     rows_before = corrected(folder)
     (folder / "000003.png").unlink()
     list(draw(folder, plain, count, workers=workers, format=LabelFormat.CSV))
-    rows_after = [row for _, row in imagefolder.rows(folder / "metadata.jsonl")]
+    rows_after = [row for _, row in imagefolder.records(folder / "metadata.jsonl")]
     assert rows_after[:4] == rows_before
     assert [row["file_name"] for row in rows_after] == names(range(count))
     assert load_dataset(folder / "labels.csv").samples[0].text == "berichtigt"
@@ -294,7 +294,7 @@ def test_corrected_labels_outlast_an_interruption(tmp_path: Path, plain: SynthCo
     fail_at(monkeypatch, 0, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         drawn(tmp_path / "data", 6, plain)
-    assert [row for _, row in imagefolder.rows(tmp_path / "data/metadata.jsonl")] == before[1:]
+    assert [row for _, row in imagefolder.records(tmp_path / "data/metadata.jsonl")] == before[1:]
 
 
 def test_an_empty_picture_is_drawn_again(tmp_path: Path, plain: SynthConfig) -> None:
@@ -516,7 +516,7 @@ def read_back(folder: Path, format: LabelFormat) -> list[tuple[str, str]]:
         (folder / "metadata.jsonl").unlink()
     (folder / "synth.json").unlink()
     dataset = load_dataset(folder)
-    assert not dataset.faults
+    assert not dataset.issues
     return [(sample.path.name, sample.text) for sample in dataset.samples]
 
 

@@ -70,7 +70,7 @@ def test_check_says_what_is_wrong_and_trains_nothing(folder: Path, tiny_data: Pa
     assert (broken["severity"], broken["count"]) == ("set-aside", 1)
     assert "000003.png" in broken["places"][0]["path"]
     assert "000003.png" in result.stderr
-    assert registry.names() == []
+    assert registry.own_names() == []
 
 
 def test_check_ends_with_1_where_training_cannot_begin(folder: Path, run_cli: RunCli) -> None:
@@ -81,7 +81,7 @@ def test_check_ends_with_1_where_training_cannot_begin(folder: Path, run_cli: Ru
     assert result.exit_code == 1
     assert json.loads(result.stdout)["fatal"] is True
     assert run_cli("train", "data").exit_code == 1
-    assert registry.names() == []
+    assert registry.own_names() == []
 
 
 def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
@@ -219,5 +219,5 @@ def test_an_interrupted_run_goes_on(
     result = run_cli(*train, "--epochs", 2000, "--resume")
     assert result.exit_code == 0, result.stderr
     assert "going on with the run data at step 5,990" in result.stderr
-    assert registry.names() == ["data"]
+    assert registry.own_names() == ["data"]
     assert resume.interrupted() == []

@@ -446,14 +446,14 @@ def test_a_model_remembers_what_its_start_model_was_trained_on(whole: Whole, tmp
 def test_a_taken_name_is_left_alone_and_with_force_replaced(data: Dataset) -> None:
     config = replace(CONFIG, steps=1)
     for force, name in ((False, "x"), (False, "x-2"), (True, "x")):
-        before = {name: registry.path_of(name).read_bytes() for name in registry.names()}
+        before = {name: registry.path_of(name).read_bytes() for name in registry.own_names()}
         end = finished(run(data, replace(config, seed=len(before)), force=force))
         assert (end.name, checkpoint.load_card(end.path).name) == (name, name)
         assert registry.find(None) == registry.FoundModel(end.path, name, is_current=True)
         for other in before.keys() - {name}:
             assert registry.path_of(other).read_bytes() == before[other]
         assert before.get(name) != end.path.read_bytes()
-    assert registry.names() == ["x", "x-2"]
+    assert registry.own_names() == ["x", "x-2"]
 
 
 def test_a_device_that_there_is_not_is_refused_before_anything_is_done(data: Dataset, own_store: Path) -> None:

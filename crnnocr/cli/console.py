@@ -26,7 +26,7 @@ from crnnocr.errors import ConfigError, CrnnocrError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from crnnocr.datasets import Fault
+    from crnnocr.datasets.issues import Issue
     from crnnocr.model.registry import FoundModel
 
 P = ParamSpec("P")
@@ -221,19 +221,20 @@ def _is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def warn_of_faults(faults: Sequence[Fault]) -> None:
-    """What was left out of a data set: a warning a kind, and with --verbose a line each."""
-    from crnnocr.datasets import summarise
+def warn_of_issues(issues: Sequence[Issue]) -> None:
+    """Warn of what was left out of a data set, with --verbose of each sample."""
+    from crnnocr.datasets.issues import Severity, summary
 
-    for line in summarise(faults):
+    for line in summary(issues):
         warn(line)
-    for fault in faults:
-        verbose(f"  {fault.where}: {fault.kind}")
+    for issue in issues:
+        for location in issue.locations if issue.severity is Severity.EXCLUDED else ():
+            verbose(f"  {location.detail}: {issue.message}")
 
 
 def info_model(found: FoundModel, engine: str = "", which: str = "", options: str = "") -> None:
     """Which model is used, and what runs it; of several also which of them it is, and the options that are its own."""
-    name = f"{found.told}{f' {options}' if options else ''}"
+    name = f"{found.label}{f' {options}' if options else ''}"
     info(f"{f'{which} ' if which else ''}model: {name}{f', by {engine}' if engine else ''}")
     verbose(f"  {found.path}")
 
@@ -356,6 +357,6 @@ def name_from(path: Path) -> str:
     from crnnocr.model import registry
 
     path = path.resolve()
-    return registry.name_like(
+    return registry.similar_name(
         path.name if path.is_dir() else path.parent.name if path.stem in ("metadata", "labels") else path.stem
     )

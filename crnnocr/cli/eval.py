@@ -198,7 +198,7 @@ def _datasets(data: Sequence[Path], suspect_labels: Path | None) -> Sequence[Dat
     datasets = load_datasets(data)
     for source, dataset in zip(data, datasets, strict=True):
         console.info(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
-        console.warn_of_faults(dataset.faults)
+        console.warn_of_issues(dataset.issues)
     if suspect_labels:
         samples = (sample for dataset in datasets for sample in dataset.samples)
         if reason := label_error_files.hindrance(suspect_labels, samples):

@@ -132,7 +132,7 @@ def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> li
         datasets = load_datasets(verify)
         for source, dataset in zip(verify, datasets, strict=True):
             console.info(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
-            console.warn_of_faults(dataset.faults)
+            console.warn_of_issues(dataset.issues)
         pictures = proof_pictures.of_samples(sample for dataset in datasets for sample in dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
         return proof_pictures.built_in()

@@ -29,7 +29,7 @@ from crnnocr.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from crnnocr.model.card import Card
-    from crnnocr.model.registry import Entry, FoundModel
+    from crnnocr.model.registry import FoundModel, ModelInfo
 
 
 @console.handle_errors
@@ -64,7 +64,7 @@ def import_cli(
     if is_url:
         download.check_url(source)
     registry.check_writable()
-    file = _fetched(source, wanted, offline) if is_url else registry.weights_in(Path(source))
+    file = _fetched(source, wanted, offline) if is_url else registry.weights_at(Path(source))
     if wanted and not is_url:
         registry.check_hash(file, wanted)
 
@@ -130,7 +130,7 @@ def models_cli(
         return
     from crnnocr.model import registry
 
-    entries = registry.entries()
+    entries = registry.list_models()
     for entry in entries:
         if entry.error:
             ui.warn(entry.error)
@@ -142,11 +142,11 @@ def models_cli(
         ui.info("there is no model yet: make one with `crnnocr train DATA`, or take one with `crnnocr models import`")
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _row(entry: ModelInfo) -> tuple[str, ...]:
     said = entry.to_json()
     measured = said["cer"] is not None
     return (
-        "*" if entry.is_taken else "",
+        "*" if entry.is_default else "",
         entry.found.name,
         entry.kind,
         "damaged" if entry.error else said["preset"],
@@ -185,7 +185,7 @@ def path_cli(
     """Print the path of a model's folder, and nothing else."""
     from crnnocr.model import registry
 
-    found = registry.find(None) if name is None else registry.named(name)
+    found = registry.find(None) if name is None else registry.find_named(name)
     typer.echo(str(found.path.parent))
 
 
@@ -202,12 +202,12 @@ def rm_cli(
     from crnnocr.model import registry
     from crnnocr.training import resume
 
-    found = registry.named(name)
-    entry = registry.entry(found, registry.taken())
+    found = registry.find_named(name)
+    entry = registry.describe(found, registry.default_path())
     resume.check_unneeded(found)
     registry.remove(found)
     console.info(f"removed {name}, {entry.size / 1e6:.1f} MB: {found.path.parent}")
-    if entry.is_taken:
+    if entry.is_default:
         _say_next(name)
 
 
@@ -216,7 +216,7 @@ def _say_next(removed: str) -> None:
     from crnnocr.model import registry
 
     try:
-        console.info(f"{removed} was the current model; from now on {registry.find(None).told} is taken where none is named")
+        console.info(f"{removed} was the current model; from now on {registry.find(None).label} is used")
     except ModelError as error:
         console.info(f"{removed} was the current model; {error}")
 
@@ -242,7 +242,7 @@ def show_cli(
     if json_output:
         typer.echo(json.dumps(card.to_json()))
         return
-    rows = [("model", found.told), *_about(card), *_training(card), *_reading(card), *_published(card), *_files(found)]
+    rows = [("model", found.label), *_about(card), *_training(card), *_reading(card), *_published(card), *_files(found)]
     width = max(len(title) for title, _ in rows)
     for title, told in rows:
         typer.echo(f"{title:{width}}  {console.on_one_line(told)}".rstrip())
@@ -326,7 +326,7 @@ def use_cli(
     """Make a model the current one, which `predict`, `eval` and `export` take when none is named."""
     from crnnocr.model import registry
 
-    registry.make_current(registry.named(name).name)
+    registry.make_current(registry.find_named(name).name)
     console.info(f"{name} is now the current model")
 
 

@@ -143,9 +143,9 @@ def train_cli(
     if check and json_output:
         typer.echo(json.dumps(_findings(inspected)))
     if inspected.is_fatal:
-        raise DataError(inspected.findings[0].message)
+        raise DataError(str(inspected.issues[0]))
     if check:
-        console.info("nothing is wrong with the data" if not inspected.findings else "training can begin with the data")
+        console.info("nothing is wrong with the data" if not inspected.issues else "training can begin with the data")
         return
     from crnnocr.training.prepare import prepare
     from crnnocr.training.run import Order
@@ -167,9 +167,9 @@ def inspect(learn: tuple[Dataset, ...], validate: tuple[Dataset, ...], config: T
     with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as bar:
         task = bar.add_task("", total=None)
         inspected = inspect(learn, validate, config, lambda done, total: bar.update(task, completed=done, total=total))
-    for finding in inspected.findings:
-        if finding.severity != "fatal":  # it ends the command
-            train_view.say_finding(finding)
+    for issue in inspected.issues:
+        if issue.severity != "fatal":  # it ends the command
+            train_view.say_issue(issue)
     return inspected
 
 
@@ -225,7 +225,7 @@ def _name_of(data: str, force: bool) -> str:
     """What to call a model that was not named, from the name of its data; a shipped model's name counts as taken."""
     from crnnocr.model import registry
 
-    if data not in registry.SHIPPED.values():
+    if data not in registry.PRETRAINED.values():
         return registry.checked_name(data)
     return f"{data}-2" if force else data  # which becomes a free one in the end
 
@@ -244,7 +244,7 @@ def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -
 
 
 def _findings(inspected: Inspected) -> dict[str, Any]:
-    findings = [finding.to_json() for finding in inspected.findings]
+    findings = [issue.to_json() for issue in inspected.issues]
     return {"samples": len(inspected.train), "fatal": inspected.is_fatal, "findings": findings}
 
 

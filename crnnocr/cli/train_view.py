@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from crnnocr.datasets import Dataset
-    from crnnocr.datasets.lint.finding import Finding
+    from crnnocr.datasets.issues import Issue
     from crnnocr.training.prepare import Prepared
     from crnnocr.training.run import Begun, Finished
     from crnnocr.training.trainer import Progress
     from crnnocr.training.validation import Reading, Validation
 
 _HARDLY_READS = 0.5
-_PLACES_SHOWN = 3
+_MAX_LOCATIONS = 3
 
 
 def say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
@@ -42,18 +42,19 @@ def say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
         console.info(f"{dataset.source}: {pictures}{purpose} ({dataset.format})")
 
 
-def say_finding(finding: Finding) -> None:
-    """A fault in the data, with the first of its places."""
-    from crnnocr.datasets.lint.finding import Severity
+def say_issue(issue: Issue) -> None:
+    """Show an issue of the data, with its first locations."""
+    from crnnocr.datasets.issues import Severity
 
-    if finding.severity is Severity.NOTE:
-        console.info(f"note: {finding.message}")
+    if issue.severity is Severity.NOTE:
+        console.info(f"note: {issue}")
     else:
-        console.warn(finding.message)
-    for place in finding.places if console.is_verbose() else finding.places[:_PLACES_SHOWN]:
-        console.info(f"  {place.detail if place.detail.startswith(place.path) else f'{place.path}: {place.detail}'}")
-    if len(finding.places) > _PLACES_SHOWN and not console.is_verbose():
-        console.info(f"  … and {len(finding.places) - _PLACES_SHOWN:,} more (--verbose names all)")
+        console.warn(str(issue))
+    for location in issue.locations if console.is_verbose() else issue.locations[:_MAX_LOCATIONS]:
+        told = location.detail if location.detail.startswith(location.path) else f"{location.path}: {location.detail}"
+        console.info(f"  {told}")
+    if issue.count > _MAX_LOCATIONS and not console.is_verbose():
+        console.info(f"  … and {issue.count - _MAX_LOCATIONS:,} more (--verbose names all)")
 
 
 def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
@@ -61,7 +62,7 @@ def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     from crnnocr.formatting import counted
 
     card, found = prepared.card, prepared.start.found
-    origin = found.told if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
+    origin = found.label if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
     drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.train) else ""
     learnt = counted(len(prepared.train), "picture", "pictures")
     pictures = f"{learnt}{drawn}" if len(prepared.train) else f"pictures drawn ({config.synth})"
@@ -94,7 +95,7 @@ def say_end(finished: Finished) -> None:
     from crnnocr.model import registry
 
     if finished.name != finished.wanted:
-        why = "a shipped model's" if finished.wanted in registry.SHIPPED.values() else "taken (--force would replace it)"
+        why = "a shipped model's" if finished.wanted in registry.PRETRAINED.values() else "taken (--force would replace it)"
         console.info(f"the name {finished.wanted} was {why}: stored as {finished.name}")
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (

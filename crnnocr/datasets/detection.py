@@ -1,171 +1,207 @@
-"""Finds out in which format folders and files hold labelled pictures, and reads them."""
+"""Detection of the format in which a folder or file holds labelled images. To add a format, add a row to `FORMATS`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from natsort import natsorted
 
 from crnnocr import images
-from crnnocr.datasets import Dataset, Fault, Sample, doctr, imagefolder, lmdb_folder, sidecar, summarise, table, trdg_names
-from crnnocr.datasets.lint.finding import Places
+from crnnocr.datasets import Dataset, Sample, doctr, imagefolder, lmdb_folder, sidecar, table, trdg_names
+from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELLED_IMAGE, Issue, label_differs_from, merged, summary
 from crnnocr.errors import DataError
+from crnnocr.files import RealPaths
 
-LABEL_FILES = (imagefolder.LABEL_FILE, "metadata.csv", doctr.LABEL_FILE)
-"""Names that tell the format, the first that is there."""
-_FORMATS = (
-    "metadata.jsonl or metadata.csv, labels.json, a .gt.txt beside each picture, "
-    "one .csv, .tsv or .txt of paths and texts, or an LMDB"
+
+@dataclass(frozen=True)
+class Format:
+    """A format of labelled images."""
+
+    name: str
+    """What a folder of this format holds, in words."""
+    load: Callable[[Path], Dataset | None]
+    """Loads a label file, or a folder if there is none; returns None for a folder of another format."""
+    label_files: tuple[str, ...] = ()
+    """File names that show a folder to be of this format. The first format in `FORMATS` whose file is there is taken."""
+    suffixes: frozenset[str] = frozenset()
+    """Suffixes of further label files of this format."""
+    is_list: bool = True
+    """Whether the label file lists image files, so that a file that it does not name is unlabelled."""
+
+
+FORMATS = (
+    Format("an LMDB", lambda file: lmdb_folder.load(file.parent), (lmdb_folder.DATA_FILE,), is_list=False),
+    Format("metadata.jsonl", imagefolder.load, (imagefolder.LABEL_FILE,), frozenset({".jsonl", ".ndjson"})),
+    Format("metadata.csv or one .csv, .tsv or .txt of paths and texts", table.load, ("metadata.csv",), table.SUFFIXES),
+    Format("labels.json", doctr.load, (doctr.LABEL_FILE,), frozenset({".json"})),
+    Format("a .gt.txt beside each image", sidecar.load),
+    Format("file names of trdg", trdg_names.load),
 )
+"""All formats, in the order in which they are tried. A folder with a single table under any name comes last."""
+
 _PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"})
 """Names of folders that are meant to be kept apart."""
-_NAMED = 5
+_MAX_NAMED = 5
 """Data sets that an error names."""
 _Owner: TypeAlias = tuple[Path, str]
-"""The source that has a picture first, and its label there."""
+"""The source that has an image first, and its label there."""
+
+
+def label_file_names() -> list[str]:
+    """Return the file names by which folders of the formats that list their images are recognized."""
+    return [name for format in FORMATS if format.is_list for name in format.label_files]
 
 
 def load_dataset(source: Path) -> Dataset:
-    """The labelled pictures of a folder, or of a label file.
+    """Load the labelled images of a folder or label file.
 
-    Raises `DataError`, saying what was found and what would fit, where there is not one usable sample.
+    Raises `DataError`, saying what was found and what is expected, if there is not one usable sample.
     """
     if not source.exists():
         raise DataError(f"{source}: there is no such file or folder")
-    dataset = _read_folder(source) if source.is_dir() else _read_file(source)
+    dataset = _load_folder(source) if source.is_dir() else _load_file(source)
     if not dataset.samples:
-        reasons = "; ".join(summarise(dataset.faults)) or "it holds no rows"
+        reasons = "; ".join(summary(dataset.issues)) or "it holds no rows"
         raise DataError(f"{dataset.source}: no usable sample ({dataset.format}): {reasons}")
     return dataset
 
 
 def load_datasets(sources: Sequence[Path]) -> tuple[Dataset, ...]:
-    """The labelled pictures of several folders or label files: a data set each, in their order.
+    """Load the labelled images of several folders or label files, a data set each.
 
-    A picture that two of them have is the first one's, and a fault of the other, which may be left without samples. Where their
-    labels are not the same, the fault says so.
-    Raises `DataError` where `load_dataset` does.
+    An image that two sources share counts for the first one. It is an issue of the other, which may be left without
+    samples; the issue says so if their labels differ.
+
+    Raises `DataError` if `load_dataset` does.
     """
     datasets = tuple(load_dataset(source) for source in sources)
     if len(datasets) == 1:
         return datasets
-    places = Places()
+    paths = RealPaths()
     owners: dict[tuple[str, str], _Owner] = {}
-    apart: list[Dataset] = []
+    disjoint: list[Dataset] = []
     for source, dataset in zip(sources, datasets, strict=True):
-        keys = [(places.of(sample.path), sample.entry) for sample in dataset.samples]
-        apart.append(_without(dataset, [owners.get(key) for key in keys]))
+        keys = [(paths.of(sample.path), sample.entry) for sample in dataset.samples]
+        disjoint.append(_without(dataset, [owners.get(key) for key in keys]))
         for key, sample in zip(keys, dataset.samples, strict=True):
             owners.setdefault(key, (source, sample.text))
-    return tuple(apart)
+    return tuple(disjoint)
 
 
 def _without(dataset: Dataset, owners: Sequence[_Owner | None]) -> Dataset:
-    """The data set, with a fault in place of each sample that another source owns."""
+    """Replace each sample that another source owns by an issue."""
     samples: list[Sample] = []
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     for sample, owner in zip(dataset.samples, owners, strict=True):
         if owner is None:
             samples.append(sample)
         else:
-            faults.append(_owned(sample, *owner))
-    return replace(dataset, samples=tuple(samples), faults=(*dataset.faults, *faults))
+            issues.append(_owned(sample, *owner))
+    return replace(dataset, samples=tuple(samples), issues=merged((*dataset.issues, *issues)))
 
 
-def _owned(sample: Sample, source: Path, text: str) -> Fault:
-    """What is wrong with a sample whose picture another source has, with that text."""
+def _owned(sample: Sample, source: Path, text: str) -> Issue:
+    """The issue of a sample whose image another source has, labelled `text` there."""
     if text == sample.text:
-        return Fault("picture that another source has already", f"{sample.name}, in {source}", sample.path)
-    kind = f"picture that has another label in {source}: the source that is named first counts"
-    return Fault(kind, f"{sample.name}, {sample.text!r} and {text!r}", sample.path)
+        return IN_TWO_SOURCES.at(sample.path, f"{sample.name}, in {source}")
+    return label_differs_from(source).at(sample.path, f"{sample.name}, {sample.text!r} and {text!r}")
 
 
-def _read_folder(folder: Path) -> Dataset:
-    if (folder / lmdb_folder.DATA_FILE).is_file():
-        return lmdb_folder.read(folder)
-    for name in LABEL_FILES:
-        if (folder / name).is_file():
-            return _with_unlabelled(folder, _read_file(folder / name))
+def _load_folder(folder: Path) -> Dataset:
+    for format in FORMATS:
+        for name in format.label_files:
+            if (folder / name).is_file():
+                return _load_from(folder, folder / name)
     if len(parts := [path for path in folder.iterdir() if path.name.lower() in _PARTS and sidecar.holds_labels(path)]) > 1:
-        raise _several(folder, parts)
-    if dataset := sidecar.read(folder) or trdg_names.read(folder):
-        return dataset
+        raise _ambiguous(folder, parts)
+    for format in FORMATS:
+        if not format.label_files and (dataset := format.load(folder)):
+            return dataset
     tables = _tables_in(folder)
-    if label_file := _the_one(folder, [path for path in tables if table.is_of_pictures(path)]):
-        return _with_unlabelled(folder, _read_file(label_file))
+    if label_file := _only(folder, [path for path in tables if table.lists_images(path)]):
+        return _load_from(folder, label_file)
     if below := [path for path in _folders_below(folder) if _holds_labels(path)]:
-        raise _several(folder, below)
-    if label_file := _the_one(folder, tables):
-        return _with_unlabelled(folder, _read_file(label_file))
-    pictures = len(images.image_files(folder.rglob("*")))
-    holds = f"{pictures} pictures and no labels" if pictures else "no pictures"
-    raise DataError(f"{folder} holds {holds} in a known format: expected {_FORMATS}{_doubts_in(folder)}")
+        raise _ambiguous(folder, below)
+    if label_file := _only(folder, tables):
+        return _load_from(folder, label_file)
+    count = len(images.image_files(folder.rglob("*")))
+    holds = f"{count} images and no labels" if count else "no images"
+    raise DataError(f"{folder} holds {holds} in a known format: expected {_expected()}{_label_error_hint(folder)}")
 
 
-def _read_file(path: Path) -> Dataset:
-    if path.name == lmdb_folder.DATA_FILE:
-        return lmdb_folder.read(path.parent)
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return imagefolder.read(path)
-    if path.suffix.lower() == ".json":
-        return doctr.read(path)
-    if path.suffix.lower() in table.SUFFIXES:
-        return table.read(path)
-    raise DataError(f"{path} is not a label file: expected {_FORMATS}")
+def _load_file(path: Path) -> Dataset:
+    dataset = _format_of(path).load(path)
+    assert dataset is not None
+    return dataset
 
 
-def _the_one(folder: Path, label_files: Sequence[Path]) -> Path | None:
+def _format_of(label_file: Path) -> Format:
+    for format in FORMATS:
+        if label_file.name in format.label_files or label_file.suffix.lower() in format.suffixes:
+            return format
+    raise DataError(f"{label_file} is not a label file: expected {_expected()}")
+
+
+def _load_from(folder: Path, label_file: Path) -> Dataset:
+    """Load the label file of a folder, with an issue for each image in or below the folder that it does not list."""
+    dataset = _load_file(label_file)
+    if not _format_of(label_file).is_list:
+        return dataset
+    paths = RealPaths()
+    listed = {paths.of(sample.path) for sample in dataset.samples}
+    listed |= {paths.of(Path(location.path)) for issue in dataset.issues for location in issue.locations}
+    others = natsorted((path for path in images.image_files(folder.rglob("*")) if paths.of(path) not in listed), key=str)
+    unlabelled = [UNLABELLED_IMAGE.at(path.relative_to(folder)) for path in others]
+    return replace(dataset, issues=merged((*dataset.issues, *unlabelled)))
+
+
+def _expected() -> str:
+    *names, last = (format.name for format in FORMATS)
+    return f"{', '.join(names)}, or {last}"
+
+
+def _only(folder: Path, label_files: Sequence[Path]) -> Path | None:
     if len(label_files) > 1:
         names = ", ".join(path.name for path in label_files)
         raise DataError(f"{folder} holds several label files ({names}): name the one to read")
     return label_files[0] if label_files else None
 
 
-def _several(folder: Path, found: Sequence[Path]) -> DataError:
+def _ambiguous(folder: Path, found: Sequence[Path]) -> DataError:
     names = natsorted(str(path.relative_to(folder)) for path in found)
-    named = ", ".join(names if len(names) <= _NAMED else [*names[:_NAMED], "…"])
+    named = ", ".join(names if len(names) <= _MAX_NAMED else [*names[:_MAX_NAMED], "…"])
     return DataError(f"{folder} has no labels of its own, but in folders below ({named}): name the ones to read")
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """The tables of a folder that may be its labels: a list of doubtful ones holds only some, and is read where it is named."""
-    return [path for path in _all_tables_in(folder) if not table.is_of_doubts(path)]
+    """The tables of a folder that may hold its labels. A list of label errors holds only some: it is read only if named."""
+    return [path for path in _all_tables_in(folder) if not table.lists_label_errors(path)]
 
 
 def _all_tables_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file())
 
 
-def _doubts_in(folder: Path) -> str:
-    """What to say of the lists of doubtful labels in a folder that has no other labels."""
-    lists = [path for path in _all_tables_in(folder) if table.is_of_doubts(path)]
-    return f". {lists[0].name} lists some labels that a model doubts: name {lists[0]} to read these alone" if lists else ""
+def _label_error_hint(folder: Path) -> str:
+    """Mention the list of suspected label errors in a folder without other labels."""
+    lists = [path for path in _all_tables_in(folder) if table.lists_label_errors(path)]
+    return f". {lists[0].name} lists suspected label errors: name {lists[0]} to read these labels alone" if lists else ""
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:
-    for place, names, _ in os.walk(folder):
+    for parent, names, _ in os.walk(folder):
         names[:] = [name for name in names if not name.startswith(".")]
-        yield from (Path(place, name) for name in names)
+        yield from (Path(parent, name) for name in names)
 
 
 def _holds_labels(folder: Path) -> bool:
     """Whether a folder is a data set, or begins like one."""
     try:
-        named = any((folder / name).is_file() for name in (*LABEL_FILES, lmdb_folder.DATA_FILE))
-        return named or any(map(table.is_of_pictures, _tables_in(folder))) or trdg_names.read(folder) is not None
+        known = any((folder / name).is_file() for format in FORMATS for name in format.label_files)
+        return known or any(map(table.lists_images, _tables_in(folder))) or trdg_names.load(folder) is not None
     except (DataError, OSError):
         return False
-
-
-def _with_unlabelled(folder: Path, dataset: Dataset) -> Dataset:
-    """The data set, with a fault for each picture in its folder, and those in it, that no row names."""
-    places = Places()
-    named = {places.of(sample.path) for sample in dataset.samples}
-    named |= {places.of(fault.path) for fault in dataset.faults if fault.path}
-    extra = natsorted((path for path in images.image_files(folder.rglob("*")) if places.of(path) not in named), key=str)
-    faults = [Fault("picture without a label", str(path.relative_to(folder))) for path in extra]
-    return replace(dataset, faults=(*dataset.faults, *faults))

@@ -1,4 +1,4 @@
-"""`labels.json`: docTR's recognition data sets, `{"picture.png": "text", …}` beside a folder `images`."""
+"""`labels.json`: docTR's recognition data sets, `{"image.png": "text", …}` beside a folder `images`."""
 
 from __future__ import annotations
 
@@ -7,40 +7,45 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.label_file import Row, dataset_of, read_label_file
+from crnnocr.datasets.label_file import LabelRecord, dataset_of, read_label_file
 from crnnocr.errors import DataError
 
 LABEL_FILE = "labels.json"
 _FOLDERS = ("images", "")
 
 
-def read(label_file: Path) -> Dataset:
-    """The samples of a JSON object of pictures and texts; pictures lie in `images` beside it, or beside it.
+def load(label_file: Path) -> Dataset:
+    """Load a JSON object of images and texts. The images lie in `images` beside the file, or beside it.
 
-    Raises `DataError` where the file is anything else.
+    Raises `DataError` if the file is anything else.
     """
     try:
-        # As pairs, so that a picture that is named twice is seen twice.
-        rows = json.loads(read_label_file(label_file), object_pairs_hook=tuple)
+        # As pairs, so that an image that is named twice is seen twice.
+        pairs = json.loads(read_label_file(label_file), object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{label_file} is not JSON: {error}") from error
-    if _are_tasks(rows):
+    if _are_tasks(pairs):
         raise DataError(f"{label_file} holds tasks for Label Studio, and is no label file: .csv, .tsv and .jsonl are read")
-    if not isinstance(rows, tuple):
-        raise DataError(f'{label_file} is not {{"picture": "text", …}}: list the texts by their pictures, as docTR does')
-    return dataset_of(label_file, "docTR, JSON", _rows(label_file, rows), _FOLDERS)
+    if not isinstance(pairs, tuple):
+        raise DataError(f'{label_file} is not {{"image": "text", …}}: list the texts by their images, as docTR does')
+    return dataset_of(label_file, "docTR, JSON", _records(label_file, pairs), _FOLDERS)
 
 
-def _are_tasks(rows: object) -> bool:
+def _are_tasks(values: object) -> bool:
     """Whether JSON, with its objects as pairs, is what Label Studio imports."""
-    return isinstance(rows, list) and bool(rows) and isinstance(rows[0], tuple) and "data" in (row[0] for row in rows[0] if row)
+    return (
+        isinstance(values, list)
+        and bool(values)
+        and isinstance(values[0], tuple)
+        and "data" in (pair[0] for pair in values[0] if pair)
+    )
 
 
-def _rows(label_file: Path, rows: tuple[tuple[str, object], ...]) -> Iterator[Row]:
-    for name, text in rows:
+def _records(label_file: Path, pairs: tuple[tuple[str, object], ...]) -> Iterator[LabelRecord]:
+    for name, text in pairs:
         if not isinstance(text, str):
             raise DataError(
                 f"{label_file}: the label of {name} is not a string: "
                 "docTR's recognition labels are read, those of its detection are not"
             )
-        yield Row(None, name, text)
+        yield LabelRecord(None, name, text)

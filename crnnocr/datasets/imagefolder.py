@@ -8,25 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.label_file import Row, dataset_of, label_file_lines
+from crnnocr.datasets.label_file import LabelRecord, dataset_of, label_file_lines
 from crnnocr.errors import DataError
 
 LABEL_FILE = "metadata.jsonl"
 
 
-def read(label_file: Path) -> Dataset:
-    """The samples of a JSON lines file. Raises `DataError`, naming the line, where a row is not as it should be."""
-    labelled = (Row(line, row["file_name"], row["text"]) for line, row in rows(label_file))
+def load(label_file: Path) -> Dataset:
+    """Load a JSON lines file. Raises `DataError`, naming the line, if one is not as it should be."""
+    labelled = (LabelRecord(number, record["file_name"], record["text"]) for number, record in records(label_file))
     return dataset_of(label_file, "imagefolder, JSON lines", labelled)
 
 
-def line(row: dict[str, Any]) -> str:
-    """The line of a label file for a row with `file_name`, `text` and whatever else."""
-    return json.dumps(row, ensure_ascii=False) + "\n"
+def line(record: dict[str, Any]) -> str:
+    """Return the line of a label file for a record with `file_name`, `text` and any other values."""
+    return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def rows(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a label file with all their values, each with its line. Raises `DataError`, naming the line."""
+def records(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Iterate over the records of a label file with all their values, each with its line number from 1.
+
+    Raises `DataError`, naming the line, if one is no record with `file_name` and `text`.
+    """
     for number, line in label_file_lines(label_file):
         if not line.strip():
             continue

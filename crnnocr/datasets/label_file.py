@@ -1,4 +1,4 @@
-"""From the rows of a label file to samples: what every format that names its pictures has in common."""
+"""From the records of a label file to samples: what all formats that list their images have in common."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from crnnocr.datasets import Dataset, Fault, Sample
-from crnnocr.datasets.lint.finding import Places
+from crnnocr.datasets import Dataset, Sample
+from crnnocr.datasets.issues import EMPTY_LABEL, IMAGE_OUTSIDE, MISSING_IMAGE, NOT_UNICODE, TRIMMED_LABEL, Issue, merged
 from crnnocr.errors import DataError
+from crnnocr.files import RealPaths
 from crnnocr.text.charset import normalise
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HEAD = 64
-"""Bytes of a label file by which its encoding is told."""
+"""Bytes at the start of a label file that reveal its encoding."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of a label file."""
+class LabelRecord:
+    """One image and its text, as a label file has them."""
 
     line: int | None
-    """Its line in the file, from 1; None in a file that is not made of lines."""
+    """Line number in the file, from 1; None if the file is not made of lines."""
     name: str
-    """The picture's path, relative to the label file's folder."""
+    """The image's path, relative to the label file's folder."""
     text: str
     """The label as it stands there."""
 
 
 def read_label_file(path: Path) -> str:
-    """The text of a label file, without a byte order mark. Raises `DataError` where it is neither UTF-8 nor UTF-16."""
+    """Return the text of a label file, without a byte order mark. Raises `DataError` if it is neither UTF-8 nor UTF-16."""
     try:
         return _decoded(path.read_bytes(), path)
     except OSError as error:
@@ -40,9 +41,9 @@ def read_label_file(path: Path) -> str:
 
 
 def label_file_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a label file, one at a time, each with its number from 1.
+    """Iterate over the lines of a label file, each with its number from 1, without reading the whole file.
 
-    Raises `DataError` where it is neither UTF-8 nor UTF-16.
+    Raises `DataError` if it is neither UTF-8 nor UTF-16.
     """
     start = 0
     try:
@@ -58,76 +59,77 @@ def label_file_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def dataset_of(label_file: Path, format: str, rows: Iterable[Row], folders: Sequence[str] = ("",)) -> Dataset:
-    """The samples of a label file's rows. A row is left out where its label is empty, or its picture is not in the folder.
+def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], folders: Sequence[str] = ("",)) -> Dataset:
+    """Make samples of the records of a label file.
+
+    A record with an empty label, or whose image is not in the folder, becomes an issue.
 
     Args:
-        label_file: names the folder that no row leads out of.
-        format: its format, in words.
-        rows: what it says.
-        folders: where in the label file's folder pictures are looked for; the first one that has a picture counts.
+        label_file: its folder is the one that no record may lead out of.
+        format: in words.
+        records: what the file lists.
+        folders: where in the label file's folder to look for images; the first that has an image counts.
     """
     folder = _Folder(label_file.parent, folders)
     samples: list[Sample] = []
-    faults: list[Fault] = []
-    trimmed: list[Fault] = []
-    for row in rows:
-        text = normalise(row.text).strip()
-        picture, wrong = folder.find(row.name)
-        line = "" if row.line is None else f" line {row.line}"
-        where = f"{label_file.name}{line}: {row.name}"
-        if wrong := wrong or _wrong_with_text(text):
-            faults.append(Fault(wrong, where, picture))
+    issues: list[Issue] = []
+    for record in records:
+        normalised = normalise(record.text)
+        text = normalised.strip()
+        image, issue = folder.find(record.name)
+        line = "" if record.line is None else f" line {record.line}"
+        where = f"{label_file.name}{line}: {record.name}"
+        if issue := issue or _issue_of_text(text):
+            issues.append(issue.at(image, where))
             continue
-        samples.append(Sample(picture, text))
-        if len(text) < len(normalise(row.text).strip("\r\n")):
-            trimmed.append(Fault("white space at the ends of a label", where, picture))
-    return Dataset(label_file, format, tuple(samples), tuple(faults), tuple(trimmed))
+        samples.append(Sample(image, text))
+        if len(text) < len(normalised.strip("\r\n")):
+            issues.append(TRIMMED_LABEL.at(image, where))
+    return Dataset(label_file, format, tuple(samples), merged(issues))
 
 
 class _Folder:
-    """Where the pictures of a label file are."""
+    """Finds the images of a label file."""
 
     def __init__(self, folder: Path, below: Sequence[str]) -> None:
         self._first, *self._others = [folder / name for name in below]
         self._folder = folder
         self._real = os.path.realpath(folder).rstrip(os.sep) + os.sep
-        self._places = Places()
+        self._real_paths = RealPaths()
 
-    def find(self, name: str) -> tuple[Path, str | None]:
-        """The path of the picture that a row names, and why it cannot be taken, or None."""
+    def find(self, name: str) -> tuple[Path, Issue | None]:
+        """Return the path of the image that a record names, and the issue if it cannot be used."""
         first = self._first / name
-        wrong = self._wrong_with(first)
-        if wrong:
+        issue = self._issue_of(first)
+        if issue:
             on_windows = name.replace("\\", "/")
             for path in chain((folder / name for folder in self._others), self._from_above(on_windows)):
-                if not self._wrong_with(path):
+                if not self._issue_of(path):
                     return path, None
-        return first, wrong
+        return first, issue
 
     def _from_above(self, name: str) -> Iterator[Path]:
-        """What `name` is if it is relative to a folder that the label file is below, as in PaddleOCR's lists."""
+        """Resolve `name` relative to each folder above the label file, as in PaddleOCR's lists."""
         parts, above = Path(name).parts, Path(self._real).parts
         for count in range(len(parts)):
             if parts[:count] == above[len(above) - count :]:
                 yield self._folder.joinpath(*parts[count:])
 
-    def _wrong_with(self, picture: Path) -> str | None:
-        if not f"{self._places.of(picture)}{os.sep}".startswith(self._real):
-            return "row that names a file outside the label file's folder"
-        return None if os.path.isfile(picture) else "row whose picture is not there"  # noqa: PTH113 (False for any name)
+    def _issue_of(self, image: Path) -> Issue | None:
+        if not f"{self._real_paths.of(image)}{os.sep}".startswith(self._real):
+            return IMAGE_OUTSIDE
+        return None if os.path.isfile(image) else MISSING_IMAGE  # noqa: PTH113 (False for any name)
 
 
-def _wrong_with_text(text: str) -> str | None:
-    """Why a label cannot be taken, or None."""
+def _issue_of_text(text: str) -> Issue | None:
     if not text:
-        return "empty label"
+        return EMPTY_LABEL
     # Half a surrogate pair, such as JSON can hold, is no character and could not be written to a model.
-    return None if text.encode(errors="ignore").decode() == text else "label that is not Unicode text"
+    return None if text.encode(errors="ignore").decode() == text else NOT_UNICODE
 
 
 def _decoded(data: bytes, path: Path, start: int = 0) -> str:
-    """The text of `data`, which begins at byte `start` of a label file."""
+    """Decode `data`, which begins at byte `start` of a label file."""
     head = data[:_HEAD] if start == 0 else b""
     utf_16 = head.startswith(_UTF_16)
     if head.count(0) > len(head) / 4 and not utf_16:

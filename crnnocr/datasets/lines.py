@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from crnnocr import images
 from crnnocr.config import Pair
-from crnnocr.datasets import Fault, Sample
+from crnnocr.datasets import Sample
+from crnnocr.datasets.issues import UNREADABLE_IMAGE, Issue, merged
 from crnnocr.errors import ImageError
 from crnnocr.files import cache_directory, cannot_write
 
@@ -249,7 +250,7 @@ def load_lines(
     preprocessor: images.Preprocessor,
     memory_limit: int = MEMORY_LIMIT,
     progress: Callable[[int], None] = lambda _: None,
-) -> tuple[LineDataset, tuple[Fault, ...]]:
+) -> tuple[LineDataset, tuple[Issue, ...]]:
     """Read the images of `samples` as lines.
 
     Args:
@@ -259,7 +260,7 @@ def load_lines(
         progress: is called with the number of samples that were read so far.
 
     Returns:
-        The lines of the images that could be read, in the order of `samples`, and a fault for each of the others.
+        The lines of the images that could be read, in the order of `samples`, and the issue of the others.
 
     Raises:
         CrnnocrError: the lines do not fit into memory, and the cache directory cannot be written.
@@ -269,12 +270,12 @@ def load_lines(
         return _read(sample, preprocessor)
 
     ids, stored = _kept(samples, preprocessor)
-    faults: list[Fault | None]
+    issues: list[Issue | None]
     if stored is not None:
-        faults = [read(s).fault if not width else None for s, width in zip(samples, stored.widths.tolist(), strict=True)]
+        issues = [read(s).issue if not width else None for s, width in zip(samples, stored.widths.tolist(), strict=True)]
         progress(len(samples))
     else:
-        faults = []
+        issues = []
         found_ids: list[int] = []
         sizes: list[Pair] = []
         widths: list[int] = []
@@ -282,17 +283,17 @@ def load_lines(
             for found in _in_threads(read, samples):
                 if found.line is not None:
                     pixels.append(found.line)
-                faults.append(found.fault)
+                issues.append(found.issue)
                 found_ids.append(found.content_id)
                 sizes.append(found.size)
                 widths.append(0 if found.line is None else found.line.shape[1])
-                if len(faults) % _AT_A_TIME == 0 or len(faults) == len(samples):
-                    progress(len(faults))
+                if len(issues) % _AT_A_TIME == 0 or len(issues) == len(samples):
+                    progress(len(issues))
             ids = np.array(found_ids, dtype=np.int64)
             key = _key(ids, preprocessor)
             stored = pixels.finish(key, np.array(widths, np.int64), np.array(sizes, np.int64).reshape(-1, 2))
     lines = LineDataset(samples, stored.pixels, preprocessor.height, stored.widths, ids, stored.sizes)
-    return lines.subset(stored.widths > 0), tuple(fault for fault in faults if fault)
+    return lines.subset(stored.widths > 0), merged(issue for issue in issues if issue)
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,7 @@ class _Found:
     content_id: int = 0
     size: Pair = (0, 0)
     line: images.Line | None = None
-    fault: Fault | None = None
+    issue: Issue | None = None
 
 
 def _read(sample: Sample, preprocessor: images.Preprocessor) -> _Found:
@@ -311,7 +312,7 @@ def _read(sample: Sample, preprocessor: images.Preprocessor) -> _Found:
         image = preprocessor.view(data, name=sample.name)
         return _Found(identity, image.gray.size, image.line)
     except ImageError as error:
-        return _Found(identity, fault=Fault("picture that cannot be read", str(error), sample.path))
+        return _Found(identity, issue=UNREADABLE_IMAGE.at(sample.path, str(error)))
 
 
 def _kept(samples: Sequence[Sample], preprocessor: images.Preprocessor) -> tuple[NDArray[np.int64], Stored | None]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from crnnocr.datasets import Dataset, Fault, Sample
+from crnnocr.datasets import Dataset, Sample
+from crnnocr.datasets.issues import EMPTY_LABEL, MISSING_ENTRY, NOT_UTF_8, UNLABELLED_ENTRY, Issue, merged
 from crnnocr.errors import DataError, ImageError
 from crnnocr.text.charset import normalise
 
@@ -21,28 +22,28 @@ DATA_FILE = "data.mdb"
 
 _KEYS = "num-samples, image-000000001, label-000000001 and so on"
 _DIGITS = 9
-"""Of the numbers in the keys, and so of their count."""
+"""Digits of the numbers in the keys, and so the most of `num-samples`."""
 
 
-def read(folder: Path) -> Dataset:
-    """The samples of a database, in the order of their numbers. Raises `DataError` where it is none of this kind."""
+def load(folder: Path) -> Dataset:
+    """Load a database, its samples in the order of their numbers. Raises `DataError` if it is of another kind."""
     samples: list[Sample] = []
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     with _reading(folder) as transaction:
         count = _count(folder, transaction)
-        # To look for each picture would read a good part of the file: it is done only where some are missing.
+        # Looking up each image would read a good part of the file: it is done only if some are missing.
         whole = transaction.stat()["entries"] > 2 * count
         for number in range(1, count + 1):
             found = _sample(folder, transaction, number, whole)
             if isinstance(found, Sample):
                 samples.append(found)
             else:
-                faults.append(found)
-    return Dataset(folder, "LMDB", tuple(samples), tuple(faults))
+                issues.append(found)
+    return Dataset(folder, "LMDB", tuple(samples), merged(issues))
 
 
 def read_entry(folder: Path, entry: str) -> bytes:
-    """What a database has under a key. Raises `ImageError` where it cannot be read. Threads may call this at will."""
+    """Return the value of a key in a database. Thread-safe. Raises `ImageError` if it cannot be read."""
     try:
         with _reading(folder) as transaction:
             value = transaction.get(entry.encode())
@@ -63,18 +64,19 @@ def _count(folder: Path, transaction: lmdb.Transaction) -> int:
     return count
 
 
-def _sample(folder: Path, transaction: lmdb.Transaction, number: int, whole: bool) -> Sample | Fault:
+def _sample(folder: Path, transaction: lmdb.Transaction, number: int, whole: bool) -> Sample | Issue:
     entry = f"image-{number:09}"
+    name = f"{folder}:{entry}"
     label = transaction.get(b"label-%09d" % number)
     if label is None:
-        return Fault("entry without a label", f"{folder}:{entry}")
+        return UNLABELLED_ENTRY.at(name)
     if not whole and transaction.get(entry.encode()) is None:
-        return Fault("entry without a picture", f"{folder}:{entry}")
+        return MISSING_ENTRY.at(name)
     try:
         text = normalise(bytes(label).decode()).strip()
     except UnicodeDecodeError:
-        return Fault("label that is not UTF-8", f"{folder}:{entry}")
-    return Sample(folder, text, entry) if text else Fault("empty label", f"{folder}:{entry}")
+        return NOT_UTF_8.at(name)
+    return Sample(folder, text, entry) if text else EMPTY_LABEL.at(name)
 
 
 _opening = Lock()
@@ -82,7 +84,7 @@ _opening = Lock()
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[lmdb.Transaction]:
-    """A read of the database in a folder, which a process opens once. Raises `DataError` where that cannot be done."""
+    """Begin a read transaction. A process opens each database once. Raises `DataError` if it cannot be opened or read."""
     with _opening:
         environment = _opened(os.path.abspath(folder))  # noqa: PTH100 (links are followed once, below)
     import lmdb
@@ -109,7 +111,7 @@ def _open(folder: str) -> lmdb.Environment:
         environment = lmdb.open(folder, readonly=True, create=False, lock=False, readahead=False)
     except lmdb.Error as error:
         raise _damaged(folder, error) from error
-    # To read behind the end of a file that is mapped into memory kills the process.
+    # Reading past the end of a memory-mapped file kills the process.
     data_file = Path(folder, DATA_FILE)
     size, due = data_file.stat().st_size, (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if size < due:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crnnocr import images
 from crnnocr.datasets import Dataset, icdar
-from crnnocr.datasets.label_file import Row, dataset_of, label_file_lines, read_label_file
+from crnnocr.datasets.label_file import LabelRecord, dataset_of, label_file_lines, read_label_file
 from crnnocr.errors import DataError
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
@@ -21,23 +21,23 @@ _NAME_HEADERS = ("file_name", "filename", "file", "image_path", "image", "path",
 _TEXT_HEADERS = ("text", "words", "word", "label", "labels", "transcription", "plate_text", "ground_truth", "gt")
 
 DOUBT, READING = "doubt", "reading"
-"""Columns that only lists of doubtful labels have; who has mended one may have saved it with the second alone."""
+"""Columns that only lists of suspected label errors have. Whoever has corrected one may have kept the second alone."""
 
-_PICTURE = rf"[^\t]*?\.(?:{'|'.join(suffix[1:] for suffix in sorted(images.SUFFIXES))})"
-_PICTURE_THEN = re.compile(rf'{_PICTURE}"?(\t| *,| )', re.IGNORECASE)
-_PICTURE_SPACE_TEXT = re.compile(rf"({_PICTURE}) (.*)", re.IGNORECASE)
+_IMAGE = rf"[^\t]*?\.(?:{'|'.join(suffix[1:] for suffix in sorted(images.SUFFIXES))})"
+_IMAGE_THEN = re.compile(rf'{_IMAGE}"?(\t| *,| )', re.IGNORECASE)
+_IMAGE_SPACE_TEXT = re.compile(rf"({_IMAGE}) (.*)", re.IGNORECASE)
 _NAMES = {"\t": "tab-separated", ",": "comma-separated", " ": "space-separated"}
 _EASYOCR = "filename,words"
 
 
-def read(label_file: Path) -> Dataset:
-    """The samples of a table. Raises `DataError` where it is no table of pictures and texts."""
+def load(label_file: Path) -> Dataset:
+    """Load a table. Raises `DataError` if it is no table of images and texts."""
     content = read_label_file(label_file)
     _, first = next(_lines(content), (1, ""))
     if not first:
         raise DataError(f"{label_file} is empty")
-    if icdar.fits(first):
-        return icdar.read(label_file, content)
+    if icdar.accepts(first):
+        return icdar.load(label_file, content)
     match _separator(first):
         case "\t":
             return _table(label_file, "\t", _tab_separated(content))
@@ -47,25 +47,25 @@ def read(label_file: Path) -> Dataset:
             easyocr = first.strip().lower() == _EASYOCR
             return _table(label_file, ",", _easyocr(content) if easyocr else _comma_separated(content, label_file))
     raise DataError(
-        f"{label_file}: line 1 holds no tab, comma or space between a picture's path and its text: write path<TAB>text"
+        f"{label_file}: line 1 holds no tab, comma or space between an image's path and its text: write path<TAB>text"
     )
 
 
-def is_of_pictures(label_file: Path) -> bool:
-    """Whether a table begins as one of pictures and texts does, with a picture's path or a header that names both columns.
+def lists_images(label_file: Path) -> bool:
+    """Whether a table begins with an image's path, or with a header that names both columns.
 
-    One whose encoding is wrong may be one.
+    One whose encoding is wrong may do so.
     """
     try:
         first = next((line for _, line in label_file_lines(label_file) if line.strip()), "")
     except DataError:
         return True
     cells = _header(first)
-    return bool(_PICTURE_THEN.match(first) or (cells.intersection(_NAME_HEADERS) and cells.intersection(_TEXT_HEADERS)))
+    return bool(_IMAGE_THEN.match(first) or (cells.intersection(_NAME_HEADERS) and cells.intersection(_TEXT_HEADERS)))
 
 
-def is_of_doubts(label_file: Path) -> bool:
-    """Whether a table lists labels that a model doubts, which are some of another label file's."""
+def lists_label_errors(label_file: Path) -> bool:
+    """Whether a table lists suspected label errors, which are some of the labels of another file."""
     if label_file.suffix.lower() not in (".csv", ".tsv"):
         return False
     try:
@@ -80,22 +80,22 @@ def _header(line: str) -> set[str]:
 
 
 def csv_line(*cells: str) -> str:
-    """A comma-separated line of cells, quoted where they need it."""
+    """Return a comma-separated line of cells, quoted if they need it."""
     line = io.StringIO(newline="")
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue()
 
 
 def tsv_line(name: str, text: str) -> str:
-    """A line `path<TAB>text`; white space in the text, which could end the line, becomes single spaces."""
+    """Return a line `path<TAB>text`. White space in the text, which could end the line, becomes single spaces."""
     return f"{name}\t{' '.join(text.split())}\n"
 
 
 def _separator(line: str) -> str | None:
-    """What stands between the cells of a first line: what follows the picture's name, else a tab or a comma."""
-    if line.startswith("[") and "\t" in line:  # PaddleOCR's lists of pictures
+    """The separator of the cells of a first line: what follows the image's name, else a tab or a comma."""
+    if line.startswith("[") and "\t" in line:  # PaddleOCR's lists of images
         return "\t"
-    if found := _PICTURE_THEN.match(line):
+    if found := _IMAGE_THEN.match(line):
         return found[1].strip(" ") or " "
     return next((separator for separator in "\t," if separator in line), None)
 
@@ -107,7 +107,7 @@ def _table(label_file: Path, separator: str, rows: Iterator[tuple[int, list[str]
         raise DataError(f"{label_file} holds no rows")
     header = [cell.strip().lower() for cell in first]
     if any(Path(cell).suffix in images.SUFFIXES for cell in header):
-        header = []  # a picture stands there: it is a row already
+        header = []  # an image stands there: it is a record already
     names = [header.index(name) for name in _NAME_HEADERS if name in header]
     texts = [header.index(text) for text in _TEXT_HEADERS if text in header]
     if names and texts:
@@ -116,34 +116,34 @@ def _table(label_file: Path, separator: str, rows: Iterator[tuple[int, list[str]
     if names or texts:
         raise DataError(
             f"{label_file}: the header {', '.join(first)} lacks a column "
-            f"{'for the text, such as text' if names else 'for the picture, such as file_name'}"
+            f"{'for the text, such as text' if names else 'for the image, such as file_name'}"
         )
     return dataset_of(label_file, f"{format} without a header", _pairs(label_file, number, first, rows, separator))
 
 
 def _columns(
     label_file: Path, rows: Iterator[tuple[int, list[str]]], width: int, name: int, text: int, separator: str
-) -> Iterator[Row]:
+) -> Iterator[LabelRecord]:
     for number, cells in rows:
         if len(cells) > width == text + 1:  # a separator inside the text, which is the last column
             cells = [*cells[:text], separator.join(cells[text:])]
         if len(cells) != width:
             raise DataError(f"{label_file} line {number} has {len(cells)} columns where the header has {width}")
-        yield Row(number, cells[name].strip(), cells[text])
+        yield LabelRecord(number, cells[name].strip(), cells[text])
 
 
 def _pairs(
     label_file: Path, number: int, first: list[str], rows: Iterator[tuple[int, list[str]]], separator: str
-) -> Iterator[Row]:
+) -> Iterator[LabelRecord]:
     for line, cells in chain([(number, first)], rows):
         if len(cells) < 2:
-            raise DataError(f"{label_file} line {line} is not a picture's path and its text: {separator.join(cells)!r}")
-        for name in _pictures(cells[0].strip()):
-            yield Row(line, name, separator.join(cells[1:]))
+            raise DataError(f"{label_file} line {line} is not an image's path and its text: {separator.join(cells)!r}")
+        for name in _image_names(cells[0].strip()):
+            yield LabelRecord(line, name, separator.join(cells[1:]))
 
 
-def _pictures(cell: str) -> list[str]:
-    """The pictures that a cell names: PaddleOCR has `["a.jpg", "b.jpg"]<TAB>text` for pictures of the same text."""
+def _image_names(cell: str) -> list[str]:
+    """The images that a cell names: PaddleOCR has `["a.jpg", "b.jpg"]<TAB>text` for images of the same text."""
     try:
         names = json.loads(cell) if cell.startswith('["') else None
     except (ValueError, RecursionError):
@@ -157,14 +157,14 @@ def _tab_separated(content: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _space_separated(content: str) -> Iterator[tuple[int, list[str]]]:
-    """Of lines `path text`, which trdg and MMOCR write: a space in a path is one before the picture's ending."""
+    """Split lines `path text`, which trdg and MMOCR write. A space in a path is one before the image's suffix."""
     for number, line in _lines(content):
-        cells = _PICTURE_SPACE_TEXT.fullmatch(line)
+        cells = _IMAGE_SPACE_TEXT.fullmatch(line)
         yield number, list(cells.groups()) if cells else line.split(" ", 1)
 
 
 def _easyocr(content: str) -> Iterator[tuple[int, list[str]]]:
-    """Of EasyOCR's labels.csv: where a line is not csv, all after the first comma is the text, quotes and commas too."""
+    """Split the lines of EasyOCR's labels.csv. If one is not csv, all after the first comma is the text, with its quotes."""
     for number, line in _lines(content):
         try:
             cells = next(csv.reader([line], strict=True))
@@ -188,7 +188,7 @@ def _comma_separated(content: str, label_file: Path) -> Iterator[tuple[int, list
 
 
 def _lines(content: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, each with its number from 1."""
+    """Iterate over the lines that are not empty, each with its number from 1."""
     for number, line in enumerate(content.split("\n"), start=1):
         if line.strip():
             yield number, line.rstrip("\r")

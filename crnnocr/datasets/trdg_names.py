@@ -1,4 +1,4 @@
-"""`text_0.jpg`: pictures of TextRecognitionDataGenerator, whose names are their labels."""
+"""`text_0.jpg`: images of TextRecognitionDataGenerator, whose file names are their labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crnnocr import images
-from crnnocr.datasets import Dataset, Fault, Sample
+from crnnocr.datasets import Dataset, Sample
+from crnnocr.datasets.issues import EMPTY_LABEL, merged
 from crnnocr.errors import DataError
 from crnnocr.text.charset import normalise
 
@@ -20,50 +21,50 @@ _FORMATS = {
 """trdg's --name_format 0 (its default) and 1."""
 
 
-def read(folder: Path) -> Dataset | None:
-    """The samples of a folder, in the order of their indices; None unless it holds such pictures and nothing else.
+def load(folder: Path) -> Dataset | None:
+    """Load a folder, its samples in the order of their indices. Returns None unless it holds such images and nothing else.
 
-    Raises `DataError` where the names could be read in either of trdg's ways.
+    Raises `DataError` if the names could be read in either of trdg's ways.
     """
-    pictures = _pictures(folder)
-    fitting = {format: found for format, pattern in _FORMATS.items() if (found := _labels(pictures, pattern))}
+    paths = _images(folder)
+    fitting = {format: found for format, pattern in _FORMATS.items() if (found := _labels(paths, pattern))}
     if len(fitting) == len(_FORMATS):  # all texts are numbers: the indices are what counts from 0 without a gap
         fitting = {format: found for format, found in fitting.items() if max(found) == len(found) - 1}
         if len(fitting) != 1:
             raise DataError(
-                f"{folder}: names such as {pictures[0].name} can be text_index and index_text, for trdg writes both: "
+                f"{folder}: names such as {paths[0].name} can be text_index and index_text, for trdg writes both: "
                 "list the texts in a labels.csv"
             )
     for format, found in fitting.items():
-        labelled = [(picture, normalise(text).strip()) for _, (picture, text) in sorted(found.items())]
-        samples = tuple(Sample(picture, text) for picture, text in labelled if text)
-        faults = tuple(Fault("empty label", picture.name, picture) for picture, text in labelled if not text)
-        return Dataset(folder, f"trdg, file names {format}", samples, faults)
+        labelled = [(path, normalise(text).strip()) for _, (path, text) in sorted(found.items())]
+        samples = tuple(Sample(path, text) for path, text in labelled if text)
+        issues = merged(EMPTY_LABEL.at(path, path.name) for path, text in labelled if not text)
+        return Dataset(folder, f"trdg, file names {format}", samples, issues)
     return None
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder without what trdg puts beside them; none if it holds anything else."""
+def _images(folder: Path) -> list[Path]:
+    """The images of a folder without what trdg puts beside them; none if it holds anything else."""
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
     others = {path.name for path in paths if path.suffix.lower() not in images.SUFFIXES}
     if not all(name.endswith(("_boxes.txt", ".box")) for name in others):
         return []
-    pictures = images.image_files(paths)
-    stems = {path.stem for path in pictures}
+    found = images.image_files(paths)
+    stems = {path.stem for path in found}
     if not others <= {f"{stem}{ending}" for stem in stems for ending in ("_boxes.txt", ".box")}:
         return []
     masks = {f"{stem}_mask.png" for stem in stems}
-    return [path for path in pictures if path.name not in masks]
+    return [path for path in found if path.name not in masks]
 
 
-def _labels(pictures: Sequence[Path], pattern: re.Pattern[str]) -> Mapping[int, tuple[Path, str]]:
-    """Each picture and its text by its index; none unless all fit, no index is there twice, and the texts look like texts.
+def _labels(paths: Sequence[Path], pattern: re.Pattern[str]) -> Mapping[int, tuple[Path, str]]:
+    """Each image and its text by its index; none unless all names match, no index comes twice, and the texts look like texts.
 
-    Cameras and scanners count, too: a text that is in more than half of the names is a prefix of theirs.
+    Cameras and scanners number their files too: a text in more than half of the names is such a prefix.
     """
-    matches = [pattern.fullmatch(picture.stem) for picture in pictures]
-    found = {int(match["index"]): (picture, match["text"]) for picture, match in zip(pictures, matches, strict=True) if match}
+    matches = [pattern.fullmatch(path.stem) for path in paths]
+    found = {int(match["index"]): (path, match["text"]) for path, match in zip(paths, matches, strict=True) if match}
     texts = Counter(text for _, text in found.values())
-    if len(found) < len(pictures) or max(texts.values(), default=0) > len(pictures) / 2:
+    if len(found) < len(paths) or max(texts.values(), default=0) > len(paths) / 2:
         return {}
     return found

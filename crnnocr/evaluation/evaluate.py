@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from crnnocr.datasets import Dataset, Fault, Sample
+from crnnocr.datasets import Dataset, Sample
+from crnnocr.datasets.issues import Issue, merged
 from crnnocr.datasets.lint.labels import describe_unknown_characters
 from crnnocr.errors import DataError
 from crnnocr.evaluation.analysis import Analysis
@@ -38,7 +39,7 @@ class Evidence:
     """How fast."""
     comparison: Comparison | None = None
     """With another reader, if there is one."""
-    faults: Sequence[Fault] = ()
+    issues: Sequence[Issue] = ()
     """What of the data could not be used."""
     trained_on: int = 0
     """Pictures that were left out since a model was trained on them."""
@@ -120,7 +121,7 @@ class Evaluation:
             Analysis(result, sources(self._datasets, self.names)),
             measure(self.reader, samples, len(self.samples), seconds),
             comparison,
-            [fault for dataset in self._datasets for fault in dataset.faults],
+            merged(issue for dataset in self._datasets for issue in dataset.issues),
             self.trained_on,
             self.unknown,
         )

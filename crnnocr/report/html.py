@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from crnnocr import __version__
-from crnnocr.datasets import summarise
+from crnnocr.datasets.issues import Severity
 from crnnocr.evaluation.evaluate import Evidence
 from crnnocr.formatting import counted, shown
 from crnnocr.metrics.confusions import visible
@@ -147,9 +147,9 @@ def _summary(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield f"left out, as {' or '.join(evidence.models)} was trained on them", f"{evidence.trained_on:,}"
     if analysis.result.unreadable:
         yield "pictures that could not be read", f"{len(analysis.result.unreadable):,}"
-    for line in summarise(evidence.faults):
-        count, _, what = line.partition(" ")
-        yield "left out", f"{count} {shown(what.removeprefix('left out: '))}"
+    for issue in evidence.issues:
+        if issue.severity is Severity.EXCLUDED:
+            yield "left out", f"{issue.count:,} {issue.message} (first: {shown(issue.locations[0].detail)})"
     letters = Counter(character for outcome in outcomes for character in outcome.truth)
     yield "characters in the labels", f"{letters.total():,}, {len(letters):,} different ones"
     yield (

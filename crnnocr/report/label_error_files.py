@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from urllib.parse import quote
 
 from crnnocr.datasets import Sample
-from crnnocr.datasets.detection import LABEL_FILES
+from crnnocr.datasets.detection import label_file_names
 from crnnocr.datasets.table import DOUBT, READING
 from crnnocr.errors import UsageError
 from crnnocr.evaluation.label_errors import Suspect
@@ -94,7 +94,7 @@ def check(path: Path) -> None:
     """Raise `UsageError` where the name of a file says no form, or makes its folder a data set of the doubtful labels alone."""
     if path.suffix.lower() not in _FORMS:
         raise UsageError(f"--suspect-labels {path}: its ending says the form: {', '.join(_FORMS)} (.json for Label Studio)")
-    if path.name in LABEL_FILES:
+    if path.name in label_file_names():
         raise UsageError(
             f"--suspect-labels {path}: a folder with a {path.name} is read by that alone: call it otherwise, "
             f"such as doubts{path.suffix}"

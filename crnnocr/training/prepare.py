@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from crnnocr.config import AUTO, DEFAULT_PRESET, PRESETS, SCRATCH, CharsetChoice, ModelConfig, Orientation, TrainConfig
 from crnnocr.datasets import Dataset, Sample
+from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.datasets.lines import LineDataset, held_out, load_lines
 from crnnocr.datasets.lint import lint
-from crnnocr.datasets.lint.finding import Finding, Severity, lint_samples
+from crnnocr.datasets.lint.sample import lint_samples
 from crnnocr.errors import DataError, ModelError, UsageError
 from crnnocr.images import Preprocessor
 from crnnocr.model import checkpoint, registry
@@ -53,13 +54,13 @@ class Inspected:
     """Lines to train on and, if no data for validation was given, to hold some out of."""
     validation: LineDataset | None
     """The data for validation, if it was given."""
-    findings: tuple[Finding, ...]
+    issues: tuple[Issue, ...]
     """What is wrong with them, the gravest first."""
 
     @property
     def is_fatal(self) -> bool:
         """Whether a training cannot begin with them."""
-        return any(finding.severity is Severity.FATAL for finding in self.findings)
+        return any(issue.severity is Severity.FATAL for issue in self.issues)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def start_from(config: TrainConfig) -> Start:
     preset = config.preset or DEFAULT_PRESET
     found = None
     if config.start == AUTO:
-        found = registry.shipped(preset)
+        found = registry.pretrained(preset)
     elif config.start != SCRATCH:
         found = registry.find(config.start)
     if found is None:
@@ -103,7 +104,7 @@ def start_from(config: TrainConfig) -> Start:
     if config.preset not in (None, card.config.preset):
         raise UsageError(f"--from {config.start} is of the preset {card.config.preset}: leave --preset {config.preset} out")
     # What a shipped model reads in all ways is other people's pictures: of one's own, a tall one mostly shows a narrow letter.
-    orientation = config.orientation or (Orientation.HORIZONTAL if found.is_shipped else card.orientation)
+    orientation = config.orientation or (Orientation.HORIZONTAL if found.is_pretrained else card.orientation)
     return Start(card.config, orientation, found, card.charset, checkpoint.trained_on(found.path))
 
 
@@ -113,7 +114,7 @@ def inspect(
     config: TrainConfig,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Inspected:
-    """Read the pictures and look for faults.
+    """Read the images and look for issues.
 
     Args:
         learn: data to learn from.
@@ -134,20 +135,19 @@ def inspect(
     if validate:
         validation, unreadable_too = load_lines(more, preprocessor, progress=lambda done: progress(len(samples) + done, count))
         unreadable += unreadable_too
-    faults = [fault for dataset in (*learn, *validate) for fault in dataset.faults]
-    findings = lint(
+    loading = [issue for dataset in (*learn, *validate) for issue in dataset.issues]
+    issues = lint(
         lint_samples(train),
         lint_samples(validation) if validation is not None else None,
-        [*faults, *unreadable],
+        [*loading, *unreadable],
         start.shape,
         start.orientation,
         start.charset,
-        [label for dataset in (*learn, *validate) for label in dataset.trimmed],
         held_out(train.content_ids.tolist(), config.held_out),
     )
     if not learn and config.synth:  # what is drawn is learnt from
-        findings = [finding for finding in findings if finding.kind != "nothing-to-learn"]
-    return Inspected(start, train, validation, tuple(findings))
+        issues = [issue for issue in issues if issue.code != "nothing-to-learn"]
+    return Inspected(start, train, validation, tuple(issues))
 
 
 def prepare(inspected: Inspected, config: TrainConfig, name: str, draw: Sampler | None, check: Sampler | None) -> Prepared:
@@ -181,7 +181,7 @@ def prepare(inspected: Inspected, config: TrainConfig, name: str, draw: Sampler 
         raise DataError(f"{name} has learnt from all of the validation pictures: give others")
     train = lines.subset(~aside)
     if not len(train) and draw is None:
-        raise DataError("no picture is left to learn from: " + "; ".join(f.message for f in inspected.findings[:1]))
+        raise DataError("no picture is left to learn from: " + "; ".join(map(str, inspected.issues[:1])))
     if not len(train) and check is not None and not len(validation):
         validation = drawn_lines(check, charset, start.shape, start.orientation, _DRAWN_HELD_OUT)
     model, new = _network(start, charset)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from crnnocr.datasets import Sample
-from crnnocr.datasets.lint.finding import Finding, LintSample, Place, Severity, enumerated, place, quoted
-from crnnocr.formatting import counted
+from crnnocr.datasets.issues import Issue, Location, Severity
+from crnnocr.datasets.lint.sample import LintSample
+from crnnocr.formatting import counted, enumerated, quoted
 from crnnocr.text.charset import JOINERS, Charset, describe
 from crnnocr.text.confusables import LookAlike, look_alikes, mixed_variants, twin_in
 
@@ -52,7 +53,7 @@ _IDLE_JOINER = re.compile(f"(?<![^\\s\u0000-\u052f])[{JOINERS}]")
 
 def of_labels(
     seen: Sequence[LintSample], train: Sequence[LintSample], val: Sequence[LintSample], known: Collection[str]
-) -> Iterator[Finding]:
+) -> Iterator[Issue]:
     """What is wrong with the characters of labels.
 
     Args:
@@ -76,15 +77,15 @@ def of_labels(
     yield from _rare(train, val, {*known, *odd, *hidden, *unusual, *JOINERS, *(one.character for one in twins)})
 
 
-def unknown_characters(seen: Sequence[LintSample], known: str) -> Iterator[Finding]:
+def unknown_characters(seen: Sequence[LintSample], known: str) -> Iterator[Issue]:
     """Characters that are new to the start model, which has `known` ones. It learns them, so that each should be meant."""
     lacking = {c for one in seen for c in one.text} - set(known)
     if lacking:
         holders = _holders(seen, lacking)
         twins = [f"{twin!r} for {c!r}" for c in sorted(lacking) if (twin := twin_in(known, c))]
-        mend = f"write {enumerated(twins)}, which it knows and looks the same" if twins else "they are added to it"
-        message = f"{_have_characters(len(holders))} that the start model does not know ({_named(holders)}): {mend}"
-        yield Finding("unknown-character", Severity.WARNING if twins else Severity.NOTE, message, _places(holders))
+        fix = f"write {enumerated(twins)}, which it knows and looks the same" if twins else "they are added to it"
+        message = f"{_have_characters(len(holders))} that the start model does not know ({_named(holders)})"
+        yield Issue("unknown-character", Severity.WARNING if twins else Severity.NOTE, message, fix, _locations(holders))
 
 
 def _odd_spaces(alphabet: Mapping[str, int]) -> set[str]:
@@ -107,29 +108,30 @@ def _idle_joiners(seen: Sequence[LintSample], alphabet: Mapping[str, int]) -> li
     return [(one, sorted(set(found))) for one in seen if (found := _IDLE_JOINER.findall(one.text))]
 
 
-def _double_spaces(seen: Sequence[LintSample]) -> Iterator[Finding]:
-    places = tuple(place(one) for one in seen if _DOUBLE_SPACE.search(one.text))
-    if places:
-        have = counted(len(places), "label has several spaces in a row", "labels have several spaces in a row")
-        message = f"{have}, and pictures do not show how many: write one"
-        yield Finding("double-space", Severity.WARNING, message, places)
+def _double_spaces(seen: Sequence[LintSample]) -> Iterator[Issue]:
+    locations = tuple(one.at() for one in seen if _DOUBLE_SPACE.search(one.text))
+    if locations:
+        have = counted(len(locations), "label has several spaces in a row", "labels have several spaces in a row")
+        message = f"{have}, and pictures do not show how many"
+        yield Issue("double-space", Severity.WARNING, message, "write one", locations)
 
 
-def _odd_spaces_in(holders: Sequence[Holder]) -> Iterator[Finding]:
+def _odd_spaces_in(holders: Sequence[Holder]) -> Iterator[Issue]:
     if holders:
         have = counted(len(holders), "label has white space", "labels have white space")
-        message = f"{have} that looks like a space and is another character ({_named(holders)}): write plain spaces"
-        yield Finding("odd-space", Severity.WARNING, message, _places(holders))
+        message = f"{have} that looks like a space and is another character ({_named(holders)})"
+        yield Issue("odd-space", Severity.WARNING, message, "write plain spaces", _locations(holders))
 
 
-def _unprintable(holders: Sequence[Holder]) -> Iterator[Finding]:
+def _unprintable(holders: Sequence[Holder]) -> Iterator[Issue]:
     if holders:
         have = _have_characters(len(holders))
-        message = f"{have} that no picture shows ({_named(holders)}): take them out, or write what the picture says"
-        yield Finding("unprintable-character", Severity.WARNING, message, _places(holders))
+        message = f"{have} that no picture shows ({_named(holders)})"
+        fix = "take them out, or write what the picture says"
+        yield Issue("unprintable-character", Severity.WARNING, message, fix, _locations(holders))
 
 
-def _look_alikes(seen: Sequence[LintSample], found: Sequence[LookAlike]) -> Iterator[Finding]:
+def _look_alikes(seen: Sequence[LintSample], found: Sequence[LookAlike]) -> Iterator[Issue]:
     if found:
         counts = Counter((one.character, one.twin) for one in found).most_common()
         which = enumerated([f"{describe(character)} for {twin!r} in {count:,}" for (character, twin), count in counts])
@@ -137,36 +139,36 @@ def _look_alikes(seen: Sequence[LintSample], found: Sequence[LookAlike]) -> Iter
         for one in found:
             details.setdefault(one.index, []).append(f"{describe(one.character)} for {one.twin!r}")
         have = _have_characters(len(details))
-        message = f"{have} that look like others ({which}): write those, for no picture tells them apart"
-        places = (place(seen[i], f"{', '.join(parts)}: {quoted(seen[i].text)}") for i, parts in details.items())
-        yield Finding("look-alike", Severity.WARNING, message, tuple(places))
+        message = f"{have} that look like others ({which})"
+        fix = "write those, for no picture tells them apart"
+        locations = (seen[i].at(f"{', '.join(parts)}: {quoted(seen[i].text)}") for i, parts in details.items())
+        yield Issue("look-alike", Severity.WARNING, message, fix, tuple(locations))
 
 
-def _mixed_variants(seen: Sequence[LintSample], signs: Sequence[tuple[str, str]]) -> Iterator[Finding]:
+def _mixed_variants(seen: Sequence[LintSample], signs: Sequence[tuple[str, str]]) -> Iterator[Issue]:
     holders = _holders(seen, {c for _, others in signs for c in others})
     if holders:
         which = enumerated([f"{' '.join(others)} beside {' '.join(usual)}" for usual, others in signs])
         have = counted(len(holders), "label writes a sign", "labels write signs")
-        message = f"{have} in another way than most ({which}): write one way throughout, unless the pictures differ too"
-        yield Finding("mixed-variants", Severity.NOTE, message, _places(holders))
+        message = f"{have} in another way than most ({which})"
+        fix = "write one way throughout, unless the pictures differ too"
+        yield Issue("mixed-variants", Severity.NOTE, message, fix, _locations(holders))
 
 
-def _rare(train: Sequence[LintSample], val: Sequence[LintSample], expected: Collection[str]) -> Iterator[Finding]:
+def _rare(train: Sequence[LintSample], val: Sequence[LintSample], expected: Collection[str]) -> Iterator[Issue]:
     learned = Counter("".join(one.text for one in train))
     few = {c: count for c, count in sorted(learned.items()) if count < RARE and c not in expected}
     if few:
         which = enumerated([f"{c!r} {count}" for c, count in few.items()])
         are = counted(len(few), "character is", "characters are")
-        message = f"{are} seen fewer than {RARE} times in training ({which}): add pictures that show them"
-        places = tuple(place(one, f"{_seen(found, few)}: {quoted(one.text)}") for one, found in _holders(train, few))
-        yield Finding("rare-character", Severity.NOTE, message, places)
+        message = f"{are} seen fewer than {RARE} times in training ({which})"
+        locations = tuple(one.at(f"{_seen(found, few)}: {quoted(one.text)}") for one, found in _holders(train, few))
+        yield Issue("rare-character", Severity.NOTE, message, "add pictures that show them", locations)
     unseen = {c for one in val for c in one.text} - learned.keys() - set(expected)
     if learned and unseen:
         holders = _holders(val, unseen)
-        message = (
-            f"{_have_characters(len(holders), 'validation ')} that no training label has ({_named(holders)}): add pictures"
-        )
-        yield Finding("unseen-character", Severity.NOTE, message, _places(holders))
+        message = f"{_have_characters(len(holders), 'validation ')} that no training label has ({_named(holders)})"
+        yield Issue("unseen-character", Severity.NOTE, message, "add pictures", _locations(holders))
 
 
 def _seen(characters: Sequence[str], counts: Mapping[str, int]) -> str:
@@ -191,5 +193,5 @@ def _named(holders: Sequence[Holder]) -> str:
     return enumerated([f"{describe(c)} in {count:,}" for c, count in counts.most_common()])
 
 
-def _places(holders: Sequence[Holder]) -> tuple[Place, ...]:
-    return tuple(place(one, f"{', '.join(map(describe, found))}: {quoted(one.text)}") for one, found in holders)
+def _locations(holders: Sequence[Holder]) -> tuple[Location, ...]:
+    return tuple(one.at(f"{', '.join(map(describe, found))}: {quoted(one.text)}") for one, found in holders)

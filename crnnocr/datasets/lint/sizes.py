@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, MAX_WIDTH, PRESETS, ModelConfig, Orientation
-from crnnocr.datasets.lint.finding import Finding, LintSample, Place, Severity, place, quoted
-from crnnocr.formatting import counted
+from crnnocr.datasets.issues import Issue, Location, Severity
+from crnnocr.datasets.lint.sample import LintSample
+from crnnocr.formatting import counted, quoted
 from crnnocr.images import VERTICAL_FROM
 from crnnocr.text.charset import frames_needed
 
@@ -45,7 +46,7 @@ def fit(seen: Sequence[LintSample], shape: ModelConfig) -> list[bool]:
     return fits
 
 
-def too_long_labels(outside: Sequence[LintSample], shape: ModelConfig, orientation: Orientation) -> Iterator[Finding]:
+def too_long_labels(outside: Sequence[LintSample], shape: ModelConfig, orientation: Orientation) -> Iterator[Issue]:
     """The samples that do not fit, with the widths and options that would fit them."""
     if not outside:
         return
@@ -59,18 +60,18 @@ def too_long_labels(outside: Sequence[LintSample], shape: ModelConfig, orientati
     turned = "no --orientation vertical" if orientation is Orientation.VERTICAL else "--orientation vertical"
     options[turned] = tall & (needed <= _frames(sizes[:, ::-1], shape))
     mends = [f"{option} would fit {fits.sum():,} of them" for option, fits in options.items() if fits.any()]
+    mends.append("a label that is right needs the width that is listed with it")
     pace = 1024 / (shape.frames(2048) - shape.frames(1024))
     message = (
-        f"{counted(len(outside), 'label does not fit its picture', 'labels do not fit their pictures')}: the preset "
-        f"{shape.preset} reads at most a character in {pace:.2g} pixels of a line of height {shape.height}; "
-        f"{'; '.join([*mends, 'a label that is right needs the width that is listed with it'])}"
+        f"{counted(len(outside), 'label does not fit its picture', 'labels do not fit their pictures')} (the preset "
+        f"{shape.preset} reads at most a character in {pace:.2g} pixels of a line of height {shape.height})"
     )
     wanted = [[option for option, fits in options.items() if fits[i]] for i in range(len(outside))]
-    places = map(_too_long, outside, needed.tolist(), _frames(sizes, shape).tolist(), wanted, repeat(shape))
-    yield Finding("label-too-long", Severity.SET_ASIDE, message, tuple(places))
+    locations = map(_too_long, outside, needed.tolist(), _frames(sizes, shape).tolist(), wanted, repeat(shape))
+    yield Issue("label-too-long", Severity.EXCLUDED, message, "; ".join(mends), tuple(locations))
 
 
-def tall_pictures(seen: Sequence[LintSample], orientation: Orientation) -> Iterator[Finding]:
+def tall_pictures(seen: Sequence[LintSample], orientation: Orientation) -> Iterator[Issue]:
     """Pictures that are much taller than wide with a label of several characters: lines that run down, or lie on their side."""
     tall = [one for one in seen if is_tall(one)]
     if tall:
@@ -82,8 +83,8 @@ def tall_pictures(seen: Sequence[LintSample], orientation: Orientation) -> Itera
             "picture is much taller than wide, as a vertical line",
             "pictures are much taller than wide, as vertical lines are",
         )
-        places = tuple(place(one, f"{_pixels(one)}: {quoted(one.text)}") for one in tall)
-        yield Finding("tall-picture", Severity.WARNING, f"{are}: {mend}", places)
+        locations = tuple(one.at(f"{_pixels(one)}: {quoted(one.text)}") for one in tall)
+        yield Issue("tall-picture", Severity.WARNING, are, mend, locations)
 
 
 def is_tall(seen: LintSample) -> bool:
@@ -95,7 +96,7 @@ def is_tall(seen: LintSample) -> bool:
     return units >= _TALL_UNITS and height >= _LEAST_TALL * units * width
 
 
-def odd_widths(seen: Sequence[LintSample]) -> Iterator[Finding]:
+def odd_widths(seen: Sequence[LintSample]) -> Iterator[Issue]:
     """Pictures that are much longer or shorter than others are for as much text: labels of another picture, bad crops."""
     if len(seen) < _LEAST_SAMPLES:
         return
@@ -111,20 +112,20 @@ def odd_widths(seen: Sequence[LintSample]) -> Iterator[Finding]:
         found = np.flatnonzero(suspicious & (np.sign(off) == way)).tolist()
         if found:
             are = counted(len(found), f"picture is much {word} than its label", f"pictures are much {word} than their labels")
-            message = f"{are} would usually be: look whether each shows its label, all of it, in one line"
-            places = tuple(_odd(seen[i], usual[i]) for i in found)
-            yield Finding(f"picture-{kind}-for-label", Severity.WARNING, message, places)
+            fix = "look whether each shows its label, all of it, in one line"
+            locations = tuple(_odd(seen[i], usual[i]) for i in found)
+            yield Issue(f"picture-{kind}-for-label", Severity.WARNING, f"{are} would usually be", fix, locations)
 
 
-def _odd(seen: LintSample, usual: float) -> Place:
-    return place(seen, f"{_pixels(seen)}, where about {usual * seen.size[1]:.0f} wide is usual for {quoted(seen.text)}")
+def _odd(seen: LintSample, usual: float) -> Location:
+    return seen.at(f"{_pixels(seen)}, where about {usual * seen.size[1]:.0f} wide is usual for {quoted(seen.text)}")
 
 
-def _too_long(seen: LintSample, needed: int, frames: int, options: Sequence[str], shape: ModelConfig) -> Place:
+def _too_long(seen: LintSample, needed: int, frames: int, options: Sequence[str], shape: ModelConfig) -> Location:
     width = _least_width(needed, seen.size[1], shape)
     mends = [f"{width:,} pixels in width" if width else "only parts of the line", *options]
     text = quoted(seen.text)
-    return place(seen, f"{_pixels(seen)} give {frames} of the {needed} frames for {text}: {' or '.join(mends)} would fit")
+    return seen.at(f"{_pixels(seen)} give {frames} of the {needed} frames for {text}: {' or '.join(mends)} would fit")
 
 
 def _least_width(frames: int, height: int, shape: ModelConfig) -> int:

@@ -118,7 +118,7 @@ def _first(flags: bytearray, start: int, stop: int) -> list[int]:
 def _foreign_rows(folder: Path, earlier: Earlier) -> list[Row]:
     """The labels in a folder, in whatever form, that belong to other pictures than those of an earlier set."""
     if (folder / imagefolder.LABEL_FILE).is_file():
-        rows = (row for _, row in imagefolder.rows(folder / imagefolder.LABEL_FILE))
+        rows = (row for _, row in imagefolder.records(folder / imagefolder.LABEL_FILE))
         return [row for row in rows if not is_own(row["file_name"], earlier.count)]
     if earlier.manifest is not None:
         return []

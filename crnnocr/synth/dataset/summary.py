@@ -151,7 +151,7 @@ def _sizes(folder: Path, count: int) -> Iterator[int]:
 
 
 def _labels(folder: Path, count: int) -> Iterator[str]:
-    for _, row in imagefolder.rows(folder / imagefolder.LABEL_FILE):
+    for _, row in imagefolder.records(folder / imagefolder.LABEL_FILE):
         if is_own(row["file_name"], count):
             yield row["text"]
 

@@ -1,4 +1,4 @@
-"""Where models are kept, and how a name, a folder or a file leads to one."""
+"""How a name, a folder or a file leads to a model, and how models are stored and removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crnnocr.model import registry
 
 
 def keep(*names: str) -> None:
-    """Put a file in the place of each model; the store never looks inside."""
+    """Put a file in the place of each model; the registry does not look inside."""
     for name in names:
         registry.path_of(name).parent.mkdir(parents=True)
         registry.path_of(name).write_bytes(b"weights")
@@ -33,26 +33,26 @@ def test_without_that_it_is_the_platforms_own(monkeypatch: pytest.MonkeyPatch, t
     assert data_directory().name == "crnnocr"
 
 
-def test_a_new_store_holds_no_names() -> None:
-    assert registry.names() == []
+def test_at_first_there_are_no_names() -> None:
+    assert registry.own_names() == []
 
 
-def test_names_are_sorted_and_leave_out_folders_without_a_model(own_store: Path) -> None:
+def test_names_are_sorted_and_folders_without_a_model_are_left_out(own_store: Path) -> None:
     keep("zebra", "ant")
     (own_store / "models" / "empty").mkdir()
-    assert registry.names() == ["ant", "zebra"]
+    assert registry.own_names() == ["ant", "zebra"]
 
 
-def test_names_are_those_that_name_a_model(own_store: Path) -> None:
+def test_only_folders_with_a_possible_name_are_listed(own_store: Path) -> None:
     keep("ant")
     for odd in ("we ird", ".ant.7.part"):
         (own_store / "models" / odd).mkdir()
         (own_store / "models" / odd / "model.safetensors").write_bytes(b"weights")
     (own_store / "models" / "folder" / "model.safetensors").mkdir(parents=True)
-    assert [registry.named(name).name for name in registry.names()] == ["ant"]
+    assert [registry.find_named(name).name for name in registry.own_names()] == ["ant"]
 
 
-def test_the_next_name_of_a_long_one_is_a_name() -> None:
+def test_a_long_name_that_is_taken_is_cut_for_the_next_one() -> None:
     keep("x" * 100)
     assert registry.checked_name(registry.free_name("x" * 100)) == f"{'x' * 90}-2"
 
@@ -71,8 +71,8 @@ def test_the_next_name_of_a_long_one_is_a_name() -> None:
         ("x" * 99 + ".y", "x" * 99),
     ],
 )
-def test_any_text_gives_a_name_that_can_be_a_folders(text: str, name: str) -> None:
-    assert registry.checked_name(registry.name_like(text)) == name
+def test_any_text_has_a_similar_name_that_can_be_a_folder(text: str, name: str) -> None:
+    assert registry.checked_name(registry.similar_name(text)) == name
 
 
 def test_a_taken_name_becomes_the_next_free_one() -> None:
@@ -116,13 +116,13 @@ def test_a_folder_of_the_same_name_that_holds_no_model_does_not_hide_the_trained
     assert registry.find("data").path == registry.path_of("data")
 
 
-def test_another_kind_of_file_is_no_model(tmp_path: Path) -> None:
+def test_another_kind_of_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_bytes(b"pickle")
     with pytest.raises(ModelError, match=r"weights\.pt is not a model: expected a folder, a \.safetensors or an \.onnx file"):
         registry.find(str(tmp_path / "weights.pt"))
 
 
-def test_an_unknown_name_is_told_which_there_are() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ModelError, match=r"no model plate: .*\(none yet\)"):
         registry.find("plate")
     keep("plates", "meters")
@@ -131,7 +131,7 @@ def test_an_unknown_name_is_told_which_there_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside", "models/../../outside"])
-def test_a_name_never_leads_out_of_the_store(name: str, own_store: Path) -> None:
+def test_a_name_never_leads_out_of_the_data_directory(name: str, own_store: Path) -> None:
     (own_store / "outside").mkdir(parents=True)
     (own_store / "outside" / "model.safetensors").write_bytes(b"weights")
     (own_store / "models").mkdir()
@@ -145,8 +145,8 @@ def test_a_good_name_is_kept(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-dash", "a/b", "a\\b", "a b", "a:b", "end.", "a\n", "x" * 101])
-def test_a_name_that_could_not_be_a_folder_everywhere_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="--name"):
+def test_a_name_that_could_not_be_a_folder_everywhere_is_an_error(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a folder everywhere"):
         registry.checked_name(name)
 
 
@@ -154,7 +154,7 @@ def test_a_model_may_be_called_current() -> None:
     keep("current", "plates")
     registry.make_current("current")
     assert registry.find(None) == registry.FoundModel(registry.path_of("current"), "current", is_current=True)
-    assert registry.names() == ["current", "plates"]
+    assert registry.own_names() == ["current", "plates"]
 
 
 def test_before_any_training_there_is_no_current_model() -> None:
@@ -178,13 +178,13 @@ def test_a_current_model_that_is_gone_is_named() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 7, b"\xff\xfe", b"../x", b"two words"])
-def test_what_is_no_name_is_no_current_model(content: bytes, own_store: Path) -> None:
-    ship("en")
+def test_a_damaged_current_model_file_counts_as_none(content: bytes, own_store: Path) -> None:
+    install("en")
     keep("plates")
     (own_store / "current-model").write_bytes(content)
-    assert registry.find(None) == shipped_as("en")
-    registry.remove(registry.named("plates"))
-    assert registry.names() == []
+    assert registry.find(None) == found_pretrained("en")
+    registry.remove(registry.find_named("plates"))
+    assert registry.own_names() == []
 
 
 def test_the_current_model_is_on_the_disk_itself(own_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,92 +202,95 @@ def test_a_data_directory_that_cannot_be_is_named_with_what_was_to_be_written(mo
         registry.make_current("plates")
 
 
-def ship(*names: str) -> None:
-    """Put a file in the place of each shipped model."""
+def install(*names: str) -> None:
+    """Put a file in the place of each pretrained model."""
     for name in names:
-        (registry.SHIPPED_FOLDER / name).mkdir(parents=True)
-        (registry.SHIPPED_FOLDER / name / "model.safetensors").write_bytes(b"weights")
+        (registry.PRETRAINED_FOLDER / name).mkdir(parents=True)
+        (registry.PRETRAINED_FOLDER / name / "model.safetensors").write_bytes(b"weights")
 
 
-def shipped_as(name: str, is_current: bool = False) -> registry.FoundModel:
-    """What is found of a shipped model."""
-    return registry.FoundModel(registry.SHIPPED_FOLDER / name / "model.safetensors", name, is_current, is_shipped=True)
+def found_pretrained(name: str, is_current: bool = False) -> registry.FoundModel:
+    """The pretrained model of a name."""
+    return registry.FoundModel(registry.PRETRAINED_FOLDER / name / "model.safetensors", name, is_current, is_pretrained=True)
 
 
-def test_before_any_training_the_shipped_model_is_taken() -> None:
-    ship("en", "en-base")
-    assert registry.find(None) == shipped_as("en")
+def test_without_a_current_model_the_pretrained_one_is_the_default() -> None:
+    install("en", "en-base")
+    assert registry.find(None) == found_pretrained("en")
     keep("plates")
-    assert registry.find(None) == shipped_as("en")
+    assert registry.find(None) == found_pretrained("en")
     registry.make_current("plates")
     assert registry.find(None).name == "plates"
 
 
-def test_where_there_are_models_but_no_current_one_it_is_told_how_to_choose() -> None:
+def test_models_of_ones_own_without_a_current_one_is_an_error_that_says_how_to_choose() -> None:
     keep("plates", "meters")
-    with pytest.raises(ModelError, match=r"`crnnocr models use NAME` takes one \(meters, plates\)"):
+    with pytest.raises(ModelError, match=r"choose one with `crnnocr models use NAME` \(meters, plates\)"):
         registry.find(None)
 
 
-def test_the_shipped_models_go_by_preset_and_by_name() -> None:
-    assert (registry.shipped("small"), registry.shipped("base"), registry.shipped_names()) == (None, None, [])
-    ship("en-base")
-    assert (registry.shipped("small"), registry.shipped("base"), registry.shipped_names()) == (
+def test_pretrained_models_are_found_by_preset_and_by_name() -> None:
+    assert (registry.pretrained("small"), registry.pretrained("base"), registry.pretrained_names()) == (None, None, [])
+    install("en-base")
+    assert (registry.pretrained("small"), registry.pretrained("base"), registry.pretrained_names()) == (
         None,
-        shipped_as("en-base"),
+        found_pretrained("en-base"),
         ["en-base"],
     )
-    ship("en")
-    assert (registry.shipped("small"), registry.shipped("classic"), registry.shipped_names()) == (
-        shipped_as("en"),
+    install("en")
+    assert (registry.pretrained("small"), registry.pretrained("classic"), registry.pretrained_names()) == (
+        found_pretrained("en"),
         None,
         ["en", "en-base"],
     )
-    assert registry.find("en-base") == registry.named("en-base") == shipped_as("en-base")
+    assert registry.find("en-base") == registry.find_named("en-base") == found_pretrained("en-base")
 
 
-def test_a_shipped_model_can_be_the_current_one() -> None:
-    ship("en", "en-base")
+def test_a_pretrained_model_can_be_the_current_one() -> None:
+    install("en", "en-base")
     registry.make_current("en-base")
-    assert registry.find(None) == shipped_as("en-base", is_current=True)
+    assert registry.find(None) == found_pretrained("en-base", is_current=True)
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "label"),
     [
         (registry.FoundModel(Path("m"), "plates"), "plates"),
         (registry.FoundModel(Path("m"), "plates", is_current=True), "plates (the current one)"),
-        (registry.FoundModel(Path("m"), "en", is_shipped=True), "en (shipped)"),
-        (registry.FoundModel(Path("m"), "en", is_current=True, is_shipped=True), "en (the current one, shipped)"),
+        (registry.FoundModel(Path("m"), "en", is_pretrained=True), "en (comes with crnnocr)"),
+        (
+            registry.FoundModel(Path("m"), "en", is_current=True, is_pretrained=True),
+            "en (the current one, comes with crnnocr)",
+        ),
     ],
 )
-def test_a_model_is_told_by_its_name_and_why_it_was_taken(found: registry.FoundModel, told: str) -> None:
-    assert found.told == told
+def test_the_label_gives_the_name_and_why_it_is_this_model(found: registry.FoundModel, label: str) -> None:
+    assert found.label == label
 
 
 @pytest.mark.parametrize("name", ["en", "en-base"])
-def test_the_names_of_shipped_models_are_theirs_whether_they_are_there_or_not(name: str) -> None:
-    with pytest.raises(UsageError, match=f"--name {name} is the name of a shipped model: choose another"):
+def test_the_names_of_pretrained_models_are_reserved_whether_they_are_there_or_not(name: str) -> None:
+    with pytest.raises(UsageError, match=f"name {name} is the name of a model that comes with crnnocr"):
         registry.checked_name(name)
     assert registry.free_name(name) == f"{name}-2"
     keep(f"{name}-2")
     assert registry.free_name(name) == f"{name}-3"
 
 
-def test_a_shipped_model_hides_one_of_its_name_in_the_store() -> None:
+def test_a_pretrained_model_hides_an_own_one_of_its_name() -> None:
     keep("en")
     assert registry.find("en").path == registry.path_of("en")
-    ship("en")
-    assert registry.find("en") == shipped_as("en")
+    install("en")
+    assert registry.find("en") == found_pretrained("en")
 
 
-def test_a_shipped_name_means_the_shipped_model_whatever_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_pretrained_model_goes_before_folders_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    ship("en", "en-base")
+    install("en", "en-base")
     Path("en").mkdir()
     Path("en/model.safetensors").write_bytes(b"weights")
     Path("en-base").write_bytes(b"a file")
-    assert [registry.find(name) for name in ("en", "en-base")] == [shipped_as("en"), shipped_as("en-base")]
+    assert [registry.find(name) for name in ("en", "en-base")] == [found_pretrained("en"), found_pretrained("en-base")]
     assert registry.find("./en") == registry.FoundModel(Path("en/model.safetensors"), "en")
     with pytest.raises(ModelError):
         Recognizer.load(Path("en"))  # which is a path, not a name
@@ -296,45 +299,45 @@ def test_a_shipped_name_means_the_shipped_model_whatever_lies_here(tmp_path: Pat
 def test_a_removed_model_is_gone_with_all_files_of_its_folder() -> None:
     keep("plates", "meters")
     (registry.path_of("plates").parent / "model.onnx").write_bytes(b"graph")
-    registry.remove(registry.named("plates"))
+    registry.remove(registry.find_named("plates"))
     assert not registry.path_of("plates").parent.exists()
-    assert registry.names() == ["meters"]
+    assert registry.own_names() == ["meters"]
 
 
 def test_when_the_current_model_is_removed_there_is_none(own_store: Path) -> None:
     keep("plates", "meters")
     registry.make_current("plates")
-    registry.remove(registry.named("meters"))
+    registry.remove(registry.find_named("meters"))
     assert registry.find(None).name == "plates"
-    registry.remove(registry.named("plates"))
+    registry.remove(registry.find_named("plates"))
     assert not (own_store / "current-model").exists()
 
 
-def test_of_a_model_that_is_a_link_only_the_link_is_removed(own_store: Path, tmp_path: Path) -> None:
+def test_removing_a_link_leaves_its_target(own_store: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "model.safetensors").write_bytes(b"weights")
     (own_store / "models").mkdir(parents=True)
     (own_store / "models" / "plates").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    registry.remove(registry.named("plates"))
-    assert registry.names() == []
+    registry.remove(registry.find_named("plates"))
+    assert registry.own_names() == []
     assert (tmp_path / "elsewhere" / "model.safetensors").is_file()
 
 
-def test_a_shipped_model_is_not_removed() -> None:
-    ship("en")
-    with pytest.raises(UsageError, match="en is a shipped model"):
-        registry.remove(registry.named("en"))
-    assert registry.find("en") == shipped_as("en")
+def test_a_pretrained_model_is_not_removed() -> None:
+    install("en")
+    with pytest.raises(UsageError, match="en comes with crnnocr"):
+        registry.remove(registry.find_named("en"))
+    assert registry.find("en") == found_pretrained("en")
 
 
-def test_only_a_name_names_a_model_in_the_store(tmp_path: Path) -> None:
+def test_find_named_takes_no_paths(tmp_path: Path) -> None:
     keep("plates")
     for name in ("../plates", str(registry.path_of("plates")), str(registry.path_of("plates").parent), ".", ""):
         with pytest.raises(ModelError, match=r"no model is called .* \(plates\)"):
-            registry.named(name)
+            registry.find_named(name)
 
 
-def test_the_store_needs_no_torch(run_process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_finding_a_model_needs_no_torch(run_process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     keep("plates")
     registry.make_current("plates")
     code = "import sys; from crnnocr.model import registry; print(registry.find(None).name, 'torch' in sys.modules)"
@@ -342,7 +345,7 @@ def test_the_store_needs_no_torch(run_process: Callable[..., subprocess.Complete
     assert result.stdout == "plates False\n", result.stderr
 
 
-def test_a_page_is_told_from_what_is_no_model(tmp_path: Path) -> None:
+def test_an_exported_page_is_recognized(tmp_path: Path) -> None:
     for name in ("index.html", "model.json"):
         (tmp_path / name).touch()
     with pytest.raises(ModelError, match="is a page for browsers"):

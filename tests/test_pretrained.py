@@ -1,4 +1,4 @@
-"""The models that come with crnnocr, as they are in the package, and the recipe that makes them."""
+"""The models that come with crnnocr, and the recipe that makes them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from crnnocr.model import registry
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT / "tests/data/real"
-SHIPPED = sorted(path for path in (Path(registry.__file__).parent / "pretrained").iterdir() if path.is_dir())
+FOLDERS = sorted(path for path in (Path(registry.__file__).parent / "pretrained").iterdir() if path.is_dir())
 LIMITS = {"en": 6e6, "en-base": 20e6}
-"""Bytes of a model with its engine file, at most."""
+"""Maximum bytes of a model with its ONNX file."""
 
 
-def test_the_small_one_comes_with_it() -> None:
-    assert "en" in [folder.name for folder in SHIPPED]
-    assert {folder.name for folder in SHIPPED} <= set(registry.SHIPPED.values())
+def test_the_small_one_is_there() -> None:
+    assert "en" in [folder.name for folder in FOLDERS]
+    assert {folder.name for folder in FOLDERS} <= set(registry.PRETRAINED.values())
 
 
-@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
-def test_its_engine_file_is_made_of_its_weights(folder: Path) -> None:
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_its_onnx_file_is_derived_from_its_weights(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {registry.WEIGHTS, DERIVED[Precision.INT8]}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= LIMITS[folder.name]
     engine = OnnxEngine((folder / DERIVED[Precision.INT8]).read_bytes())
     assert engine.source_hash == hashlib.sha256((folder / registry.WEIGHTS).read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_reads_real_crops(folder: Path) -> None:
     rows = [json.loads(line) for line in (REAL / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
     predictions = list(Recognizer.load(str(folder), "cpu").predict([REAL / row["file_name"] for row in rows]))
@@ -44,8 +44,8 @@ def test_it_reads_real_crops(folder: Path) -> None:
     assert sum(distances) < 0.05 * sum(len(row["text"]) for row in rows)
 
 
-@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
-def test_its_card_says_how_well_it_reads_and_what_may_be_done_with_it(folder: Path) -> None:
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_its_card_gives_scores_on_real_crops_and_the_license(folder: Path) -> None:
     card, record = trained_card(folder / registry.WEIGHTS)
     about = record.about
     assert about
@@ -57,7 +57,7 @@ def test_its_card_says_how_well_it_reads_and_what_may_be_done_with_it(folder: Pa
         assert found.pictures > 100
 
 
-def test_what_the_protocol_measures_with_is_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_of_the_measured_protocol_are_never_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("recipes", "benchmarks"):
         monkeypatch.syspath_prepend(str(ROOT / folder))
     import shipped

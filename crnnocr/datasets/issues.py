@@ -1,0 +1,132 @@
+"""Issues of a data set: one type for what the loaders of its formats cannot use and for what lint finds in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """What an issue means for the training, the gravest first."""
+
+    FATAL = "fatal"
+    """The training cannot begin, or would be in vain."""
+    EXCLUDED = "set-aside"
+    """These samples are left out."""
+    WARNING = "warning"
+    """They are used as they are, and are probably wrong."""
+    NOTE = "note"
+    """Worth knowing, and not necessarily wrong."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where an issue was found."""
+
+    path: str
+    """The image file, the database and its key, or the line of a label file."""
+    detail: str
+    """What is there."""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One kind of defect, with all the locations where it was found."""
+
+    code: str
+    """Identifies the kind of issue; stays the same from version to version."""
+    severity: Severity
+    message: str
+    """What is wrong, without file names."""
+    fix: str = ""
+    """What the user can do about it."""
+    locations: tuple[Location, ...] = ()
+    """Empty if the issue is about the whole data set."""
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.fix}" if self.fix else self.message
+
+    @property
+    def count(self) -> int:
+        """Number of locations."""
+        return len(self.locations)
+
+    def at(self, path: object, detail: str | None = None) -> Issue:
+        """Return the same issue at this location only; `detail` is the path unless given."""
+        return replace(self, locations=(Location(str(path), str(path) if detail is None else detail),))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the issue as `train --check --json` prints it."""
+        return {
+            "kind": self.code,
+            "severity": self.severity.value,
+            "message": str(self),
+            "places": [{"path": location.path, "detail": location.detail} for location in self.locations],
+            "count": self.count,
+        }
+
+
+def _excluded(code: str, message: str, fix: str) -> Issue:
+    return Issue(code, Severity.EXCLUDED, message, fix)
+
+
+_WRITE_LABEL = "write what the image says, or take it out"
+_ENCODE_LABEL = "write the label again, in UTF-8"
+
+MISSING_IMAGE = _excluded(
+    "missing-picture", "row whose image is not there", "correct the path, which counts from the label file's folder"
+)
+MISSING_ENTRY = _excluded("missing-picture", "entry without an image", "add it to the database, or take the label out")
+IMAGE_OUTSIDE = _excluded(
+    "picture-outside",
+    "row that names a file outside the label file's folder",
+    "put the image into the label file's folder",
+)
+LABEL_WITHOUT_IMAGE = _excluded(
+    "label-without-picture", "label without its image", "name the label as the image, or take it out"
+)
+UNREADABLE_IMAGE = _excluded("unreadable-picture", "image that cannot be read", "save the image again, or take it out")
+UNLABELLED_IMAGE = _excluded("unlabelled-picture", "image without a label", _WRITE_LABEL)
+UNLABELLED_ENTRY = _excluded("unlabelled-picture", "entry without a label", _WRITE_LABEL)
+EMPTY_LABEL = _excluded("empty-label", "empty label", _WRITE_LABEL)
+NOT_UNICODE = _excluded("broken-label", "label that is not Unicode text", _ENCODE_LABEL)
+NOT_UTF_8 = _excluded("broken-label", "label that is not UTF-8", _ENCODE_LABEL)
+IN_TWO_SOURCES = _excluded("picture-in-two-sources", "image that another source has already", "give each source once")
+TRIMMED_LABEL = Issue("space-at-end", Severity.NOTE, "label with white space at its ends")
+
+
+def label_differs_from(source: object) -> Issue:
+    """Return the issue of an image to which `source`, named earlier, gives another label."""
+    return _excluded(
+        "two-labels-in-two-sources",
+        f"image that has another label in {source}: the source that is named first counts",
+        "name the source first whose labels are right",
+    )
+
+
+def merged(issues: Iterable[Issue]) -> tuple[Issue, ...]:
+    """Join issues that differ only in their locations, in the order in which each first appears."""
+    locations: dict[Issue, list[Location]] = {}
+    for issue in issues:
+        locations.setdefault(replace(issue, locations=()), []).extend(issue.locations)
+    return tuple(replace(issue, locations=tuple(found)) for issue, found in locations.items())
+
+
+def counted(issues: Iterable[Issue]) -> tuple[Issue, ...]:
+    """Merge what the loaders found, and begin each message with the number of samples that it is about."""
+    return tuple(
+        replace(issue, message=f"{issue.count:,} {_DONE.get(issue.severity, 'found')}: {issue.message}")
+        for issue in merged(issues)
+    )
+
+
+def summary(issues: Iterable[Issue]) -> list[str]:
+    """Describe what was left out of a data set: a line for each issue, with the number of samples and the first location."""
+    excluded = [issue for issue in issues if issue.severity is Severity.EXCLUDED]
+    return [f"{issue.message} (first: {issue.locations[0].detail})" for issue in counted(excluded)]
+
+
+_DONE = {Severity.EXCLUDED: "left out", Severity.NOTE: "trimmed"}
+"""What the loaders did to the samples of an issue."""
