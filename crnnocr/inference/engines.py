@@ -1,4 +1,4 @@
-"""What runs the network: torch, or onnxruntime for an exported model. The same numbers in, the same numbers out."""
+"""Engines that run the network: torch, or onnxruntime for an exported model. The same numbers in, the same numbers out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crnnocr import runtime
 from crnnocr.config import EngineChoice, Orientation, Precision
-from crnnocr.errors import ModelError, UsageError
+from crnnocr.errors import ConfigError, ModelError
 from crnnocr.model import checkpoint
 from crnnocr.model.card import Card
 from crnnocr.model.registry import GRAPH, WEIGHTS
@@ -32,28 +32,28 @@ SOURCE_HASH_KEY = "crnnocr.source_sha256"
 """Metadata entry with the hash of the `.safetensors` file that the export was made from."""
 
 PRECISION_KEY = "crnnocr.precision"
-"""Metadata entry with the numbers it computes with."""
+"""Metadata entry with the `Precision` that it computes with."""
 
 DIRECTION_KEY = "crnnocr.direction"
-"""Metadata entry that says in which order class ids follow each other."""
+"""Metadata entry with the order that class ids follow each other in."""
 
 DERIVED = {Precision.FP32: GRAPH, Precision.INT8: "model.int8.onnx"}
 """Names of the files beside a `model.safetensors` that hold it for onnxruntime."""
 
 ONNX_TRAINED_ON_KEY = "crnnocr.trained_on"
-"""Metadata entry that holds the content ids of the pictures it was trained on: little-endian 64-bit integers in base64."""
+"""Metadata entry that holds the content ids of the images it was trained on: little-endian 64-bit integers in base64."""
 
 
 class BatchLimits(NamedTuple):
-    """How much is read at a time: what is fastest."""
+    """The largest batches that an engine should be given: those that are fastest."""
 
     lines: int
     columns: int
-    """Padding included, unless a single line has more."""
+    """Columns of all lines with their padding. A single line may have more."""
 
 
 _ON_CPU = BatchLimits(lines=16, columns=4096)
-"""Few enough that their maps stay in a core's cache."""
+"""Few enough that their feature maps stay in a core's cache."""
 _ON_GPU = BatchLimits(lines=64, columns=65536)
 
 
@@ -61,7 +61,7 @@ class Engine(Protocol):
     """Runs a network over a batch. Several threads may use it at once."""
 
     description: str
-    """What runs, in words."""
+    """Name of the engine and its device or precision, for people."""
 
     limits: BatchLimits
     """The largest batches that it should be given."""
@@ -69,7 +69,7 @@ class Engine(Protocol):
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Read a batch as `images.to_batch` makes it.
+        """Run the network over a batch as `images.to_batch` makes it.
 
         Args:
             images: (N, 1, H, W) lines from -1 to 1, zero right of each one's width.
@@ -90,7 +90,7 @@ class TorchEngine:
         self.description = f"torch on {device}"
         self.limits = _ON_CPU if device.type == "cpu" else _ON_GPU
         self.model = on_device(model, device).eval()
-        self._one_at_a_time = Lock()  # which takes all cores, or the whole GPU
+        self._one_at_a_time = Lock()  # a batch takes all cores, or the whole GPU
 
     def log_probs(
         self, images: NDArray[np.float32], widths: NDArray[np.int64]
@@ -105,16 +105,16 @@ class TorchEngine:
 
 
 def on_device(model: CRNN, device: torch.device) -> CRNN:
-    """`model`, moved to `device` in the memory layout that its convolutions run fastest in."""
+    """Move `model` to `device`, in the memory layout that its convolutions run fastest in."""
     moved: CRNN = model.to(device).to(memory_format=memory_format(device))  # type: ignore[call-overload]
     return moved
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """The layout of pictures and kernels that convolutions run fastest in on `device`."""
+    """The layout of images and kernels that convolutions run fastest in on `device`."""
     import torch
 
-    # On MPS batch normalisation has given wrong gradients in the other layout.
+    # On MPS batch normalization has given wrong gradients in the other layout.
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
@@ -124,13 +124,13 @@ class OnnxEngine:
     limits = _ON_CPU
 
     def __init__(self, source: Path | bytes) -> None:
-        """Open a file, or the bytes of one. Raises `ModelError` where it cannot be run, or was not made by crnnocr."""
+        """Open a file, or the bytes of one. Raises `ModelError` if it cannot be run, or was not made by crnnocr."""
         import onnxruntime
 
         path = source if isinstance(source, Path) else Path("the export")
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # lines are read faster side by side than each by all cores
+        options.intra_op_num_threads = 1  # batches side by side are faster than each on all cores
         try:
             self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
             metadata = self._session.get_modelmeta().custom_metadata_map
@@ -139,12 +139,12 @@ class OnnxEngine:
         if ONNX_CARD_KEY not in metadata:
             raise ModelError(f"{path} was not exported by crnnocr: it holds no card")
         self.metadata: dict[str, str] = dict(metadata)
-        """What the file says about itself."""
+        """The file's metadata entries."""
         self.card = Card.from_text(metadata[ONNX_CARD_KEY], path)
         try:
             ids = np.frombuffer(base64.b64decode(metadata.get(ONNX_TRAINED_ON_KEY, "")), dtype="<i8")
         except ValueError as error:
-            raise ModelError(f"{path}: its list of training pictures is damaged") from error
+            raise ModelError(f"{path}: its list of training images is damaged") from error
         self.trained_on = frozenset(ids.tolist())
         self.source_hash = metadata.get(SOURCE_HASH_KEY, "")
         try:
@@ -152,7 +152,7 @@ class OnnxEngine:
         except ValueError as error:
             raise ModelError(f"{path} is of a later crnnocr: {error}") from error
         self.is_self_contained = any(given.name == "pictures" for given in self._session.get_inputs())
-        """Whether it takes pictures of any size, too."""
+        """Whether it takes images of any size instead of lines."""
         self.description = f"onnxruntime, {self.precision}"
 
     def log_probs(
@@ -161,45 +161,49 @@ class OnnxEngine:
         """See `Engine`."""
         given: dict[str, NDArray[Any]] = {"images": images, "widths": widths}
         if self.is_self_contained:
-            given = self._as_pictures(images, widths)
+            given = self._as_images(images, widths)
         log_probs, frames = self._session.run(["log_probs", "frames"], given)
         return log_probs, frames
 
     def run(self, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """What the graph gives for inputs of its own kind."""
+        """Run the graph on inputs that have its own names."""
         results: list[NDArray[Any]] = self._session.run(list(outputs), inputs)
         return results
 
-    def _as_pictures(self, images: NDArray[np.float32], widths: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        """Lines as pictures that are of the model's height already, which its resize leaves as they are."""
-        pictures = np.round((images[:, 0] + 1) * np.float32(127.5)).astype(np.uint8)
-        sizes = np.stack([np.full_like(widths, pictures.shape[1]), widths], axis=1)
+    def _as_images(self, images: NDArray[np.float32], widths: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Lines as images of the model's height, which the graph's resize leaves as they are."""
+        pixels = np.round((images[:, 0] + 1) * np.float32(127.5)).astype(np.uint8)
+        sizes = np.stack([np.full_like(widths, pixels.shape[1]), widths], axis=1)
         if self.card.orientation is Orientation.VERTICAL:
-            pictures, sizes = np.rot90(pictures, -1, axes=(1, 2)), sizes[:, ::-1]
-        return {"pictures": np.ascontiguousarray(pictures), "sizes": np.ascontiguousarray(sizes)}
+            pixels, sizes = np.rot90(pixels, -1, axes=(1, 2)), sizes[:, ::-1]
+        return {"pictures": np.ascontiguousarray(pixels), "sizes": np.ascontiguousarray(sizes)}
 
 
 def load_engine(
     path: Path, device: str = "auto", engine: EngineChoice = EngineChoice.AUTO
 ) -> tuple[Card, Engine, frozenset[int]]:
-    """What runs a model: onnxruntime on a CPU, torch on other devices, unless one of them is asked for.
+    """Load a model into onnxruntime on a CPU, into torch on other devices, unless one of them is asked for.
 
-    onnxruntime runs an exported file, or what lies beside a `.safetensors` and was made from it as it is now. Where there is no
-    such file, torch runs.
+    onnxruntime runs an exported file, or one that lies beside a `.safetensors` and was made from it as it is now. If there is
+    no such file, torch runs.
 
     Returns:
-        The card, an engine that runs the network, and the content ids of the pictures it was trained on.
+        The card, an engine that runs the network, and the content ids of the images it was trained on.
+
+    Raises:
+        ModelError: the model cannot be read or run, or has no export that onnxruntime is to run.
+        ConfigError: engine and device do not go together, or the device is not there.
     """
     is_export = path.suffix == ".onnx"
     if is_export and engine is EngineChoice.TORCH:
-        raise UsageError("--engine torch: an exported model is run by onnxruntime; name the model it was made from")
+        raise ConfigError("engine", "torch: an exported model is run by onnxruntime; name the model it was made from")
     on_cpu = device == "cpu" or (device == "auto" and not _finds_gpu())
     if (is_export or engine is EngineChoice.ONNXRUNTIME) and not (on_cpu or device == "auto"):
-        raise UsageError(f"--device {device}: onnxruntime runs on the CPU here; take auto or cpu")
+        raise ConfigError("device", f"{device}: onnxruntime runs on the CPU here; take auto or cpu")
     if is_export or engine is EngineChoice.ONNXRUNTIME or (engine is EngineChoice.AUTO and on_cpu):
-        found = OnnxEngine(path) if is_export else _derived(path)
-        if found:
-            return found.card, found, found.trained_on
+        onnx = OnnxEngine(path) if is_export else _derived(path)
+        if onnx:
+            return onnx.card, onnx, onnx.trained_on
         if engine is EngineChoice.ONNXRUNTIME:
             raise ModelError(f"{path} has no export beside it that is up to date: crnnocr export makes one")
     card, model = checkpoint.load(path)
@@ -207,7 +211,7 @@ def load_engine(
 
 
 def card_of(path: Path) -> Card:
-    """The card of a model or of an exported one, without torch. Raises `ModelError` where it is neither."""
+    """The card of a model or of an exported one, read without torch. Raises `ModelError` if the file is neither."""
     return OnnxEngine(path).card if path.suffix == ".onnx" else checkpoint.load_card(path)
 
 
@@ -216,7 +220,7 @@ def _finds_gpu() -> bool:
 
 
 def _derived(path: Path) -> OnnxEngine | None:
-    """What was made of a `.safetensors` file for onnxruntime; None where there is nothing, or it was made of another one."""
+    """The engine of the export beside a `.safetensors` file; None if there is none, or it was made from other weights."""
     if path.name != WEIGHTS:
         return None
     for precision in dict.fromkeys((checkpoint.load_card(path).precision, Precision.FP32)):

@@ -1,8 +1,8 @@
-"""Work on a stream without end in threads: what comes out is in the order of what went in, and only so much is under way.
+"""Threads that work on an endless stream: results come in the order of the items, and only a few windows are under way.
 
-Items are taken in windows, so that those of a window can be grouped. A window is full, or holds what there is when the source
-keeps one waiting: a slow source is answered at once, a fast one in large windows. The first ones are smaller, so that no thread
-waits for their last items.
+Items are taken in windows, within which they can be grouped. A window is full, or holds the items there are when the source
+pauses: a slow source is answered at once, a fast one in large windows. The first windows are smaller, so that no thread waits
+for their last items.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
 
-_UNDER_WAY = 3
-"""Windows at a time: one that is opened, one that is read, and one whose results are taken."""
+_MAX_UNDER_WAY = 3
+"""Windows at a time: one that is prepared, one that is finished, and one whose results are taken."""
 
-_FIRST = 32
-"""Items in the first window; each that follows has twice as many, until they are full."""
+_FIRST_WINDOW = 32
+"""Items in the first window; each that follows has twice as many, up to the full size."""
 
-_AT_A_TIME = 8
+_PER_TASK = 8
 """Items that a thread prepares as one task."""
 
 _PATIENCE = 0.03
-"""Seconds after the first item of a window at which what there is becomes one."""
+"""Seconds after its first item at which a window is closed, full or not."""
 
-_ALERT = 0.2
-"""Seconds of waiting at a time: a signal that comes just before Python waits for a lock is handled when it wakes only."""
+_POLL = 0.2
+"""Seconds of waiting at a time: a signal that comes just before Python waits for a lock is handled only when it wakes."""
 
 
 class Pipeline(Generic[Item, Prepared, Result]):
-    """Prepares each item, then finishes those of a window in groups."""
+    """Prepares each item, then finishes the items of a window in groups."""
 
     def __init__(
         self,
@@ -50,27 +50,27 @@ class Pipeline(Generic[Item, Prepared, Result]):
         window: int,
         threads: int,
     ) -> None:
-        """What is to be done.
+        """Name the work.
 
         Args:
             prepare: makes one item ready.
-            groups: cuts a window into groups, given as indices, each of which must be in one group.
-            finish: what becomes of a group, in its order.
-            window: most items in a window.
-            threads: how many prepare and finish.
+            groups: divides a window into groups of indices. Each index must be in exactly one group.
+            finish: gives the results of a group, in its order.
+            window: largest number of items in a window.
+            threads: number of threads that prepare and finish.
         """
         self._prepare, self._groups, self._finish = prepare, groups, finish
         self._window, self._threads = window, threads
 
     def run(self, items: Iterable[Item]) -> Iterator[Result]:
-        """The results, in order. What an item, its preparation or its group raises is raised in its place."""
+        """The results, in order. An error of the source, of an item or of its group is raised in its place."""
         workers = _Workers(self._threads)
         feed = _Feed(items, self._window)
         under_way: deque[Future[list[Result]]] = deque()
-        size = min(_FIRST, self._window)
+        size = min(_FIRST_WINDOW, self._window)
         try:
             while True:
-                has_room = len(under_way) < _UNDER_WAY and not (under_way and under_way[0].done())
+                has_room = len(under_way) < _MAX_UNDER_WAY and not (under_way and under_way[0].done())
                 window = feed.window(size, wait=not under_way) if has_room else []
                 if window:
                     under_way.append(self._start(window, workers))
@@ -84,7 +84,7 @@ class Pipeline(Generic[Item, Prepared, Result]):
             workers.close()
 
     def _start(self, window: list[Item], workers: _Workers) -> Future[list[Result]]:
-        """Begin with a window; whoever prepares its last items has its groups finished, and the last group ends it."""
+        """Start the work on a window. Its groups are finished once all its items are prepared."""
         done: Future[list[Result]] = Future()
         prepared: list[Any] = [None] * len(window)
         results: list[Any] = [None] * len(window)
@@ -100,10 +100,10 @@ class Pipeline(Generic[Item, Prepared, Result]):
                 results[i] = result
 
         def prepare(start: int) -> None:
-            for i in range(start, min(start + _AT_A_TIME, len(window))):
+            for i in range(start, min(start + _PER_TASK, len(window))):
                 prepared[i] = self._prepare(window[i])
 
-        starts = range(0, len(window), _AT_A_TIME)
+        starts = range(0, len(window), _PER_TASK)
         countdown = _Countdown(len(starts), done, finish_all)
         for start in starts:
             workers.prepare(partial(countdown.after, partial(prepare, start)))
@@ -111,45 +111,50 @@ class Pipeline(Generic[Item, Prepared, Result]):
 
 
 def paired(items: Iterable[Item], work: Callable[[Iterable[Item]], Iterator[Result]]) -> Iterator[tuple[Item, Result]]:
-    """Each item with what became of it: `work` gives a result for each, in their order, and may take them in another thread."""
+    """Each item with its result.
+
+    Args:
+        items: the input of `work`.
+        work: gives one result for each item, in order. It may take the items in another thread.
+    """
     taken: deque[Item] = deque()
 
-    def noted() -> Iterator[Item]:
+    def recorded() -> Iterator[Item]:
         for item in items:
             taken.append(item)
             yield item
 
-    for result in work(noted()):
+    for result in work(recorded()):
         yield taken.popleft(), result
 
 
 class _Workers:
-    """Threads that prepare and finish, which raise nothing.
+    """Threads that run tasks, which raise nothing.
 
-    Half of them at most prepare while there is something to finish: preparing holds Python's lock much of the time, finishing
-    hardly ever, so that side by side they take the least from each other.
+    At most half of them prepare while there is something to finish: preparing holds Python's global lock much of the time,
+    finishing hardly ever, so that side by side they delay each other least.
     """
 
     def __init__(self, threads: int) -> None:
         self._to_prepare: deque[Callable[[], None]] = deque()
         self._to_finish: deque[Callable[[], None]] = deque()
-        self._most, self._waiting = threads, 0
-        self._preparing, self._most_preparing = 0, threads // 2
+        self._max_threads, self._waiting = threads, 0
+        self._preparing, self._max_preparing = 0, threads // 2
         self._closed = False
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         _open_workers.add(self)
 
     def prepare(self, task: Callable[[], None]) -> None:
-        """Have a task done that makes items ready."""
+        """Run a task that prepares items."""
         self._add(self._to_prepare, task)
 
     def finish(self, task: Callable[[], None]) -> None:
-        """Have a task done that finishes items."""
+        """Run a task that finishes items."""
         self._add(self._to_finish, task)
 
     def close(self) -> None:
-        """Begin no further task, and wait for those that have begun."""
+        """Start no further task, and wait for those that are running."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -157,11 +162,11 @@ class _Workers:
             thread.join()
 
     def _add(self, tasks: deque[Callable[[], None]], task: Callable[[], None]) -> None:
-        """Have a thread do it: one that waits, or a new one where more tasks than threads wait and there are not too many."""
+        """Give a task to a waiting thread, or to a new one if more tasks than threads wait and the limit allows."""
         with self._changed:
             tasks.append(task)
             lacking = len(self._to_prepare) + len(self._to_finish) > self._waiting
-            if lacking and len(self._threads) < self._most and not self._closed:
+            if lacking and len(self._threads) < self._max_threads and not self._closed:
                 thread = threading.Thread(target=self._run, name=f"pipeline {len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -172,14 +177,14 @@ class _Workers:
             task()
 
     def _next(self) -> Callable[[], None] | None:
-        """The next task; None at the end."""
+        """The next task; None once closed."""
         with self._changed:
             self._waiting += 1
             self._changed.wait_for(lambda: self._closed or self._to_prepare or self._to_finish)
             self._waiting -= 1
             if self._closed:
                 return None
-            if self._to_prepare and (self._preparing < self._most_preparing or not self._to_finish):
+            if self._to_prepare and (self._preparing < self._max_preparing or not self._to_finish):
                 self._preparing += 1
                 return partial(self._prepared, self._to_prepare.popleft())
             return self._to_finish.popleft()
@@ -195,20 +200,20 @@ _open_workers: WeakSet[_Workers] = WeakSet()
 
 @atexit.register
 def _close_workers() -> None:
-    """Wait for what is under way: a thread that Python kills at its end while it runs the network takes the process with it."""
+    """Wait for running tasks: a thread that Python kills at its end while it runs the network takes the process with it."""
     for workers in list(_open_workers):
         workers.close()
 
 
 class _Countdown:
-    """Does something after the last of several tasks."""
+    """Calls a function after the last of several tasks."""
 
     def __init__(self, count: int, failed: Future[Any], then: Callable[[], None]) -> None:
         self._left, self._failed, self._then = count, failed, then
         self._lock = threading.Lock()
 
     def after(self, task: Callable[[], None]) -> None:
-        """Do one of the tasks; where one raises, `failed` gets that, and nothing is done after the last."""
+        """Run one of the tasks. If one raises, `failed` gets the error, and the function is not called."""
         try:
             task()
             with self._lock:
@@ -223,7 +228,7 @@ class _Countdown:
 
 
 class _Feed(Generic[Item]):
-    """Takes items from a source in a thread of its own, so that a slow one can be told from a fast one."""
+    """Takes items from a source in a thread of its own, so that a slow source can be told from a fast one."""
 
     def __init__(self, items: Iterable[Item], window: int) -> None:
         self._queue: Queue[tuple[bool, Any]] = Queue(window)
@@ -233,16 +238,16 @@ class _Feed(Generic[Item]):
         threading.Thread(target=self._run, args=(items,), name="feed", daemon=True).start()
 
     def window(self, size: int, wait: bool) -> list[Item]:
-        """The next items, `size` at most; none at the end, or (unless told to `wait`) where there is none yet.
+        """The next items, `size` at most; none at the end, or, without `wait`, if there is none yet.
 
-        Raises what the source raised, after the items before it.
+        Raises the source's error after the items before it.
         """
         items: list[Item] = []
         until = time.monotonic() + _PATIENCE
         while len(items) < size and not self._ended:
             wait_for_first = wait and not items
             try:
-                is_item, value = self._queue.get(timeout=_ALERT if wait_for_first else max(0.0, until - time.monotonic()))
+                is_item, value = self._queue.get(timeout=_POLL if wait_for_first else max(0.0, until - time.monotonic()))
             except Empty:
                 if wait_for_first:
                     continue
