@@ -21,7 +21,7 @@ from crnnocr.datasets.detection import load_dataset
 from crnnocr.evaluation.label_errors import Suspect, suspects
 from crnnocr.evaluation.outcomes import read_samples, score
 from crnnocr.inference.recognizer import Recognizer
-from crnnocr.text.normalization import Normalisation
+from crnnocr.text.normalization import Normalization
 
 SHARE = 0.05
 SEEDS = 4
@@ -74,7 +74,7 @@ def main() -> None:
     shares: dict[str, list[float]] = {name: [] for name in ORDERS}
     for seed in range(SEEDS):
         labelled, bad = made_wrong(samples, random.Random(seed))
-        result = score([(sample, readings[sample.path]) for sample in labelled], Normalisation.parse([options.normalise]))
+        result = score([(sample, readings[sample.path]) for sample in labelled], Normalization.parse([options.normalise]))
         found = suspects(recognizer, result.outcomes, ReadConfig()).found
         for name, order in ORDERS.items():
             first = sorted(found, key=order, reverse=True)[: len(bad)]

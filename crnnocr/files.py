@@ -1,12 +1,8 @@
-"""Writing files whole or not at all, and folders that one process at a time writes to.
-
-Where crnnocr keeps things on this machine.
-
-Plain text files that tell a decoder what to expect.
-"""
+"""Files and folders: written whole or not at all, locks, hashes, text, real paths, and where crnnocr keeps its own."""
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import os
@@ -20,28 +16,30 @@ from pathlib import Path
 
 import platformdirs
 
-from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.text.charset import normalise
+from crnnocr.errors import ConfigError, CrnnocrError, DataError, UsageError
+from crnnocr.text.charset import nfc
 
-_ROOM, _ELSEWHERE = "make room there, then run it again", "write somewhere else, or have it made writable"
-_MENDS = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
-    errno.EFBIG: "raise the limit (ulimit -f), then run it again",
-    errno.EACCES: _ELSEWHERE,
-    errno.EPERM: _ELSEWHERE,
-    errno.EROFS: _ELSEWHERE,
-}
+
+def data_directory() -> Path:
+    """Return where users' models and runs are kept: `CRNNOCR_DATA_DIR`, else the platform's data directory."""
+    chosen = os.environ.get("CRNNOCR_DATA_DIR")
+    return Path(chosen) if chosen else platformdirs.user_data_path("crnnocr", appauthor=False)
+
+
+def cache_directory() -> Path:
+    """Return where files are kept that can be made again: `CRNNOCR_CACHE_DIR`, else the platform's cache directory."""
+    chosen = os.environ.get("CRNNOCR_CACHE_DIR")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("crnnocr", appauthor=False)
 
 
 @contextmanager
-def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
-    """A path to write to in place of `path`, which it becomes when the block ends well; else it is removed.
+def atomic_write(path: Path, durable: bool = False) -> Iterator[Path]:
+    """Yield a path to write to, which replaces `path` if the block succeeds and is removed if not.
 
-    Where it is to be `durable`, there is the old file or the new one, whole, after a power cut too. What a link leads to is
-    replaced, not the link; a device or a pipe is written to itself.
+    A `durable` file is the old or the new one, whole, even after a power cut. If `path` is a link, its target is replaced; a
+    device or a pipe is written to directly.
 
-    Raises `CrnnocrError` where the disk is full or the folder cannot be written.
+    Raises `CrnnocrError` if the disk is full or the folder cannot be written.
     """
     if is_device(path):
         yield path
@@ -58,11 +56,44 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
             _flush(path.parent)
     except OSError as error:
         if error.filename not in (None, str(part), str(path), *map(str, path.parents)):
-            raise  # another file's trouble
-        raise cannot_write(path, error) from error
+            raise  # about another file
+        raise write_error(path, error) from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(folder: Path, replaces: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield a new folder to write files to. If the block succeeds they are moved to `folder`, else they are removed.
+
+    Other files in `folder` stay, except those that they have the names of and those in `replaces`.
+
+    Raises `CrnnocrError` if the disk is full or the folder cannot be written.
+    """
+    folder = folder.absolute()
+    above = folder if folder.is_dir() else next(parent for parent in folder.parents if parent.is_dir())
+    part = above / f".{folder.name}.{os.getpid()}.part"
+    try:
+        part.mkdir()
+        yield part
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(part.iterdir()):
+            os.replace(file, folder / file.name)
+        for path in replaces:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith((str(part), str(folder))):
+            raise  # about another file
+        raise write_error(folder, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def target_of_part(name: str) -> str | None:
+    """Return the file name that a partial file called `name` would have become; None for any other name."""
+    leftover = re.fullmatch(r"\.(.+)\.\d+\.part", name)
+    return leftover[1] if leftover else None
 
 
 def is_device(path: Path) -> bool:
@@ -74,32 +105,6 @@ def is_device(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-@contextmanager
-def adding(folder: Path, instead_of: Iterable[Path] = ()) -> Iterator[Path]:
-    """A new folder to write files to, which are moved to `folder` when the block ends well; else nothing of them is left.
-
-    What else is in `folder` stays there, but for `instead_of`, which they take the place of. Raises `CrnnocrError` where the
-    disk is full or the folder cannot be written.
-    """
-    folder = folder.absolute()
-    above = folder if folder.is_dir() else next(parent for parent in folder.parents if parent.is_dir())
-    part = above / f".{folder.name}.{os.getpid()}.part"
-    try:
-        part.mkdir()
-        yield part
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(part.iterdir()):
-            os.replace(file, folder / file.name)
-        for path in instead_of:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith((str(part), str(folder))):
-            raise  # another file's trouble
-        raise cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
 def _flush(path: Path) -> None:
     """Have the system write a file, or the names in a folder, to the disk itself."""
     if path.is_dir() and sys.platform == "win32":
@@ -108,43 +113,43 @@ def _flush(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that knows no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot do this
             raise
     finally:
         os.close(descriptor)
 
 
-def replaced_by(name: str) -> str | None:
-    """The name of the file that a file called `name` was to become, had its process not been killed; None if it is none."""
-    leftover = re.fullmatch(r"\.(.+)\.\d+\.part", name)
-    return leftover[1] if leftover else None
+_MAKE_ROOM, _WRITE_ELSEWHERE = "make room there, then run it again", "write somewhere else, or have it made writable"
+_FIXES = {
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.EFBIG: "raise the limit (ulimit -f), then run it again",
+    errno.EACCES: _WRITE_ELSEWHERE,
+    errno.EPERM: _WRITE_ELSEWHERE,
+    errno.EROFS: _WRITE_ELSEWHERE,
+}
 
 
-def sha256_of(path: Path) -> str:
-    """The hash of a file, as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def cannot_write(path: Path, error: OSError) -> CrnnocrError:
-    """What `error` means to whoever wanted `path`."""
-    mend = _MENDS.get(error.errno or 0)
-    return CrnnocrError(f"cannot write {path}: {error.strerror or error}{f' ({mend})' if mend else ''}")
+def write_error(path: Path, error: OSError) -> CrnnocrError:
+    """Return what `error` means to a user who wanted `path` written, with the fix."""
+    fix = _FIXES.get(error.errno or 0)
+    return CrnnocrError(f"cannot write {path}: {error.strerror or error}{f' ({fix})' if fix else ''}")
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Keep other processes from entering such a block for the same folder, which is made if need be.
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes, and make it if it does not exist.
 
-    It is free again when the process ends, however it ends. Systems that cannot lock a folder let everybody in.
+    The system frees the lock when the process ends, however it ends. The folder itself is locked, so that no lock file lies
+    among the user's files. If the system cannot lock folders, nothing is locked.
 
-    Raises `UsageError` where another process is in it, and `CrnnocrError` where the folder cannot be made.
+    Raises `UsageError` if another process holds the lock, and `CrnnocrError` if the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY) if sys.platform != "win32" else None
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise write_error(folder, error) from error
     try:
         if descriptor is not None:
             lock(folder, descriptor)
@@ -155,9 +160,9 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def lock(path: Path, descriptor: int) -> None:
-    """Keep other processes from locking an open file or folder until this one ends or closes it, where the system can.
+    """Lock an open file or folder against other processes until it is closed, if the system can.
 
-    Raises `UsageError` where another process has.
+    Raises `UsageError` if another process holds the lock.
     """
     if sys.platform == "win32":
         return
@@ -168,33 +173,13 @@ def lock(path: Path, descriptor: int) -> None:
     except BlockingIOError as error:
         raise UsageError(f"another process is writing to {path}: wait until it has ended") from error
     except OSError:
-        pass  # a file system that knows no locks
+        pass  # a file system without locks
 
 
-def data_directory() -> Path:
-    """For what users made: `CRNNOCR_DATA_DIR`, else the platform's data directory."""
-    chosen = os.environ.get("CRNNOCR_DATA_DIR")
-    return Path(chosen) if chosen else platformdirs.user_data_path("crnnocr", appauthor=False)
-
-
-def cache_directory() -> Path:
-    """For what can be made again: `CRNNOCR_CACHE_DIR`, else the platform's cache directory."""
-    chosen = os.environ.get("CRNNOCR_CACHE_DIR")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("crnnocr", appauthor=False)
-
-
-def lines_of(path: str, option: str) -> list[str]:
-    """The lines of a UTF-8 text file that are not empty, in NFC, with single spaces and none around them.
-
-    Raises `UsageError`, naming the option, where it cannot be read.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read {option} {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{option} {path} is not UTF-8: byte {error.start + 1} cannot be read") from error
-    return [line for raw in normalise(text).splitlines() if (line := " ".join(raw.split()))]
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class RealPaths:
@@ -214,3 +199,73 @@ class RealPaths:
         except (OSError, ValueError):
             return str(path)
         return f"{self._folders[folder]}{os.sep}{name}"
+
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_HEAD = 64
+"""Bytes at the start of a file that reveal its encoding."""
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, without a byte order mark.
+
+    Raises `DataError` if it cannot be read, or is neither UTF-8 nor UTF-16.
+    """
+    try:
+        return _decoded(path.read_bytes(), path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Iterate over the lines of a text file, each with its number from 1, without holding the whole file in memory.
+
+    Raises `DataError` as `read_text` does.
+    """
+    start = 0
+    try:
+        with path.open("rb") as file:
+            if file.read(2) in _UTF_16:
+                yield from enumerate(read_text(path).removesuffix("\n").split("\n"), start=1)
+                return
+            file.seek(0)
+            for number, line in enumerate(file, start=1):
+                yield number, _decoded(line, path, start).rstrip("\n")
+                start += len(line)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_phrases(path: str, field: str) -> list[str]:
+    """Return the lines of a text file that are not empty, in NFC, with single spaces and none at their ends.
+
+    Raises `ConfigError` of the `field` that names the file, if it cannot be read.
+    """
+    try:
+        text = read_text(Path(path))
+    except DataError as error:
+        raise ConfigError(field, str(error)) from error
+    return [line for raw in nfc(text).splitlines() if (line := " ".join(raw.split()))]
+
+
+def decode_utf_8(data: bytes, path: Path, start: int = 0) -> str:
+    """Decode a part of the file `path` that begins at byte `start`, without a byte order mark.
+
+    Raises `DataError`, naming the byte, if it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8" if start else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 (byte {start + error.start}): save it as UTF-8") from error
+
+
+def _decoded(data: bytes, path: Path, start: int = 0) -> str:
+    head = data[:_HEAD] if start == 0 else b""
+    if head.startswith(_UTF_16):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} begins as UTF-16 but does not go on so (byte {error.start}): save it as UTF-8") from error
+    if head.count(0) > len(head) / 4:
+        raise DataError(f"{path} looks like UTF-16 without a byte order mark: save it as UTF-8")
+    return decode_utf_8(data, path, start)

@@ -1,23 +1,21 @@
-"""Numbers of things in words.
-
-Sizes and times as people say them.
-
-Names of files as they can be written in Unicode.
-"""
+"""Numbers, sizes, times, labels and file names as messages show them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
+_MAX_QUOTED = 60
+_MAX_ENUMERATED = 8
 
-def counted(number: int, one: str, several: str = "") -> str:
-    """How many of what: `1 picture`, `2 pictures`; what is not named with an s has its plural given."""
+
+def plural(number: int, one: str, several: str = "") -> str:
+    """Return a number of things: `1 image`, `2 images`. `several` is the plural if it is not `one` with an s."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def size(bytes: float) -> str:
-    """A number of bytes: `3.1 MB`."""
+    """Return a number of bytes: `3.1 MB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if bytes < 1000:
             return f"{bytes:.3g} {unit}" if unit != "bytes" else f"{bytes:.0f} {unit}"
@@ -26,20 +24,24 @@ def size(bytes: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time: `3.1 s`, `12 min`, `2 h 5 min`."""
+    """Return a time: `3.1 s`, `12 min`, `2 h 5 min`."""
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60:,} h {minutes % 60} min"
 
 
-def shown(name: str) -> str:
-    r"""A name as it can be shown: what of it is not UTF-8 as escapes, such as `\xff`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+def minutes(seconds: float) -> str:
+    """Return a time without seconds: `1.23 min`, `2 h 05 min`."""
+    whole = round(seconds / 60)
+    return f"{whole // 60} h {whole % 60:02d} min" if whole >= 60 else f"{seconds / 60:.3g} min"
 
 
-_MAX_QUOTED = 60
-_MAX_ENUMERATED = 8
+def clock(seconds: float) -> str:
+    """Return a time as a clock shows it: `0:07`, `12:00`, `2:05:00`."""
+    whole_minutes, whole_seconds = divmod(round(seconds), 60)
+    hours, rest = divmod(whole_minutes, 60)
+    return f"{hours}:{rest:02d}:{whole_seconds:02d}" if hours else f"{rest}:{whole_seconds:02d}"
 
 
 def quoted(text: str) -> str:
@@ -47,7 +49,22 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")
 
 
-def enumerated(parts: Sequence[str], max: int = _MAX_ENUMERATED) -> str:
-    """Join the first `max` parts with commas, and say how many more there are."""
-    more = f" and {len(parts) - max:,} more" if len(parts) > max else ""
-    return ", ".join(parts[:max]) + more
+def enumerated(parts: Sequence[str]) -> str:
+    """Join the first few parts with commas, and say how many more there are."""
+    more = f" and {len(parts) - _MAX_ENUMERATED:,} more" if len(parts) > _MAX_ENUMERATED else ""
+    return ", ".join(parts[:_MAX_ENUMERATED]) + more
+
+
+def printable_name(name: str) -> str:
+    r"""Return a file name with escapes such as `\xff` for what of it is not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | str.maketrans(
+    {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+)
+
+
+def escape_controls(text: str) -> str:
+    """Return `text` on one line and harmless to a terminal: tabs, line ends and all other controls are escapes."""
+    return text.translate(_ESCAPES)

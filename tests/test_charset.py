@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnnocr.errors import DataError
-from crnnocr.text.charset import BLANK, Charset, describe, normalise
+from crnnocr.text.charset import BLANK, Charset, describe, nfc
 
 DECOMPOSED = "e\u0301"
 """é as a letter and a combining accent: two code points."""
@@ -21,8 +21,8 @@ COMPOSED = "\u00e9"
 
 
 def test_normalising_makes_one_character_of_a_letter_and_its_accent() -> None:
-    assert normalise(DECOMPOSED) == COMPOSED
-    assert len(normalise(DECOMPOSED)) == 1
+    assert nfc(DECOMPOSED) == COMPOSED
+    assert len(nfc(DECOMPOSED)) == 1
 
 
 def test_a_charset_is_frozen() -> None:

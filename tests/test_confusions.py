@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crnnocr.metrics.confusions import Confusions, Edit, differing, visible
+from crnnocr.metrics.confusions import Confusions, Edit, differing
+from crnnocr.text.charset import visible
 
 
 def confusions(*pairs: tuple[str, str]) -> Confusions:

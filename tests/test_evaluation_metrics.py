@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crnnocr.config import Normalise
+from crnnocr.config import NormalizationStep
 from crnnocr.errors import UsageError
 from crnnocr.metrics import bootstrap, calibration
 from crnnocr.metrics.confusions import CharacterClass, Confusions, class_of, edits_by_class
 from crnnocr.metrics.scores import Scorer, count
-from crnnocr.text.normalization import QUOTES, Normalisation
+from crnnocr.text.normalization import QUOTES, Normalization
 
 ALPHABET = "aab cdé\u0301ß漢字かなあ ,.-0O1lІا\u05d0ل\U0001f600e\u0308 \u202e"
 """Composing accents, look-alikes of three scripts, right-to-left letters, a mark that turns the line, emoji."""
@@ -121,34 +121,34 @@ def test_the_class_of_a_character(character: str, expected: str) -> None:
     ],
 )
 def test_differences_that_do_not_count(steps: str, a: str, b: str) -> None:
-    normalisation = Normalisation.parse([steps] if steps else [])
-    assert normalisation(a) == normalisation(b)
-    assert normalisation(normalisation(a)) == normalisation(a)
+    normalization = Normalization.parse([steps] if steps else [])
+    assert normalization(a) == normalization(b)
+    assert normalization(normalization(a)) == normalization(a)
     if steps:
-        assert Normalisation()(a) != Normalisation()(b)
+        assert Normalization()(a) != Normalization()(b)
 
 
-COMBINATIONS = [Normalisation(steps) for n in range(len(Normalise) + 1) for steps in combinations(Normalise, n)]
+COMBINATIONS = [Normalization(steps) for n in range(len(NormalizationStep) + 1) for steps in combinations(NormalizationStep, n)]
 
 
-@pytest.mark.parametrize("normalisation", [each for each in COMBINATIONS if Normalise.QUOTES in each.steps], ids=str)
-def test_kinds_of_quotes_and_dashes_are_alike_whatever_else_does_not_count(normalisation: Normalisation) -> None:
+@pytest.mark.parametrize("normalization", [each for each in COMBINATIONS if NormalizationStep.QUOTES in each.steps], ids=str)
+def test_kinds_of_quotes_and_dashes_are_alike_whatever_else_does_not_count(normalization: Normalization) -> None:
     for plain, kinds in QUOTES.items():
-        assert {kind: normalisation(f"a{kind}b") for kind in kinds} == dict.fromkeys(kinds, f"a{plain}b")
+        assert {kind: normalization(f"a{kind}b") for kind in kinds} == dict.fromkeys(kinds, f"a{plain}b")
 
 
 @given(st.text(max_size=20) | st.text("ŉﬁǰΐẞİςΣ´″‴¨ŀ①Ａ\u0345\u0301\u0307ſ’ ", max_size=8))
 def test_what_is_normalised_stays_as_it_is(text: str) -> None:
-    for normalisation in COMBINATIONS:
-        assert normalisation(normalisation(text)) == normalisation(text)
+    for normalization in COMBINATIONS:
+        assert normalization(normalization(text)) == normalization(text)
 
 
 def test_what_does_not_count_is_said_in_words_and_in_one_order() -> None:
-    assert str(Normalisation()) == "NFC"
-    assert str(Normalisation.parse(["spaces", "case,nfkc"])) == "NFKC, without case, without spaces"
-    assert Normalisation.parse(["spaces,case"]) == Normalisation.parse(["case", "spaces"])
+    assert str(Normalization()) == "NFC"
+    assert str(Normalization.parse(["spaces", "case,nfkc"])) == "NFKC, without case, without spaces"
+    assert Normalization.parse(["spaces,case"]) == Normalization.parse(["case", "spaces"])
     with pytest.raises(UsageError, match="choose of nfc, nfkc, case, spaces, quotes"):
-        Normalisation.parse(["cases"])
+        Normalization.parse(["cases"])
 
 
 # Intervals

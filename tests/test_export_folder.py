@@ -29,7 +29,7 @@ from crnnocr.errors import CrnnocrError, DataError, GateError, UsageError
 from crnnocr.export import folder as exporting
 from crnnocr.export import onnx_file, verify
 from crnnocr.export.verify import Grey, Lines, Reading, prove
-from crnnocr.files import adding
+from crnnocr.files import atomic_files
 from crnnocr.inference.engines import OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.calibration import Calibration
@@ -354,7 +354,7 @@ def test_the_folder_of_a_model_and_what_is_no_file_are_left_alone(tiny_model: Pa
 
 def test_a_folder_is_written_from_within_so_that_it_may_be_a_disk_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
-    with adding(tmp_path / "disk") as part:
+    with atomic_files(tmp_path / "disk") as part:
         assert part.parent == tmp_path / "disk"
         (part / "x").touch()
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["x"]

@@ -31,7 +31,7 @@ from crnnocr.report import json as values
 from crnnocr.report import label_error_files, terminal
 from crnnocr.report.html import page
 from crnnocr.report.samples import heatmap, rows_of
-from crnnocr.text.normalization import Normalisation
+from crnnocr.text.normalization import Normalization
 
 
 @pytest.fixture
@@ -355,7 +355,7 @@ def test_every_key_of_the_json_is_in_the_documentation() -> None:
 
 def test_what_is_compared_is_normalised_and_said() -> None:
     readings = [(Sample(Path("x.png"), "Ab “c”"), Prediction("aB\u00a0'c'", 0.5))]
-    plain_result, same = (score(readings, Normalisation.parse(steps)) for steps in ([], ["case,quotes,spaces"]))
+    plain_result, same = (score(readings, Normalization.parse(steps)) for steps in ([], ["case,quotes,spaces"]))
     assert plain_result.scores.exact_match == 0
     assert same.scores.exact_match == 0  # kinds of quotation marks, not single for double
     assert same.scores["mean_levenshtein"] == 2

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.export import onnx_file
-from crnnocr.files import exclusive
+from crnnocr.files import folder_lock
 from crnnocr.model import registry
 from crnnocr.training import resume as runs
 from crnnocr.training import run as training
@@ -443,7 +443,7 @@ def test_a_named_run_of_other_options_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_that_another_process_trains_is_refused(tmp_path: Path, own_store: Path) -> None:
     interrupt(SHORT, tmp_path)
-    with exclusive(own_store / "runs" / "x"):
+    with folder_lock(own_store / "runs" / "x"):
         said = refusal(SHORT, tmp_path)
     assert said == "the run x is being trained by another process: wait until it has ended"
     assert resumed(SHORT, tmp_path) == "x"

@@ -28,7 +28,7 @@ from crnnocr.config import LabelFormat, Orientation, Style, SynthConfig
 from crnnocr.datasets import imagefolder
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.errors import CrnnocrError, DataError, UsageError
-from crnnocr.files import exclusive
+from crnnocr.files import folder_lock
 from crnnocr.synth import fonts, trdg
 from crnnocr.synth.dataset import manifest
 from crnnocr.synth.dataset import pool as workers
@@ -418,7 +418,7 @@ def test_force_draws_the_set_anew_with_other_options(tmp_path: Path, plain: Synt
 
 @posix_only
 def test_two_at_a_time_in_one_folder_are_refused(tmp_path: Path, plain: SynthConfig) -> None:
-    with exclusive(tmp_path / "data"), pytest.raises(UsageError, match=r"another process is writing to .*data: wait"):
+    with folder_lock(tmp_path / "data"), pytest.raises(UsageError, match=r"another process is writing to .*data: wait"):
         drawn(tmp_path / "data", 1, plain)
     assert drawn(tmp_path / "data", 1, plain) == 1
 
@@ -888,8 +888,8 @@ def test_the_summary_counts_the_characters_of_the_whole_set(tmp_path: Path, opti
     result = run_cli("synth", tmp_path / "data", "--count", 30, "--json", *options)
     summary = json.loads(result.stdout)
     texts = [text for _, text in rows(tmp_path / "data")]
-    counted = {character: count for character, count in summary["characters"].items() if count}
-    assert counted == {character: "".join(texts).count(character) for character in set("".join(texts))}
+    plural = {character: count for character, count in summary["characters"].items() if count}
+    assert plural == {character: "".join(texts).count(character) for character in set("".join(texts))}
     assert (summary["count"], summary["drawn"], summary["fonts"]) == (30, 20, 2)
     assert summary["mean_length"] == round(sum(map(len, texts)) / 30, 2)
     assert summary["bytes"] == sum(path.stat().st_size for path in tmp_path.glob("data/*.png"))

@@ -22,6 +22,7 @@ from typer.models import OptionInfo
 
 from crnnocr import config, runtime
 from crnnocr.errors import ConfigError, CrnnocrError
+from crnnocr.formatting import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,13 +119,13 @@ class Session:
     def warn(self, message: str) -> None:
         """A warning on stderr, also with --quiet."""
         if _is_main_process():
-            self.console.print(f"warning: {on_one_line(message)}", style="yellow", markup=False)
+            self.console.print(f"warning: {escape_controls(message)}", style="yellow", markup=False)
 
     def complain(self, message: str) -> None:
         """An error on stderr, with --debug also the traceback of the exception that is being handled."""
         if self.debug:
             traceback.print_exc()
-        self.console.print(f"error: {on_one_line(message)}", style="red", markup=False)
+        self.console.print(f"error: {escape_controls(message)}", style="red", markup=False)
 
     def show_warning(
         self,
@@ -340,16 +341,6 @@ def deferred_signals(wanted: bool) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | str.maketrans(
-    {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
-)
-
-
-def on_one_line(text: str) -> str:
-    """`text` on one line and in one column, and harmless to a terminal: tab, line ends and all other controls as escapes."""
-    return text.translate(_ESCAPES)
 
 
 def name_from(path: Path) -> str:

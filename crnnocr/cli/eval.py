@@ -21,8 +21,8 @@ from crnnocr.cli.options import Wanted, load_readers, other
 from crnnocr.cli.prediction_rows import Format, Rows
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.errors import GateError, PartialError, UsageError
-from crnnocr.files import replacing
-from crnnocr.formatting import counted
+from crnnocr.files import atomic_write
+from crnnocr.formatting import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,13 +136,13 @@ def eval_cli(
     Pictures that the model was trained on are left out, for they would flatter it.
     """
     from crnnocr.evaluation.evaluate import Evaluation
-    from crnnocr.text.normalization import Normalisation
+    from crnnocr.text.normalization import Normalization
 
     console.ignore_broken_pipe()
     if json_output and tsv:
         raise UsageError("give --json or --tsv, not both")
     gate = None if max_cer is None else _gate(max_cer)
-    normalisation = Normalisation.parse(normalise or [])
+    normalization = Normalization.parse(normalise or [])
     decode = DecodeConfig(beam, 1, allow, block, lexicon, pattern, lm, lm_weight)
     first = Wanted(model, device, engine, decode, ReadConfig(orientation, invert, quick=quick))
     wanted = [first] if compare is None else [first, other(compare, first)]
@@ -151,7 +151,7 @@ def eval_cli(
     readers = load_readers(wanted)
     names = [str(source) for source in data]
     second = readers[1] if compare is not None else None
-    evaluation = Evaluation(datasets, readers[0], second, normalisation, everything=everything, names=names)
+    evaluation = Evaluation(datasets, readers[0], second, normalization, everything=everything, names=names)
     _say(evaluation)
     evidence = evaluation.measure(_tracked)
     for reason in evidence.analysis.result.unreadable:
@@ -197,7 +197,7 @@ def _datasets(data: Sequence[Path], suspect_labels: Path | None) -> Sequence[Dat
 
     datasets = load_datasets(data)
     for source, dataset in zip(data, datasets, strict=True):
-        console.info(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+        console.info(f"{source}: {plural(len(dataset.samples), 'labelled picture')} ({dataset.format})")
         console.warn_of_issues(dataset.issues)
     if suspect_labels:
         samples = (sample for dataset in datasets for sample in dataset.samples)
@@ -215,7 +215,7 @@ def _say(evaluation: Evaluation) -> None:
     for character in unknown[_NAMED:]:
         console.verbose(f"  {character}")
     if evaluation.trained_on:
-        scored, left_out = counted(len(evaluation.samples), "held-out picture"), evaluation.trained_on
+        scored, left_out = plural(len(evaluation.samples), "held-out picture"), evaluation.trained_on
         are = "is" if left_out == 1 else "are"
         console.info(f"scored: the {scored}; {left_out:,} that {' or '.join(models)} was trained on {are} left out (--all)")
 
@@ -239,10 +239,10 @@ def _write_suspects(path: Path, evidence: Evidence, reader: Reader) -> None:
 
     found = suspects(reader.recognizer, evidence.analysis.outcomes, reader.read)
     label_error_files.write(path, found.found, reader.model)
-    were = counted(len(found.found), "label that was", "labels that were")
+    were = plural(len(found.found), "label that was", "labels that were")
     console.info(f"{path}: {were} read otherwise, the most doubtful first")
     if found.unknown:
-        cannot = counted(found.unknown, "more cannot be judged: it holds", "more cannot be judged: they hold")
+        cannot = plural(found.unknown, "more cannot be judged: it holds", "more cannot be judged: they hold")
         console.info(f"{cannot} characters that the model does not know")
 
 
@@ -251,7 +251,7 @@ def _write_page(path: Path, evidence: Evidence, reader: Reader) -> None:
     from crnnocr.report.samples import rows_of
 
     text = page(evidence, rows_of(evidence, reader))
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     console.info(f"{path}: open it in a browser")
 
@@ -262,5 +262,5 @@ def _judge(evidence: Evidence, max_cer: float | None) -> None:
     if max_cer is not None and cer.value > max_cer:
         raise GateError(f"the CER of {cer.value:.2%} ({cer.low:.2%} – {cer.high:.2%}) is above --max-cer {max_cer:.2%}")
     if unreadable := len(result.unreadable):
-        total = counted(unreadable + result.scores.n, "picture")
+        total = plural(unreadable + result.scores.n, "picture")
         raise PartialError(f"{unreadable:,} of {total} could not be read, and {'is' if unreadable == 1 else 'are'} not scored")

@@ -103,7 +103,7 @@ def export_cli(
 
 
 def _say(done: Exported, name: str) -> None:
-    from crnnocr.formatting import counted
+    from crnnocr.formatting import plural
 
     proof = done.proof
     if done.removed:
@@ -116,7 +116,7 @@ def _say(done: Exported, name: str) -> None:
     if proof.difference is not None:
         told = f"all texts, log-probabilities within {proof.difference:.1e}"
     console.info(
-        f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {counted(proof.pictures, 'picture')} "
+        f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {plural(proof.pictures, 'picture')} "
         f"({proof.widths:,} different widths) in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
     )
 
@@ -125,13 +125,13 @@ def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> li
     """What the export is proven with."""
     from crnnocr.datasets.detection import load_datasets
     from crnnocr.export import verify as proof_pictures
-    from crnnocr.formatting import counted
+    from crnnocr.formatting import plural
     from crnnocr.model import checkpoint
 
     if verify:
         datasets = load_datasets(verify)
         for source, dataset in zip(verify, datasets, strict=True):
-            console.info(f"{source}: {counted(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+            console.info(f"{source}: {plural(len(dataset.samples), 'labelled picture')} ({dataset.format})")
             console.warn_of_issues(dataset.issues)
         pictures = proof_pictures.of_samples(sample for dataset in datasets for sample in dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
@@ -140,7 +140,7 @@ def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> li
         card = checkpoint.load_card(found.path)
         pictures = [*proof_pictures.built_in(), *_drawn(card, config.orientation or card.orientation)]
     if not config.is_exact and len(pictures) < proof_pictures.ENOUGH:
-        there = counted(len(pictures), "picture")
+        there = plural(len(pictures), "picture")
         console.info(f"changed copies of the {there} make up the {proof_pictures.ENOUGH:,} that the proof needs")
     return pictures
 

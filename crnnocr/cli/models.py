@@ -26,6 +26,7 @@ import typer
 from crnnocr.cli import console
 from crnnocr.cli import console as ui
 from crnnocr.errors import ModelError, UsageError
+from crnnocr.formatting import escape_controls
 
 if TYPE_CHECKING:
     from crnnocr.model.card import Card
@@ -168,7 +169,7 @@ def _rendered(rows: list[tuple[str, ...]]) -> str:
     for title in _HEADER:
         table.add_column(title, justify="right" if title in _NUMBERS else "left")
     for row in rows:
-        table.add_row(*map(ui.on_one_line, row))
+        table.add_row(*map(escape_controls, row))
     console = Console(markup=False, highlight=False, width=None if is_terminal else _WIDE)
     with console.capture() as rendered:  # rich would end a closed pipe in its own way
         console.print(table)
@@ -245,7 +246,7 @@ def show_cli(
     rows = [("model", found.label), *_about(card), *_training(card), *_reading(card), *_published(card), *_files(found)]
     width = max(len(title) for title, _ in rows)
     for title, told in rows:
-        typer.echo(f"{title:{width}}  {console.on_one_line(told)}".rstrip())
+        typer.echo(f"{title:{width}}  {escape_controls(told)}".rstrip())
 
 
 def _about(card: Card) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from crnnocr.cli.options import load
 from crnnocr.cli.prediction_rows import Format, Rows, opened, row
 from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig, SynthConfig
 from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
-from crnnocr.files import replacing
+from crnnocr.files import atomic_write
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -202,7 +202,7 @@ def _draw(folder: Path, picture: _Picture, prediction: Prediction) -> None:
 
     if prediction.error is None:
         other = hashlib.sha256(os.fsencode(picture.name)).hexdigest()[:8]
-        with replacing(folder / f"{Path(picture.name).stem}-{other}.png") as path:
+        with atomic_write(folder / f"{Path(picture.name).stem}-{other}.png") as path:
             draw(picture, prediction, _font_for).save(path, "PNG")
 
 

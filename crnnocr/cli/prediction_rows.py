@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from crnnocr.cli import console
 from crnnocr.errors import UsageError
-from crnnocr.files import cannot_write, is_device, lock
+from crnnocr.files import is_device, lock, write_error
+from crnnocr.formatting import escape_controls
 
 if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Prediction
@@ -125,7 +125,7 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
     except OSError as error:
         if error.filename not in (None, str(part), str(output), str(output.parent)):
             raise  # another file's trouble
-        raise cannot_write(output, error) from error
+        raise write_error(output, error) from error
 
 
 def _begun(stream: BinaryIO, format: Format) -> Rows:
@@ -186,4 +186,4 @@ def _column(text: str, format: Format) -> str:
     """How a text or a path stands in a row."""
     if format is Format.jsonl:
         return text
-    return console.on_one_line(text.replace("\\", "\\\\") if format is Format.tsv else text)
+    return escape_controls(text.replace("\\", "\\\\") if format is Format.tsv else text)

@@ -220,10 +220,10 @@ def _pair(option: str, text: str | None) -> Pair | None:
 
 def _characters(value: str) -> str:
     """The characters that are typed, or that the file of this name holds, but for its line ends."""
-    from crnnocr.datasets.label_file import label_file_lines
+    from crnnocr.files import read_lines
 
     try:
         typed = not Path(value).is_file()
     except OSError:  # longer than a file name can be
         typed = True
-    return value if typed else "".join(line.rstrip("\r") for _, line in label_file_lines(Path(value)))
+    return value if typed else "".join(line.rstrip("\r") for _, line in read_lines(Path(value)))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Self
 
 from crnnocr.cli import console
 from crnnocr.config import AUTO, TrainConfig
+from crnnocr.formatting import clock, plural
 from crnnocr.metrics.confusions import Confusions, differing
-from crnnocr.text.charset import normalise
+from crnnocr.text.charset import nfc
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,10 +36,8 @@ _MAX_LOCATIONS = 3
 
 def say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
     """How many pictures there are, and for what."""
-    from crnnocr.formatting import counted
-
     for dataset in datasets:
-        pictures = counted(len(dataset.samples), "labelled picture", "labelled pictures")
+        pictures = plural(len(dataset.samples), "labelled picture", "labelled pictures")
         console.info(f"{dataset.source}: {pictures}{purpose} ({dataset.format})")
 
 
@@ -59,12 +58,10 @@ def say_issue(issue: Issue) -> None:
 
 def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     """What is about to be trained, on what."""
-    from crnnocr.formatting import counted
-
     card, found = prepared.card, prepared.start.found
     origin = found.label if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
     drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.train) else ""
-    learnt = counted(len(prepared.train), "picture", "pictures")
+    learnt = plural(len(prepared.train), "picture", "pictures")
     pictures = f"{learnt}{drawn}" if len(prepared.train) else f"pictures drawn ({config.synth})"
     console.info(
         f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {pictures} to "
@@ -91,7 +88,7 @@ def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
 
 def say_end(finished: Finished) -> None:
     """What came of it."""
-    from crnnocr.formatting import counted
+    from crnnocr.formatting import plural
     from crnnocr.model import registry
 
     if finished.name != finished.wanted:
@@ -100,7 +97,7 @@ def say_end(finished: Finished) -> None:
     minutes, seconds = divmod(round(finished.seconds), 60)
     measured = (
         f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact_match:.1%} on "
-        + counted(finished.scores.n, "held-out picture", "held-out pictures")
+        + plural(finished.scores.n, "held-out picture", "held-out pictures")
         if finished.scores
         else "not measured"
     )
@@ -198,7 +195,7 @@ class TrainView:
     def _chosen(self, readings: Sequence[Reading]) -> list[Reading]:
         """Some readings, wrong ones if there are, going round from one validation to the next."""
         around = [(self._next + i) % len(readings) for i in range(len(readings))]
-        wrong = [i for i in around if normalise(readings[i].truth) != normalise(readings[i].text)]
+        wrong = [i for i in around if nfc(readings[i].truth) != nfc(readings[i].text)]
         chosen = (wrong + [i for i in around if i not in set(wrong)])[:_READINGS]
         if chosen:
             self._next = chosen[min(len(wrong), len(chosen)) - 1] + 1
@@ -210,7 +207,7 @@ class TrainView:
         from rich.table import Table
 
         width = min(_WIDEST, console.console().width - 1)
-        left = f"{_duration(event.seconds_left)} left" if event.step >= _STEPS_BEFORE_A_PACE else ""
+        left = f"{clock(event.seconds_left)} left" if event.step >= _STEPS_BEFORE_A_PACE else ""
         bar_width = width - len("training  100%  ") - len(left)
         if bar_width < _NARROWEST_BAR:
             bar_width, left = _NARROWEST_BAR, ""
@@ -308,7 +305,7 @@ def _most_confused(readings: Sequence[Reading]) -> str:
 
 def _shown(text: str) -> str:
     """The text after NFC as it can be shown: for a character that steers the terminal or its direction stands another."""
-    return "".join(map(_tamed, normalise(text)))
+    return "".join(map(_tamed, nfc(text)))
 
 
 def _tamed(character: str) -> str:
@@ -319,9 +316,3 @@ def _tamed(character: str) -> str:
 
 def _is_right_to_left(text: str) -> bool:
     return any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -140,7 +140,7 @@ CONFIDENCE_BINS = 15
 """Into which readings are put by their confidence, as in Guo et al. 2017."""
 
 
-class Normalise(StrEnum):
+class NormalizationStep(StrEnum):
     """A difference between label and reading that is not to count, on both sides alike."""
 
     NFC = "nfc"

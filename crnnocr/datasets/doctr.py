@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.label_file import LabelRecord, dataset_of, read_label_file
+from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import DataError
+from crnnocr.files import read_text
 
 LABEL_FILE = "labels.json"
 _FOLDERS = ("images", "")
@@ -21,7 +22,7 @@ def load(label_file: Path) -> Dataset:
     """
     try:
         # As pairs, so that an image that is named twice is seen twice.
-        pairs = json.loads(read_label_file(label_file), object_pairs_hook=tuple)
+        pairs = json.loads(read_text(label_file), object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{label_file} is not JSON: {error}") from error
     if _are_tasks(pairs):

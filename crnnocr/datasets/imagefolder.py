@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.label_file import LabelRecord, dataset_of, label_file_lines
+from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import DataError
+from crnnocr.files import read_lines
 
 LABEL_FILE = "metadata.jsonl"
 
@@ -30,7 +31,7 @@ def records(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises `DataError`, naming the line, if one is no record with `file_name` and `text`.
     """
-    for number, line in label_file_lines(label_file):
+    for number, line in read_lines(label_file):
         if not line.strip():
             continue
         try:

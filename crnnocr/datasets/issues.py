@@ -114,7 +114,7 @@ def merged(issues: Iterable[Issue]) -> tuple[Issue, ...]:
     return tuple(replace(issue, locations=tuple(found)) for issue, found in locations.items())
 
 
-def counted(issues: Iterable[Issue]) -> tuple[Issue, ...]:
+def with_counts(issues: Iterable[Issue]) -> tuple[Issue, ...]:
     """Merge what the loaders found, and begin each message with the number of samples that it is about."""
     return tuple(
         replace(issue, message=f"{issue.count:,} {_DONE.get(issue.severity, 'found')}: {issue.message}")
@@ -125,7 +125,7 @@ def counted(issues: Iterable[Issue]) -> tuple[Issue, ...]:
 def summary(issues: Iterable[Issue]) -> list[str]:
     """Describe what was left out of a data set: a line for each issue, with the number of samples and the first location."""
     excluded = [issue for issue in issues if issue.severity is Severity.EXCLUDED]
-    return [f"{issue.message} (first: {issue.locations[0].detail})" for issue in counted(excluded)]
+    return [f"{issue.message} (first: {issue.locations[0].detail})" for issue in with_counts(excluded)]
 
 
 _DONE = {Severity.EXCLUDED: "left out", Severity.NOTE: "trimmed"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,8 @@ from pathlib import Path
 
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, IMAGE_OUTSIDE, MISSING_IMAGE, NOT_UNICODE, TRIMMED_LABEL, Issue, merged
-from crnnocr.errors import DataError
 from crnnocr.files import RealPaths
-from crnnocr.text.charset import normalise
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_HEAD = 64
-"""Bytes at the start of a label file that reveal its encoding."""
+from crnnocr.text.charset import nfc
 
 
 @dataclass(frozen=True)
@@ -30,33 +24,6 @@ class LabelRecord:
     """The image's path, relative to the label file's folder."""
     text: str
     """The label as it stands there."""
-
-
-def read_label_file(path: Path) -> str:
-    """Return the text of a label file, without a byte order mark. Raises `DataError` if it is neither UTF-8 nor UTF-16."""
-    try:
-        return _decoded(path.read_bytes(), path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def label_file_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Iterate over the lines of a label file, each with its number from 1, without reading the whole file.
-
-    Raises `DataError` if it is neither UTF-8 nor UTF-16.
-    """
-    start = 0
-    try:
-        with path.open("rb") as file:
-            if file.read(2) in _UTF_16:
-                yield from enumerate(read_label_file(path).removesuffix("\n").split("\n"), start=1)
-                return
-            file.seek(0)
-            for number, line in enumerate(file, start=1):
-                yield number, _decoded(line, path, start).rstrip("\n")
-                start += len(line)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], folders: Sequence[str] = ("",)) -> Dataset:
@@ -74,7 +41,7 @@ def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], fo
     samples: list[Sample] = []
     issues: list[Issue] = []
     for record in records:
-        normalised = normalise(record.text)
+        normalised = nfc(record.text)
         text = normalised.strip()
         image, issue = folder.find(record.name)
         line = "" if record.line is None else f" line {record.line}"
@@ -126,16 +93,3 @@ def _issue_of_text(text: str) -> Issue | None:
         return EMPTY_LABEL
     # Half a surrogate pair, such as JSON can hold, is no character and could not be written to a model.
     return None if text.encode(errors="ignore").decode() == text else NOT_UNICODE
-
-
-def _decoded(data: bytes, path: Path, start: int = 0) -> str:
-    """Decode `data`, which begins at byte `start` of a label file."""
-    head = data[:_HEAD] if start == 0 else b""
-    utf_16 = head.startswith(_UTF_16)
-    if head.count(0) > len(head) / 4 and not utf_16:
-        raise DataError(f"{path} looks like UTF-16 without a byte order mark: save it as UTF-8")
-    try:
-        return data.decode("utf-16" if utf_16 else "utf-8-sig" if start == 0 else "utf-8")
-    except UnicodeDecodeError as error:
-        is_not = "begins as UTF-16 but does not go on so" if utf_16 else "is not UTF-8"
-        raise DataError(f"{path} {is_not} (byte {start + error.start}): save it as UTF-8") from error

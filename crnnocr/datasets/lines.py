@@ -30,7 +30,7 @@ from crnnocr.config import Pair
 from crnnocr.datasets import Sample
 from crnnocr.datasets.issues import UNREADABLE_IMAGE, Issue, merged
 from crnnocr.errors import ImageError
-from crnnocr.files import cache_directory, cannot_write
+from crnnocr.files import cache_directory, write_error
 
 
 def content_id(data: bytes) -> int:
@@ -110,7 +110,7 @@ class PixelStore:
             np.save(self._folder / _SIZES, sizes)
             _move(self._folder, key)
         except OSError as error:
-            raise cannot_write(self._folder, error) from error
+            raise write_error(self._folder, error) from error
         _forget_old()
         stored = find(key)
         assert stored is not None
@@ -125,7 +125,7 @@ class PixelStore:
             self._file.write(self._buffer)
             self._buffer.clear()
         except OSError as error:
-            raise cannot_write(_root(), error) from error
+            raise write_error(_root(), error) from error
 
 
 def _move(folder: Path, key: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, MISSING_ENTRY, NOT_UTF_8, UNLABELLED_ENTRY, Issue, merged
 from crnnocr.errors import DataError, ImageError
-from crnnocr.text.charset import normalise
+from crnnocr.text.charset import nfc
 
 if TYPE_CHECKING:
     import lmdb
@@ -73,7 +73,7 @@ def _sample(folder: Path, transaction: lmdb.Transaction, number: int, whole: boo
     if not whole and transaction.get(entry.encode()) is None:
         return MISSING_ENTRY.at(name)
     try:
-        text = normalise(bytes(label).decode()).strip()
+        text = nfc(bytes(label).decode()).strip()
     except UnicodeDecodeError:
         return NOT_UTF_8.at(name)
     return Sample(folder, text, entry) if text else EMPTY_LABEL.at(name)

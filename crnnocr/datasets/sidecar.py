@@ -9,9 +9,8 @@ from natsort import natsorted
 from crnnocr import images
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, LABEL_WITHOUT_IMAGE, UNLABELLED_IMAGE, Issue, merged
-from crnnocr.datasets.label_file import read_label_file
-from crnnocr.files import replacing
-from crnnocr.text.charset import normalise
+from crnnocr.files import atomic_write, read_text
+from crnnocr.text.charset import nfc
 
 ENDING = ".gt.txt"
 
@@ -31,7 +30,7 @@ def load(folder: Path) -> Dataset | None:
     for path in paths:
         if path not in found:
             issues.append(UNLABELLED_IMAGE.at(path.relative_to(folder)))
-        elif text := normalise(read_label_file(found[path])).strip():
+        elif text := nfc(read_text(found[path])).strip():
             samples.append(Sample(path, text))
         else:
             issues.append(EMPTY_LABEL.at(found[path].relative_to(folder)))
@@ -51,7 +50,7 @@ def label_of(image: Path) -> Path:
 
 def write(image: Path, text: str) -> None:
     """Write the label of an image beside it."""
-    with replacing(label_of(image)) as part:
+    with atomic_write(label_of(image)) as part:
         part.write_text(f"{text}\n", encoding="utf-8", newline="\n")
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from crnnocr import images
 from crnnocr.datasets import Dataset, icdar
-from crnnocr.datasets.label_file import LabelRecord, dataset_of, label_file_lines, read_label_file
+from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import DataError
+from crnnocr.files import read_lines, read_text
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 
@@ -32,7 +33,7 @@ _EASYOCR = "filename,words"
 
 def load(label_file: Path) -> Dataset:
     """Load a table. Raises `DataError` if it is no table of images and texts."""
-    content = read_label_file(label_file)
+    content = read_text(label_file)
     _, first = next(_lines(content), (1, ""))
     if not first:
         raise DataError(f"{label_file} is empty")
@@ -57,7 +58,7 @@ def lists_images(label_file: Path) -> bool:
     One whose encoding is wrong may do so.
     """
     try:
-        first = next((line for _, line in label_file_lines(label_file) if line.strip()), "")
+        first = next((line for _, line in read_lines(label_file) if line.strip()), "")
     except DataError:
         return True
     cells = _header(first)
@@ -69,7 +70,7 @@ def lists_label_errors(label_file: Path) -> bool:
     if label_file.suffix.lower() not in (".csv", ".tsv"):
         return False
     try:
-        cells = _header(next(label_file_lines(label_file))[1])
+        cells = _header(next(read_lines(label_file))[1])
     except (DataError, StopIteration):
         return False
     return all(cells.intersection(columns) for columns in (_NAME_HEADERS, _TEXT_HEADERS, (DOUBT, READING)))

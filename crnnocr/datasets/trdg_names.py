@@ -11,7 +11,7 @@ from crnnocr import images
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, merged
 from crnnocr.errors import DataError
-from crnnocr.text.charset import normalise
+from crnnocr.text.charset import nfc
 
 _INDEX = "(?P<index>0|[1-9][0-9]*)"
 _FORMATS = {
@@ -36,7 +36,7 @@ def load(folder: Path) -> Dataset | None:
                 "list the texts in a labels.csv"
             )
     for format, found in fitting.items():
-        labelled = [(path, normalise(text).strip()) for _, (path, text) in sorted(found.items())]
+        labelled = [(path, nfc(text).strip()) for _, (path, text) in sorted(found.items())]
         samples = tuple(Sample(path, text) for path, text in labelled if text)
         issues = merged(EMPTY_LABEL.at(path, path.name) for path, text in labelled if not text)
         return Dataset(folder, f"trdg, file names {format}", samples, issues)

@@ -17,8 +17,8 @@ from crnnocr.decoding.language_model import LanguageModel
 from crnnocr.decoding.lexicon import Lexicon
 from crnnocr.decoding.pattern import Pattern
 from crnnocr.errors import ConfigError
-from crnnocr.files import lines_of
-from crnnocr.text.charset import BLANK, Charset, describe, normalise
+from crnnocr.files import read_phrases
+from crnnocr.text.charset import BLANK, Charset, describe, nfc
 
 _PROVEN = np.log(0.5)
 """A text of a greater log-probability is the most probable one: all others share the rest."""
@@ -49,7 +49,7 @@ class Decoder:
         self._allowed = _allowed(config, charset)
         self._blocked = np.array(sorted(set(range(BLANK + 1, charset.classes)) - self._allowed), dtype=np.int64)
         pattern = Pattern(config.pattern, charset, self._allowed) if config.pattern else None
-        words = lines_of(config.lexicon, "--lexicon") if config.lexicon else None
+        words = read_phrases(config.lexicon, "lexicon") if config.lexicon else None
         self.lexicon = None if words is None else Lexicon(words, charset, self._allowed, pattern)
         """The words that are permitted, or None."""
         self._automaton: Automaton | None = self.lexicon or pattern
@@ -122,7 +122,7 @@ class Decoder:
 def _allowed(config: DecodeConfig, charset: Charset) -> frozenset[int]:
     """The class ids of the characters that texts may hold."""
     # One by one: in an order that means nothing they must not be taken for a text, whose characters might be composed.
-    asked, blocked = (normalise(characters or "") for characters in (config.allow, config.block))
+    asked, blocked = (nfc(characters or "") for characters in (config.allow, config.block))
     unknown = dict.fromkeys(c for c in asked if charset.id_of(c) is None)
     if unknown:
         raise ConfigError("allow", f"holds what the model does not know: {', '.join(map(describe, unknown))}")

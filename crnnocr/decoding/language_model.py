@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from crnnocr.decoding.automaton import MAX_CACHED_STATES
 from crnnocr.decoding.hypothesis import Floats
 from crnnocr.errors import ConfigError, CrnnocrError
-from crnnocr.files import lines_of, replacing
+from crnnocr.files import atomic_write, read_phrases
 from crnnocr.text.bidi import visual
 from crnnocr.text.charset import BLANK, Charset
 
@@ -101,7 +101,7 @@ class LanguageModel:
         Raises:
             UsageError: the text cannot be read, or holds nothing that the charset can write.
         """
-        lines = lines_of(path, "--lm")
+        lines = read_phrases(path, "lm")
         key = hashlib.sha256("\n".join([str(_FORMAT), str(ORDER), charset.characters, *lines]).encode()).hexdigest()
         kept = cache / f"{key}.npz" if cache else None
         if kept and (model := _load_cached(kept, charset.classes)):
@@ -174,7 +174,7 @@ class LanguageModel:
 
 
 def _save(file: Path, model: LanguageModel) -> None:
-    with replacing(file) as part, part.open("wb") as stream:
+    with atomic_write(file) as part, part.open("wb") as stream:
         np.savez(stream, bonus=np.array(model.bonus), **vars(model.ngrams))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from crnnocr.errors import ConfigError
-from crnnocr.text.charset import BLANK, Charset, describe, normalise
+from crnnocr.text.charset import BLANK, Charset, describe, nfc
 
 _MAX_DEPTH = 50
 """Groups nested in each other."""
@@ -79,7 +79,7 @@ def parse(pattern: str, charset: Charset) -> Part:
 
     Raises `ConfigError`, naming the place, if the pattern is malformed or asks for characters that the charset lacks.
     """
-    return _Parser(normalise(pattern), charset).parse()
+    return _Parser(nfc(pattern), charset).parse()
 
 
 class _Parser:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr.evaluation.outcomes import EvalResult, Outcome
-from crnnocr.formatting import counted
+from crnnocr.formatting import plural
 from crnnocr.metrics import bootstrap
 from crnnocr.metrics.bootstrap import Difference
 from crnnocr.metrics.scores import METRICS, Better, Counts, Scorer, Scores
@@ -100,7 +100,7 @@ class Comparison:
         chance, (ahead, behind) = self.chance("cer"), self._ahead
         share = f"in {_share(max(chance, 1 - chance))} of the draws"
         if self.winner is None:
-            differing = counted(len(self.better) + len(self.worse), "picture that differs", "pictures that differ")
+            differing = plural(len(self.better) + len(self.worse), "picture that differs", "pictures that differ")
             return f"who reads better cannot be told from the {differing}: {ahead} {share}"
         return f"{ahead} reads better than {behind}: {share}"
 

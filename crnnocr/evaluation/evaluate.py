@@ -16,9 +16,9 @@ from crnnocr.errors import DataError
 from crnnocr.evaluation.analysis import Analysis
 from crnnocr.evaluation.comparison import Comparison, compare
 from crnnocr.evaluation.outcomes import EvalResult, Reader, Speed, measure, read_samples, score, sources, timed, unseen
-from crnnocr.formatting import counted
+from crnnocr.formatting import plural
 from crnnocr.inference.recognizer import Prediction
-from crnnocr.text.normalization import Normalisation
+from crnnocr.text.normalization import Normalization
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Evaluation:
         datasets: Sequence[Dataset],
         reader: Reader,
         other: Reader | None = None,
-        normalisation: Normalisation = Normalisation(),  # noqa: B008 (frozen)
+        normalization: Normalization = Normalization(),  # noqa: B008 (frozen)
         *,
         everything: bool = False,
         names: Sequence[str] = (),
@@ -75,14 +75,14 @@ class Evaluation:
             datasets: the labelled pictures, as `load_datasets` gives them.
             reader: what is measured.
             other: what it is compared with.
-            normalisation: which differences between label and reading do not count.
+            normalization: which differences between label and reading do not count.
             everything: take the pictures that a model was trained on, too.
             names: what to call the data sets; by default their folder or label file.
 
         Raises:
             DataError: the models were trained on all pictures.
         """
-        self.reader, self._other, self._normalisation, self._datasets = reader, other, normalisation, datasets
+        self.reader, self._other, self._normalisation, self._datasets = reader, other, normalization, datasets
         self.names = tuple(names or (str(dataset.source) for dataset in datasets))
         """What the data sets are called."""
         readers = [reader, other] if other else [reader]
@@ -98,7 +98,7 @@ class Evaluation:
         if not self.samples:
             raise DataError(
                 f"{' or '.join(self.models)} was trained on all of {', '.join(self.names)} "
-                f"({counted(self.trained_on, 'picture')}): give others, or score them with --all"
+                f"({plural(self.trained_on, 'picture')}): give others, or score them with --all"
             )
 
     def measure(self, track: Track = lambda readings, total: readings) -> Evidence:

@@ -22,7 +22,7 @@ from crnnocr.inference.pipeline import paired
 from crnnocr.inference.recognizer import Prediction, Recognizer
 from crnnocr.metrics.scores import Counts, Scorer, Scores, count
 from crnnocr.runtime import cores
-from crnnocr.text.normalization import Normalisation
+from crnnocr.text.normalization import Normalization
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class EvalResult:
     """Why each of the others could not; they are not scored."""
     outcomes: tuple[Outcome, ...] = ()
     """The pictures that could be read, in their order."""
-    normalisation: Normalisation = field(default_factory=Normalisation)
+    normalization: Normalization = field(default_factory=Normalization)
     """What labels and readings were brought to before they were compared."""
 
 
@@ -108,7 +108,7 @@ def read_samples(
 
 def score(
     readings: Iterable[tuple[Sample, Prediction]],
-    normalisation: Normalisation = Normalisation(),  # noqa: B008 (frozen)
+    normalization: Normalization = Normalization(),  # noqa: B008 (frozen)
 ) -> EvalResult:
     """Compare what was read with the labels: where no permitted text fits a picture, the empty text.
 
@@ -119,7 +119,7 @@ def score(
     unreadable: list[str] = []
     for sample, prediction in readings:
         if prediction.error is None or prediction.is_impossible:
-            truth, reading = normalisation(sample.text), normalisation(prediction.text)
+            truth, reading = normalization(sample.text), normalization(prediction.text)
             outcomes.append(Outcome(sample, truth, reading, prediction, count(truth, reading)))
             scorer.add(outcomes[-1].counts)
         else:
@@ -128,7 +128,7 @@ def score(
         if len(unreadable) == 1:
             raise DataError(f"the picture could not be read ({unreadable[0]})")
         raise DataError(f"none of the {len(unreadable):,} pictures could be read (first: {unreadable[0]})")
-    return EvalResult(scorer.summary(), tuple(unreadable), tuple(outcomes), normalisation)
+    return EvalResult(scorer.summary(), tuple(unreadable), tuple(outcomes), normalization)
 
 
 def sources(datasets: Sequence[Dataset], names: Sequence[str]) -> dict[Sample, str]:

@@ -14,7 +14,7 @@ from crnnocr.errors import GateError, ImageError, UsageError
 from crnnocr.export import model_card, onnx_file, quantization, verify, web
 from crnnocr.export.verify import Lines, Picture, Pictures, Proof, prove
 from crnnocr.export.web import Runtime
-from crnnocr.files import adding
+from crnnocr.files import atomic_files
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import ONNX_CARD_KEY, OnnxEngine, TorchEngine
 from crnnocr.model import checkpoint
@@ -79,7 +79,7 @@ def export(
         pictures = verify.enough(pictures, verify.ENOUGH)
     if config.precision is Precision.INT8 and not card.activation_ranges:
         card = with_peaks(card, model, pictures)
-    with adding(folder, instead_of=stale) as part:
+    with atomic_files(folder, replaces=stale) as part:
         graph = part / GRAPH
         graph.write_bytes(onnx_file.serialised(card, model, config, checkpoint.trained_on(model_file), source_hash))
         proof = _proven(card, model, graph, config, pictures)

@@ -11,7 +11,7 @@ from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.export import end_to_end, onnx_graph
 from crnnocr.export.onnx_file import DIRECTION
 from crnnocr.export.verify import Proof
-from crnnocr.formatting import counted
+from crnnocr.formatting import plural
 from crnnocr.metrics.scores import headline
 from crnnocr.model.card import Card
 
@@ -119,7 +119,7 @@ def _scores(card: Card) -> str:
 
 def _proof(proof: dict[str, Any], config: ExportConfig) -> str:
     told = (
-        f"Compared with the model it was made from on {counted(proof['pictures'], 'picture')} ({proof['widths']:,} different "
+        f"Compared with the model it was made from on {plural(proof['pictures'], 'picture')} ({proof['widths']:,} different "
         f"widths), in batches of {', '.join(map(str, proof['batch_sizes']))}: {proof['equal_texts']:.2%} of the texts are the "
         "same"
     )

@@ -16,7 +16,7 @@ from crnnocr.config import ExportConfig, Precision
 from crnnocr.errors import GateError, ModelError
 from crnnocr.export import end_to_end, onnx_graph, verify
 from crnnocr.export.verify import Lines, Proof, prove
-from crnnocr.files import replacing
+from crnnocr.files import atomic_write
 from crnnocr.inference.engines import (
     DERIVED,
     DIRECTION_KEY,
@@ -43,7 +43,7 @@ def write(model_file: Path, output: Path) -> Proof:
         GateError: the export reads otherwise than the model.
     """
     card, model, source_hash = opened(model_file)
-    with replacing(output) as part:
+    with atomic_write(output) as part:
         part.write_bytes(serialised(card, model, ExportConfig(), checkpoint.trained_on(model_file), source_hash))
         engine = OnnxEngine(part)
         source = Lines(card, TorchEngine(model, torch.device("cpu")))
@@ -54,7 +54,7 @@ def write_quantised(model_file: Path, output: Path) -> None:
     """Write the quantised ONNX file of a model whose card says how far its values reach."""
     card, model, source_hash = opened(model_file)
     config = ExportConfig(precision=Precision.INT8)
-    with replacing(output) as part:
+    with atomic_write(output) as part:
         part.write_bytes(serialised(card, model, config, checkpoint.trained_on(model_file), source_hash))
 
 

@@ -24,7 +24,7 @@ from crnnocr.decoding.forward import text_log_probs
 from crnnocr.decoding.hypothesis import LogProbs, best_path, greedy_ids
 from crnnocr.errors import DataError, GateError, ImageError
 from crnnocr.export import end_to_end
-from crnnocr.formatting import counted
+from crnnocr.formatting import plural
 from crnnocr.images import ImageWarning, Preprocessor
 from crnnocr.inference.engines import Engine, OnnxEngine
 from crnnocr.metrics.scores import Scorer
@@ -288,7 +288,7 @@ def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool,
         raise DataError(f"there is no picture to prove it with: {next(iter(seen.unreadable), 'none was given')}")
     if count < at_least:
         raise GateError(
-            f"the export was not kept: {counted(count, 'picture')} to prove it with: too few, {at_least:,} are needed"
+            f"the export was not kept: {plural(count, 'picture')} to prove it with: too few, {at_least:,} are needed"
         )
     proof = _concluded(seen, exact, isinstance(export, Pictures))
     if seen.apart or (exact and seen.otherwise):

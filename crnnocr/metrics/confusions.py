@@ -12,10 +12,7 @@ from enum import StrEnum
 
 import Levenshtein
 
-from crnnocr.text.charset import normalise
-
-_INVISIBLE = ("C", "Z")
-"""Unicode categories, by their first letter, that show nothing: controls and formats, separators."""
+from crnnocr.text.charset import nfc, visible
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class Confusions:
 
     def update(self, truth: str, reading: str) -> None:
         """Add one picture: what it says and what was read."""
-        truth, reading = normalise(truth), normalise(reading)
+        truth, reading = nfc(truth), nfc(reading)
         self._truths.update(truth)
         self._readings.update(reading)
         for operation, i, j in Levenshtein.editops(truth, reading):
@@ -120,16 +117,6 @@ def differing(truth: str, reading: str) -> tuple[set[int], set[int]]:
         {i for operation, i, _ in operations if operation != "insert"},
         {j for operation, _, j in operations if operation != "delete"},
     )
-
-
-def visible(character: str) -> str:
-    """A character as it can be named in a line: itself, `space`, a mark on a dotted circle, else its code point."""
-    if character == " ":
-        return "space"
-    category = unicodedata.category(character)
-    if category.startswith(_INVISIBLE):
-        return f"U+{ord(character):04X}"
-    return f"◌{character}" if category.startswith("M") else character
 
 
 class CharacterClass(StrEnum):

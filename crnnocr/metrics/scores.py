@@ -15,7 +15,7 @@ from typing import NamedTuple
 import Levenshtein
 
 from crnnocr.errors import DataError
-from crnnocr.text.charset import normalise
+from crnnocr.text.charset import nfc
 
 
 class Counts(NamedTuple):
@@ -216,7 +216,7 @@ class Scorer:
 
 def count(reference: str, prediction: str) -> Counts:
     """Count what one sample adds to the scores."""
-    reference, prediction = normalise(reference), normalise(prediction)
+    reference, prediction = nfc(reference), nfc(prediction)
     edits = Levenshtein.distance(reference, prediction)
     return Counts(
         samples=1,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crnnocr.errors import ModelError
-from crnnocr.files import replacing
+from crnnocr.files import atomic_write
 from crnnocr.model.card import Card
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def save(path: Path, card: Card, model: CRNN, trained_on: Collection[int]) -> No
 
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     tensors[_TRAINED_ON_KEY] = torch.tensor(sorted(set(trained_on)), dtype=torch.int64)
-    with replacing(path, durable=True) as part:
+    with atomic_write(path, durable=True) as part:
         part.write_bytes(to_bytes(tensors, metadata={_HEADER_KEY: json.dumps(card.to_json(), ensure_ascii=False)}))
 
 

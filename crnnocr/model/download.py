@@ -20,7 +20,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from crnnocr import __version__
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.files import cache_directory, cannot_write, lock, sha256_of
+from crnnocr.files import cache_directory, lock, sha256_of, write_error
 
 MAX_BYTES = 2 * 10**9
 """No model is larger."""
@@ -91,7 +91,7 @@ def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lam
                 _check(url, part, wanted)
             os.replace(part, whole)
     except OSError as error:
-        raise cannot_write(part, error) from error
+        raise write_error(part, error) from error
     return whole
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH
 from crnnocr.errors import ConfigError, CrnnocrError, ModelError, UsageError
-from crnnocr.files import adding, cannot_write, data_directory, replacing, sha256_of
+from crnnocr.files import atomic_files, atomic_write, data_directory, sha256_of, write_error
 from crnnocr.model import checkpoint
 from crnnocr.model.card import Card
 
@@ -269,7 +269,7 @@ def check_writable() -> None:
     """Raise `CrnnocrError` if no model could be stored."""
     probe = _models_folder() / ".writable"
     try:
-        with replacing(probe) as part:
+        with atomic_write(probe) as part:
             part.touch()
         probe.unlink(missing_ok=True)
     except (CrnnocrError, OSError) as error:
@@ -282,7 +282,7 @@ def check_writable() -> None:
 
 def make_current(name: str) -> None:
     """Use the model of this name from now on if none is named."""
-    with replacing(data_directory() / _CURRENT, durable=True) as part:
+    with atomic_write(data_directory() / _CURRENT, durable=True) as part:
         part.write_text(name + "\n", encoding="utf-8")
 
 
@@ -304,7 +304,7 @@ def remove(found: FoundModel) -> None:
         if not link:
             shutil.rmtree(folder)
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise write_error(folder, error) from error
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,7 @@ def add(file: Path, derive: Callable[[Path], None], name: str | None = None) -> 
     wanted = similar_name(card.name) if name is None else checked_name(name)
     free = free_name(wanted)
     path = path_of(free)
-    with file.open("rb") as source, adding(path.parent) as folder:
+    with file.open("rb") as source, atomic_files(path.parent) as folder:
         copy = folder / path.name
         with copy.open("wb") as target:  # `shutil.copyfile` would name the source if the target cannot be written
             shutil.copyfileobj(source, target)

@@ -21,11 +21,11 @@ from markupsafe import Markup
 from crnnocr import __version__
 from crnnocr.datasets.issues import Severity
 from crnnocr.evaluation.evaluate import Evidence
-from crnnocr.formatting import counted, shown
-from crnnocr.metrics.confusions import visible
+from crnnocr.formatting import plural, printable_name
 from crnnocr.metrics.scores import METRICS
 from crnnocr.report import plots, terminal
 from crnnocr.report.samples import Rows, embedded, heatmap
+from crnnocr.text.charset import visible
 
 _FILES = Path(__file__).parent / "html_files"
 _CHARACTERS = 400
@@ -47,9 +47,9 @@ def page(evidence: Evidence, rows: Rows) -> str:
     )
     environment.filters.update(
         percent=terminal.percent,
-        shown=shown,
+        printable=printable_name,
         count=_count,
-        counted=counted,
+        plural=plural,
         rate=terminal.rate,
         largest=partial(terminal.largest, most=_GROUPS),
     )
@@ -111,7 +111,7 @@ def _headlines(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
 def _several(names: Sequence[str], separator: str = ", ") -> str:
     """The first of some names, and how many more there are."""
     more = f"{separator}and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return separator.join(map(shown, names[:_NAMED])) + more
+    return separator.join(map(printable_name, names[:_NAMED])) + more
 
 
 def _count(number: float) -> str:
@@ -149,7 +149,7 @@ def _summary(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "pictures that could not be read", f"{len(analysis.result.unreadable):,}"
     for issue in evidence.issues:
         if issue.severity is Severity.EXCLUDED:
-            yield "left out", f"{issue.count:,} {issue.message} (first: {shown(issue.locations[0].detail)})"
+            yield "left out", f"{issue.count:,} {issue.message} (first: {printable_name(issue.locations[0].detail)})"
     letters = Counter(character for outcome in outcomes for character in outcome.truth)
     yield "characters in the labels", f"{letters.total():,}, {len(letters):,} different ones"
     yield (

@@ -13,7 +13,7 @@ from crnnocr.evaluation.analysis import Group
 from crnnocr.evaluation.comparison import Change, Comparison
 from crnnocr.evaluation.evaluate import Evidence
 from crnnocr.evaluation.outcomes import Outcome
-from crnnocr.formatting import shown
+from crnnocr.formatting import printable_name
 from crnnocr.metrics.bootstrap import Estimate
 from crnnocr.metrics.confusions import CharacterScore
 
@@ -28,9 +28,9 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
         **result.scores.to_json(),
         "model": evidence.model,
         "unreadable": len(result.unreadable),
-        "data": [shown(name) for name in evidence.data],
+        "data": [printable_name(name) for name in evidence.data],
         "trained_on": evidence.trained_on,
-        "normalise": str(result.normalisation),
+        "normalise": str(result.normalization),
         "intervals": {name: _interval(estimate) for name, estimate in analysis.scores.items()},
         "errors_below": None if analysis.errors_below is None else _rounded(analysis.errors_below),
         "by_length": [_group(group) for group in analysis.by_length],
@@ -90,7 +90,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 def _change(change: Change) -> dict[str, Any]:
     return {
-        "path": shown(change.first.sample.name),
+        "path": printable_name(change.first.sample.name),
         "text": change.first.truth,
         "first": change.first.reading,
         "second": change.second.reading,
@@ -100,7 +100,7 @@ def _change(change: Change) -> dict[str, Any]:
 
 def _group(group: Group) -> dict[str, Any]:
     return {
-        "name": shown(group.name),
+        "name": printable_name(group.name),
         "n": group.n,
         "characters": group.characters,
         "edits": group.edits,

@@ -19,7 +19,7 @@ from crnnocr.datasets.detection import label_file_names
 from crnnocr.datasets.table import DOUBT, READING
 from crnnocr.errors import UsageError
 from crnnocr.evaluation.label_errors import Suspect
-from crnnocr.files import cannot_write, is_device, replacing
+from crnnocr.files import atomic_write, is_device, write_error
 from crnnocr.report.html import is_page
 
 _PAGES = (".html", ".htm")
@@ -67,7 +67,7 @@ def _check_place(option: str, path: Path) -> None:
         with TemporaryFile(dir=path.resolve().parent):
             pass
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
 
 
 _DIGITS = 6
@@ -86,7 +86,7 @@ def write(path: Path, suspects: Sequence[Suspect], model: str) -> None:
     """
     check(path)
     writer = _FORMS[path.suffix.lower()]
-    with replacing(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with atomic_write(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer(file, [_row(suspect, path.parent) for suspect in suspects], model, path.parent.resolve().name)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from crnnocr.config import CONFIDENCE_BINS
 from crnnocr.evaluation.analysis import Group
-from crnnocr.formatting import counted
+from crnnocr.formatting import plural
 from crnnocr.metrics.bootstrap import Estimate
 from crnnocr.metrics.calibration import Bin, RiskCoverage
 from crnnocr.report.terminal import percent, rate
@@ -136,7 +136,7 @@ def reliability(bins: Sequence[Bin]) -> Plot:
     points, bars = [], []
     for each in bins:
         x = across.at(each.confidence)
-        told = f"{counted(each.n, 'reading')}, {percent(each.confidence, 1)} sure: {percent(each.right, 1)} right"
+        told = f"{plural(each.n, 'reading')}, {percent(each.confidence, 1)} sure: {percent(each.right, 1)} right"
         points.append(Point(x, up.at(each.right), up.at(each.low), up.at(each.high), told))
         bars.append(_bar(x, width, each.n / most))
     return Plot(
@@ -178,7 +178,7 @@ def by_size(groups: Sequence[Group], title: str, x_title: str) -> Plot:
     for i, group in enumerate(groups):
         x = round(LEFT + (i + 0.5) * step, 1)
         if group.cer:
-            told = f"{group.name}: CER {percent(group.cer.value)} of {counted(group.n, 'picture')}"
+            told = f"{group.name}: CER {percent(group.cer.value)} of {plural(group.n, 'picture')}"
             points.append(_estimated(x, up, group.cer, told))
         bars.append(_bar(x, step * 0.7, group.n / most))
         marks.append((x, _short(group.name)))

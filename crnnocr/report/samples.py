@@ -25,10 +25,11 @@ from crnnocr.errors import ImageError
 from crnnocr.evaluation.comparison import Comparison
 from crnnocr.evaluation.evaluate import Evidence
 from crnnocr.evaluation.outcomes import Outcome, Reader, read_samples
-from crnnocr.formatting import shown
+from crnnocr.formatting import printable_name
 from crnnocr.inference.recognizer import Prediction
-from crnnocr.metrics.confusions import Confusions, Edit, visible
-from crnnocr.text.normalization import Normalisation
+from crnnocr.metrics.confusions import Confusions, Edit
+from crnnocr.text.charset import visible
+from crnnocr.text.normalization import Normalization
 
 _MOST = 22
 """Rows and columns."""
@@ -139,8 +140,8 @@ def rows_of(evidence: Evidence, reader: Reader | None = None) -> Rows:
     rows: list[list[Any]] = []
     size = 0
     for outcome in ordered:
-        source = shown(evidence.analysis.sources.get(outcome.sample, "."))
-        name = shown(outcome.sample.name.removeprefix(within))
+        source = printable_name(evidence.analysis.sources.get(outcome.sample, "."))
+        name = printable_name(outcome.sample.name.removeprefix(within))
         row = _row(outcome, name, sources.get(source, len(sources)), others.get(outcome.sample, 0))
         size += _size(row) + (0 if source in sources else _size(source))
         if size > _ROW_BYTES:
@@ -148,7 +149,7 @@ def rows_of(evidence: Evidence, reader: Reader | None = None) -> Rows:
         rows.append(row)
         sources.setdefault(source, len(sources))
     chosen = _to_be_shown(ordered[: len(rows)], comparison) if reader else []
-    pictures = _pictures([ordered[i] for i in chosen], reader, evidence.analysis.result.normalisation) if reader else ()
+    pictures = _pictures([ordered[i] for i in chosen], reader, evidence.analysis.result.normalization) if reader else ()
     shown_pictures = {i: picture for i, picture in zip(chosen, pictures, strict=False) if picture}
     return Rows(rows, shown_pictures, list(sources), len(ordered) - len(rows))
 
@@ -193,7 +194,7 @@ def _to_be_shown(ordered: Sequence[Outcome], comparison: Comparison | None) -> l
 
 
 def _pictures(
-    outcomes: Sequence[Outcome], reader: Reader, normalisation: Normalisation
+    outcomes: Sequence[Outcome], reader: Reader, normalization: Normalization
 ) -> Iterator[tuple[str, list[int]] | None]:
     """For each sample its picture, and how sure each character of what is compared is; as many as there is room for."""
     samples = [outcome.sample for outcome in outcomes]
@@ -205,18 +206,18 @@ def _pictures(
         except ImageError:  # it has gone since it was read
             yield None
             continue
-        picture = uri, _confidences(prediction, outcome.reading, normalisation)
+        picture = uri, _confidences(prediction, outcome.reading, normalization)
         room -= _size(picture)
         if room < 0:
             return
         yield picture
 
 
-def _confidences(prediction: Prediction, reading: str, normalisation: Normalisation) -> list[int]:
+def _confidences(prediction: Prediction, reading: str, normalization: Normalization) -> list[int]:
     """How sure each character of a reading is, in per cent; none where they cannot be told, as after normalising."""
     found = [(each.character, round(each.confidence * 100)) for each in prediction.characters]
     for characters in (found, found[::-1]):  # a text from right to left has them in the order on paper
-        pieces = [(normalisation(character), sure) for character, sure in characters]
+        pieces = [(normalization(character), sure) for character, sure in characters]
         if "".join(piece for piece, _ in pieces) == reading:
             return [sure for piece, sure in pieces for _ in piece]
     return []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from crnnocr.evaluation.analysis import Group
 from crnnocr.evaluation.comparison import Change, Comparison
 from crnnocr.evaluation.evaluate import Evidence
-from crnnocr.formatting import counted, shown
+from crnnocr.formatting import plural, printable_name
 from crnnocr.metrics.bootstrap import Estimate
 from crnnocr.metrics.scores import METRICS, Metric
 
@@ -91,7 +91,7 @@ def tables(evidence: Evidence, columns: int = WIDE) -> Iterator[Table]:
 def lines(evidence: Evidence) -> Iterator[str]:
     """What is said below the tables."""
     analysis = evidence.analysis
-    yield f"compared as: {analysis.result.normalisation}"
+    yield f"compared as: {analysis.result.normalization}"
     if common := analysis.confusions.most_common(_CONFUSIONS):
         yield "often: " + "   ".join(f"{edit} ×{count:,}" for edit, count in common)
     right = percent(analysis.result.scores.exact_match, 1)
@@ -105,9 +105,9 @@ def lines(evidence: Evidence) -> Iterator[str]:
         most = percent(analysis.errors_below)
         yield f"no error was seen, which says (at 95%) that fewer than {most} of such pictures have one"
     speed = evidence.speed
-    threads = counted(speed.threads, "thread")
+    threads = plural(speed.threads, "thread")
     yield (
-        f"speed: {counted(round(speed.per_second), 'picture')} a second by {speed.engine} with {threads}; "
+        f"speed: {plural(round(speed.per_second), 'picture')} a second by {speed.engine} with {threads}; "
         f"one alone {speed.alone_ms:.1f} ms (slowest of twenty {speed.alone_p95_ms:.1f} ms)"
     )
     if evidence.comparison:
@@ -131,13 +131,13 @@ def _scores(evidence: Evidence, is_short: bool) -> Table:
         title = metric.short_title if is_short else metric.title
         where = "no error seen" if estimate.value == metric.best else interval(metric, estimate)
         rows.append((title, metric.format(estimate.value), where))
-    return Table((counted(evidence.analysis.result.scores.n, "picture"), "", "95% interval"), tuple(rows))
+    return Table((plural(evidence.analysis.result.scores.n, "picture"), "", "95% interval"), tuple(rows))
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:
     shown_groups, others = largest(groups, _GROUPS)
     rows: list[tuple[str, ...]] = [
-        (shown(each.name), f"{each.n:,}", *rate(each.cer), percent(each.exact.value)) for each in shown_groups
+        (printable_name(each.name), f"{each.n:,}", *rate(each.cer), percent(each.exact.value)) for each in shown_groups
     ]
     if others:
         rows.append((f"and {others:,} more (--json, --report)", *[""] * 4))
@@ -160,7 +160,7 @@ def _differing(comparison: Comparison) -> Iterator[str]:
     )
     for word, changes in (("better", comparison.better), ("worse", comparison.worse)):
         if changes:
-            yield f"{comparison.first_name} reads {counted(len(changes), 'picture')} {word}:"
+            yield f"{comparison.first_name} reads {plural(len(changes), 'picture')} {word}:"
             yield from (_change(change, comparison) for change in changes[:_CHANGES])
         if len(changes) > _CHANGES:
             yield f"  … and {len(changes) - _CHANGES:,} more (--report, --tsv)"
@@ -168,4 +168,4 @@ def _differing(comparison: Comparison) -> Iterator[str]:
 
 def _change(change: Change, comparison: Comparison) -> str:
     readings = f"{comparison.first_name} {change.first.reading!r}  {comparison.second_name} {change.second.reading!r}"
-    return f"  {shown(change.first.sample.name)}  label {change.first.truth!r}  {readings}"
+    return f"  {printable_name(change.first.sample.name)}  label {change.first.truth!r}  {readings}"

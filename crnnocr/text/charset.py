@@ -29,8 +29,8 @@ def frames_needed(label: Sequence[object]) -> int:
     return len(label) + sum(a == b for a, b in pairwise(label))
 
 
-def normalise(text: str) -> str:
-    """Bring `text` to NFC, the only form in which labels are encoded, compared and shown."""
+def nfc(text: str) -> str:
+    """Return `text` in NFC, the only form in which labels are encoded, compared and shown."""
     return unicodedata.normalize("NFC", text)
 
 
@@ -38,6 +38,16 @@ def describe(character: str) -> str:
     """Name a character for a message: itself, code point and Unicode name."""
     name = unicodedata.name(character, "unnamed")
     return f"{character!r} (U+{ord(character):04X} {name})"
+
+
+def visible(character: str) -> str:
+    """Name a character in a list: itself, `space`, a mark on a dotted circle, or the code point of one that shows nothing."""
+    if character == " ":
+        return "space"
+    category = unicodedata.category(character)
+    if category.startswith(("C", "Z")):  # controls, formats and separators
+        return f"U+{ord(character):04X}"
+    return f"◌{character}" if category.startswith("M") else character
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Charset:
             twice = next(c for c in self.characters if self.characters.count(c) > 1)
             raise DataError(f"the charset holds {describe(twice)} twice")
         for character in self.characters:
-            if normalise(character) != character:
+            if nfc(character) != character:
                 raise DataError(f"the charset holds {describe(character)}, which NFC writes otherwise")
         object.__setattr__(self, "_ids", ids)
 
@@ -66,7 +76,7 @@ class Charset:
         """The charset of all characters in `texts` (after NFC), in code point order."""
         seen: set[str] = set()
         for text in texts:
-            seen.update(visual(normalise(text)))
+            seen.update(visual(nfc(text)))
         return cls("".join(sorted(seen)))
 
     @property
@@ -83,7 +93,7 @@ class Charset:
 
         Of a text that runs from right to left they are those that stand on paper: its opening bracket is `)`.
         """
-        return list(dict.fromkeys(c for c in visual(normalise(text)) if c not in self._ids))
+        return list(dict.fromkeys(c for c in visual(nfc(text)) if c not in self._ids))
 
     def encode(self, text: str) -> list[int]:
         """Class ids of `text` after NFC, from left to right.
@@ -93,7 +103,7 @@ class Charset:
         missing = self.unknown(text)
         if missing:
             raise DataError(f"{text!r} holds {', '.join(map(describe, missing))}, not in the charset")
-        return [self._ids[c] for c in visual(normalise(text))]
+        return [self._ids[c] for c in visual(nfc(text))]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of class `ids`, which run from left to right and must hold no blank."""

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from crnnocr.errors import DataError, UsageError
-from crnnocr.files import cannot_write, replacing
+from crnnocr.files import atomic_write, write_error
+from crnnocr.formatting import minutes
 from crnnocr.report.plots import Axis, decades, round_steps, short
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class History:
         try:
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise cannot_write(path, error) from error
+            raise write_error(path, error) from error
 
     @classmethod
     def open(cls, path: Path, up_to_step: int = 0) -> History:
@@ -92,7 +93,7 @@ class History:
             CrnnocrError: the file cannot be written.
         """
         rows = [row for row in read(path) if row.step <= up_to_step] if path.exists() else []
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             part.write_text("".join(map(_line, rows)), encoding="utf-8")
         return cls(path, rows)
 
@@ -108,7 +109,7 @@ class History:
             self._file.write(_line(row))
             self._file.flush()
         except OSError as error:
-            raise cannot_write(self._path, error) from error
+            raise write_error(self._path, error) from error
         self._rows.append(row)
         return row
 
@@ -230,7 +231,7 @@ def curves(path: Path, rows: Sequence[Row]) -> None:
     Raises `CrnnocrError` where the file cannot be written.
     """
     if rows:
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             part.write_text(_svg(rows), encoding="utf-8")
 
 
@@ -239,7 +240,7 @@ def _svg(rows: Sequence[Row]) -> str:
     label = "kept" if best.kept else "best"
     across = Axis(0, max(last.pictures, 1), _LEFT, _RIGHT, round_steps(max(last.pictures, 1), _MOST_TICKS))
     xs = [across.at(row.pictures) for row in rows]
-    told = f"{last.step:,} steps  ·  {last.pictures:,} pictures shown  ·  {_duration(last.seconds)}"
+    told = f"{last.step:,} steps  ·  {last.pictures:,} pictures shown  ·  {minutes(last.seconds)}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
         f'role="img" font-family="{_FONTS}" font-size="13" fill="{_INK}">',
@@ -316,8 +317,3 @@ def _below(across: Axis) -> Iterator[str]:
 
 def _text(x: float, y: float, text: str, colour: str = _INK, extra: str = "") -> str:
     return f'<text x="{x}" y="{y}" fill="{colour}" {extra}>{text}</text>'
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{seconds / 60:.3g} min"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from crnnocr.config import AUTO, SCRATCH
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.files import data_directory, exclusive, replacing
+from crnnocr.files import atomic_write, data_directory, folder_lock
 from crnnocr.model import registry
 from crnnocr.model.registry import FoundModel
 
@@ -63,7 +63,7 @@ class Run:
         from safetensors.torch import save
 
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        with replacing(self.folder / _STATE, durable=True) as part:
+        with atomic_write(self.folder / _STATE, durable=True) as part:
             part.write_bytes(save(whole, metadata={_VALUES: json.dumps(values)}))
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -89,7 +89,7 @@ def begin(name: str, about: dict[str, Any]) -> Run:
     while not _is_free(folder):
         folder, number = _runs() / f"{name}-{number}", number + 1
     run = Run(folder, about | {"started": datetime.now(UTC).isoformat(timespec="seconds"), _MODEL: name})
-    with replacing(folder / _ABOUT) as part:
+    with atomic_write(folder / _ABOUT) as part:
         part.write_text(json.dumps(run.about, indent=1) + "\n", encoding="utf-8")
     return run
 
@@ -101,7 +101,7 @@ def _is_free(folder: Path) -> bool:
     if (folder / _STATE).is_file() or sys.platform == "win32":
         return False
     try:
-        with exclusive(folder):
+        with folder_lock(folder):
             return True
     except UsageError:
         return False
@@ -115,7 +115,7 @@ def held(run: Run) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(exclusive(run.folder))
+            stack.enter_context(folder_lock(run.folder))
         except UsageError as error:
             raise UsageError(f"the run {run.name} is being trained by another process: wait until it has ended") from error
         try:

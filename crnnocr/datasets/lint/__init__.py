@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 
 from crnnocr.config import ModelConfig, Orientation
-from crnnocr.datasets.issues import Issue, Severity, counted
+from crnnocr.datasets.issues import Issue, Severity, with_counts
 from crnnocr.datasets.lint import duplicates, labels, sizes
 from crnnocr.datasets.lint.sample import LintSample
-from crnnocr.formatting import counted as plural
+from crnnocr.formatting import plural
 from crnnocr.text.charset import Charset
 
 
@@ -48,7 +48,7 @@ def lint(
     found = [
         *_nothing_left(learned, train, None if val is None else validated),
         *(labels.unknown_characters(seen, start.characters) if start else ()),
-        *counted(issues),
+        *with_counts(issues),
         *sizes.too_long_labels([one for one, is_fit in zip(seen, fits, strict=True) if not is_fit], shape, orientation),
         *sizes.tall_pictures(seen, orientation),
         *sizes.odd_widths([one for one in compress(seen, fits) if not sizes.is_tall(one)]),

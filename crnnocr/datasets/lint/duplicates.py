@@ -8,7 +8,7 @@ from statistics import median
 
 from crnnocr.datasets.issues import Issue, Location, Severity
 from crnnocr.datasets.lint.sample import LintSample
-from crnnocr.formatting import counted, quoted
+from crnnocr.formatting import plural, quoted
 
 _LONG_TEXT = 20
 """Characters from which on, where that is the median, texts do not come again by chance."""
@@ -18,9 +18,9 @@ def two_labels(seen: Sequence[LintSample]) -> Iterator[Issue]:
     """Pictures that come with different labels."""
     groups = [group for group in _by_picture(seen) if len({one.text for one in group}) > 1]
     if groups:
-        has = counted(len(groups), "picture comes with different labels", "pictures come with different labels")
+        has = plural(len(groups), "picture comes with different labels", "pictures come with different labels")
         locations = tuple(one.at() for group in groups for one in group)
-        message = f"{has} ({counted(len(locations), 'file', 'files')})"
+        message = f"{has} ({plural(len(locations), 'file', 'files')})"
         yield Issue("two-labels", Severity.WARNING, message, "only one can be right, so take out the others", locations)
 
 
@@ -34,7 +34,7 @@ def duplicates(*sets: Sequence[LintSample]) -> Iterator[Issue]:
                 again = "this file is listed twice" if one.sample == original.sample else f"the same as {original.sample.name}"
                 locations.append(one.at(f"{again}: {quoted(one.text)}"))
     if locations:
-        is_copy = counted(len(locations), "picture is a copy of another", "pictures are copies of others")
+        is_copy = plural(len(locations), "picture is a copy of another", "pictures are copies of others")
         message = f"{is_copy} with the same label, and counts as often as it is there"
         yield Issue("duplicate", Severity.NOTE, message, "take copies out unless they are meant", tuple(locations))
 
@@ -48,7 +48,7 @@ def in_both(train: Sequence[LintSample], val: Sequence[LintSample]) -> Iterator[
         if one.content_id in learned
     )
     if locations:
-        are = counted(
+        are = plural(
             len(locations), "validation picture is a training picture too", "validation pictures are training pictures too"
         )
         message = f"{are}, which would make the scores too good"
@@ -61,7 +61,7 @@ def texts_in_both(train: Sequence[LintSample], val: Sequence[LintSample]) -> Ite
     locations = tuple(one.at() for one in val if one.text in texts)
     if locations:
         long = median(len(one.text) for one in val) >= _LONG_TEXT
-        have = counted(len(locations), "validation label is", "validation labels are")
+        have = plural(len(locations), "validation label is", "validation labels are")
         advice = (
             "hold out other texts, or the scores are too good"
             if long

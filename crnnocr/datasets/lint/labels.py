@@ -15,7 +15,7 @@ from typing import TypeAlias
 from crnnocr.datasets import Sample
 from crnnocr.datasets.issues import Issue, Location, Severity
 from crnnocr.datasets.lint.sample import LintSample
-from crnnocr.formatting import counted, enumerated, quoted
+from crnnocr.formatting import enumerated, plural, quoted
 from crnnocr.text.charset import JOINERS, Charset, describe
 from crnnocr.text.confusables import LookAlike, look_alikes, mixed_variants, twin_in
 
@@ -111,14 +111,14 @@ def _idle_joiners(seen: Sequence[LintSample], alphabet: Mapping[str, int]) -> li
 def _double_spaces(seen: Sequence[LintSample]) -> Iterator[Issue]:
     locations = tuple(one.at() for one in seen if _DOUBLE_SPACE.search(one.text))
     if locations:
-        have = counted(len(locations), "label has several spaces in a row", "labels have several spaces in a row")
+        have = plural(len(locations), "label has several spaces in a row", "labels have several spaces in a row")
         message = f"{have}, and pictures do not show how many"
         yield Issue("double-space", Severity.WARNING, message, "write one", locations)
 
 
 def _odd_spaces_in(holders: Sequence[Holder]) -> Iterator[Issue]:
     if holders:
-        have = counted(len(holders), "label has white space", "labels have white space")
+        have = plural(len(holders), "label has white space", "labels have white space")
         message = f"{have} that looks like a space and is another character ({_named(holders)})"
         yield Issue("odd-space", Severity.WARNING, message, "write plain spaces", _locations(holders))
 
@@ -149,7 +149,7 @@ def _mixed_variants(seen: Sequence[LintSample], signs: Sequence[tuple[str, str]]
     holders = _holders(seen, {c for _, others in signs for c in others})
     if holders:
         which = enumerated([f"{' '.join(others)} beside {' '.join(usual)}" for usual, others in signs])
-        have = counted(len(holders), "label writes a sign", "labels write signs")
+        have = plural(len(holders), "label writes a sign", "labels write signs")
         message = f"{have} in another way than most ({which})"
         fix = "write one way throughout, unless the pictures differ too"
         yield Issue("mixed-variants", Severity.NOTE, message, fix, _locations(holders))
@@ -160,7 +160,7 @@ def _rare(train: Sequence[LintSample], val: Sequence[LintSample], expected: Coll
     few = {c: count for c, count in sorted(learned.items()) if count < RARE and c not in expected}
     if few:
         which = enumerated([f"{c!r} {count}" for c, count in few.items()])
-        are = counted(len(few), "character is", "characters are")
+        are = plural(len(few), "character is", "characters are")
         message = f"{are} seen fewer than {RARE} times in training ({which})"
         locations = tuple(one.at(f"{_seen(found, few)}: {quoted(one.text)}") for one, found in _holders(train, few))
         yield Issue("rare-character", Severity.NOTE, message, "add pictures that show them", locations)
@@ -172,11 +172,11 @@ def _rare(train: Sequence[LintSample], val: Sequence[LintSample], expected: Coll
 
 
 def _seen(characters: Sequence[str], counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{describe(c)} seen {counted(counts[c], 'time', 'times')}" for c in characters)
+    return ", ".join(f"{describe(c)} seen {plural(counts[c], 'time', 'times')}" for c in characters)
 
 
 def _have_characters(count: int, which: str = "") -> str:
-    return counted(count, f"{which}label has characters", f"{which}labels have characters")
+    return plural(count, f"{which}label has characters", f"{which}labels have characters")
 
 
 def _holders(seen: Sequence[LintSample], characters: Collection[str]) -> list[Holder]:

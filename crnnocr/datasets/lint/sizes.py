@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crnnocr.config import DEFAULT_PRESET, MAX_WIDTH, PRESETS, ModelConfig, Orientation
 from crnnocr.datasets.issues import Issue, Location, Severity
 from crnnocr.datasets.lint.sample import LintSample
-from crnnocr.formatting import counted, quoted
+from crnnocr.formatting import plural, quoted
 from crnnocr.images import VERTICAL_FROM
 from crnnocr.text.charset import frames_needed
 
@@ -63,7 +63,7 @@ def too_long_labels(outside: Sequence[LintSample], shape: ModelConfig, orientati
     mends.append("a label that is right needs the width that is listed with it")
     pace = 1024 / (shape.frames(2048) - shape.frames(1024))
     message = (
-        f"{counted(len(outside), 'label does not fit its picture', 'labels do not fit their pictures')} (the preset "
+        f"{plural(len(outside), 'label does not fit its picture', 'labels do not fit their pictures')} (the preset "
         f"{shape.preset} reads at most a character in {pace:.2g} pixels of a line of height {shape.height})"
     )
     wanted = [[option for option, fits in options.items() if fits[i]] for i in range(len(outside))]
@@ -78,7 +78,7 @@ def tall_pictures(seen: Sequence[LintSample], orientation: Orientation) -> Itera
         mend = "train with --orientation vertical" if len(tall) == len(seen) else "--orientation auto turns such pictures"
         if orientation is Orientation.VERTICAL:  # which has turned them
             mend = "their lines run from left to right, so leave --orientation vertical out"
-        are = counted(
+        are = plural(
             len(tall),
             "picture is much taller than wide, as a vertical line",
             "pictures are much taller than wide, as vertical lines are",
@@ -111,7 +111,7 @@ def odd_widths(seen: Sequence[LintSample]) -> Iterator[Issue]:
     for kind, word, way in (("long", "longer", 1), ("short", "shorter", -1)):
         found = np.flatnonzero(suspicious & (np.sign(off) == way)).tolist()
         if found:
-            are = counted(len(found), f"picture is much {word} than its label", f"pictures are much {word} than their labels")
+            are = plural(len(found), f"picture is much {word} than its label", f"pictures are much {word} than their labels")
             fix = "look whether each shows its label, all of it, in one line"
             locations = tuple(_odd(seen[i], usual[i]) for i in found)
             yield Issue(f"picture-{kind}-for-label", Severity.WARNING, f"{are} would usually be", fix, locations)

@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 
 from crnnocr.config import LabelFormat
 from crnnocr.datasets import imagefolder, sidecar, table
-from crnnocr.files import cannot_write, replaced_by, replacing
+from crnnocr.files import atomic_write, target_of_part, write_error
 
 MOST = 100_000_000
 """Pictures that a set may have."""
@@ -81,7 +81,7 @@ def look(folder: Path, count: int) -> Contents:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            if replaced_by(name) is not None:
+            if target_of_part(name) is not None:
                 contents.leftovers.append(folder / name)
                 continue
             contents.first = name if contents.first is None else min(contents.first, name)
@@ -183,7 +183,7 @@ def opened(folder: Path, format: LabelFormat) -> Iterator[Callable[[Row], None]]
 @contextmanager
 def _replacing_text(path: Path) -> Iterator[IO[str]]:
     # Line by line, so that a disk that is full by then has the labels of all but the last pictures already.
-    with replacing(path) as part, part.open("w", buffering=1, encoding="utf-8", newline="\n") as file:
+    with atomic_write(path) as part, part.open("w", buffering=1, encoding="utf-8", newline="\n") as file:
         yield file
 
 
@@ -191,4 +191,4 @@ def _write(file: IO[str], text: str, path: Path) -> None:
     try:
         file.write(text)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error

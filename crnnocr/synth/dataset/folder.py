@@ -13,7 +13,7 @@ from pathlib import Path
 
 from crnnocr.config import LabelFormat, SynthConfig
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.files import exclusive
+from crnnocr.files import folder_lock
 from crnnocr.synth.dataset import contents, manifest
 from crnnocr.synth.dataset.contents import MOST, OwnRows, Row, look, picture_name
 from crnnocr.synth.dataset.pool import Job, Stretch, draw_picture, draw_pictures, team_size
@@ -58,7 +58,7 @@ def draw(
     check(folder, count, workers)
     sampler = sampler or Sampler(config)
     now = manifest.of(config, sampler.faces)
-    with exclusive(folder):
+    with folder_lock(folder):
         found = examine(folder, now, count, force, format)
         foreign, own = take_over(found, now, count, format)
         if found.is_finished(own, count, format):

@@ -16,7 +16,7 @@ from PIL import features
 from crnnocr import __version__
 from crnnocr.config import LabelFormat, SynthConfig
 from crnnocr.errors import DataError, UsageError
-from crnnocr.files import replacing
+from crnnocr.files import atomic_write
 from crnnocr.synth import fonts
 from crnnocr.synth.dataset.contents import MOST
 
@@ -84,7 +84,7 @@ def _count(value: Any) -> int:
 def write(folder: Path, manifest: Manifest, count: int, format: LabelFormat) -> None:
     """Say in `folder` what its pictures depend on, how many it is to have, and how their labels are written."""
     values = {**manifest, "count": count, "format": format}
-    with replacing(folder / MANIFEST) as part:
+    with atomic_write(folder / MANIFEST) as part:
         part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

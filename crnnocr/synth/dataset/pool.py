@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias
 from crnnocr.config import SynthConfig
 from crnnocr.datasets import sidecar
 from crnnocr.errors import CrnnocrError
-from crnnocr.files import replacing
+from crnnocr.files import atomic_write
 from crnnocr.runtime import blocked_signals, cores, exit_with_parent
 from crnnocr.synth.dataset.contents import picture_name
 from crnnocr.synth.sampler import Sampler
@@ -111,7 +111,7 @@ def draw_picture(job: Job, sampler: Sampler, index: int, there: bool) -> str:
     else:
         line = sampler.draw(index)
         text = line.text
-        with replacing(picture) as part:
+        with atomic_write(picture) as part:
             line.image.save(part, format="PNG")
     if job.sidecars and not sidecar.label_of(picture).exists():
         sidecar.write(picture, text)

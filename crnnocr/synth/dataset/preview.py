@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from crnnocr.config import Orientation, SynthConfig
-from crnnocr.files import replacing
+from crnnocr.files import atomic_write
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.sampler import DrawnLine, Sampler
 
@@ -54,7 +54,7 @@ def draw_sheet(sampler: Sampler, count: int) -> Image.Image:
 def save(path: Path, sampler: Sampler, count: int) -> int:
     """Write such a sheet as a PNG file. Returns how many samples are on it."""
     sheet = draw_sheet(sampler, count)
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         sheet.save(part, format="PNG")
     return min(count, SAMPLES)
 

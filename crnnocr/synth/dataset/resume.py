@@ -10,7 +10,7 @@ from crnnocr.config import LabelFormat
 from crnnocr.datasets import imagefolder, sidecar
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.errors import DataError, UsageError
-from crnnocr.files import replaced_by
+from crnnocr.files import target_of_part
 from crnnocr.synth.dataset import contents as label_files
 from crnnocr.synth.dataset import manifest
 from crnnocr.synth.dataset.contents import Contents, OwnRows, Row, index_of, is_own, look, picture_name, sidecar_name
@@ -88,7 +88,7 @@ def _is_begun_only(folder: Path, contents: Contents, earlier: Earlier) -> bool:
     return (
         earlier.manifest is not None
         and not any(contents.pictures)
-        and all(path.name in _LABELS_AND_MANIFEST or replaced_by(path.name) for path in folder.iterdir())
+        and all(path.name in _LABELS_AND_MANIFEST or target_of_part(path.name) for path in folder.iterdir())
     )
 
 
@@ -135,7 +135,7 @@ def _clear(found: Found, format: LabelFormat) -> None:
     folder, earlier, contents = found.folder, found.earlier, found.contents
     own = {*_LABELS_AND_MANIFEST, SPARE}
     for path in contents.leftovers:
-        name = replaced_by(path.name) or ""
+        name = target_of_part(path.name) or ""
         if name in own or index_of(name) is not None or index_of(name, sidecar.ENDING) is not None:
             path.unlink(missing_ok=True)
     if not found.same:

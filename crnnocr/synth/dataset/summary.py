@@ -30,6 +30,7 @@ from crnnocr.synth.dataset.pool import team_size
 from crnnocr.synth.dataset.resume import examine
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.sampler import Sampler
+from crnnocr.text.charset import visible
 
 SAMPLED = 200
 """Texts of a set that faces are tried on."""
@@ -83,7 +84,7 @@ class Histogram:
         rarest = listed if whole else listed[:_RAREST]
         return [
             f"{len(self.counts)} characters in the charset: {', '.join(self._classes())}",
-            f"{'rarest first' if whole else 'rarest'}: {', '.join(f'{_shown(each)} {count:,}' for each, count in rarest)}",
+            f"{'rarest first' if whole else 'rarest'}: {', '.join(f'{visible(each)} {count:,}' for each, count in rarest)}",
             f"{few} of them occur fewer than {FEW} times",
         ]
 
@@ -93,13 +94,6 @@ class Histogram:
             totals[_CLASSES.get(unicodedata.category(character)[0], "others")] += count
         whole = max(1, totals.total())
         return [f"{name} {count / whole:.1%}" for name, count in totals.most_common()]
-
-
-def _shown(character: str) -> str:
-    """A character as it can be seen in a list."""
-    if unicodedata.category(character).startswith("M"):
-        return f"◌{character}"
-    return "space" if character == " " else character if character.isprintable() else f"U+{ord(character):04X}"
 
 
 @dataclass(frozen=True)

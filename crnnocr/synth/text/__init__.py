@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from crnnocr.config import Style, SynthConfig
-from crnnocr.text.charset import JOINERS, normalise
+from crnnocr.text.charset import JOINERS, nfc
 
 _SIGNS = "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 """Format characters that are drawn: signs that span numbers (Unicode's Prepended_Concatenation_Mark)."""
@@ -66,7 +66,7 @@ def source(config: SynthConfig, drawable: frozenset[str]) -> TextSource:
 
 def tidy(text: str) -> str:
     """`text` in NFC with single spaces, inside only, and without characters that are drawn as nothing."""
-    return " ".join(normalise(text if text.isascii() else _undrawn().sub(_joiner, text)).split())
+    return " ".join(nfc(text if text.isascii() else _undrawn().sub(_joiner, text)).split())
 
 
 def hidden(text: str) -> list[int]:

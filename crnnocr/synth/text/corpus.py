@@ -13,7 +13,7 @@ from itertools import accumulate
 
 from crnnocr.synth import trdg
 from crnnocr.synth.languages import LANGUAGES
-from crnnocr.text.charset import normalise
+from crnnocr.text.charset import nfc
 
 WORD_LIMIT = 50_000
 """Most words of a language; the rest are too rare to matter, and often misspelt or foreign."""
@@ -79,7 +79,7 @@ def _wordfreq(code: str) -> list[Step]:
     if sum(map(len, listed)) < WORD_LIMIT:
         listed = wordfreq.read_cBpack(wordfreq.available_languages("best")[code])
     most = bisect_left(list(accumulate(map(len, listed), initial=0)), WORD_LIMIT)
-    return [(10 ** (-centibels / 100), list(map(normalise, words))) for centibels, words in enumerate(listed[:most])]
+    return [(10 ** (-centibels / 100), list(map(nfc, words))) for centibels, words in enumerate(listed[:most])]
 
 
 def _lorem(locale: str) -> list[Step]:
@@ -87,7 +87,7 @@ def _lorem(locale: str) -> list[Step]:
     from faker import Faker
 
     listed = Faker(locale, providers=["faker.providers.lorem"]).get_words_list()
-    return [(1.0, [normalise(word) for word in dict.fromkeys(listed)])]
+    return [(1.0, [nfc(word) for word in dict.fromkeys(listed)])]
 
 
 def _unfolded(words: list[str], letter: str) -> list[str]:

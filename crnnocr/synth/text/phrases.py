@@ -22,7 +22,7 @@ from crnnocr.synth.text.grammar import Grammar, Maker
 from crnnocr.synth.text.locale_formats import Usage
 from crnnocr.synth.text.phrase_rules import MIXTURES, PROSE, RULES
 from crnnocr.synth.text.vocabulary import Alphabet, Stock
-from crnnocr.text.charset import normalise
+from crnnocr.text.charset import nfc
 
 if TYPE_CHECKING:
     from faker import Faker
@@ -95,7 +95,7 @@ def _topic(provider: object) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(normalise(text).split())
+    return " ".join(nfc(text).split())
 
 
 _NATIVE = 0.3

@@ -21,12 +21,13 @@ import numpy.typing as npt
 
 from crnnocr.config import Pair, Style, SynthConfig
 from crnnocr.errors import DataError, UsageError
+from crnnocr.files import decode_utf_8
 from crnnocr.synth.languages import languages
 from crnnocr.synth.rng import Chance
 from crnnocr.synth.text import Text, TextWarning, hidden, tidy
 from crnnocr.synth.text.corpus import is_mark
 from crnnocr.synth.text.vocabulary import characters
-from crnnocr.text.charset import JOINERS, describe, normalise
+from crnnocr.text.charset import JOINERS, describe, nfc
 
 _INSIDE = frozenset(" " + JOINERS)
 """Characters that no piece begins or ends with."""
@@ -208,13 +209,11 @@ class TextFile:
                 start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
                 file.seek(start)
                 for raw in file:
-                    for line in raw.decode().splitlines(keepends=True):
+                    for line in decode_utf_8(raw, self._path, start).splitlines(keepends=True):
                         yield start, line
                         start += len(line.encode())
         except OSError as error:
             raise UsageError(f"cannot read --text {self._path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise DataError(f"{self._path} is not UTF-8 (byte {start + error.start}): save it as UTF-8") from error
 
     def _lines(self) -> Iterator[tuple[Place, str]]:
         for start, line in self._decoded():
@@ -231,7 +230,7 @@ class TextFile:
         for first, block in self._blocks(config):
             text, starts = _tidied(block, first)
             composed = unicodedata.is_normalized("NFC", text)
-            text = normalise(text)
+            text = nfc(text)
             for start, end in pieces(text, config.words, config.chars, spaced, chance):
                 yield (int(starts[start]), int(starts[end])) if composed else None, text[start:end]
 

@@ -12,7 +12,7 @@ import numpy as np
 from crnnocr.errors import UsageError
 from crnnocr.synth.rng import Chance, Weighted
 from crnnocr.synth.text.corpus import is_letter, is_mark
-from crnnocr.text.charset import JOINERS, normalise
+from crnnocr.text.charset import JOINERS, nfc
 
 FEW_WORDS = 100
 """With fewer words of the language, as many texts are of invented ones."""
@@ -86,7 +86,7 @@ class Alphabet:
             while len(text) < length:
                 marks = self._marks.get(text[-1])
                 text += chance.pick(marks if marks and chance.random() < _MARKED else among)
-            if normalise(text) == text:
+            if nfc(text) == text:
                 return text
         return chance.pick(among) * length
 
@@ -104,7 +104,7 @@ class Alphabet:
                 room -= len(unit)
         units += [chance.pick(self.signs) for _ in range(room)]
         text = "".join(sorted(units, key=lambda unit: chance.random()))
-        return text if normalise(text) == text else self.string(length, chance)
+        return text if nfc(text) == text else self.string(length, chance)
 
 
 def _without(foreign: set[str], word: str) -> str:
@@ -113,7 +113,7 @@ def _without(foreign: set[str], word: str) -> str:
 
 def characters(charset: str) -> frozenset[str]:
     """What `--charset` names, in NFC: of é in two code points é, e and the mark; of all white space the space alone."""
-    named = set(normalise(charset)).union(*map(normalise, charset))
+    named = set(nfc(charset)).union(*map(nfc, charset))
     return frozenset(c for c in named if c.isprintable() or c in JOINERS)
 
 
