@@ -106,7 +106,7 @@ def in_browser(file: Path, files: Sequence[Path], runtime: str | None) -> tuple[
     from chromium import Chromium
 
     card, model, _ = onnx_file.opened(file)
-    config = ExportConfig(ExportFormat.WEB)
+    config = ExportConfig(format=ExportFormat.WEB)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "page"
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""crnnocr: train and run your own text-line recogniser. Importing it loads no torch."""
+"""crnnocr: train and run your own text-line recognizer. Importing it loads no torch."""
 
 from __future__ import annotations
 

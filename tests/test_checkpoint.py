@@ -246,7 +246,7 @@ def test_a_value_of_another_kind_is_named_with_its_place(card: Card, tmp_path: P
     ],
 )
 def test_layers_that_no_network_can_have_are_refused(backbone: tuple[Layer, ...], tiny_shape: ModelConfig) -> None:
-    with pytest.raises(ModelError, match="no network has this shape"):
+    with pytest.raises(ModelError, match="no network has this architecture"):
         replace(tiny_shape, backbone=backbone)
 
 

@@ -387,8 +387,8 @@ def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("train", "data", "--preset", "huge"), "--preset huge: choose one of tiny, small, base, classic"),
-        (("train", "data", "--epochs", 1, "--minutes", 1), "one of --epochs, --steps and --minutes"),
+        (("train", "data", "--preset", "huge"), "--preset takes tiny, small, base or classic, not huge"),
+        (("train", "data", "--epochs", 1, "--minutes", 1), "--epochs excludes --steps and --minutes"),
         (("train", "data", "--steps", 0), "--steps"),
         (("train", "data", "--batch-size", "many"), "--batch-size many: give a number, or auto"),
         (("train", "data", "--mix", 1), "--mix"),

@@ -335,11 +335,6 @@ def test_only_allowed_characters_are_read_by_greedy_decoding_too() -> None:
         ({"allow": "a", "block": "a"}, "^block leaves no character"),
         ({"pattern": "a", "block": "a"}, "^pattern permits no text at all together with `block`"),
         ({"lexicon": ["a"], "pattern": "b"}, "^pattern permits no text at all"),
-        ({"pattern": ""}, "pattern is empty"),
-        ({"allow": ""}, "allow is empty"),
-        ({"top_k": 0}, "top.k takes"),
-        ({"lm_weight": -1}, "lm.weight takes"),
-        ({"lm_weight": math.nan}, "lm.weight takes"),
     ],
 )
 def test_what_cannot_be_done_is_said(options: dict[str, Any], complaint: str, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_config_survives_json(preset: str) -> None:
     ],
 )
 def test_a_broken_config_is_an_error(broken: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="shape cannot be read"):
+    with pytest.raises(ModelError, match="architecture cannot be read"):
         ModelConfig.from_json({**PRESETS["small"].to_json(), **broken})
 
 

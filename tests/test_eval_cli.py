@@ -15,8 +15,8 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from crnnocr.cli.options import Wanted, other
-from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
+from crnnocr.cli.options import Setup, parse_compare
+from crnnocr.config import DecodeConfig, EngineChoice, EngineConfig, ReadConfig
 from crnnocr.errors import CrnnocrError, UsageError
 
 RunCli = Callable[..., Result]
@@ -250,20 +250,20 @@ def test_a_second_reader_is_told_from_the_first_by_its_options(tiny_data: Path, 
 
 
 def test_another_reader_has_what_is_not_said_from_the_first() -> None:
-    first = Wanted("mine", "cpu", EngineChoice.AUTO, DecodeConfig(beam=3, allow="abc"), ReadConfig())
-    found = other("other --beam 10 --engine torch", first)
-    assert (found.model, found.device, found.engine) == ("other", "cpu", EngineChoice.TORCH)
+    first = Setup("mine", EngineConfig(device="cpu"), DecodeConfig(beam=3, allow="abc"), ReadConfig())
+    found = parse_compare("other --beam 10 --engine torch", first)
+    assert (found.model, found.engine) == ("other", EngineConfig(device="cpu", engine=EngineChoice.TORCH))
     assert (found.decode.beam, found.decode.allow) == (10, "abc")
     assert found.name("other") == "other --beam 10 --engine torch"
-    assert other("--beam 4 other", first).name("other") == "other --beam 4"
-    assert other("--pattern '[A-Z] x'", first).name("mine") == "mine --pattern '[A-Z] x'"
-    assert other("--pattern '[A-Z] x'", first).decode.pattern == "[A-Z] x"
-    assert other("--quick", first).read.quick
-    assert not other("--no-quick", replace(first, read=ReadConfig(quick=True))).read.quick
-    assert (other("--quick", first).name("mine"), other("--no-quick", first).name("mine")) == (
+    assert parse_compare("--beam 4 other", first).name("other") == "other --beam 4"
+    assert parse_compare("--pattern '[A-Z] x'", first).name("mine") == "mine --pattern '[A-Z] x'"
+    assert parse_compare("--pattern '[A-Z] x'", first).decode.pattern == "[A-Z] x"
+    assert parse_compare("--quick", first).read.quick
+    assert not parse_compare("--no-quick", replace(first, read=ReadConfig(quick=True))).read.quick
+    assert (parse_compare("--quick", first).name("mine"), parse_compare("--no-quick", first).name("mine")) == (
         "mine --quick",
         "mine --no-quick",
     )
-    assert other("'a model.onnx'", first).model == "a model.onnx"
+    assert parse_compare("'a model.onnx'", first).model == "a model.onnx"
     with pytest.raises(UsageError):
-        other("--beam x", first)
+        parse_compare("--beam x", first)

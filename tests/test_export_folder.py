@@ -324,8 +324,8 @@ def test_each_form_has_a_folder_of_its_own() -> None:
         ExportConfig(precision=Precision.INT8),
         ExportConfig(self_contained=True),
         ExportConfig(precision=Precision.FP16, self_contained=True),
-        ExportConfig(ExportFormat.WEB),
-        ExportConfig(ExportFormat.WEB, Precision.INT8),
+        ExportConfig(format=ExportFormat.WEB),
+        ExportConfig(format=ExportFormat.WEB, precision=Precision.INT8),
     ]
     assert [form.folder for form in forms] == [
         *("onnx", "onnx-int8", "onnx-self-contained", "onnx-fp16-self-contained", "web", "web-int8"),

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from crnnocr.config import MAX_WIDTH, PRESETS, Orientation, Pair
+from crnnocr.config import MAX_WIDTH, PRESETS, Orientation
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.issues import EMPTY_LABEL, UNREADABLE_IMAGE, Issue, Severity
@@ -36,7 +36,7 @@ ARABIC = "ابتثجحدرسع"
 _numbers = count(1)
 
 
-def seen(text: str, name: str = "", size: Pair | None = None, picture: int | None = None) -> LintSample:
+def seen(text: str, name: str = "", size: tuple[int, int] | None = None, picture: int | None = None) -> LintSample:
     """A sample; by default with a picture of its own, 14 pixels wide for each character, or 28 if that is wide."""
     number = next(_numbers)
     width = sum(28 if c >= "\u2e80" else 14 for c in text) + 8
@@ -299,7 +299,7 @@ def test_vertical_lines_are_to_be_turned() -> None:
 
 
 @pytest.mark.parametrize(("text", "size"), [("ll", (15, 30)), ("1", (10, 32)), ("Up", (25, 48)), ("THE", (29, 38))])
-def test_a_narrow_picture_of_few_characters_is_no_vertical_line(text: str, size: Pair) -> None:
+def test_a_narrow_picture_of_few_characters_is_no_vertical_line(text: str, size: tuple[int, int]) -> None:
     assert not sizes.is_tall(seen(text, size=size))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import wordfreq
 
-from crnnocr.config import Pair, Style, SynthConfig
+from crnnocr.config import Range, Style, SynthConfig
 from crnnocr.errors import DataError, UsageError
 from crnnocr.synth import text as texts
 from crnnocr.synth import trdg
@@ -249,12 +249,12 @@ CHARSETS = {
     "decomposed": "abcdeu\u0308o\u0301 \u0301",
     "jamo": "\u1100\u1161\u11a8가",
 }
-LENGTHS: list[Pair | None] = [None, (1, 4), (7, 7), (30, 45)]
+LENGTHS: list[Range | None] = [None, (1, 4), (7, 7), (30, 45)]
 
 
 @pytest.mark.parametrize("chars", LENGTHS, ids=str)
 @pytest.mark.parametrize("charset", CHARSETS)
-def test_lengths_and_characters_are_those_asked_for(charset: str, chars: Pair | None) -> None:
+def test_lengths_and_characters_are_those_asked_for(charset: str, chars: Range | None) -> None:
     allowed = CHARSETS[charset]
     spelt = None if allowed is None else set(unicodedata.normalize("NFC", allowed)) | set(allowed)
     for lang, words in itertools.product(("en",) if allowed else ("en", "th"), (None, (2, 3))):
@@ -405,7 +405,7 @@ def test_a_charset_that_stands_for_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize("words", [(2, 3), (5, 5)])
-def test_words_that_never_fit_the_characters_are_refused(words: Pair) -> None:
+def test_words_that_never_fit_the_characters_are_refused(words: Range) -> None:
     with pytest.raises(UsageError, match=rf"{words[0]} words .--words. never fit into 2 characters"):
         texts.source(SynthConfig(words=words, chars=(1, 2)), ALL)
 
@@ -535,7 +535,7 @@ def test_of_a_file_only_what_a_font_can_draw_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chars", [(4, 9), (3, 3)])
-def test_pieces_hold_nothing_that_is_drawn_as_nothing_and_begin_with_no_joiner(chars: Pair, tmp_path: Path) -> None:
+def test_pieces_hold_nothing_that_is_drawn_as_nothing_and_begin_with_no_joiner(chars: Range, tmp_path: Path) -> None:
     story = "\ufeff\u200bمی\u200cخواهم co\u00adop کتاب\u200cهایم \u200b را نمی\u200c\u200cدانم " * 9
     lines = whole(file_source(tmp_path / "fa.txt", story, lang=("fa",), chars=chars))
     assert all(chars[0] <= len(line) <= chars[1] and line.strip("\u200c ") == line for line in lines)
@@ -545,7 +545,7 @@ def test_pieces_hold_nothing_that_is_drawn_as_nothing_and_begin_with_no_joiner(c
 
 def test_a_file_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
-    options: dict[str, Pair]
+    options: dict[str, Range]
     for options in ({}, {"words": (1, 2)}, {"chars": (3, 3)}):
         path.unlink(missing_ok=True)
         with pytest.raises(UsageError, match=r"cannot read --text .*lines\.txt: No such file"):
@@ -581,7 +581,7 @@ def covers(lines: list[str], story: str) -> bool:
 
 
 @pytest.mark.parametrize("words", [(1, 1), (3, 3), (2, 6), (20, 25)])
-def test_running_text_is_cut_into_pieces_of_words(words: Pair, tmp_path: Path) -> None:
+def test_running_text_is_cut_into_pieces_of_words(words: Range, tmp_path: Path) -> None:
     lines = whole(file_source(tmp_path / "story.txt", STORY, words=words))
     assert {len(line.split(" ")) for line in lines} <= set(range(words[0], words[1] + 1))
     assert all(map(is_tidy, lines))
@@ -589,7 +589,7 @@ def test_running_text_is_cut_into_pieces_of_words(words: Pair, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("chars", [(12, 30), (20, 25), (60, 90)])
-def test_running_text_is_cut_into_pieces_of_characters_at_the_ends_of_words(chars: Pair, tmp_path: Path) -> None:
+def test_running_text_is_cut_into_pieces_of_characters_at_the_ends_of_words(chars: Range, tmp_path: Path) -> None:
     lines = whole(file_source(tmp_path / "story.txt", STORY, chars=chars))
     assert all(chars[0] <= len(line) <= chars[1] and is_tidy(line) for line in lines)
     assert covers(lines, STORY)
@@ -648,6 +648,6 @@ def test_a_text_without_paragraphs_is_taken_in_blocks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("words", "chars"), [((3, 3), None), (None, (4, 4)), ((2, 2), (3, 3))])
-def test_a_text_that_is_too_short_has_no_pieces(words: Pair | None, chars: Pair | None) -> None:
+def test_a_text_that_is_too_short_has_no_pieces(words: Range | None, chars: Range | None) -> None:
     chance = Chance(np.random.default_rng(0))
     assert list(pieces("a b" if words == (3, 3) else "abc", words, chars, spaced=True, chance=chance)) == []

@@ -125,7 +125,7 @@ def test_from_goes_on_and_learns_new_characters(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--mix", "0.5"], "--mix is the share of drawn pictures beside those of DATA"),
+        (["--mix", "0.5"], "--mix is the share of synthetic images beside those of DATA"),
         (["--from", "nosuch"], "no model nosuch"),
         (["--name", ""], "--name ''"),
         (["--synth", "xx"], "--synth xx: "),

@@ -140,7 +140,7 @@ def opened(
 ) -> chromium.Chromium:
     """The page of the tiny model, ready to read, opened as a file."""
     folder = tmp_path_factory.mktemp("page") / "web"
-    exporting.export(tiny_model, folder, ExportConfig(ExportFormat.WEB), runtime=runtime)
+    exporting.export(tiny_model, folder, ExportConfig(format=ExportFormat.WEB), runtime=runtime)
     browser.open((folder / "index.html").as_uri(), "document.body?.dataset.ready")
     assert browser.evaluate("document.body.dataset.ready") == "yes"
     return browser

@@ -19,17 +19,21 @@ from crnnocr.cli.train import train_cli
 
 app = typer.Typer(
     name="crnnocr",
-    help="Train and run your own text-line recogniser: synth, train, eval, predict, export, models.",
+    help="Train and run your own text-line recognizer: synth, train, eval, predict, export, models.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("synth", short_help="Make labelled pictures of text.")(synth_cli)
-app.command("train", short_help="Learn from labelled pictures.")(train_cli)
-app.command("eval", short_help="Measure how well a model reads.")(eval_cli)
-app.command("predict", short_help="Read pictures.")(predict_cli)
-app.command("export", short_help="Write a model as ONNX, proven to read the same.")(export_cli)
+app.command("synth", short_help="Make labeled images of text.")(synth_cli)
+app.command("train", short_help="Train a model on labeled images.")(train_cli)
+app.command(
+    "eval",
+    short_help="Measure how well a model recognizes.",
+    context_settings={"token_normalize_func": lambda name: "normalise" if name == "normalize" else name},
+)(eval_cli)
+app.command("predict", short_help="Recognize images.")(predict_cli)
+app.command("export", short_help="Write a model as ONNX, verified to recognize the same.")(export_cli)
 app.add_typer(models_app, name="models", short_help="List, show, choose, import and remove models.")
 
 

@@ -1,4 +1,4 @@
-"""What all commands share: the console on stderr, the boundary where errors end, and the options that mean one thing."""
+"""What all commands share: what they say on stderr, and how errors and signals end them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TextIO
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO
 
 import typer
 from typer.models import OptionInfo
 
-from crnnocr import config, runtime
+from crnnocr import runtime
 from crnnocr.errors import ConfigError, CrnnocrError
 from crnnocr.formatting import escape_controls
 
@@ -34,46 +34,6 @@ P = ParamSpec("P")
 
 INTERRUPTED = 130
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cuda|mps|cpu", help="Where the network runs.")]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model", "-m", metavar="NAME|PATH", help="Name of a model, model folder or file; else the current, or shipped one."
-    ),
-]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Start of all chance.")]
-Beam = Annotated[int, typer.Option("--beam", metavar="N", help="Prefixes of the beam search; 0 takes the best path (greedy).")]
-Allow = Annotated[
-    str | None, typer.Option("--allow", metavar="CHARACTERS", help="The only characters that are possible, such as 0123456789.")
-]
-Block = Annotated[str | None, typer.Option("--block", metavar="CHARACTERS", help="Characters that are not possible.")]
-Lexicon = Annotated[str | None, typer.Option("--lexicon", metavar="FILE", help="The only words that are possible, one a line.")]
-Pattern = Annotated[
-    str | None, typer.Option("--pattern", metavar="REGEX", help="What the whole text is like, such as [A-Z]{2}\\d{3,5}.")
-]
-Lm = Annotated[
-    str | None, typer.Option("--lm", metavar="FILE", help="Text such as the pictures show, which makes likely texts preferred.")
-]
-Orientation = Annotated[
-    config.Orientation | None,
-    typer.Option("--orientation", help="Which way lines run; auto tries all for tall pictures.  [default: the model's]"),
-]
-Invert = Annotated[
-    config.Invert, typer.Option("--invert", help="Exchange black and white; auto: where a picture is light on dark.")
-]
-Quick = Annotated[
-    bool, typer.Option("--quick", help="Look at each picture once; else those that are hard to read are looked at again.")
-]
-Engine = Annotated[
-    config.EngineChoice,
-    typer.Option("--engine", help="What runs the network; auto: onnxruntime on a CPU, torch on a GPU."),
-]
-LmWeight = Annotated[float, typer.Option("--lm-weight", metavar="W", help="How much --lm counts.")]
 
 
 class Session:

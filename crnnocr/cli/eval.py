@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import console
+from crnnocr.cli import console, options
 from crnnocr.cli import console as ui
-from crnnocr.cli.options import Wanted, load_readers, other
 from crnnocr.cli.prediction_rows import Format, Rows
-from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
+from crnnocr.config import EngineConfig, NormalizationStep
 from crnnocr.errors import GateError, PartialError, UsageError
 from crnnocr.files import atomic_write
 from crnnocr.formatting import plural
@@ -77,31 +76,24 @@ def _rendered(console: Console, shown: Table) -> str:
     return rendered.get()
 
 
-_DEFAULTS = DecodeConfig()
 _NAMED = 3
 """Unknown characters that are named without --verbose."""
 
 
 @console.handle_errors
+@options.expand_configs
 def eval_cli(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="Folders of labelled pictures, or label files.")],
-    model: console.Model = None,
-    beam: console.Beam = _DEFAULTS.beam,
-    allow: console.Allow = None,
-    block: console.Block = None,
-    lexicon: console.Lexicon = None,
-    pattern: console.Pattern = None,
-    lm: console.Lm = None,
-    lm_weight: console.LmWeight = _DEFAULTS.lm_weight,
-    orientation: console.Orientation = None,
-    invert: console.Invert = ReadConfig.invert,
-    quick: console.Quick = ReadConfig.quick,
-    everything: Annotated[bool, typer.Option("--all", help="Score the pictures that the model was trained on, too.")] = False,
+    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="Folders of labeled images, or label files.")],
+    model: options.Model = None,
+    *,
+    decode: options.OneText,
+    read: options.TextsAlone,
+    everything: Annotated[bool, typer.Option("--all", help="Score the images that the model was trained on, too.")] = False,
     normalise: Annotated[
         list[str] | None,
         typer.Option(
             "--normalise",
-            metavar="nfc|nfkc|case|spaces|quotes",
+            metavar="|".join(NormalizationStep),
             help="Differences that do not count; several with commas between.",
         ),
     ] = None,
@@ -110,30 +102,29 @@ def eval_cli(
         typer.Option("--compare", metavar="OTHER", help="Compare with another model, or other options, such as '--beam 10'."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE.html", help="Write a page with everything, to look at.")
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Write everything to a page for browsers.")
     ] = None,
     suspect_labels: Annotated[
         Path | None,
         typer.Option(
             "--suspect-labels",
             metavar="FILE",
-            help="List the labels that the model doubts most, as .csv, .tsv, .jsonl, or .json for Label Studio.",
+            help="List suspected label errors, as .csv, .tsv, .jsonl, or .json for Label Studio.",
         ),
     ] = None,
     max_cer: Annotated[
         str | None, typer.Option("--max-cer", metavar="SHARE", help="End with 4 if the CER is greater, such as 0.05 or 5%.")
     ] = None,
-    tsv: Annotated[bool, typer.Option("--tsv", help="Print a row for each picture on stdout.")] = False,
-    engine: console.Engine = EngineChoice.AUTO,
-    device: console.Device = "auto",
-    json_output: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
-    debug: console.Debug = False,
+    tsv: Annotated[bool, typer.Option("--tsv", help="Print a row for each image on stdout.")] = False,
+    engine: EngineConfig,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Read the pictures of DATA and compare with their labels.
+    """Recognize the images of DATA and compare the texts with their labels.
 
-    Pictures that the model was trained on are left out, for they would flatter it.
+    Images that the model was trained on are left out, for they would flatter it.
     """
     from crnnocr.evaluation.evaluate import Evaluation
     from crnnocr.text.normalization import Normalization
@@ -143,12 +134,11 @@ def eval_cli(
         raise UsageError("give --json or --tsv, not both")
     gate = None if max_cer is None else _gate(max_cer)
     normalization = Normalization.parse(normalise or [])
-    decode = DecodeConfig(beam, 1, allow, block, lexicon, pattern, lm, lm_weight)
-    first = Wanted(model, device, engine, decode, ReadConfig(orientation, invert, quick=quick))
-    wanted = [first] if compare is None else [first, other(compare, first)]
+    first = options.Setup(model, engine, decode, read)
+    setups = [first] if compare is None else [first, options.parse_compare(compare, first)]
     _check_outputs(report, suspect_labels)
     datasets = _datasets(data, suspect_labels)
-    readers = load_readers(wanted)
+    readers = options.load_readers(setups)
     names = [str(source) for source in data]
     second = readers[1] if compare is not None else None
     evaluation = Evaluation(datasets, readers[0], second, normalization, everything=everything, names=names)

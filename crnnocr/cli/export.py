@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import console
-from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
+from crnnocr.cli import console, options
+from crnnocr.config import ExportConfig, ExportFormat, Orientation
 from crnnocr.errors import CrnnocrError, UsageError
 
 if TYPE_CHECKING:
@@ -23,27 +23,16 @@ _DRAWN_HEIGHT = 48
 
 
 @console.handle_errors
+@options.expand_configs
 def export_cli(
-    model: console.Model = None,
-    format: Annotated[
-        ExportFormat, typer.Option("--format", help="A graph, or a page that reads pictures in a browser.")
-    ] = ExportConfig.format,
-    precision: Annotated[
-        Precision, typer.Option("--precision", help="The numbers that the network computes with.")
-    ] = ExportConfig.precision,
-    self_contained: Annotated[
-        bool,
-        typer.Option("--self-contained", help="Grey pictures in, texts out: preprocessing and decoding go into the graph."),
-    ] = False,
+    model: options.Model = None,
+    *,
+    config: ExportConfig,
     verify: Annotated[
         list[Path] | None,
         typer.Option(
-            "--verify", metavar="DATA", help="Labelled pictures to prove it with, repeatable; else real and drawn ones."
+            "--verify", metavar="DATA", help="Labeled images to verify it with, repeatable; else real and synthetic ones."
         ),
-    ] = None,
-    orientation: Annotated[
-        Orientation | None,
-        typer.Option("--orientation", metavar="horizontal|vertical", help="Which way lines run, if not as the model says."),
     ] = None,
     runtime: Annotated[
         str | None,
@@ -61,20 +50,19 @@ def export_cli(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
-    json_output: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
-    debug: console.Debug = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Write a model for other programs, with all that they need to know, and prove that it reads the same.
+    """Write a model for other programs, with all that they need to know, and verify that it recognizes the same texts.
 
-    Where it does not, nothing new is left, and the exit code is 4.
+    If it does not, nothing new is left, and the exit code is 4.
     """
     from crnnocr.export import folder as exporting
     from crnnocr.export import web
     from crnnocr.model import registry
 
-    config = ExportConfig(format, precision, self_contained, orientation)
     if runtime is not None and config.format is not ExportFormat.WEB:
         raise UsageError("--runtime is for --format web")
     if output is not None and (output.suffix == ".onnx" or output.is_file()):

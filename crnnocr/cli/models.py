@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import console
+from crnnocr.cli import console, options
 from crnnocr.cli import console as ui
 from crnnocr.errors import ModelError, UsageError
 from crnnocr.formatting import escape_controls
@@ -47,10 +47,10 @@ def import_cli(
     offline: Annotated[
         bool, typer.Option("--offline", envvar="CRNNOCR_OFFLINE", help="Take only what was downloaded before.")
     ] = False,
-    json_output: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
-    debug: console.Debug = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
 ) -> None:
     """Store a model that was made elsewhere, if it can be read. The current model stays what it is.
 
@@ -115,10 +115,10 @@ _WIDE = 10_000
 @ui.handle_errors
 def models_cli(
     context: typer.Context,
-    json_output: ui.Json = False,
-    quiet: ui.Quiet = False,
-    verbose: ui.Verbose = False,
-    debug: ui.Debug = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
 ) -> None:
     """List the models: those that came with crnnocr, and your own. A * marks the one that is taken when none is named.
 
@@ -181,7 +181,7 @@ def path_cli(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Name of a model; else the current, or shipped one.")
     ] = None,
-    debug: console.Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Print the path of a model's folder, and nothing else."""
     from crnnocr.model import registry
@@ -193,8 +193,8 @@ def path_cli(
 @console.handle_errors
 def rm_cli(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model of your own.")],
-    quiet: console.Quiet = False,
-    debug: console.Debug = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Remove a model of your own and all files of its folder, without asking.
 
@@ -231,8 +231,8 @@ def show_cli(
         ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the model's card as JSON on stdout.")] = False,
-    quiet: console.Quiet = False,
-    debug: console.Debug = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Say all that is known of a model: what it reads, how it was trained, how well it reads, and its files."""
     from crnnocr.inference.engines import card_of
@@ -321,8 +321,8 @@ def _files(found: FoundModel) -> Iterator[tuple[str, str]]:
 @console.handle_errors
 def use_cli(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model, your own or a shipped one.")],
-    quiet: console.Quiet = False,
-    debug: console.Debug = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Make a model the current one, which `predict`, `eval` and `export` take when none is named."""
     from crnnocr.model import registry

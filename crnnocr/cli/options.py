@@ -1,20 +1,31 @@
-"""The model and the decoder that a command line asks for, and what is said of them.
+"""Options of the command line, derived from the fields of configs; and the recognizers that a command line asks for.
 
-What is to read, as a command line names it: the command's own options, and `--compare OTHER`.
+A parameter of a command that is a config stands for the options of its fields, in their order:
+
+    @console.handle_errors
+    @options.expand_configs
+    def predict_cli(model: options.Model = None, *, decode: DecodeConfig, quiet: options.Quiet = False) -> None: ...
+
+`--compare OTHER` has a parser of the same fields.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import inspect
 import shlex
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, is_dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
+
+import typer
 
 from crnnocr import runtime
 from crnnocr.cli import console
-from crnnocr.config import DecodeConfig, EngineChoice, Invert, Orientation, ReadConfig
+from crnnocr.config import DecodeConfig, EngineConfig, ReadConfig
+from crnnocr.config.options import OptionField, options_of
 from crnnocr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,115 +34,194 @@ if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Recognizer
 
 
-def load(
-    model: str | None, device: str, engine: EngineChoice, decode: DecodeConfig, which: str = "", options: str = ""
-) -> tuple[str, Recognizer, Decoder]:
-    """The name of the model, what reads with it, and what finds texts; said in words, as `ui.info_model` does."""
+@dataclass(frozen=True)
+class Without:
+    """In `Annotated`: the fields of a config that are no options of this command."""
+
+    names: tuple[str, ...]
+
+
+def option_of(config: type, name: str) -> Any:
+    """The Typer option of one field of a config, for a command that takes no others."""
+    return _typer_option(next(each for each in options_of(config) if each.name == name))
+
+
+def expand_configs(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose configs, parameters without a default, are given as options and built by keyword."""
+    signature = inspect.signature(command, eval_str=True)
+    configs = {name: each.annotation for name, each in signature.parameters.items() if _is_config(each.annotation)}
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name, annotation in configs.items():
+            config, fields = _fields(annotation)
+            given[name] = config(**{each.name: each.parse(given.pop(each.name)) for each in fields})
+        command(**given)
+
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if name in configs:
+            parameters += map(_parameter, _fields(configs[name])[1])
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def _is_config(annotation: Any) -> bool:
+    return is_dataclass(get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation)
+
+
+def _fields(annotation: Any) -> tuple[type, list[OptionField]]:
+    """A config, and those of its fields that are options of a command that has it as an annotation."""
+    config, *about = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    left_out = {name for each in about if isinstance(each, Without) for name in each.names}
+    return config, [each for each in options_of(config) if each.name not in left_out]
+
+
+def _parameter(each: OptionField) -> inspect.Parameter:
+    """The parameter of a command for a field, which Typer makes an option of."""
+    kind: Any = each.type
+    default = each.default
+    if each.is_repeatable:
+        kind, default = list[str], list(each.default)
+    elif each.about.parse:
+        kind, default = str, each.about.typed_default
+    annotation: Any = Annotated[kind | None if default is None else kind, _typer_option(each)]
+    return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _typer_option(each: OptionField) -> Any:
+    return typer.Option(each.flag, metavar=each.about.metavar, help=each.about.help)
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Device = Annotated[str, option_of(EngineConfig, "device")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|PATH",
+        help="Name of a model, model folder or file; else the current model, or the pretrained one.",
+    ),
+]
+
+OneText = Annotated[DecodeConfig, Without(("top_k",))]
+TextsAlone = Annotated[ReadConfig, Without(("characters", "threads"))]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A model, and how it recognizes."""
+
+    model: str | None
+    """Name or path; None for the current one."""
+    engine: EngineConfig
+    decode: DecodeConfig
+    read: ReadConfig
+    options: str = ""
+    """What sets it apart from the first one, as on a command line."""
+
+    def name(self, model: str) -> str:
+        """What to call it, given the name of its model: that, and its own options."""
+        return " ".join(filter(None, (model, self.options)))
+
+
+def load_recognizer(setup: Setup, which: str = "") -> tuple[str, Recognizer, Decoder]:
+    """The name of the model, the recognizer and the decoder; says what they are, as `console.info_model` does."""
     runtime.prepare_to_recognize()
     from crnnocr.images import ImageWarning
     from crnnocr.inference.recognizer import Recognizer
     from crnnocr.model import registry
 
-    warnings.simplefilter("always", ImageWarning)  # each of a million pictures may give its own; none is remembered
-    found = registry.find(model)
-    recognizer = Recognizer.load(found.path, device, engine)
-    console.info_model(found, recognizer.engine.description, which, options)
-    decoder = recognizer.decoder(decode)
+    warnings.simplefilter("always", ImageWarning)  # each of a million images may give its own; none is remembered
+    found = registry.find(setup.model)
+    recognizer = Recognizer.load(found.path, setup.engine.device, setup.engine.engine)
+    console.info_model(found, recognizer.engine.description, which, setup.options)
+    decoder = recognizer.decoder(setup.decode)
     if decoder.lexicon and decoder.lexicon.excluded:
-        console.warn(f"{decoder.lexicon.excluded:,} words of {decode.lexicon} have characters that are not possible: left out")
+        excluded, file = decoder.lexicon.excluded, setup.decode.lexicon
+        console.warn(f"{excluded:,} words of {file} have characters that are not possible: left out")
     return found.name, recognizer, decoder
 
 
-_DEFAULTS = DecodeConfig()
-_MEND = "name a model, or in quotes options such as '--beam 10' or 'other-model --engine torch'"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A model and how it is to read."""
-
-    model: str | None
-    """Name or path; None for the current one."""
-    device: str
-    """Where the network runs."""
-    engine: EngineChoice
-    """What runs it."""
-    decode: DecodeConfig
-    """How texts are found."""
-    read: ReadConfig
-    """What is done with the pictures."""
-    options: str = ""
-    """What sets it apart from the first one, as it stands on a command line."""
-
-    def name(self, model: str) -> str:
-        """What to call it, by the name of its model: that, and its own options."""
-        return " ".join(filter(None, (model, self.options)))
-
-
-def other(told: str, first: Wanted) -> Wanted:
-    """What `--compare` names: a model, options of its own, or both; what is not said is as the first one has it.
-
-    Raises `UsageError` where it says something else.
-    """
-    try:
-        given = vars(_parser().parse_args(shlex.split(told)))
-    except ValueError as error:  # a quotation mark is not closed
-        raise UsageError(f"--compare {told}: {error}") from error
-    model = given.pop("model", first.model)
-    if model == "" or (model is first.model and not given):
-        raise UsageError(f"--compare is empty: {_MEND}")
-    options = " ".join(_option(name.replace("_", "-"), value) for name, value in given.items())
-    decode, read = _replaced(first.decode, given), _replaced(first.read, given)
-    return Wanted(model, given.get("device", first.device), given.get("engine", first.engine), decode, read, options)
-
-
-def _option(name: str, value: object) -> str:
-    """An option as it stands on a command line."""
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    return f"--{name} {shlex.quote(str(value))}"
-
-
-def load_readers(wanted: Sequence[Wanted]) -> list[Reader]:
-    """What reads, loaded, and each with a name of its own."""
+def load_readers(setups: Sequence[Setup]) -> list[Reader]:
+    """The readers of `eval`, one or two, loaded, each with a name of its own."""
     from crnnocr.evaluation.outcomes import Reader
 
     readers: list[Reader] = []
-    for which, each in zip(("first", "second") if len(wanted) > 1 else ("",), wanted, strict=True):
-        model, recognizer, decoder = load(each.model, each.device, each.engine, each.decode, which, each.options)
-        name = each.name(model)
+    for which, setup in zip(("first", "second") if len(setups) > 1 else ("",), setups, strict=True):
+        model, recognizer, decoder = load_recognizer(setup, which)
+        name = setup.name(model)
         if name in (reader.name for reader in readers):
-            name += f" ({each.model})"
-        readers.append(Reader(model, recognizer, decoder, each.read, _in_words(each.decode), name))
+            name += f" ({setup.model})"
+        readers.append(Reader(model, recognizer, decoder, setup.read, _in_words(setup.decode), name))
     return readers
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="--compare", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+def _in_words(decode: DecodeConfig) -> str:
+    """The options of a decoder that are not the defaults."""
+    given = {each.name: (getattr(decode, each.name), each.default) for each in _fields(OneText)[1]}
+    return ", ".join(f"{name.replace('_', '-')} {value}" for name, (value, default) in given.items() if value != default)
+
+
+_FIX = "name a model, or in quotes options such as '--beam 10' or 'other-model --engine torch'"
+
+
+def parse_compare(text: str, first: Setup) -> Setup:
+    """The setup that `--compare` names by a model, options of its own, or both; the rest is as in the first one.
+
+    Raises `UsageError` if it says something else.
+    """
+    try:
+        given = vars(compare_parser().parse_args(shlex.split(text)))
+    except ValueError as error:  # a quotation mark is not closed
+        raise UsageError(f"--compare {text}: {error}") from error
+    model = given.pop("model", first.model)
+    if model == "" or (model is first.model and not given):
+        raise UsageError(f"--compare is empty: {_FIX}")
+    engine, decode, read = (_replaced(config, given) for config in (first.engine, first.decode, first.read))
+    return Setup(model, engine, decode, read, " ".join(_typed(given)))
+
+
+def _compare_fields() -> Iterator[OptionField]:
+    for annotation in (EngineConfig, OneText, TextsAlone):
+        yield from _fields(annotation)[1]
+
+
+def compare_parser() -> argparse.ArgumentParser:
+    """The parser of `--compare`: a model, and the options of `eval` that say how it recognizes."""
+    parser = _CompareParser(prog="--compare", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     parser.add_argument("model", nargs="?")
-    parser.add_argument("--device")
-    parser.add_argument("--engine", type=EngineChoice, choices=list(EngineChoice))
-    parser.add_argument("--beam", type=int)
-    for name in ("allow", "block", "lexicon", "pattern", "lm"):
-        parser.add_argument(f"--{name}")
-    parser.add_argument("--lm-weight", type=float)
-    parser.add_argument("--orientation", type=Orientation, choices=list(Orientation))
-    parser.add_argument("--invert", type=Invert, choices=list(Invert))
-    parser.add_argument("--quick", action=argparse.BooleanOptionalAction)
+    for each in _compare_fields():
+        if each.type is bool:
+            parser.add_argument(each.flag, dest=each.name, help=each.about.help, action=argparse.BooleanOptionalAction)
+        else:
+            choices = list(each.type) if each.is_enum else None
+            parser.add_argument(each.flag, dest=each.name, help=each.about.help, type=each.type, choices=choices)
     return parser
 
 
-class _Parser(argparse.ArgumentParser):
+class _CompareParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"--compare: {message}: {_MEND}")
+        raise UsageError(f"--compare: {message}: {_FIX}")
+
+
+def _typed(given: dict[str, Any]) -> Iterator[str]:
+    """Options as they stand on a command line."""
+    flags = {each.name: each.flag for each in _compare_fields()}
+    for name, value in given.items():
+        if isinstance(value, bool):
+            yield flags[name] if value else f"--no-{flags[name].removeprefix('--')}"
+        else:
+            yield f"{flags[name]} {shlex.quote(str(value))}"
 
 
 def _replaced(config: Any, given: dict[str, Any]) -> Any:
     """A config with what is given of its fields."""
-    return replace(config, **{field.name: given[field.name] for field in fields(config) if field.name in given})
-
-
-def _in_words(decode: DecodeConfig) -> str:
-    """How texts are found, where it is not by the defaults."""
-    given = {field.name: getattr(decode, field.name) for field in fields(decode) if field.name != "top_k"}
-    return ", ".join(f"{name.replace('_', '-')} {value}" for name, value in given.items() if value != getattr(_DEFAULTS, name))
+    return replace(config, **{each.name: given[each.name] for each in options_of(type(config)) if each.name in given})

@@ -1,21 +1,20 @@
-"""`crnnocr predict`: read pictures."""
+"""`crnnocr predict`: recognize images."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import console, sources
-from crnnocr.cli.options import load
+from crnnocr.cli import console, options, sources
 from crnnocr.cli.prediction_rows import Format, Rows, opened, row
-from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig, SynthConfig
+from crnnocr.config import DecodeConfig, EngineConfig, ReadConfig, SynthConfig
 from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
 from crnnocr.files import atomic_write
 
@@ -25,88 +24,72 @@ if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Prediction
     from crnnocr.synth.fonts import FontFace
 
-_DECODE, _READ = DecodeConfig(), ReadConfig()
-
 
 @console.handle_errors
+@options.expand_configs
 def predict_cli(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PICTURE", help="Files, folders, quoted globs; - for one picture's bytes on stdin."),
+        typer.Argument(metavar="IMAGE", help="Files, folders, quoted globs; - for one image's bytes on stdin."),
     ] = None,
     files_from: Annotated[
         str | None, typer.Option("--files-from", metavar="FILE|-", help="Read paths, one a line, from a file or stdin.")
     ] = None,
     null: Annotated[bool, typer.Option("--null", "-0", help="Paths in a list end with NUL (find -print0).")] = False,
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Take the pictures in folders below a folder too.")
+        bool, typer.Option("--recursive", "-r", help="Take the images in folders below a folder too.")
     ] = False,
     shard: Annotated[
-        str | None, typer.Option("--shard", metavar="i/n", help="Read the i-th of n parts only: pictures i, i+n, …")
+        str | None, typer.Option("--shard", metavar="i/n", help="Recognize only the i-th of n parts: images i, i+n, …")
     ] = None,
-    model: console.Model = None,
-    beam: console.Beam = _DECODE.beam,
-    top_k: Annotated[int, typer.Option("--top-k", metavar="N", help="Give the N best texts (in jsonl).")] = _DECODE.top_k,
-    allow: console.Allow = None,
-    block: console.Block = None,
-    lexicon: console.Lexicon = None,
-    pattern: console.Pattern = None,
-    lm: console.Lm = None,
-    lm_weight: console.LmWeight = _DECODE.lm_weight,
+    model: options.Model = None,
+    *,
+    decode: DecodeConfig,
     min_confidence: Annotated[
-        float, typer.Option("--min-confidence", metavar="P", help="Leave out rows whose confidence, 0 to 1, is lower.")
+        float, typer.Option("--min-confidence", metavar="P", help="Leave out rows of lower confidence, from 0 to 1.")
     ] = 0.0,
-    orientation: console.Orientation = None,
-    invert: console.Invert = _READ.invert,
-    quick: console.Quick = _READ.quick,
+    read: ReadConfig,
     format: Annotated[
         Format | None,
-        typer.Option("--format", "-f", help="Form of the output; else that which --output is named after, or text."),
+        typer.Option("--format", "-f", help="Form of the output; else by the extension of --output, or text."),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
-    characters: Annotated[
-        bool, typer.Option("--characters", help="Say of each character where it is and how sure (in jsonl).")
-    ] = _READ.characters,
     draw: Annotated[
-        Path | None, typer.Option("--draw", metavar="FOLDER", help="Draw each picture with what was read where.")
+        Path | None, typer.Option("--draw", metavar="FOLDER", help="Draw each image with the recognized text in its place.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the rows to a file, whole or not at all.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Read only pictures that have no row in --output or what is left of it.")
+        bool, typer.Option("--resume", help="Skip images that have a row in --output or in what is left of it.")
     ] = False,
-    engine: console.Engine = EngineChoice.AUTO,
-    threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", help="Threads that work; by default one a core.")
-    ] = _READ.threads,
-    device: console.Device = "auto",
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
-    debug: console.Debug = False,
+    engine: EngineConfig,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Read pictures of one line or word each, in the order they are given.
+    """Recognize images of one line or word each, in the order they are given.
 
-    A single file, or -, gives just its text; folders, globs and lists give PATH<TAB>TEXT. With no picture named and
-    something piped in, stdin is a list of paths.
+    A single file, or -, gives just its text; folders, globs and lists give PATH<TAB>TEXT. If no image is named and
+    something is piped in, stdin is a list of paths.
     """
     output = None if output == Path("-") else output
     format = _format(format, json_output, output)
-    if (top_k > 1 or characters) and format is not Format.jsonl:
-        raise UsageError(f"--{'top-k' if top_k > 1 else 'characters'} is for --format jsonl, which has room for it")
+    if (decode.top_k > 1 or read.characters) and format is not Format.jsonl:
+        raise UsageError(f"--{'top-k' if decode.top_k > 1 else 'characters'} is for --format jsonl, which has room for it")
     if resume and output is None:
         raise UsageError("--resume goes on with a file: name it with --output")
     if not 0 <= min_confidence <= 1:
         raise UsageError("--min-confidence takes 0 to 1")
-    decode = DecodeConfig(beam, top_k, allow, block, lexicon, pattern, lm, lm_weight)
-    read = ReadConfig(orientation, invert, characters or draw is not None, threads, quick)
+    if draw is not None:
+        read = replace(read, characters=True)
     given = sources.named(names or [], files_from, recursive, b"\0" if null else b"\n")
     wanted = sources.shard(given, shard)
     single = files_from is None and names is not None and len(names) == 1 and sources.is_file(names[0])
 
     from crnnocr.inference.pipeline import paired
 
-    _, recognizer, decoder = load(model, device, engine, decode)
+    _, recognizer, decoder = options.load_recognizer(options.Setup(model, engine, decode, read))
     counts = _Counts()
     with opened(output, format, resume) as rows:
         to_do = (_Picture(name) for name in wanted if not rows.has(name))

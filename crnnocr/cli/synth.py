@@ -1,103 +1,58 @@
-"""`crnnocr synth`: make labelled pictures."""
+"""`crnnocr synth`: make labeled images."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crnnocr.cli import console
-from crnnocr.config import DEFAULT_COUNT, LabelFormat, Orientation, Pair, Style, SynthConfig
+from crnnocr.cli import console, options
+from crnnocr.config import DEFAULT_COUNT, LabelFormat, SynthConfig
 from crnnocr.errors import UsageError
 
 if TYPE_CHECKING:
     from crnnocr.synth.sampler import Sampler
 
-_DEFAULTS = SynthConfig()
-_LANG = list(_DEFAULTS.lang)
-
 
 @console.handle_errors
+@options.expand_configs
 def synth_cli(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the pictures go.")] = Path("data"),
-    count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = DEFAULT_COUNT,
-    lang: Annotated[
-        list[str], typer.Option("--lang", metavar="CODE[,CODE]", help="Languages of the texts, such as en,de,zh,ja,ar.")
-    ] = _LANG,
-    style: Annotated[Style, typer.Option("--style", help="Looks of the pictures.")] = _DEFAULTS.style,
-    words: Annotated[
-        str | None, typer.Option("--words", metavar="N[-M]", help="Words a picture; by default as the style has them.")
-    ] = None,
-    chars: Annotated[
-        str | None, typer.Option("--chars", metavar="N[-M]", help="Characters a picture; by default as the style has them.")
-    ] = None,
-    charset: Annotated[
-        str | None,
-        typer.Option(
-            "--charset", metavar="CHARS|FILE", help="Only texts of these characters; by default all of the languages."
-        ),
-    ] = None,
-    text: Annotated[
-        Path | None,
-        typer.Option(
-            "--text", metavar="FILE", help="Draw the lines of this UTF-8 file; with --words or --chars, pieces of its text."
-        ),
-    ] = None,
-    fonts: Annotated[
-        Path | None, typer.Option("--fonts", metavar="FOLDER", help="Draw with the fonts in this folder alone.")
-    ] = None,
-    system_fonts: Annotated[bool, typer.Option("--system-fonts", help="Draw with the fonts of this system too.")] = False,
-    orientation: Annotated[
-        Orientation, typer.Option("--orientation", metavar="horizontal|vertical", help="Which way the lines run.")
-    ] = _DEFAULTS.orientation,
-    height: Annotated[
-        int, typer.Option("--height", metavar="PIXELS", help="Height of the pictures; the width, of vertical ones.")
-    ] = _DEFAULTS.height,
-    seed: console.Seed = _DEFAULTS.seed,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the images go.")] = Path("data"),
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many images.")] = DEFAULT_COUNT,
+    *,
+    config: SynthConfig,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", help="Processes that draw; by default as fits the cores and the work."),
+        typer.Option("--workers", metavar="N", help="Processes that render; by default as fits the cores and the work."),
     ] = None,
     format: Annotated[
         LabelFormat,
         typer.Option("--format", "-f", help="Labels for other tools, beside metadata.jsonl, which is always there."),
     ] = LabelFormat.IMAGEFOLDER,
     preview: Annotated[
-        Path | None, typer.Option("--preview", metavar="FILE.png", help="Draw a sheet of the first samples, and nothing else.")
+        Path | None, typer.Option("--preview", metavar="FILE.png", help="Write a sheet of the first samples, and nothing else.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be drawn, and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made, and write nothing.")] = False,
     force: Annotated[
         bool,
         typer.Option("--force", help="Mix into a folder that holds something else; a set of other options in it is replaced."),
     ] = False,
-    json_output: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
-    debug: console.Debug = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Make COUNT labelled pictures of text in FOLDER, with metadata.jsonl beside them.
+    """Make COUNT labeled images of text in FOLDER, with metadata.jsonl beside them.
 
     The same call again completes an interrupted set; a larger --count extends it.
     """
-    config = SynthConfig(
-        lang=_codes(lang),
-        seed=seed,
-        style=style,
-        words=_pair("--words", words),
-        chars=_pair("--chars", chars),
-        text=str(text) if text else None,
-        charset=_characters(charset) if charset is not None else None,
-        fonts=str(fonts) if fonts else None,
-        system_fonts=system_fonts,
-        height=height,
-        orientation=orientation,
-    )
+    if config.charset is not None:
+        config = replace(config, charset=_characters(config.charset))
     console.verbose(f"  {config}")
     order = Order(folder, config, count, force, workers, format)
     result: dict[str, Any] = {}
@@ -202,20 +157,6 @@ def _pace(drawn: int, missing: int, seconds: float) -> str:
     from crnnocr.formatting import duration
 
     return f"{drawn / seconds:,.0f}/s, {duration(missing * seconds / drawn)} left" if seconds > 1 else ""
-
-
-def _codes(values: Sequence[str]) -> tuple[str, ...]:
-    codes = (code.strip() for value in values for code in value.split(","))
-    return tuple(dict.fromkeys(filter(None, codes)))
-
-
-def _pair(option: str, text: str | None) -> Pair | None:
-    if text is None:
-        return None
-    fewest, dash, most = text.partition("-")
-    if not fewest.isdecimal() or most.isdecimal() != bool(dash):
-        raise UsageError(f"{option} {text}: give a number or a range, such as 2 or 1-3")
-    return int(fewest), int(most or fewest)
 
 
 def _characters(value: str) -> str:

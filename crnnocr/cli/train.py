@@ -1,4 +1,4 @@
-"""`crnnocr train`: learn from labelled pictures."""
+"""`crnnocr train`: train a model on labeled images."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crnnocr import runtime
-from crnnocr.cli import console, train_view
-from crnnocr.config import AUTO, DEFAULT_PRESET, PRESETS, CharsetChoice, Orientation, Style, SynthConfig, TrainConfig
+from crnnocr.cli import console, options, train_view
+from crnnocr.config import Orientation, Style, SynthConfig, TrainConfig
 from crnnocr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -21,119 +21,56 @@ if TYPE_CHECKING:
     from crnnocr.training.prepare import Inspected
     from crnnocr.training.run import Finished, Order
 
-_DEFAULTS = TrainConfig()
 _CHECK_SEED = 1_000_003
 """Added to the seed for drawn pictures to validate on."""
 
 
 @console.handle_errors
+@options.expand_configs
 def train_cli(
     data: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DATA...", help="Folders of labelled pictures, or label files; none with --synth alone."),
+        typer.Argument(metavar="DATA...", help="Folders of labeled images, or label files; none with --synth alone."),
     ] = None,
     val: Annotated[
         list[Path] | None,
-        typer.Option("--val", metavar="DATA", help="Pictures to validate on; by default some of DATA. Can be repeated."),
+        typer.Option("--val", metavar="DATA", help="Images to validate on; by default some of DATA. Can be repeated."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only look for faults in the data; exits 1 if training cannot begin with it.")
+        bool, typer.Option("--check", help="Only look for issues in the data; exits 1 if training cannot begin with it.")
     ] = False,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="What to call the model; by default the data folder's name.")
     ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            metavar="|".join(PRESETS),
-            help=f"Shape of the model; by default {DEFAULT_PRESET}, or the start model's.",
-        ),
-    ] = _DEFAULTS.preset,
-    start: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            metavar="auto|scratch|NAME|PATH",
-            help="Where the weights begin: the shipped model, anew, or a model of yours.",
-        ),
-    ] = _DEFAULTS.start,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Leave the start model's convolutions as they are.")] = False,
-    charset: Annotated[
-        CharsetChoice, typer.Option("--charset", help="Characters: the start model's and the data's, or the data's alone.")
-    ] = _DEFAULTS.charset,
-    orientation: Annotated[
-        Orientation | None,
-        typer.Option("--orientation", help="Which way the lines run; auto: by each picture's shape.  [default: horizontal]"),
-    ] = None,
-    synth: Annotated[
-        str | None,
-        typer.Option("--synth", metavar="LANG[,LANG][:STYLE]", help="Draw pictures to learn from too, such as en:receipt."),
-    ] = None,
-    mix: Annotated[
-        float | None,
-        typer.Option("--mix", metavar="SHARE", help=f"Share of drawn pictures, with --synth.  [default: {_DEFAULTS.mix:g}]"),
-    ] = None,
-    augment: Annotated[
-        float, typer.Option("--augment", metavar="STRENGTH", help="How strongly pictures are changed at random; 0 for not.")
-    ] = _DEFAULTS.augment,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", metavar="N", help="Times each picture is seen; by default by their number.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Steps, in place of --epochs.")] = None,
-    minutes: Annotated[
-        float | None, typer.Option("--minutes", metavar="M", help="Wall time of the training, in place of --epochs.")
-    ] = None,
-    batch_size: Annotated[
-        str, typer.Option("--batch-size", metavar="N|auto", help="Pictures a step, on average; auto fits the device.")
-    ] = AUTO,
+    *,
+    config: TrainConfig,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the last interrupted run of the same data and options (or --name).")
-    ] = False,
-    seed: console.Seed = _DEFAULTS.seed,
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="The same bits each time on a GPU too, where that is slower.")
+        bool, typer.Option("--resume", help="Resume the last interrupted run of the same data and options (or --name).")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a model of the same name.")] = False,
     tensorboard: Annotated[
         Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="Write the curves for TensorBoard too.")
     ] = None,
-    device: console.Device = "auto",
-    json_output: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
-    debug: console.Debug = False,
+    device: options.Device = "auto",
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Train a model on the labelled pictures of DATA, and make it the current one.
+    """Train a model on the labeled images of DATA, and make it the current one.
 
-    Some of the pictures are held out to measure it; which, is a matter of their content alone. A run that is interrupted or
-    killed goes on with --resume.
+    Some of the images are held out to measure it, chosen by their content alone. --resume resumes a run that was interrupted
+    or killed.
     """
-    if mix is not None and not (synth and data):
-        raise UsageError("--mix is the share of drawn pictures beside those of DATA: it needs both DATA and --synth")
-    config = TrainConfig(
-        preset=preset,
-        start=start,
-        charset=charset,
-        orientation=orientation,
-        freeze=freeze,
-        synth=synth,
-        mix=_DEFAULTS.mix if mix is None else mix,
-        epochs=epochs,
-        steps=steps,
-        minutes=minutes,
-        batch_size=_batch_size(batch_size),
-        augment=augment,
-        seed=seed,
-        deterministic=deterministic,
-    )
+    if config.mix != TrainConfig.mix and not (config.synth and data):
+        raise UsageError("--mix is the share of synthetic images beside those of DATA: it needs both DATA and --synth")
     runtime.prepare_to_train()
     from crnnocr.datasets.detection import load_datasets
     from crnnocr.model import registry
 
-    if not data and not synth:
+    if not data and not config.synth:
         raise UsageError("name a folder of labelled pictures or a label file, or draw pictures with --synth en")
-    drawn = f"synth-{synth}".replace(":", "-").replace(",", "-")
+    drawn = f"synth-{config.synth}".replace(":", "-").replace(",", "-")
     wanted = registry.checked_name(name) if name is not None else _name_of(console.name_from(data[0]) if data else drawn, force)
     _check_options(config, device, tensorboard)
     learn, validate = load_datasets(data or []), load_datasets(val or [])
@@ -271,14 +208,6 @@ def _sampler(config: TrainConfig, inspected: Inspected, more: int) -> Sampler | 
         )
     except UsageError as error:
         raise UsageError(f"--synth {config.synth}: {error}") from error
-
-
-def _batch_size(value: str) -> int | None:
-    if value == AUTO:
-        return None
-    if not value.isdecimal():
-        raise UsageError(f"--batch-size {value}: give a number, or auto")
-    return int(value)
 
 
 def _summary(finished: Finished) -> dict[str, Any]:

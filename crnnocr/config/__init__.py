@@ -1,4 +1,4 @@
-"""Every option of the library as a frozen dataclass. Defaults live here and nowhere else."""
+"""Every option of the library as a field of a frozen dataclass: its default, range and help live here and nowhere else."""
 
 from crnnocr.config.export import ExportConfig, ExportFormat
 from crnnocr.config.inference import (
@@ -7,16 +7,18 @@ from crnnocr.config.inference import (
     MAX_WIDTH,
     DecodeConfig,
     EngineChoice,
+    EngineConfig,
     Invert,
     NormalizationStep,
     Orientation,
-    Pair,
     Precision,
     ReadConfig,
 )
-from crnnocr.config.model import DEFAULT_PRESET, NORM_EPSILON, PRESETS, Conv, Layer, ModelConfig, Pool, Size
+from crnnocr.config.model import DEFAULT_PRESET, NORM_EPSILON, PRESETS, Conv, HeightWidth, Layer, ModelConfig, Pool, Size
+from crnnocr.config.options import Range
+from crnnocr.config.recipe import AugmentConfig, Recipe
 from crnnocr.config.synth import DEFAULT_COUNT, LabelFormat, Style, SynthConfig
-from crnnocr.config.train import AUTO, SCRATCH, AugmentConfig, CharsetChoice, TrainConfig
+from crnnocr.config.train import AUTO, SCRATCH, CharsetChoice, TrainConfig
 
 __all__ = [
     "AUTO",
@@ -33,18 +35,21 @@ __all__ = [
     "Conv",
     "DecodeConfig",
     "EngineChoice",
+    "EngineConfig",
     "ExportConfig",
     "ExportFormat",
+    "HeightWidth",
     "Invert",
     "LabelFormat",
     "Layer",
     "ModelConfig",
     "NormalizationStep",
     "Orientation",
-    "Pair",
     "Pool",
     "Precision",
+    "Range",
     "ReadConfig",
+    "Recipe",
     "Size",
     "Style",
     "SynthConfig",

@@ -1,4 +1,4 @@
-"""The shape of a network as data: its layers, how many frames they make of a line, and the presets."""
+"""The architecture of a network as data: its layers, how many frames they make of a line, and the presets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import functools
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, cast
 
-from crnnocr.config.inference import Pair
 from crnnocr.errors import ModelError
 
 NORM_EPSILON = 1e-5
-"""What batch normalisation adds to the variance."""
+"""Added to the variance in batch normalization."""
 
 _WIDE = 999
-"""A line of so many pixels gives a frame in every network."""
+"""A line this wide, in pixels, gives a frame in every network."""
+
+HeightWidth: TypeAlias = tuple[int, int]
 
 Size = TypeVar("Size")
 """An `int`, or an integer array or tensor of sizes."""
@@ -21,24 +22,24 @@ Size = TypeVar("Size")
 
 def _output_size(size: Size, kernel: int, stride: int, padding: int) -> Size:
     given: Any = size
-    # Nothing in gives nothing out, though padding alone would fill a window.
+    # An empty input gives an empty output, though padding alone would fill a window.
     return cast("Size", ((given + 2 * padding - kernel) // stride + 1) * (given > 0))
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution over the picture, its normalisation and a ReLU."""
+    """A convolution over the image, its normalization and a ReLU."""
 
     channels: int
     """Output channels."""
-    kernel: Pair = (3, 3)
-    """Height and width of the kernel."""
-    padding: Pair = (1, 1)
+    kernel: HeightWidth = (3, 3)
+    """Of the kernel."""
+    padding: HeightWidth = (1, 1)
     """Zero padding above and below, and left and right, in pixels of its input."""
     norm: bool = True
-    """Batch normalisation before the ReLU."""
+    """Batch normalization before the ReLU."""
 
-    stride: ClassVar[Pair] = (1, 1)
+    stride: ClassVar[HeightWidth] = (1, 1)
 
     def output_size(self, size: Size, axis: Literal[0, 1]) -> Size:
         """Rows (axis 0) or columns (axis 1) that this layer makes of `size`."""
@@ -49,11 +50,11 @@ class Conv:
 class Pool:
     """Maximum pooling."""
 
-    kernel: Pair
+    kernel: HeightWidth
     """Height and width of the window."""
-    stride: Pair
+    stride: HeightWidth
     """Steps down and along, in pixels of its input."""
-    padding: Pair = (0, 0)
+    padding: HeightWidth = (0, 0)
     """Padding above and below, and left and right; padding never wins the maximum."""
 
     def output_size(self, size: Size, axis: Literal[0, 1]) -> Size:
@@ -66,84 +67,84 @@ Layer: TypeAlias = Conv | Pool
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of a CRNN: everything that is needed to build it again, but for its charset."""
+    """The architecture of a CRNN: all that is needed to build it again, except its charset."""
 
     preset: str
-    """The name this shape goes by."""
+    """Its name."""
     height: int
-    """Height in pixels that every line is brought to."""
+    """Height of every line, in pixels."""
     backbone: tuple[Layer, ...]
-    """The layers over the picture, from first to last."""
+    """The layers over the image, from first to last."""
     hidden: int
     """Units of each direction of each LSTM layer."""
     projection: int = 0
     """Width of a linear layer between the two LSTM layers; 0 for none."""
     dropout: float = 0.0
-    """Share of the sequence features dropped in training, before each LSTM layer and the head."""
+    """Share of the sequence features that is dropped in training, before each LSTM layer and the head."""
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.hidden, len(self.backbone), self.projection + 1)
         is_possible = all(map(_is_size, sizes)) and 0 <= self.dropout < 1 and all(map(_is_possible, self.backbone))
         has_output = is_possible and any(isinstance(layer, Conv) for layer in self.backbone) and self.rows > 0
         if not has_output or self.frames(_WIDE) < 1:
-            raise ModelError(f"no network has this shape: {self}")
+            raise ModelError(f"no network has this architecture: {self}")
 
-    @functools.cache  # noqa: B019 (there are few shapes)
-    def least_width(self, frames: int) -> int:
-        """The narrowest line in pixels that gives that many frames."""
+    @functools.cache  # noqa: B019 (there are few architectures)
+    def min_width_for(self, frames: int) -> int:
+        """The narrowest line, in pixels, that gives this many frames."""
         low, high = self.min_width, self.min_width
         while self.frames(high) < frames:
             low, high = high, 2 * high
         return next(width for width in range(low, high + 1) if self.frames(width) >= frames)
 
     def frames(self, width: Size) -> Size:
-        """Number of output frames T for a line of `width` pixels; below 1 where it is too narrow."""
+        """The number of frames T of a line of `width` pixels; below 1 if it is too narrow."""
         for layer in self.backbone:
             width = layer.output_size(width, axis=1)
         return width
 
     def center(self, frame: float) -> float:
-        """Where the middle of what a frame sees lies in the line, in pixels from its left edge."""
+        """The middle of a frame's receptive field, in pixels from the line's left edge."""
         for layer in reversed(self.backbone):
             frame = frame * layer.stride[1] - layer.padding[1] + (layer.kernel[1] - 1) / 2
         return frame + 0.5
 
     @property
-    def is_normalised(self) -> bool:
-        """Whether every convolution is."""
+    def is_normalized(self) -> bool:
+        """Whether every convolution is followed by batch normalization."""
         return all(layer.norm for layer in self.backbone if isinstance(layer, Conv))
 
     @property
     def min_width(self) -> int:
-        """The narrowest line in pixels that gives a frame."""
+        """The narrowest line, in pixels, that gives a frame."""
         return next(width for width in range(1, _WIDE + 1) if self.frames(width) >= 1)
 
     @property
     def features(self) -> int:
-        """Features of a frame that the backbone hands to the first LSTM layer: channels × remaining height."""
+        """Features per frame that the backbone passes to the first LSTM layer: channels × rows."""
         channels = [layer.channels for layer in self.backbone if isinstance(layer, Conv)]
         return channels[-1] * self.rows
 
     @property
     def rows(self) -> int:
-        """Rows of the maps that the backbone ends in."""
+        """Height of the backbone's last feature maps."""
         height = self.height
         for layer in self.backbone:
             height = layer.output_size(height, axis=0)
         return height
 
     def to_json(self) -> dict[str, Any]:
-        """This shape as values that JSON can hold; `from_json` reads it back."""
+        """Values that JSON can hold; `from_json` takes them."""
         layers = [{"layer": type(layer).__name__.lower(), **asdict(layer)} for layer in self.backbone]
         return {**asdict(self), "backbone": layers}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ModelConfig:
-        """The shape that `to_json` wrote. Raises `ModelError` where it is none."""
+        """The architecture that `to_json` wrote. Raises `ModelError` if it cannot be one."""
         try:
             return cls(**{**data, "backbone": tuple(map(_layer, data["backbone"]))})
         except (KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"the model's shape cannot be read: {error}") from error
+            raise ModelError(f"the model's architecture cannot be read: {error}") from error
 
 
 def _layer(data: dict[str, Any]) -> Layer:
@@ -174,8 +175,9 @@ DEFAULT_PRESET = "small"
 
 
 def _slim(preset: str, first: tuple[int, int], middle: tuple[int, ...], last: tuple[int, int], hidden: int) -> ModelConfig:
-    """A CRNN for lines 40 pixels high, with a frame every 4 pixels, given the channels of its convolutions: two halvings of
-    the whole picture, then two of its height alone.
+    """A CRNN for lines 40 pixels high, with a frame every 4 pixels, given the channels of its convolutions.
+
+    Two poolings halve height and width, then two the height alone.
     """
     backbone: list[Layer] = []
     for channels, pool in ((first[:1], _HALVE), (first[1:], _HALVE), (middle, _HALVE_HEIGHT), (last, _HALVE_HEIGHT)):

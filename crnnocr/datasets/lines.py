@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr import images
-from crnnocr.config import Pair
 from crnnocr.datasets import Sample
 from crnnocr.datasets.issues import UNREADABLE_IMAGE, Issue, merged
 from crnnocr.errors import ImageError
@@ -277,7 +276,7 @@ def load_lines(
     else:
         issues = []
         found_ids: list[int] = []
-        sizes: list[Pair] = []
+        sizes: list[tuple[int, int]] = []
         widths: list[int] = []
         with PixelStore(memory_limit) as pixels:
             for found in _in_threads(read, samples):
@@ -299,7 +298,7 @@ def load_lines(
 @dataclass(frozen=True)
 class _Found:
     content_id: int = 0
-    size: Pair = (0, 0)
+    size: tuple[int, int] = (0, 0)
     line: images.Line | None = None
     issue: Issue | None = None
 

@@ -154,7 +154,7 @@ class Loader:
     def _batch(self, labeled: Sequence[LabeledLine], step: int, epoch: int) -> Batch:
         lines, widths = images.to_batch([line.pixels for line in labeled])
         labels = [self._charset.encode(line.text) for line in labeled]
-        least = [self._shape.least_width(frames_needed(ids)) for ids in labels]
+        least = [self._shape.min_width_for(frames_needed(ids)) for ids in labels]
         generator = torch.Generator().manual_seed(seed_of(self._plan.seed, step, self._ranks.rank))
         changed, widths_after = augment(
             torch.from_numpy(lines),

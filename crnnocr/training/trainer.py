@@ -341,7 +341,7 @@ class _Learner(nn.Module):
 
 def _highest_rate(config: TrainConfig, shape: ModelConfig, batch_size: int) -> float:
     growth = min(math.sqrt(batch_size / config.base_batch), config.rate_growth)
-    return config.learning_rate * growth * (1 if shape.is_normalised else 0.5)
+    return config.learning_rate * growth * (1 if shape.is_normalized else 0.5)
 
 
 def _optimiser(model: CRNN, config: TrainConfig) -> torch.optim.AdamW:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from crnnocr.config import Pair
 from crnnocr.datasets import Sample
 from crnnocr.datasets.issues import Location
 from crnnocr.formatting import quoted
@@ -20,7 +19,7 @@ class LintSample(NamedTuple):
     """The image file and the label."""
     content_id: int
     """Stands for the content of the image file."""
-    size: Pair
+    size: tuple[int, int]
     """Width and height of the image in pixels, after a vertical one was turned."""
 
     @property

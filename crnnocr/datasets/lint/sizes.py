@@ -130,7 +130,7 @@ def _too_long(seen: LintSample, needed: int, frames: int, options: Sequence[str]
 
 def _least_width(frames: int, height: int, shape: ModelConfig) -> int:
     """The least width of a picture of this height that gives so many frames, in pixels; 0 where none does."""
-    line = shape.least_width(frames)
+    line = shape.min_width_for(frames)
     width = max(1, (2 * line - 1) * height // (2 * shape.height))
     while round(width * shape.height / height) < line:
         width += 1

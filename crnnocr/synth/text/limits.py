@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crnnocr.config import Pair, SynthConfig
+from crnnocr.config import Range, SynthConfig
 from crnnocr.errors import UsageError
 from crnnocr.synth.rng import Chance
 from crnnocr.synth.text.corpus import is_mark
@@ -16,9 +16,9 @@ _ENDLESS = 10**6
 class Limits:
     """Fewest and most words and characters of a text."""
 
-    words: Pair | None
+    words: Range | None
     """None where any number will do."""
-    chars: Pair | None
+    chars: Range | None
     """None where any number will do."""
     glue: str
     """What stands between two words."""
@@ -62,7 +62,7 @@ class Limits:
         return _shares(total - (count - 1) * glue, count, chance)
 
 
-def _within(number: int, pair: Pair | None) -> bool:
+def _within(number: int, pair: Range | None) -> bool:
     return pair is None or pair[0] <= number <= pair[1]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from crnnocr.config import Pair, Style, SynthConfig
+from crnnocr.config import Range, Style, SynthConfig
 from crnnocr.errors import DataError, UsageError
 from crnnocr.files import decode_utf_8
 from crnnocr.synth.languages import languages
@@ -33,7 +33,7 @@ _INSIDE = frozenset(" " + JOINERS)
 """Characters that no piece begins or ends with."""
 
 
-def pieces(text: str, words: Pair | None, chars: Pair | None, spaced: bool, chance: Chance) -> Iterator[Pair]:
+def pieces(text: str, words: Range | None, chars: Range | None, spaced: bool, chance: Chance) -> Iterator[Range]:
     """Where pieces of a tidy `text` begin and end, from its first to its last, of so many words or characters or both.
 
     With characters alone a piece ends with a word, if one ends at such a length (in scripts without spaces, and where none
@@ -46,7 +46,7 @@ def pieces(text: str, words: Pair | None, chars: Pair | None, spaced: bool, chan
         yield from _of_characters(text, chars, spaced, chance)
 
 
-def _of_words(text: str, words: Pair, chars: Pair, chance: Chance) -> Iterator[Pair]:
+def _of_words(text: str, words: Range, chars: Range, chance: Chance) -> Iterator[Range]:
     ends = [end - 1 for end in accumulate(len(word) + 1 for word in text.split(" "))]
     starts = [0, *(end + 1 for end in ends[:-1])]
     first, count = 0, len(ends)
@@ -67,7 +67,7 @@ def _of_words(text: str, words: Pair, chars: Pair, chance: Chance) -> Iterator[P
             return
 
 
-def _of_characters(text: str, chars: Pair, spaced: bool, chance: Chance) -> Iterator[Pair]:
+def _of_characters(text: str, chars: Range, spaced: bool, chance: Chance) -> Iterator[Range]:
     start = 0
     while start < len(text):
         piece = _at_words(text, start, chars, chance) if spaced else None
@@ -79,7 +79,7 @@ def _of_characters(text: str, chars: Pair, spaced: bool, chance: Chance) -> Iter
         start += text[start : start + 1] in _INSIDE
 
 
-def _at_words(text: str, start: int, chars: Pair, chance: Chance) -> Pair | None:
+def _at_words(text: str, start: int, chars: Range, chance: Chance) -> Range | None:
     """A piece that ends where a word does and begins at `start`, or else with a word before it, the last there is."""
     wish = chance.between(*chars)
     begin = start
@@ -93,7 +93,7 @@ def _at_words(text: str, start: int, chars: Pair, chance: Chance) -> Pair | None
     return None
 
 
-def _word_end(text: str, begin: int, wish: int, chars: Pair) -> int:
+def _word_end(text: str, begin: int, wish: int, chars: Range) -> int:
     """Where the last word ends that is within the length that is wished for, or else the next one; -1 if none is."""
     if begin + chars[0] <= len(text) <= begin + wish:
         return len(text)
@@ -103,7 +103,7 @@ def _word_end(text: str, begin: int, wish: int, chars: Pair) -> int:
     return len(text) if end < 0 and begin + wish < len(text) <= begin + chars[1] else end
 
 
-def _anywhere(text: str, start: int, chars: Pair, chance: Chance) -> Pair | None:
+def _anywhere(text: str, start: int, chars: Range, chance: Chance) -> Range | None:
     """A piece that begins at `start`, or else before it, the last there is."""
     wish = chance.between(*chars)
     for begin in range(start, max(-1, start - chars[1]), -1):
@@ -113,7 +113,7 @@ def _anywhere(text: str, start: int, chars: Pair, chance: Chance) -> Pair | None
     return None
 
 
-def _wished(begin: int, wish: int, chars: Pair) -> Iterator[int]:
+def _wished(begin: int, wish: int, chars: Range) -> Iterator[int]:
     """Where a piece may end: first where it is of the length that is wished for, then shorter, then longer."""
     yield from range(begin + wish, begin + chars[0] - 1, -1)
     yield from range(begin + wish + 1, begin + chars[1] + 1)
