@@ -200,7 +200,7 @@ def test_the_order_is_kept_whatever_the_widths_and_a_broken_one_among_them(
     }
     assert result.exit_code == 3
     assert "warning: broken.png: not a readable image" in result.stderr
-    assert "error: 1 of 5 pictures could not be read" in result.stderr
+    assert "error: 1 of 5 images could not be read" in result.stderr
 
 
 @pytest.mark.usefixtures("current_model")
@@ -264,7 +264,7 @@ def test_with_nothing_named_on_a_terminal_it_says_how(run_process: RunProcess) -
     os.close(terminal)
     os.close(keyboard)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "error: name pictures, folders or globs, or pipe in a list of paths; see crnnocr predict --help\n"
+    assert result.stderr == "error: name images, folders or globs, or pipe in a list of paths; see crnnocr predict --help\n"
 
 
 # eval
@@ -416,7 +416,7 @@ def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny
         (("predict", "data/000000.png", "--device", "cuda"), "--device cuda: this machine has none"),
         (("predict", "data/000000.png", "--device", "abacus"), "--device abacus"),
         (("predict", "data/000000.png", "--format", "xml"), "--format"),
-        (("predict", "-", "--files-from", "-"), "stdin can be read once only"),
+        (("predict", "-", "--files-from", "-"), "stdin can be read only once"),
         (("predict", "--files-from", "none.txt"), "none.txt"),
         (("eval", "data", "--device", "cuda"), "--device cuda: this machine has none"),
         (("export", "--output", "model.onnx"), "--output model.onnx: name a folder"),
@@ -656,7 +656,7 @@ def test_what_contradicts_itself_is_a_usage_error_before_anything_is_printed(
 
 
 @pytest.mark.parametrize(
-    ("argument", "named"), [("nothing/*.png", "no file fits nothing/*.png"), ("empty", "empty holds no pictures")]
+    ("argument", "named"), [("nothing/*.png", "no file fits nothing/*.png"), ("empty", "empty holds no images")]
 )
 @pytest.mark.usefixtures("current_model")
 def test_no_picture_at_all_is_a_failure(argument: str, named: str, folder: Path, run_cli: RunCli) -> None:

@@ -353,7 +353,7 @@ def test_what_could_not_be_read_before_still_counts(name: str, crops: list[Path]
     assert first.exit_code == 3
     again = run_cli("predict", *crops, "--output", tmp_path / name, "--resume")
     assert again.exit_code == 3
-    assert "1 of 10 pictures could not be read" in again.stderr
+    assert "1 of 10 images could not be read" in again.stderr
 
 
 def test_a_file_has_the_form_that_it_is_named_after(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:

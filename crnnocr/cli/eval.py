@@ -17,7 +17,7 @@ import typer
 
 from crnnocr.cli import console, options
 from crnnocr.cli import console as ui
-from crnnocr.cli.prediction_rows import Format, Rows
+from crnnocr.cli.prediction_rows import Format, RowWriter
 from crnnocr.config import EngineConfig, NormalizationStep
 from crnnocr.errors import GateError, PartialError, UsageError
 from crnnocr.files import atomic_write
@@ -45,7 +45,7 @@ def show(evidence: Evidence, json_output: bool, tsv: bool) -> None:
         typer.echo(json.dumps(values.to_json(evidence)))
         return
     if tsv:
-        out = Rows(sys.stdout.buffer, Format.tsv)
+        out = RowWriter(sys.stdout.buffer, Format.tsv)
         for row in rows.tsv(evidence):
             out.write(row)
     console = _console()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crnnocr.cli import console, options, sources
-from crnnocr.cli.prediction_rows import Format, Rows, opened, row
+from crnnocr.cli.prediction_rows import Format, RowWriter, format_row, open_rows
 from crnnocr.config import DecodeConfig, EngineConfig, ReadConfig, SynthConfig
 from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
 from crnnocr.files import atomic_write
@@ -85,70 +85,70 @@ def predict_cli(
         read = replace(read, characters=True)
     given = sources.named(names or [], files_from, recursive, b"\0" if null else b"\n")
     wanted = sources.shard(given, shard)
-    single = files_from is None and names is not None and len(names) == 1 and sources.is_file(names[0])
+    is_single = files_from is None and names is not None and len(names) == 1 and sources.is_file(names[0])
 
     from crnnocr.inference.pipeline import paired
 
     _, recognizer, decoder = options.load_recognizer(options.Setup(model, engine, decode, read))
     counts = _Counts()
-    with opened(output, format, resume) as rows:
-        to_do = (_Picture(name) for name in wanted if not rows.has(name))
-        counts.keep(rows.kept, rows.kept_failed)
-        for picture, prediction in paired(to_do, lambda them: recognizer.predict(them, decoder, read)):
+    with open_rows(output, format, resume) as rows:
+        to_do = (_NamedImage(name) for name in wanted if not rows.has(name))
+        counts.resume(rows.kept, rows.kept_failed)
+        for image, prediction in paired(to_do, lambda images: recognizer.predict(images, decoder, read)):
             if draw:
-                _draw(draw, picture, prediction)
-            if counts.add(picture.name, prediction, min_confidence):
-                _write(rows, picture.name, prediction, format, single and output is None)
+                _draw(draw, image, prediction)
+            if counts.add(image.name, prediction, min_confidence):
+                _write(rows, image.name, prediction, format, is_single and output is None)
         if not counts.all and not resume and shard is None:
-            raise DataError("no picture was named: the list of paths is empty")
-    counts.say(min_confidence)
+            raise DataError("no image was named: the list of paths is empty")
+    counts.report(min_confidence)
 
 
 @dataclass
 class _Counts:
-    """What became of the pictures."""
+    """How many images were read, and how many were not."""
 
     read: int = 0
     failed: int = 0
     impossible: int = 0
-    unsure: int = 0
+    rejected: int = 0
 
     @property
     def all(self) -> int:
         return self.read + self.failed
 
-    def add(self, name: str, prediction: Prediction, least: float) -> bool:
-        """Count a picture; whether it gets a row."""
+    def add(self, name: str, prediction: Prediction, min_confidence: float) -> bool:
+        """Count an image, and return whether it gets a row."""
         if prediction.error:
             self.failed += 1
             self.impossible += prediction.is_impossible
             console.warn(f"{name}: {prediction.error}" if prediction.is_impossible else prediction.error)
             return True
         self.read += 1
-        self.unsure += prediction.confidence < least
-        return prediction.confidence >= least
+        self.rejected += prediction.confidence < min_confidence
+        return prediction.confidence >= min_confidence
 
-    def keep(self, rows: int, failed: int) -> None:
-        """Count what an interrupted command has read."""
+    def resume(self, rows: int, failed: int) -> None:
+        """Count the rows of an interrupted command, and those of them without a text."""
         self.read += rows - failed
         self.failed += failed
 
-    def say(self, least: float) -> None:
-        """Say what was left out. Raises `CrnnocrError` where nothing could be read, `PartialError` where some could not."""
-        if self.unsure:
-            console.info(f"{self.unsure:,} of {self.read:,} rows with a confidence below {least:g} are left out")
+    def report(self, min_confidence: float) -> None:
+        """Tell what was left out. Raises `CrnnocrError` if no image could be read, `PartialError` if some could not."""
+        if self.rejected:
+            console.info(f"{self.rejected:,} of {self.read:,} rows with a confidence below {min_confidence:g} are left out")
         if self.failed and not self.read:
             if self.impossible == self.failed:
                 raise CrnnocrError("no text that is permitted fits: loosen --pattern, --lexicon, --allow or --block")
             raise CrnnocrError(
-                "the picture could not be read" if self.failed == 1 else f"none of the {self.failed} pictures could be read"
+                "the image could not be read" if self.failed == 1 else f"none of the {self.failed} images could be read"
             )
         if self.failed:
-            raise PartialError(f"{self.failed} of {self.all} pictures could not be read")
+            raise PartialError(f"{self.failed} of {self.all} images could not be read")
 
 
 def _format(format: Format | None, json_output: bool, output: Path | None) -> Format:
-    """The form that is asked for, else the one that the file is named after."""
+    """The format that is asked for, else the one that the file's name ends in."""
     if json_output and format not in (None, Format.jsonl):
         raise UsageError(f"give --json or --format {format}, not both")
     named = {".jsonl": Format.jsonl, ".tsv": Format.tsv}.get(output.suffix.lower() if output else "", Format.text)
@@ -156,8 +156,8 @@ def _format(format: Format | None, json_output: bool, output: Path | None) -> Fo
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """A picture by the name it was given."""
+class _NamedImage:
+    """An image by its name on the command line."""
 
     name: str
 
@@ -168,30 +168,30 @@ class _Picture:
 
 @cache
 def _stdin() -> bytes:
-    """All that is piped in, which can be read once only, but is needed again where it is drawn."""
+    """All of stdin, which can be read only once but is needed again to draw the image."""
     return sys.stdin.buffer.read()
 
 
-def _write(rows: Rows, name: str, prediction: Prediction, format: Format, text_alone: bool) -> None:
+def _write(rows: RowWriter, name: str, prediction: Prediction, format: Format, text_alone: bool) -> None:
     if not text_alone or format is not Format.text:
-        rows.write(row(name, prediction, format))
+        rows.write(format_row(name, prediction, format))
     elif prediction.error is None:
         rows.write(prediction.text)
 
 
-def _draw(folder: Path, picture: _Picture, prediction: Prediction) -> None:
-    """Draw a picture to a file in the folder, whose name tells pictures of the same name in other folders apart."""
+def _draw(folder: Path, image: _NamedImage, prediction: Prediction) -> None:
+    """Draw an image to a file in the folder. A hash in its name tells images of one name in several folders apart."""
     from crnnocr.inference.overlay import draw
 
     if prediction.error is None:
-        other = hashlib.sha256(os.fsencode(picture.name)).hexdigest()[:8]
-        with atomic_write(folder / f"{Path(picture.name).stem}-{other}.png") as path:
-            draw(picture, prediction, _font_for).save(path, "PNG")
+        suffix = hashlib.sha256(os.fsencode(image.name)).hexdigest()[:8]
+        with atomic_write(folder / f"{Path(image.name).stem}-{suffix}.png") as path:
+            draw(image, prediction, _font_for).save(path, "PNG")
 
 
 @cache
 def _font_for(character: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font of those that `synth` draws with that has a character."""
+    """The first of the fonts of `synth` that has a character."""
     from crnnocr.inference.overlay import default_font
 
     fitting = (face for face in _faces() if face.draws(character))

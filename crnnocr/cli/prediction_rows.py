@@ -1,4 +1,4 @@
-"""What `predict` prints for each picture, and the file that it can be written to."""
+"""The rows that `predict` prints, one for each image, and the file that they can be written to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What is printed for each picture."""
+    """Format of a row."""
 
     text = "text"
     tsv = "tsv"
@@ -33,8 +33,8 @@ class Format(StrEnum):
 TSV_HEADER = "path\ttext\tconfidence"
 
 
-def row(name: str, prediction: Prediction, format: Format) -> str:
-    """One picture's line. One that could not be read has an empty text, and in tsv an empty confidence."""
+def format_row(name: str, prediction: Prediction, format: Format) -> str:
+    """The row of an image. If it could not be read, its text is empty, and in tsv its confidence too."""
     if format is Format.jsonl:
         readable = not any("\ud800" <= character <= "\udfff" for character in name)  # else it stands for other bytes
         return json.dumps(_values(name, prediction), ensure_ascii=not readable)
@@ -64,16 +64,16 @@ def _values(name: str, prediction: Prediction) -> dict[str, Any]:
     return values
 
 
-class Rows:
-    """Where rows go: stdout, or a file that is whole or not there."""
+class RowWriter:
+    """Writes rows to stdout or a file."""
 
     def __init__(self, stream: BinaryIO, format: Format, kept: _Kept | None = None) -> None:
         self._stream, self._format, self._done = stream, format, kept.paths if kept else Counter()
         self.kept, self.kept_failed = (kept.paths.total(), kept.failed) if kept else (0, 0)
-        """Rows that were there already, and how many of them are of pictures that could not be read."""
+        """Number of rows that were there already, and of those among them whose images could not be read."""
 
     def has(self, name: str) -> bool:
-        """Whether the row of a picture is there already; a picture that is asked for twice has two."""
+        """Whether the row of an image is there already; an image that is named twice has two rows."""
         key = hash(_column(name, self._format))
         self._done[key] -= 1
         if self._done[key] < 0:
@@ -82,26 +82,30 @@ class Rows:
         return True
 
     def write(self, text: str) -> None:
-        """A line, in UTF-8, at once; what of a file name is not UTF-8 comes out as the bytes it is."""
+        """Write a line in UTF-8 and flush it. File names that are no UTF-8 keep their bytes."""
         self._stream.write(text.encode(errors="surrogateescape") + b"\n")
         self._stream.flush()
 
 
 @contextmanager
-def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
-    """Where rows go: to `output`, or to stdout if that is None.
+def open_rows(output: Path | None, format: Format, resume: bool) -> Iterator[RowWriter]:
+    """Open `output`, or stdout if that is None, for rows.
 
-    A file gets its name when all rows are in it. Until then they are in `.NAME.part` beside it, where `resume` finds those that
-    an interrupted command has left; those of a whole file are gone on with too. A device or a pipe is written to itself.
+    A file gets its name when all rows are in it. Until then they are in `.NAME.part` beside it: there `resume` finds the rows
+    of an interrupted command. If there are none, it appends to the whole file. A device or a pipe is written directly.
+
+    Raises:
+        UsageError: `resume` is asked of a device, or of rows in another format.
+        CrnnocrError: the file cannot be written.
     """
     if output is None:
-        yield _begun(sys.stdout.buffer, format)
+        yield _new_rows(sys.stdout.buffer, format)
         return
     if is_device(output):
         if resume:
             raise UsageError(f"--resume goes on with a file, and {output} is none")
         with output.open("wb") as stream:
-            yield _begun(stream, format)
+            yield _new_rows(stream, format)
         return
     output = output.resolve() if output.is_symlink() else output
     part = output.with_name(f".{output.name}.part")
@@ -118,7 +122,7 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
             if format is Format.tsv and not stream.tell():
                 stream.write(TSV_HEADER.encode() + b"\n")
             try:
-                yield Rows(stream, format, kept)
+                yield RowWriter(stream, format, kept)
             except KeyboardInterrupt as interrupt:
                 raise KeyboardInterrupt(f"the rows so far are in {part}, --resume goes on with them") from interrupt
             os.replace(part, output)
@@ -128,9 +132,9 @@ def opened(output: Path | None, format: Format, resume: bool) -> Iterator[Rows]:
         raise write_error(output, error) from error
 
 
-def _begun(stream: BinaryIO, format: Format) -> Rows:
-    """Rows from the first one on."""
-    rows = Rows(stream, format)
+def _new_rows(stream: BinaryIO, format: Format) -> RowWriter:
+    """A writer that begins with the header, if the format has one."""
+    rows = RowWriter(stream, format)
     if format is Format.tsv:
         rows.write(TSV_HEADER)
     return rows
@@ -138,18 +142,18 @@ def _begun(stream: BinaryIO, format: Format) -> Rows:
 
 @dataclass
 class _Kept:
-    """The rows that a file held already."""
+    """The rows that a file holds already."""
 
     paths: Counter[int] = field(default_factory=Counter)
     """Hashes of their paths."""
     failed: int = 0
-    """How many are of pictures that could not be read, as far as the form tells."""
+    """How many are of images that could not be read, as far as the format shows."""
 
 
 def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> _Kept:
-    """The rows that a file holds; it goes on behind them, a last one that was cut off is taken off.
+    """Find the rows of a file and set the stream behind them, without a last one that was cut off.
 
-    Raises `UsageError` where they are of another form.
+    Raises `UsageError` if they have another format.
     """
     kept = _Kept()
     end = 0
@@ -159,7 +163,7 @@ def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> _Kept:
         text = line.decode(errors="surrogateescape").rstrip("\n")
         path = _path_column(text, format, is_first=not end)
         if path is None:
-            raise UsageError(f"the rows of {output} are not {format}: --resume goes on in the form it was begun with")
+            raise UsageError(f"the rows of {output} are not {format}: --resume goes on in the format it was begun with")
         end += len(line)
         if end > len(line) or format is not Format.tsv:  # the header of tsv is no row
             kept.paths[hash(path)] += 1
@@ -170,7 +174,7 @@ def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> _Kept:
 
 
 def _path_column(line: str, format: Format, is_first: bool) -> str | None:
-    """The path of a row, as it stands there; None where it is a row of another form."""
+    """The path of a row, as it stands there; None for a row in another format."""
     if format is Format.jsonl:
         try:
             return str(json.loads(line)["path"])
@@ -183,7 +187,7 @@ def _path_column(line: str, format: Format, is_first: bool) -> str | None:
 
 
 def _column(text: str, format: Format) -> str:
-    """How a text or a path stands in a row."""
+    """A text or a path as it stands in a row."""
     if format is Format.jsonl:
         return text
     return escape_controls(text.replace("\\", "\\\\") if format is Format.tsv else text)

@@ -1,4 +1,4 @@
-"""Which pictures a command line names: files, folders, globs, lists, standard input."""
+"""The images that a command line names: files, folders, globs, lists, standard input."""
 
 from __future__ import annotations
 
@@ -16,37 +16,41 @@ from crnnocr.errors import DataError, UsageError
 
 Readable: TypeAlias = RawIOBase | BinaryIO
 
-_NATURALLY_SORTED = 100_000
-"""Pictures of a folder up to which 9 comes before 10; what that needs of each is more than a million of them may take."""
+_MAX_NATURAL_SORT = 100_000
+"""Images of a folder up to which 9 comes before 10: for a million of them that would take too much memory."""
 
 
 def named(arguments: list[str], files_from: str | None, recursive: bool = False, separator: bytes = b"\n") -> Iterator[str]:
-    """The path of each picture, in order; `-` stands for stdin's bytes.
+    """The path of each image, in order; `-` stands for the bytes on stdin.
 
     Args:
         arguments: files, folders, globs, or `-`.
         files_from: a list of more of them, or `-` for one on stdin; with neither, stdin is a list.
-        recursive: take the pictures in folders below a folder too.
-        separator: what stands between the paths of a list.
+        recursive: take the images in folders below a folder too.
+        separator: separates the paths of a list.
+
+    Raises:
+        UsageError: nothing is named, or stdin is named twice.
+        DataError: a folder or a glob has no images.
     """
     if not arguments and files_from is None:
         if sys.stdin is None or sys.stdin.isatty():
-            raise UsageError("name pictures, folders or globs, or pipe in a list of paths; see crnnocr predict --help")
+            raise UsageError("name images, folders or globs, or pipe in a list of paths; see crnnocr predict --help")
         files_from = "-"
     if arguments.count("-") + (files_from == "-") > 1:
-        raise UsageError("stdin can be read once only: as one picture (-), or as a list (--files-from -)")
+        raise UsageError("stdin can be read only once: as one image (-), or as a list (--files-from -)")
     found = [_expanded(argument, recursive) for argument in arguments]
     return chain(*found) if files_from is None else _chained(chain(*found), files_from, separator)
 
 
 def is_file(argument: str) -> bool:
-    """Whether an argument stands for one picture alone."""
+    """Whether an argument stands for one image alone."""
     path = Path(argument)
     return argument == "-" or path.is_file() or not (path.is_dir() or any(c in argument for c in "*?["))
 
 
 def shard(names: Iterator[str], which: str | None) -> Iterator[str]:
-    """The part `i/n` of the pictures: the i-th, the one n later, and so on. Raises `UsageError` where it is no such part."""
+    """The part `i/n` of the images: the i-th, the one n later, and so on. Raises `UsageError` if `which` is no such part."""
     if which is None:
         return names
     number, _, count = which.partition("/")
@@ -56,13 +60,13 @@ def shard(names: Iterator[str], which: str | None) -> Iterator[str]:
 
 
 def _expanded(argument: str, recursive: bool) -> list[str]:
-    """The pictures that one argument names: itself, those of a folder in natural order, or those a glob finds."""
+    """The images that one argument names: itself, those of a folder in natural order, or those that a glob finds."""
     path = Path(argument)
     if path.is_dir():
         found = list(_in_folder(str(path), recursive))
         if not found:
             below = "" if recursive else " (--recursive looks into the folders below)"
-            raise DataError(f"{argument} holds no pictures{below}")
+            raise DataError(f"{argument} holds no images{below}")
         return _sorted(found)
     if not path.exists() and any(c in argument for c in "*?["):
         found = [name for name in iglob(argument, recursive=True) if Path(name).is_file()]
@@ -73,7 +77,7 @@ def _expanded(argument: str, recursive: bool) -> list[str]:
 
 
 def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
-    """The pictures in a folder, as strings, of which a million take little memory."""
+    """The images in a folder, as strings, of which a million take little memory."""
     from crnnocr.images import is_image_name
 
     with os.scandir(folder) as entries:
@@ -88,11 +92,11 @@ def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
 def _sorted(names: list[str]) -> list[str]:
     from natsort import natsorted
 
-    return natsorted(names) if len(names) <= _NATURALLY_SORTED else sorted(names)
+    return natsorted(names) if len(names) <= _MAX_NATURAL_SORT else sorted(names)
 
 
 def _chained(names: Iterator[str], files_from: str, separator: bytes) -> Iterator[str]:
-    """The pictures of the arguments, then those of the list, which is opened at once so that its lack is seen at once."""
+    """The images of the arguments, then those of the list, which is opened at once so that its lack is seen at once."""
     try:
         stream = _unbuffered_stdin() if files_from == "-" else Path(files_from).open("rb", buffering=0)  # noqa: SIM115 (_listed)
     except OSError as error:
@@ -101,19 +105,19 @@ def _chained(names: Iterator[str], files_from: str, separator: bytes) -> Iterato
 
 
 def _unbuffered_stdin() -> Readable:
-    """Standard input without a buffer: it gives what there is, and a thread that waits for more holds no lock at the end."""
+    """Standard input without a buffer: it gives the bytes there are, and a thread that waits holds no lock at the end."""
     try:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    except (OSError, ValueError):  # it is no file of the system
+    except (OSError, ValueError):  # stdin is no file of the system
         return sys.stdin.buffer
 
 
 def _listed(stream: Readable, separator: bytes) -> Iterator[str]:
-    """The paths of a list; empty ones are passed over, and a file called - is not taken for stdin."""
+    """The paths of a list. Empty ones are skipped, and a file called - is not taken for stdin."""
     with stream:
         for line in _split(stream, separator):
             if separator == b"\n" and b"\0" in line:
-                raise UsageError("the list of paths holds NUL: give --null where paths end in it, - for one picture")
+                raise UsageError("the list of paths holds NUL: give --null if paths end in it, - for one image")
             if name := os.fsdecode(line.rstrip(b"\r") if separator == b"\n" else line):
                 yield os.path.join(".", name) if name == "-" else name  # noqa: PTH118 (a Path drops the dot)
 
