@@ -10,17 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from cards import trained_card
 from typer.testing import Result
 
 from crnnocr import __version__
-from crnnocr.cli import console
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.images import load_gray
 from crnnocr.model import registry
@@ -664,27 +661,3 @@ def test_no_picture_at_all_is_a_failure(argument: str, named: str, folder: Path,
     result = run_cli("predict", argument)
     assert result.exit_code == 1
     assert named in result.stderr
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_that_a_library_turns_into_an_error_of_its_own_ends_as_it_asks(
-    sent: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    @console.handle_errors
-    def command() -> None:
-        try:
-            os.kill(os.getpid(), sent)
-            time.sleep(5)
-        except BaseException:
-            raise ImportError("cannot load module more than once per process") from None
-
-    listening = signal.default_int_handler if sent is signal.SIGINT else signal.SIG_DFL
-    before = signal.signal(sent, listening)  # what runs in the background does not heed Ctrl-C
-    try:
-        with pytest.raises(typer.Exit) as ended:
-            command()
-    finally:
-        signal.signal(sent, before)
-    assert ended.value.exit_code == code
-    assert capsys.readouterr().err == "interrupted\n"

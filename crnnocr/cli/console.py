@@ -13,9 +13,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from threading import current_thread, main_thread
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO
 
 import typer
 from typer.models import OptionInfo
@@ -39,11 +38,19 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 class Session:
     """One run of a command: what it may say on stderr, and the signals that have come to it."""
 
-    def __init__(self, quiet: bool = False, verbose: bool = False, debug: bool = False, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        command: Callable[..., object] | None = None,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        debug: bool = False,
+        console: Console | None = None,
+    ) -> None:
         """`console` takes the place of one on stderr."""
         if console:
             self.console = console
-        self.quiet, self.verbose, self.debug = quiet, verbose, debug
+        self.command, self.quiet, self.verbose, self.debug = command, quiet, verbose, debug
         self.ignores_broken_pipe = False
         self.signals: list[int] = []
         """Numbers of the signals to end that have come."""
@@ -64,8 +71,32 @@ class Session:
 
         return Outlasting(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 
+    @functools.cached_property
+    def flags(self) -> dict[str, str]:
+        """The long option of each parameter of the command."""
+        flags: dict[str, str] = {}
+        for name, parameter in inspect.signature(self.command, eval_str=True).parameters.items() if self.command else ():
+            for about in getattr(parameter.annotation, "__metadata__", ()):
+                if isinstance(about, OptionInfo):
+                    spellings = [str(flag) for flag in (about.default, *(about.param_decls or ()))]
+                    flags[name] = next(flag for flag in spellings if flag.startswith("--"))
+        return flags
+
+    def spell(self, message: str) -> str:
+        """A message of the core with each field in backquotes spelled as an option: `` `top_k=3` `` as `--top-k 3`.
+
+        What is no option of the command stays as it is.
+        """
+
+        def spell(found: re.Match[str]) -> str:
+            flag, value = self.flags.get(found[1]), found[2]
+            return found[0] if flag is None else flag if value in (None, "True") else f"{flag} {value}"
+
+        return re.sub(r"`(\w+)(?:=([^`]*))?`", spell, message)
+
     def print(self, message: str) -> None:
         """A plain line on stderr: above what the console shows there, if it is in use; importing it takes long."""
+        message = self.spell(message)
         if "console" in self.__dict__:
             self.console.print(message, markup=False)
             return
@@ -79,13 +110,15 @@ class Session:
     def warn(self, message: str) -> None:
         """A warning on stderr, also with --quiet."""
         if _is_main_process():
-            self.console.print(f"warning: {escape_controls(message)}", style="yellow", markup=False)
+            self.console.print(f"warning: {escape_controls(self.spell(message))}", style="yellow", markup=False)
 
-    def complain(self, message: str) -> None:
+    def complain(self, error: Exception | str) -> None:
         """An error on stderr, with --debug also the traceback of the exception that is being handled."""
         if self.debug:
             traceback.print_exc()
-        self.console.print(f"error: {escape_controls(message)}", style="red", markup=False)
+        if isinstance(error, ConfigError):
+            error = f"{self.flags.get(error.field, error.field)} {error.message}"
+        self.console.print(f"error: {escape_controls(self.spell(str(error)))}", style="red", markup=False)
 
     def show_warning(
         self,
@@ -120,11 +153,9 @@ _session: ContextVar[Session] = ContextVar("session")
 
 
 @contextmanager
-def session(
-    quiet: bool = False, verbose: bool = False, debug: bool = False, console: Console | None = None
-) -> Iterator[Session]:
-    """A session that the functions of this module belong to, inside the block."""
-    token = _session.set(Session(quiet, verbose, debug, console))
+def session(command: Callable[..., object] | None = None, **about: Any) -> Iterator[Session]:
+    """A `Session` that the functions of this module belong to, inside the block."""
+    token = _session.set(Session(command, **about))
     try:
         yield _session.get()
     finally:
@@ -167,6 +198,11 @@ def warn(message: str) -> None:
     _current().warn(message)
 
 
+def spell(message: str) -> str:
+    """A message of the core, for stdout, with the fields in it spelled as options."""
+    return _current().spell(message)
+
+
 def shows_progress() -> bool:
     """Whether progress bars have somebody to look at them."""
     return console().is_terminal and _is_main_process() and not _current().quiet
@@ -205,17 +241,17 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        quiet, verbose, debug = (bool(kwargs.get(name)) for name in ("quiet", "verbose", "debug"))
-        with runtime.restored_process_state(), session(quiet, verbose, debug) as now:
+        asked = {name: bool(kwargs.get(name)) for name in ("quiet", "verbose", "debug")}
+        with runtime.restored_process_state(), session(command, **asked) as now:
             warnings.showwarning = now.show_warning
             now.handle_signals()
             try:
                 command(*args, **kwargs)
                 sys.stdout.flush()
             except CrnnocrError as error:
-                now.complain(spelled(error, command))
-                for line in getattr(error, "more", ()) if verbose else ():
-                    info(f"  {spelled(line, command)}")
+                now.complain(error)
+                for line in getattr(error, "more", ()):
+                    verbose(f"  {line}")
                 raise typer.Exit(error.exit_code) from None
             except KeyboardInterrupt as interrupt:
                 now.print(": ".join(("interrupted", *map(str, interrupt.args))))
@@ -234,36 +270,6 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
                 raise typer.Exit(128 + now.signals[0]) from None
 
     return run
-
-
-def spelled(message: object, command: Callable[..., object]) -> str:
-    """A message of the core with each field in backquotes spelled as the command's option: `` `top_k=3` `` as `--top-k 3`.
-
-    What is no option of the command stays as it is.
-    """
-    flags = _flags(command)
-    if isinstance(message, ConfigError):
-        message = f"{flags.get(message.field, message.field)} {message.message}"
-
-    def spell(found: re.Match[str]) -> str:
-        name, value = found.groups()
-        if name not in flags:
-            return found[0]
-        return flags[name] if value in (None, "True") else f"{flags[name]} {value}"
-
-    return re.sub(r"`(\w+)(?:=([^`]*))?`", spell, str(message))
-
-
-@functools.cache
-def _flags(command: Callable[..., object]) -> dict[str, str]:
-    """The long option of each parameter of a command."""
-    flags: dict[str, str] = {}
-    for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
-        for about in getattr(parameter.annotation, "__metadata__", ()):
-            if isinstance(about, OptionInfo):
-                spellings = [str(flag) for flag in (about.default, *(about.param_decls or ()))]
-                flags[name] = next(flag for flag in spellings if flag.startswith("--"))
-    return flags
 
 
 @contextmanager
@@ -301,13 +307,3 @@ def deferred_signals(wanted: bool) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def name_from(path: Path) -> str:
-    """A model's name from the folder or label file of its data."""
-    from crnnocr.model import registry
-
-    path = path.resolve()
-    return registry.similar_name(
-        path.name if path.is_dir() else path.parent.name if path.stem in ("metadata", "labels") else path.stem
-    )

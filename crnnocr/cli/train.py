@@ -71,7 +71,7 @@ def train_cli(
     if not data and not config.synth:
         raise UsageError("name a folder of labelled pictures or a label file, or draw pictures with --synth en")
     drawn = f"synth-{config.synth}".replace(":", "-").replace(",", "-")
-    wanted = registry.checked_name(name) if name is not None else _name_of(console.name_from(data[0]) if data else drawn, force)
+    wanted = registry.checked_name(name) if name is not None else _name_of(_name_from(data[0]) if data else drawn, force)
     _check_options(config, device, tensorboard)
     learn, validate = load_datasets(data or []), load_datasets(val or [])
     train_view.say_data(learn, "")
@@ -158,6 +158,16 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
     return finished
 
 
+def _name_from(path: Path) -> str:
+    """A model's name from the folder or label file of its data."""
+    from crnnocr.model import registry
+
+    path = path.resolve()
+    return registry.similar_name(
+        path.name if path.is_dir() else path.parent.name if path.stem in ("metadata", "labels") else path.stem
+    )
+
+
 def _name_of(data: str, force: bool) -> str:
     """What to call a model that was not named, from the name of its data; a shipped model's name counts as taken."""
     from crnnocr.model import registry
@@ -181,7 +191,7 @@ def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -
 
 
 def _findings(inspected: Inspected) -> dict[str, Any]:
-    findings = [issue.to_json() for issue in inspected.issues]
+    findings = [{**each, "message": console.spell(each["message"])} for each in (issue.to_json() for issue in inspected.issues)]
     return {"samples": len(inspected.train), "fatal": inspected.is_fatal, "findings": findings}
 
 
