@@ -1,4 +1,4 @@
-"""Every path of small cases, counted one by one: what decoders are compared with."""
+"""Every path of small cases, counted one by one: what decoders are compared with; and seeded lines to decode."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from crnnocr.decoding import LogProbs
+from crnnocr.decoding.forward import text_log_probs
+from crnnocr.decoding.hypothesis import greedy
 
 Text: TypeAlias = tuple[int, ...]
 Floats: TypeAlias = NDArray[np.float64]
@@ -76,3 +80,23 @@ def best_path_frames(log_probs: Floats, text: Text) -> Text:
     path = paths[reads_text[path_log_probs(log_probs)[reads_text].argmax()]].tolist()
     runs = [list(run) for _, run in itertools.groupby(range(len(path)), key=path.__getitem__)]
     return tuple(max(run, key=lambda t: float(log_probs[t, path[t]])) for run in runs if path[run[0]] != 0)
+
+
+NO_FRAMES = np.zeros((0, 3))
+"""A line without a single frame."""
+
+
+def log_prob(log_probs: LogProbs, text: Text) -> float:
+    return float(text_log_probs([log_probs], [text])[0])
+
+
+def all_texts_of_small_cases(count: int) -> list[tuple[Floats, Text, float]]:
+    """Lines with each of their texts and its probability."""
+    return [(line, text, p) for line in small_cases(count) for text, p in text_probs(line).items()]
+
+
+def mixed_lines(count: int) -> tuple[list[LogProbs], list[Text]]:
+    """Seeded lines of 1 to 90 frames and their greedy texts."""
+    rng = np.random.default_rng(4)
+    lines = [random_log_probs(rng, int(rng.integers(1, 90)), 7, SHARPNESSES[i % 4]) for i in range(count)]
+    return [*lines], [greedy(line).ids for line in lines]

@@ -1,4 +1,4 @@
-"""Every kind of picture becomes the same grey line, or one error that names it."""
+"""Every kind of picture becomes the same gray line, or one error that names it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def encoded(image: Image.Image, format: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def grey_values(source: Source) -> NDArray[np.uint8]:
-    grey = load_gray(source)
-    assert grey.mode == "L"
-    return np.asarray(grey)
+def gray_values(source: Source) -> NDArray[np.uint8]:
+    gray = load_gray(source)
+    assert gray.mode == "L"
+    return np.asarray(gray)
 
 
 def noise(height: int, width: int, channels: int = 0) -> NDArray[np.uint8]:
@@ -41,7 +41,7 @@ def noise(height: int, width: int, channels: int = 0) -> NDArray[np.uint8]:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG of 8-bit grey pixels that claims a size and holds no pixel."""
+    """A PNG of 8-bit gray pixels that claims a size and holds no pixel."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")]
     parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
@@ -116,13 +116,13 @@ def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_path_string_bytes_pillow_image_and_array_give_the_same_line(tmp_path: Path) -> None:
-    colours = noise(20, 30, 3)
-    picture = Image.fromarray(colours)
+    colors = noise(20, 30, 3)
+    picture = Image.fromarray(colors)
     path = tmp_path / "line.png"
     picture.save(path)
     preprocessor = Preprocessor(32, 8)
     expected = preprocessor.line(path)
-    for source in (str(path), path.read_bytes(), picture, colours):
+    for source in (str(path), path.read_bytes(), picture, colors):
         assert np.array_equal(preprocessor.line(source), expected)
 
 
@@ -133,24 +133,24 @@ def test_a_pillow_image_is_left_as_it_was() -> None:
     assert picture.getpixel((0, 0)) == (0, 0, 0, 0)
 
 
-def test_colour_is_weighted_as_the_eye_does() -> None:
+def test_color_is_weighted_as_the_eye_does() -> None:
     red_green_blue = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
-    assert grey_values(red_green_blue).tolist() == [[76, 150, 29]]  # ITU-R 601-2: 0.299, 0.587 and 0.114 of 255
+    assert gray_values(red_green_blue).tolist() == [[76, 150, 29]]  # ITU-R 601-2: 0.299, 0.587 and 0.114 of 255
 
 
-def test_a_grey_array_is_taken_as_it_is() -> None:
+def test_a_gray_array_is_taken_as_it_is() -> None:
     values = noise(5, 8)
-    assert np.array_equal(grey_values(values), values)
-    assert np.array_equal(grey_values(values[:, ::2]), values[:, ::2])
+    assert np.array_equal(gray_values(values), values)
+    assert np.array_equal(gray_values(values[:, ::2]), values[:, ::2])
 
 
 def test_a_16_bit_array_is_scaled() -> None:
     values = np.array([[0, 257, 32768, 65535]], np.uint16)
-    assert grey_values(values).tolist() == [[0, 1, 128, 255]]  # 65535 = 257 × 255; 32768 / 257 = 127.5
+    assert gray_values(values).tolist() == [[0, 1, 128, 255]]  # 65535 = 257 × 255; 32768 / 257 = 127.5
 
 
 def test_a_bool_array_is_black_and_white() -> None:
-    assert grey_values(np.array([[True, False, True]])).tolist() == [[255, 0, 255]]
+    assert gray_values(np.array([[True, False, True]])).tolist() == [[255, 0, 255]]
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
@@ -168,45 +168,45 @@ def test_an_array_that_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_black_is_white_paper(mode: str) -> None:
     transparent = Image.new(mode, (4, 3), (0,) * len(mode))
-    assert (grey_values(encoded(transparent, "PNG")) == 255).all()
+    assert (gray_values(encoded(transparent, "PNG")) == 255).all()
 
 
-def test_half_transparent_black_is_mid_grey() -> None:
+def test_half_transparent_black_is_mid_gray() -> None:
     half = Image.new("RGBA", (1, 1), (0, 0, 0, 128))
-    assert grey_values(encoded(half, "PNG")).tolist() == [[127]]  # 255 × (1 - 128 / 255)
+    assert gray_values(encoded(half, "PNG")).tolist() == [[127]]  # 255 × (1 - 128 / 255)
 
 
-def test_the_transparent_colour_of_a_palette_is_white_paper() -> None:
+def test_the_transparent_color_of_a_palette_is_white_paper() -> None:
     picture = Image.new("P", (2, 1), 0)
     picture.putpalette([0, 0, 0, 40, 40, 40])
     picture.putpixel((1, 0), 1)
-    assert grey_values(encoded(picture, "PNG", transparency=0)).tolist() == [[255, 40]]
+    assert gray_values(encoded(picture, "PNG", transparency=0)).tolist() == [[255, 40]]
 
 
-def test_a_palette_without_transparency_gives_its_colours() -> None:
+def test_a_palette_without_transparency_gives_its_colors() -> None:
     picture = Image.new("P", (2, 1), 0)
     picture.putpalette([0, 0, 0, 40, 40, 40])
     picture.putpixel((1, 0), 1)
-    assert grey_values(encoded(picture, "PNG")).tolist() == [[0, 40]]
+    assert gray_values(encoded(picture, "PNG")).tolist() == [[0, 40]]
 
 
-def test_a_16_bit_grey_png_is_scaled_and_not_clipped() -> None:
+def test_a_16_bit_gray_png_is_scaled_and_not_clipped() -> None:
     picture = Image.fromarray(np.array([[0, 257, 32768, 65535]], np.uint16))
     data = encoded(picture, "PNG")
     assert data[24] == 16  # the bit depth, in byte 24 of a PNG
-    assert grey_values(data).tolist() == [[0, 1, 128, 255]]
+    assert gray_values(data).tolist() == [[0, 1, 128, 255]]
 
 
 def test_a_1_bit_png_is_black_and_white() -> None:
     data = encoded(Image.fromarray(np.array([[True, False, True]])), "PNG")
     assert data[24] == 1  # the bit depth, in byte 24 of a PNG
-    assert grey_values(data).tolist() == [[255, 0, 255]]
+    assert gray_values(data).tolist() == [[255, 0, 255]]
 
 
 @pytest.mark.parametrize(("values", "expected"), [([0.0, 0.2, 1.0], [0, 51, 255]), ([0.0, 51.0, 255.0], [0, 51, 255])])
 def test_a_float_tiff_runs_to_1_or_to_255(values: list[float], expected: list[int]) -> None:
     picture = Image.fromarray(np.array([values], np.float32))
-    assert grey_values(encoded(picture, "TIFF")).tolist() == [expected]
+    assert gray_values(encoded(picture, "TIFF")).tolist() == [expected]
 
 
 @pytest.mark.parametrize("format", ["GIF", "TIFF", "PNG", "WEBP"])
@@ -215,7 +215,7 @@ def test_of_several_frames_the_first_is_read_and_that_is_said(format: str, tmp_p
     path = tmp_path / "frames"
     path.write_bytes(encoded(frames[0], format, save_all=True, append_images=frames[1:]))
     with pytest.warns(ImageWarning, match="frames: animated or of several pages, only the first is read"):
-        values = grey_values(path)
+        values = gray_values(path)
     assert abs(values.astype(int) - 10).max() <= JPEG_ERROR  # WebP loses a little as well
 
 
@@ -224,7 +224,7 @@ def test_exif_orientation_is_applied() -> None:
     stored.paste(0, (0, 0, 16, 16))  # the left half is black
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90° clockwise: what is stored at the left is at the top
-    values = grey_values(encoded(stored, "JPEG", quality=95, exif=exif))
+    values = gray_values(encoded(stored, "JPEG", quality=95, exif=exif))
     assert values.shape == (32, 16)
     assert values[:16].max() <= JPEG_ERROR
     assert values[16:].min() >= 255 - JPEG_ERROR
@@ -238,7 +238,7 @@ def test_cmyk_is_read_the_right_way_up(format: str) -> None:
     data = encoded(picture, format, **options)
     with Image.open(io.BytesIO(data)) as stored:
         assert stored.mode == "CMYK"
-    values = grey_values(data)
+    values = gray_values(data)
     assert values[:, :8].max() <= JPEG_ERROR
     assert values[:, 8:].min() >= 255 - JPEG_ERROR
 

@@ -26,10 +26,10 @@ def recognizer() -> Recognizer:
 
 
 def picture(width: int, *spots: tuple[int, int, int]) -> Image.Image:
-    """White, 8 pixels high, with spots (from, to, grey)."""
+    """White, 8 pixels high, with spots (from, to, gray)."""
     pixels = np.full((8, width), 255, np.uint8)
-    for start, end, grey in spots:
-        pixels[:, start:end] = grey
+    for start, end, gray in spots:
+        pixels[:, start:end] = gray
     return Image.fromarray(pixels)
 
 
@@ -42,7 +42,7 @@ TWO = picture(40, (8, 12, 0), (24, 28, 100))
 """`a` in the third frame of ten, `b` in the seventh."""
 
 
-def test_each_character_lies_between_the_middles_to_its_neighbours(recognizer: Recognizer) -> None:
+def test_each_character_lies_between_the_middles_to_its_neighbors(recognizer: Recognizer) -> None:
     read = one(recognizer.predict(TWO, read=ReadConfig(characters=True)))
     assert read.text == "ab"
     (first, second) = read.characters
@@ -159,8 +159,8 @@ def test_alone_or_among_others_with_any_number_of_threads_it_is_the_same(recogni
     rng = np.random.default_rng(1)
     pictures = []
     for _ in range(600):
-        width, greys = int(rng.integers(8, 200)), rng.choice([0, 100, 255], 7).tolist()
-        pictures.append(picture(width, *((12 * i, 12 * i + 4, grey) for i, grey in enumerate(greys))))
+        width, grays = int(rng.integers(8, 200)), rng.choice([0, 100, 255], 7).tolist()
+        pictures.append(picture(width, *((12 * i, 12 * i + 4, gray) for i, gray in enumerate(grays))))
     alone = [one(recognizer.predict(p)) for p in pictures[:40]]
     for threads in (1, 2, 7):
         together = list(recognizer.predict(iter(pictures), read=ReadConfig(threads=threads)))

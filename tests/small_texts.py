@@ -1,0 +1,94 @@
+"""Small alphabets and all of their short texts, to judge automata by: what tests of patterns, lexicons and searches share."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from crnnocr.config import DecodeConfig
+from crnnocr.decoding.automaton import Automaton
+from crnnocr.text.charset import Charset, frames_needed
+
+CHARSET = Charset("ab1' ")
+"""Two letters, a digit, and two characters that stand between words."""
+
+
+ALL = frozenset(range(1, CHARSET.classes))
+
+
+TEXTS = ["".join(text) for n in range(6) for text in itertools.product(CHARSET.characters, repeat=n)]
+
+
+def permitted(automaton: Automaton) -> set[str]:
+    """Which of all texts of up to five characters an automaton permits."""
+    return {text for text in TEXTS if automaton.accepts(tuple(CHARSET.encode(text)))}
+
+
+LISTS = [
+    ["a"],
+    ["a", "ab"],
+    ["ab", "b1"],
+    ["a'b"],
+    ["a", "a'"],
+    ["a'b", "b"],
+    ["'a", "b"],
+    ["a b", "1"],
+    ["aa", "aab", "b'b"],
+    ["''", "a"],
+]
+
+
+@cache
+def is_line_of(words: tuple[str, ...], line: str) -> bool:
+    """Whether `line` can be divided into words and separators, no boundary between word characters: every division tried."""
+    if not line:
+        return True
+    for end in range(1, len(line) + 1):
+        piece, rest = line[:end], line[end:]
+        if rest and piece[-1].isalnum() and rest[0].isalnum():
+            continue
+        if (piece in words or piece in ("'", " ")) and is_line_of(words, rest):
+            return True
+    return False
+
+
+def assert_needs_fewest_frames(automaton: Automaton) -> None:
+    """From every prefix of up to two characters, the frames needed are those of its shortest completion."""
+    accepted = [tuple(CHARSET.encode(text)) for text in permitted(automaton)]
+    for prefix in ((), *((c,) for c in ALL), *itertools.product(ALL, repeat=2)):
+        state = automaton.start
+        try:
+            for character in prefix:
+                state = automaton.transitions(state)[character]
+        except KeyError:
+            continue
+        rests = [text[len(prefix) :] for text in accepted if text[: len(prefix)] == prefix]
+        for last in (0, *prefix[-1:]):
+            # With the last character before them, its repetition needs a blank; after a blank it does not.
+            fewest = min((frames_needed((last, *rest)) - 1 for rest in rests), default=math.inf)
+            # Completions of more than three characters are not among the texts that were tried.
+            found = automaton.frames_needed(state, last)
+            assert found == fewest or (found > 3 and fewest > 3)
+
+
+HEBREW = Charset.from_texts(["אבג 12.", "(אב)", "ab"])
+
+
+def accepts_text(text: str, automaton: Automaton) -> bool:
+    return automaton.accepts(tuple(HEBREW.encode(text)))
+
+
+SMALL = Charset("ab ")
+"""Of which all texts that fit five frames are searched."""
+
+
+def configured(tmp_path: Path, options: dict[str, Any], **others: Any) -> DecodeConfig:
+    """The config of options, with the lexicon in a file."""
+    if "lexicon" in options:
+        path = tmp_path / "words.txt"
+        path.write_text("\n".join(options["lexicon"]), encoding="utf-8")
+        options = {**options, "lexicon": str(path)}
+    return DecodeConfig(**options, **others)
