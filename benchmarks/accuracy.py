@@ -165,9 +165,9 @@ def confused(is_one: Callable[[str], bool], is_edit: Callable[[str, str], bool])
     def measure(truths: Sequence[str], texts: Sequence[str]) -> Estimate:
         edits, characters = [], []
         for truth, text in zip(map(plain, truths), map(plain, texts), strict=True):
-            plural = Confusions()
-            plural.update(truth, text)
-            edits.append(sum(count for edit, count in plural.most_common() if is_edit(edit.truth, edit.reading)))
+            counted = Confusions()
+            counted.update(truth, text)
+            edits.append(sum(count for edit, count in counted.most_common() if is_edit(edit.reference, edit.prediction)))
             characters.append(sum(map(is_one, truth)))
         return ratio(edits, characters)
 

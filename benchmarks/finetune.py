@@ -19,7 +19,7 @@ from crnnocr.config import SCRATCH, DecodeConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.lines import content_id
-from crnnocr.evaluation.outcomes import read_samples
+from crnnocr.evaluation.outcomes import predict_samples
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.calibration import expected_calibration_error
 from crnnocr.metrics.scores import Scorer
@@ -68,7 +68,7 @@ def trained(dataset: Dataset, config: TrainConfig) -> Recognizer:
 def measured(recognizer: Recognizer, dataset: Dataset) -> dict[str, float]:
     """Scores without case and spaces, and how well confidence tells readings that are right with them and without."""
     scorer, confidences, exact, bare = Scorer(), [], [], []
-    for sample, prediction in read_samples(recognizer, dataset.samples, DecodeConfig()):
+    for sample, prediction in predict_samples(recognizer, dataset.samples, DecodeConfig()):
         truth, text = ("".join(text.casefold().split()) for text in (sample.text, prediction.text))
         scorer.update(truth, text)
         confidences.append(prediction.confidence)

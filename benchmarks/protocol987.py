@@ -24,7 +24,7 @@ from PIL import ImageFont
 from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH, DecodeConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
-from crnnocr.evaluation.outcomes import read_samples, score
+from crnnocr.evaluation.outcomes import predict_samples, score_samples
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scores, headline
 from crnnocr.model import registry
@@ -96,7 +96,7 @@ def floor() -> float:
 
 
 def _measured(model: Path, measure: Dataset) -> Scores:
-    return score(read_samples(Recognizer.load(str(model), device="cpu"), measure.samples, DecodeConfig())).scores
+    return score_samples(predict_samples(Recognizer.load(str(model), device="cpu"), measure.samples, DecodeConfig())).scores
 
 
 def _said(what: str, scores: Scores) -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import platformdirs
 
@@ -134,6 +135,26 @@ def write_error(path: Path, error: OSError) -> CrnnocrError:
     """Return what `error` means to a user who wanted `path` written, with the fix."""
     fix = _FIXES.get(error.errno or 0)
     return CrnnocrError(f"cannot write {path}: {error.strerror or error}{f' ({fix})' if fix else ''}")
+
+
+def check_output(field: str, path: Path) -> None:
+    """Check before long work that a file can be written, and leave it as it is.
+
+    Raises:
+        ConfigError: of `field`, if `path` is a folder or its folder does not exist.
+        CrnnocrError: its folder cannot be written to.
+    """
+    if path.is_dir():
+        raise ConfigError(field, f"{path} is a folder: name a file")
+    if is_device(path):
+        return
+    if not path.parent.exists():
+        raise ConfigError(field, f"{path}: there is no folder {path.parent}: make it, or name another")
+    try:
+        with TemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A network that can be told what it reads: by the grey of each frame."""
+"""A stand-in for a network, which recognizes the gray value of each frame as a character."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHAPE = ModelConfig(preset="flat", height=8, backbone=(Conv(2), Pool((2, 2), (2,
 
 
 class Columns:
-    """Stands in for a network: reads `a` where the middle of a frame is black, `b` where it is grey, else nothing."""
+    """Recognizes `a` if the center of a frame is black, `b` if it is gray, else nothing."""
 
     description = "columns"
     limits = BatchLimits(lines=16, columns=8192)
@@ -31,5 +31,4 @@ class Columns:
 
 
 def recognizer_of_columns() -> Recognizer:
-    """What reads with it."""
     return Recognizer(Card("columns", Charset("ab"), SHAPE), Columns())

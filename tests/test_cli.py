@@ -275,7 +275,7 @@ def test_eval_scores_what_the_model_was_not_trained_on(tiny_data: Path, run_cli:
     assert result.exit_code == 0
     assert set(scores) >= names
     assert (scores["n"], scores["model"]) == (32, "tiny")
-    assert "scored: the 32 held-out pictures; 8 that tiny was trained on are left out (--all)" in result.stderr
+    assert "scored: the 32 held-out images; 8 that tiny was trained on are left out (--all)" in result.stderr
 
 
 @pytest.mark.usefixtures("current_model")
@@ -291,7 +291,7 @@ def test_eval_knows_a_picture_by_its_content_and_not_by_its_name(folder: Path, t
     (folder / "labels.csv").write_text("file_name,text\nrenamed.png,tabularize\n")
     result = run_cli("eval", ".")
     assert result.exit_code == 1
-    assert "tiny was trained on all of . (1 picture)" in result.stderr
+    assert "tiny was trained on all of . (1 image)" in result.stderr
 
 
 @pytest.mark.usefixtures("current_model")

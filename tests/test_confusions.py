@@ -1,18 +1,22 @@
-"""Confusions: which characters are taken for which."""
+"""Confusions: edits counted by character and by class of characters."""
 
 from __future__ import annotations
 
-import pytest
+from collections import Counter
 
-from crnnocr.metrics.confusions import Confusions, Edit, differing
+import pytest
+from text_pairs import random_pairs
+
+from crnnocr.metrics.confusions import CharacterClass, Confusions, Edit, class_of, differing, edits_by_class
+from crnnocr.metrics.scores import count
 from crnnocr.text.charset import visible
 
 
 def confusions(*pairs: tuple[str, str]) -> Confusions:
-    """The confusions in pairs of truth and reading."""
+    """The confusions in pairs of reference and prediction."""
     collected = Confusions()
-    for truth, reading in pairs:
-        collected.update(truth, reading)
+    for reference, prediction in pairs:
+        collected.update(reference, prediction)
     return collected
 
 
@@ -27,7 +31,7 @@ def test_each_edit_is_counted_by_its_kind_and_characters() -> None:
     assert dict(found.most_common()) == {Edit("O", "0"): 2, Edit(" ", ""): 1, Edit("", "e"): 1}
 
 
-def test_the_most_common_come_first_and_equals_in_the_order_of_their_characters() -> None:
+def test_the_most_frequent_edits_come_first_and_ties_in_the_order_of_their_characters() -> None:
     found = confusions(("bb", "dd"), ("a", "o"), ("1", "l"), ("1", "l"), ("z", "s"))
     assert found.most_common(3) == [(Edit("1", "l"), 2), (Edit("b", "d"), 2), (Edit("a", "o"), 1)]
 
@@ -44,15 +48,15 @@ def test_texts_are_compared_after_nfc() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "reading", "expected"),
+    ("reference", "prediction", "expected"),
     [("", "", []), ("ab", "", [(Edit("a", ""), 1), (Edit("b", ""), 1)]), ("", "x", [(Edit("", "x"), 1)])],
 )
-def test_nothing_true_or_nothing_read(truth: str, reading: str, expected: list[tuple[Edit, int]]) -> None:
-    assert confusions((truth, reading)).most_common() == expected
+def test_an_empty_text_gives_insertions_or_deletions(reference: str, prediction: str, expected: list[tuple[Edit, int]]) -> None:
+    assert confusions((reference, prediction)).most_common() == expected
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "expected"),
     [
         (Edit("O", "0"), "O → 0"),
         (Edit(" ", ""), "space lost"),
@@ -63,8 +67,8 @@ def test_nothing_true_or_nothing_read(truth: str, reading: str, expected: list[t
         (Edit("\u3000", "\t"), "U+3000 → U+0009"),
     ],
 )
-def test_an_edit_is_said_in_a_word_or_two(edit: Edit, said: str) -> None:
-    assert str(edit) == said
+def test_an_edit_is_written_in_a_word_or_two(edit: Edit, expected: str) -> None:
+    assert str(edit) == expected
 
 
 def test_differing_characters_are_found_on_both_sides() -> None:
@@ -75,5 +79,47 @@ def test_differing_characters_are_found_on_both_sides() -> None:
 
 
 @pytest.mark.parametrize("character", ["A", "漢", "ש", "€", "👍"])
-def test_what_can_be_seen_is_shown_as_it_is(character: str) -> None:
+def test_a_visible_character_stands_for_itself(character: str) -> None:
     assert visible(character) == character
+
+
+def test_the_edits_of_classes_and_of_characters_add_up_to_all_edits() -> None:
+    pairs = random_pairs(1000, seed=7)
+    found = confusions(*pairs)
+    by_class, characters = Counter[CharacterClass](), Counter[CharacterClass]()
+    for pair in pairs:
+        for name, (wrong, total) in edits_by_class(*pair).items():
+            by_class[name] += wrong
+            characters[name] += total
+    scores = found.characters()
+    assert by_class.total() == sum(count(*pair).edits for pair in pairs) == sum(n for _, n in found.most_common())
+    assert characters.total() == sum(score.references for score in scores)
+    # A predicted character is correct, a substitution, or an insertion.
+    wrong_predictions = sum(n for edit, n in found.most_common() if edit.prediction)
+    assert sum(score.correct for score in scores) == sum(score.predictions for score in scores) - wrong_predictions
+    assert all(0 <= (score.recall or 0) <= 1 and 0 <= (score.precision or 0) <= 1 for score in scores)
+
+
+def test_precision_and_recall_by_hand() -> None:
+    # One O becomes 0, and one is lost.
+    found = {score.character: score for score in confusions(("OO0", "O00"), ("O", "")).characters()}
+    assert (found["O"].references, found["O"].predictions, found["O"].correct) == (3, 1, 1)
+    assert [found["O"].recall, found["O"].precision] == pytest.approx([1 / 3, 1])
+    assert [found["0"].recall, found["0"].precision] == pytest.approx([1, 1 / 2])
+    assert found["0"].f1 == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("character", "expected"),
+    [
+        ("é", "letters"),
+        ("\u0301", "letters"),
+        ("漢", "letters"),
+        ("٣", "digits"),
+        ("€", "punctuation"),
+        ("—", "punctuation"),
+        (" ", "space"),
+    ],
+)
+def test_the_class_of_a_character(character: str, expected: str) -> None:
+    assert class_of(character) == expected

@@ -1,4 +1,4 @@
-"""`crnnocr eval` on the command line: its outputs, its gate, and comparing."""
+"""`crnnocr eval` on the command line: its outputs, its gate, and comparisons."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ RunCli = Callable[..., Result]
 pytestmark = pytest.mark.usefixtures("current_model")
 
 
-def test_the_scores_come_with_intervals_and_say_what_was_compared(tiny_data: Path, run_cli: RunCli) -> None:
+def test_scores_have_intervals_and_name_the_normalization(tiny_data: Path, run_cli: RunCli) -> None:
     result = run_cli("eval", tiny_data, "--normalise", "case", "--normalise", "spaces,quotes")
     assert result.exit_code == 0
     assert re.search(r"character error rate \(CER\) .* [\d.]+% .* [\d.]+% – [\d.]+%", result.stdout)
     assert "compared as: NFC, quotes and dashes alike, without case, without spaces" in result.stdout
-    for said in (
+    for part in (
         "letters",
         "characters in the label",
-        "often: ",
+        "most frequent edits: ",
         "expected calibration error",
-        "least sure",
-        "pictures a second",
+        "least confident",
+        "images per second",
     ):
-        assert said in result.stdout
+        assert part in result.stdout
 
 
-def test_a_gate_that_is_missed_ends_with_4_after_all_is_written(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
+def test_a_missed_gate_exits_with_4_after_everything_is_written(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     missed = run_cli("eval", tiny_data, "--max-cer", 0.05, "--json", "--report", page)
     assert missed.exit_code == 4
@@ -53,12 +53,12 @@ def test_a_gate_that_is_missed_ends_with_4_after_all_is_written(tiny_data: Path,
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--json", "--tsv"), "give --json or --tsv, not both"),
         *(
-            (("--max-cer", told), f"--max-cer {told}: it takes a share")
-            for told in ("-1", "-1%", "nan", "inf", "five", "", "%", "500%", "5%%")
+            (("--max-cer", share), f"--max-cer {share}: it takes a share")
+            for share in ("-1", "-1%", "nan", "inf", "five", "", "%", "500%", "5%%")
         ),
         (("--max-cer", 5), "--max-cer 5 is 500%: it takes a share, 0.05 for 5%"),
         (("--normalise", "kase"), "--normalise kase: choose of nfc, nfkc, case, spaces, quotes"),
@@ -67,7 +67,7 @@ def test_a_gate_that_is_missed_ends_with_4_after_all_is_written(tiny_data: Path,
         (("--report", "report.txt"), "--report report.txt is a page for browsers: call it report.html"),
         (("--report", "nosuch/x.html"), "--report nosuch/x.html: there is no folder nosuch"),
         (("--suspect-labels", "nodir/x.csv"), "--suspect-labels nodir/x.csv: there is no folder nodir"),
-        (("--suspect-labels", "doubts.xls"), "its ending says the form: .csv, .tsv, .jsonl, .json"),
+        (("--suspect-labels", "doubts.xls"), "its ending selects the format: .csv, .tsv, .jsonl, .json"),
         (("--compare", "--bean 10"), "unrecognized arguments: --bean: name a model, or in quotes options"),
         (("--compare", "'"), "No closing quotation"),
         (("--compare", ""), "--compare is empty: name a model"),
@@ -77,18 +77,18 @@ def test_a_gate_that_is_missed_ends_with_4_after_all_is_written(tiny_data: Path,
         (("--report", "."), "--report . is a folder: name a file"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_is_read(
-    arguments: tuple[object, ...], said: str, tiny_data: Path, run_cli: RunCli
+def test_usage_errors_are_found_before_any_image_is_read(
+    arguments: tuple[object, ...], message: str, tiny_data: Path, run_cli: RunCli
 ) -> None:
     result = run_cli("eval", tiny_data, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert said in result.stderr
-    assert "labelled pictures" not in result.stderr
+    assert message in result.stderr
+    assert "labeled images" not in result.stderr
 
 
 @pytest.fixture
 def own_data(tiny_data: Path, tmp_path: Path) -> Path:
-    """A folder of ten pictures that the model was not trained on, with their labels, to be written to."""
+    """A writable folder of ten images that the model was not trained on, with their labels."""
     data = tmp_path / "own"
     data.mkdir()
     names = [f"{i:06d}.png" for i in range(20, 30)]
@@ -100,8 +100,8 @@ def own_data(tiny_data: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("option", ["--report", "--suspect-labels"])
-def test_what_others_have_written_is_not_replaced(option: str, own_data: Path, run_cli: RunCli, own_store: Path) -> None:
-    (own_data / "foreign.csv").write_text("of somebody else")
+def test_other_files_are_not_replaced(option: str, own_data: Path, run_cli: RunCli, own_store: Path) -> None:
+    (own_data / "foreign.csv").write_text("of someone else")
     (own_data / "linked.csv").symlink_to(own_data / "000020.png")
     weights = own_store / "models" / "tiny" / "model.safetensors"
     there = [own_data / "labels.jsonl", own_data / "foreign.csv", own_data / "linked.csv"]
@@ -111,11 +111,11 @@ def test_what_others_have_written_is_not_replaced(option: str, own_data: Path, r
         result = run_cli("eval", own_data / "labels.jsonl", option, path)
         assert (result.exit_code, result.stdout) == (2, "")
         assert f"{option} {path} is there already" in result.stderr
-        assert "labelled pictures" not in result.stderr
+        assert "labeled images" not in result.stderr
     assert [path.read_bytes() for path in there] == before
 
 
-def test_a_page_is_replaced_by_the_next_one_and_a_list_of_doubts_is_not(own_data: Path, run_cli: RunCli) -> None:
+def test_a_page_is_replaced_and_a_list_of_label_errors_is_not(own_data: Path, run_cli: RunCli) -> None:
     doubts, page = own_data / "doubts.csv", own_data / "report.html"
     page.touch()
     assert run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", doubts, "--report", page).exit_code == 0
@@ -127,14 +127,14 @@ def test_a_page_is_replaced_by_the_next_one_and_a_list_of_doubts_is_not(own_data
     assert doubts.read_bytes() == listed
 
 
-def test_a_place_that_cannot_be_written_is_noticed_before_anything_is_read(own_data: Path, run_cli: RunCli) -> None:
+def test_an_output_that_cannot_be_written_is_found_before_any_image_is_read(own_data: Path, run_cli: RunCli) -> None:
     result = run_cli("eval", own_data / "labels.jsonl", "--report", own_data / "labels.jsonl" / "report.html")
     assert result.exit_code == 1
     assert "cannot write" in result.stderr
-    assert "labelled pictures" not in result.stderr
+    assert "labeled images" not in result.stderr
 
 
-def test_what_was_measured_is_printed_also_where_a_file_cannot_be_written_then(
+def test_the_result_is_printed_even_if_a_file_cannot_be_written(
     own_data: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:
@@ -146,9 +146,9 @@ def test_what_was_measured_is_printed_also_where_a_file_cannot_be_written_then(
     assert "the disk is full" in result.stderr
 
 
-def test_a_picture_is_warned_of_once_however_often_it_is_read(own_data: Path, run_cli: RunCli) -> None:
-    with Image.open(own_data / "000020.png") as picture:
-        picture.save(own_data / "pages.tiff", save_all=True, append_images=[picture])
+def test_an_image_gives_one_warning_however_often_it_is_read(own_data: Path, run_cli: RunCli) -> None:
+    with Image.open(own_data / "000020.png") as image:
+        image.save(own_data / "pages.tiff", save_all=True, append_images=[image])
     with (own_data / "labels.jsonl").open("a") as labels:
         labels.write('{"file_name": "pages.tiff", "text": "zzz"}\n')
     files = ("--report", own_data / "report.html", "--suspect-labels", own_data / "doubts.csv")
@@ -157,21 +157,21 @@ def test_a_picture_is_warned_of_once_however_often_it_is_read(own_data: Path, ru
     assert result.stderr.count("pages.tiff") == 1
 
 
-def test_every_model_is_named_whose_training_leaves_pictures_out(
+def test_every_model_whose_training_data_is_left_out_is_named(
     tiny_data: Path, tiny_model: Path, run_cli: RunCli, tmp_path: Path
 ) -> None:
     shutil.copy(tiny_model, tmp_path / "good.safetensors")
     result = run_cli("eval", tiny_data, "--compare", tmp_path / "good.safetensors")
-    assert "scored: the 32 held-out pictures; 8 that tiny or good was trained on are left out (--all)" in result.stderr
+    assert "scored: the 32 held-out images; 8 that tiny or good was trained on are left out (--all)" in result.stderr
     alone = tmp_path / "alone"
     alone.mkdir()
     shutil.copy(tiny_data / "000000.png", alone / "x.png")
     (alone / "x.gt.txt").write_text("x")
     result = run_cli("eval", alone, "--compare", tmp_path / "good.safetensors")
-    assert f"tiny or good was trained on all of {alone} (1 picture)" in result.stderr
+    assert f"tiny or good was trained on all of {alone} (1 image)" in result.stderr
 
 
-def test_a_folder_is_shown_as_it_is_called(own_data: Path, run_cli: RunCli) -> None:
+def test_markup_in_a_folder_name_stays_text(own_data: Path, run_cli: RunCli) -> None:
     folder = own_data / ":dog: [red]"
     folder.mkdir()
     shutil.move(own_data / "000020.png", folder / "a.png")
@@ -182,7 +182,7 @@ def test_a_folder_is_shown_as_it_is_called(own_data: Path, run_cli: RunCli) -> N
     assert f"{folder}/doubts.csv will be a list to look at, and no data set: its place is not above" in result.stderr
 
 
-def test_a_row_for_each_picture(tiny_data: Path, run_cli: RunCli) -> None:
+def test_tsv_has_a_row_for_each_image(tiny_data: Path, run_cli: RunCli) -> None:
     result = run_cli("eval", tiny_data, "--all", "--tsv")
     header, *lines = result.stdout.splitlines()
     assert header.split("\t")[:5] == ["path", "truth", "reading", "confidence", "edits"]
@@ -190,34 +190,34 @@ def test_a_row_for_each_picture(tiny_data: Path, run_cli: RunCli) -> None:
     assert "character error rate (CER)" in result.stderr
 
 
-def test_of_several_data_sets_each_is_a_source(tiny_data: Path, run_cli: RunCli) -> None:
+def test_each_of_several_data_sets_is_a_source(tiny_data: Path, run_cli: RunCli) -> None:
     real = Path(__file__).parent / "data" / "real"
     found = json.loads(run_cli("eval", tiny_data, real, "--json").stdout)
     assert [(group["name"], group["n"]) for group in found["by_source"]] == sorted([(str(tiny_data), 32), (str(real), 32)])
     assert found["n"] == 64
 
 
-def test_the_labels_that_are_doubted_are_listed(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
+def test_suspected_label_errors_are_listed(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
     result = run_cli("eval", tiny_data, "--suspect-labels", tmp_path / "doubts.jsonl")
     assert result.exit_code == 0
     rows = [json.loads(line) for line in (tmp_path / "doubts.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows
     assert all((tmp_path / row["file_name"]).is_file() for row in rows)
     assert [row["doubt"] for row in rows] == sorted((row["doubt"] for row in rows), reverse=True)
-    assert f"{len(rows)} labels that were read otherwise" in result.stderr
+    assert f"{len(rows)} labels that differ from their prediction" in result.stderr
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")
-def test_names_that_are_not_utf_8_come_through_everywhere(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf_8_work_everywhere(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     for i, name in enumerate((b"\xff\xfe", b"<b>&amp;")):
-        picture = data / os.fsdecode(name + b".png")
-        shutil.copy(tiny_data / f"{i + 20:06d}.png", picture)
-        picture.with_suffix(".gt.txt").write_text("</script>")
+        image = data / os.fsdecode(name + b".png")
+        shutil.copy(tiny_data / f"{i + 20:06d}.png", image)
+        image.with_suffix(".gt.txt").write_text("</script>")
     files = ("--suspect-labels", tmp_path / "doubts.jsonl", "--report", tmp_path / "report.html")
-    shown = run_cli("eval", data, "--compare", "--beam 4", *files)
-    assert shown.exit_code == 0
+    result = run_cli("eval", data, "--compare", "--beam 4", *files)
+    assert result.exit_code == 0
     assert b"\xff\xfe.png\t" in run_cli("eval", data, "--tsv").stdout_bytes
     assert json.loads(run_cli("eval", data, "--json").stdout)["n"] == 2
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -226,30 +226,30 @@ def test_names_that_are_not_utf_8_come_through_everywhere(tiny_data: Path, run_c
     assert page.count("</script>") == 2
 
 
-def test_a_decoder_is_compared_with_another(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
+def test_decoders_are_compared(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     result = run_cli("eval", tiny_data, "--compare", "--beam 10", "--json", "--report", page)
     found = json.loads(result.stdout)["compare"]
     assert (found["first"], found["second"], found["n"]) == ("tiny", "tiny --beam 10", 32)
     assert 0 <= found["differences"]["cer"]["first_better"] <= 1
     assert "Compared with" in page.read_text(encoding="utf-8")
-    shown = run_cli("eval", tiny_data, "--compare", "--lexicon nowhere.txt")
-    assert shown.exit_code == 2  # what the other one cannot work with is said, too
+    missing = run_cli("eval", tiny_data, "--compare", "--lexicon nowhere.txt")
+    assert missing.exit_code == 2  # the second system's options are checked, too
 
 
-def test_a_reader_is_compared_with_itself(tiny_data: Path, run_cli: RunCli) -> None:
+def test_a_model_can_be_compared_with_itself(tiny_data: Path, run_cli: RunCli) -> None:
     result = run_cli("eval", tiny_data, "--compare", "tiny")
     assert result.exit_code == 0
-    assert "both read the same in all pictures" in result.stdout
+    assert "both predict the same text for every image" in result.stdout
 
 
-def test_a_second_reader_is_told_from_the_first_by_its_options(tiny_data: Path, run_cli: RunCli) -> None:
+def test_the_second_system_is_named_by_its_options(tiny_data: Path, run_cli: RunCli) -> None:
     result = run_cli("eval", tiny_data, "--compare", "--beam 4 --engine torch")
     assert re.search(r"^first model: tiny \(the current one\), by ", result.stderr, re.MULTILINE)
     assert "second model: tiny (the current one) --beam 4 --engine torch, by torch" in result.stderr
 
 
-def test_another_reader_has_what_is_not_said_from_the_first() -> None:
+def test_the_second_system_takes_the_other_options_from_the_first() -> None:
     first = Setup("mine", EngineConfig(device="cpu"), DecodeConfig(beam=3, allow="abc"), ReadConfig())
     found = parse_compare("other --beam 10 --engine torch", first)
     assert (found.model, found.engine) == ("other", EngineConfig(device="cpu", engine=EngineChoice.TORCH))

@@ -22,7 +22,7 @@ from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.detection import load_dataset, load_datasets
 from crnnocr.datasets.lines import content_id
 from crnnocr.errors import DataError, ImageError
-from crnnocr.evaluation.outcomes import read_samples, score, unseen
+from crnnocr.evaluation.outcomes import predict_samples, score_samples, unseen
 from crnnocr.inference.engines import BatchLimits
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model.card import Card
@@ -241,19 +241,19 @@ def test_a_model_reads_an_lmdb_as_it_reads_files(tmp_path: Path, recognizer: Rec
         (tmp_path / f"{number}.png").write_bytes(picture(width))
         files.append(Sample(tmp_path / f"{number}.png", "a" * (width // 10)))
     samples = load_dataset(write(tmp_path / "db", entries)).samples
-    in_lmdb = list(read_samples(recognizer, samples, DecodeConfig()))
-    assert [prediction for _, prediction in in_lmdb] == [p for _, p in read_samples(recognizer, files, DecodeConfig())]
+    in_lmdb = list(predict_samples(recognizer, samples, DecodeConfig()))
+    assert [prediction for _, prediction in in_lmdb] == [p for _, p in predict_samples(recognizer, files, DecodeConfig())]
     assert [sample for sample, _ in in_lmdb] == list(samples)
-    assert score(in_lmdb).scores.n == 150
+    assert score_samples(in_lmdb).scores.n == 150
     assert all(prediction.text == sample.text for sample, prediction in in_lmdb)
 
 
 def test_a_picture_that_cannot_be_read_keeps_its_place_and_is_named(tmp_path: Path, recognizer: Recognizer) -> None:
     folder = database(tmp_path / "db", ["a"] * 130, image_000000001=b"no picture", image_000000070=b"")
     samples = [*load_dataset(folder).samples, Sample(tmp_path / "gone.png", "a")]
-    readings = list(read_samples(recognizer, samples, DecodeConfig()))
+    readings = list(predict_samples(recognizer, samples, DecodeConfig()))
     assert [index for index, (_, prediction) in enumerate(readings) if prediction.error] == [0, 69, 130]
-    assert score(readings).unreadable == (
+    assert score_samples(readings).unreadable == (
         f"{folder}:image-000000001: not a readable image (its format is unknown)",
         f"{folder}:image-000000070: the file is empty",
         f"{tmp_path / 'gone.png'}: there is no such file",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, ReadConfig
 from crnnocr.datasets import Sample
-from crnnocr.evaluation.outcomes import score
+from crnnocr.evaluation.outcomes import score_samples
 from crnnocr.images import Source
 from crnnocr.inference.recognizer import NO_TEXT_FITS, Prediction, Recognizer
 
@@ -119,7 +119,7 @@ def test_what_is_impossible_is_told_from_a_permitted_empty_text(recognizer: Reco
 def test_an_impossible_picture_is_scored_as_an_empty_text(recognizer: Recognizer) -> None:
     impossible = recognizer.predict(picture(8), DecodeConfig(pattern="[ab]{9}"))
     sample = Sample(Path("x.png"), "ab")
-    result = score([(sample, one(recognizer.predict(TWO))), (sample, one(impossible))])
+    result = score_samples([(sample, one(recognizer.predict(TWO))), (sample, one(impossible))])
     assert (result.scores.n, result.scores.exact_match, result.unreadable) == (2, 0.5, ())
 
 

@@ -100,7 +100,7 @@ def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, 
     card = checkpoint.load_card(model / "model.safetensors")
     assert card.scores
     assert rows[-1]["cer"] == pytest.approx(card.scores.cer)
-    assert card.calibration.readings == card.scores.n
+    assert card.calibration.samples == card.scores.n
     assert resume.interrupted() == []
 
 

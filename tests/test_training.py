@@ -23,7 +23,7 @@ from crnnocr import images
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, DecodeConfig, EngineChoice, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.evaluation.outcomes import read_samples, score, unseen
+from crnnocr.evaluation.outcomes import predict_samples, score_samples, unseen
 from crnnocr.export import onnx_file
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import TorchEngine
@@ -219,7 +219,7 @@ def test_what_was_measured_is_what_is_stored(whole: Whole) -> None:
     recognizer = Recognizer.load(str(whole.finished.path), "cpu", EngineChoice.TORCH)
     held_out = unseen(whole.data.samples, recognizer)
     assert sorted(sample.text for sample in held_out) == sorted(whole.ready.validation.texts)
-    assert score(read_samples(recognizer, held_out, DecodeConfig())).scores == whole.finished.scores
+    assert score_samples(predict_samples(recognizer, held_out, DecodeConfig())).scores == whole.finished.scores
     assert checkpoint.load_card(whole.finished.path).scores == whole.finished.scores
 
 
@@ -275,7 +275,7 @@ def test_its_card_says_how_it_was_trained(whole: Whole) -> None:
     card, record = trained_card(whole.finished.path)
     assert (card.name, card.charset.characters, card.config) == ("numbers", "2357", SHAPE)
     assert card.calibration == whole.finished.calibration
-    assert card.calibration.readings == len(whole.ready.validation)
+    assert card.calibration.samples == len(whole.ready.validation)
     assert record.data.sources == (DataSource("data", "hand-made", 48),)
     assert record.data.learned + record.data.held_out == 48
     assert record.data.texts

@@ -284,7 +284,7 @@ def _reading(card: Card) -> Iterator[tuple[str, str]]:
     scores, calibration = card.scores, card.calibration
     kind = "synthetic" if card.is_synthetic else "held-out"
     yield "scores", f"{headline(scores.values)}, on {scores.n:,} {kind} images" if scores else "not measured"
-    fitted = f"fitted on {calibration.readings:,} held-out readings, {calibration.errors:,} of them wrong"
+    fitted = f"fitted on {calibration.samples:,} held-out readings, {calibration.errors:,} of them wrong"
     few = "" if calibration.is_calibrated else ", too few to count as calibrated"
     yield "confidences", f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}, {fitted}{few}"
     yield "precision", f"{card.precision} on a CPU"

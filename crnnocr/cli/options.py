@@ -30,7 +30,7 @@ from crnnocr.errors import UsageError
 
 if TYPE_CHECKING:
     from crnnocr.decoding.decoder import Decoder
-    from crnnocr.evaluation.outcomes import Reader
+    from crnnocr.evaluation.outcomes import System
     from crnnocr.inference.recognizer import Recognizer
 
 
@@ -150,18 +150,18 @@ def load_recognizer(setup: Setup, which: str = "") -> tuple[str, Recognizer, Dec
     return found.name, recognizer, decoder
 
 
-def load_readers(setups: Sequence[Setup]) -> list[Reader]:
-    """The readers of `eval`, one or two, loaded, each with a name of its own."""
-    from crnnocr.evaluation.outcomes import Reader
+def load_systems(setups: Sequence[Setup]) -> list[System]:
+    """Load the systems of `eval`, one or two, each with a name of its own."""
+    from crnnocr.evaluation.outcomes import System
 
-    readers: list[Reader] = []
+    systems: list[System] = []
     for which, setup in zip(("first", "second") if len(setups) > 1 else ("",), setups, strict=True):
         model, recognizer, decoder = load_recognizer(setup, which)
         name = setup.name(model)
-        if name in (reader.name for reader in readers):
+        if name in (system.name for system in systems):
             name += f" ({setup.model})"
-        readers.append(Reader(model, recognizer, decoder, setup.read, _in_words(setup.decode), name))
-    return readers
+        systems.append(System(model, recognizer, decoder, setup.read, _in_words(setup.decode), name))
+    return systems
 
 
 def _in_words(decode: DecodeConfig) -> str:

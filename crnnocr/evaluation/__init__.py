@@ -1,1 +1,1 @@
-"""A model measured on labelled images."""
+"""Evaluation of models on labeled images: scores, errors, comparisons and suspected label errors."""

@@ -1,4 +1,4 @@
-"""What an evaluation shows: scores and how sure they are, where the errors are, and what confidences are worth."""
+"""The analysis of one system's predictions: scores with intervals, where the errors are, and how much confidences are worth."""
 
 from __future__ import annotations
 
@@ -13,61 +13,53 @@ from numpy.typing import NDArray
 
 from crnnocr.datasets import Sample
 from crnnocr.evaluation.outcomes import EvalResult, Outcome
-from crnnocr.metrics import bootstrap
+from crnnocr.metrics import bootstrap, calibration
 from crnnocr.metrics.bootstrap import Estimate
-from crnnocr.metrics.calibration import Bin, RiskCoverage, bins, brier, expected_calibration_error
+from crnnocr.metrics.calibration import Bin, RiskCoverage
 from crnnocr.metrics.confusions import CharacterClass, Confusions, edits_by_class
 from crnnocr.metrics.scores import METRICS, Counts
 
 _LENGTHS = (4, 8, 16, 32, 64, 128)
-"""Characters at which the next group of labels begins."""
+"""First lengths of the groups of labels after the first, in characters."""
 _WIDTHS = (32, 64, 128, 256, 512, 1024, 2048)
-"""Pixels at which the next group of pictures begins."""
+"""First widths of the groups of images after the first, in pixels."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures that have something in common."""
+    """The scores of samples that have something in common."""
 
     name: str
-    """What."""
     n: int
-    """How many."""
+    """Number of samples."""
     characters: int
-    """True characters in them."""
+    """Characters of their references."""
     edits: int
-    """How many were read otherwise, lost, or added."""
     cer: Estimate | None
-    """Edits divided by characters; None where there are none of these."""
-    exact: Estimate
-    """Share that was read without an error."""
+    """None if the references hold no characters."""
+    exact_match: Estimate
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well the characters of a class are read."""
+    """The error rate of a class of characters."""
 
     name: CharacterClass
-    """Which class."""
     characters: int
-    """How many the labels hold."""
+    """Characters of this class in the references."""
     edits: int
-    """How many were read otherwise, lost, or added."""
     cer: Estimate | None
-    """Edits divided by characters; None where there are none of these."""
+    """None if the references hold no characters of this class."""
 
 
 class Analysis:
-    """Tells of an evaluation what is asked for. Nothing is computed before that, or twice."""
+    """Computes the parts of an analysis when they are first asked for."""
 
     def __init__(self, result: EvalResult, sources: Mapping[Sample, str] | None = None) -> None:
-        """Take a result, and where each sample is from."""
+        """Take the scored predictions, and the source of each sample (a data set or folder)."""
         self.result = result
-        """What is told of."""
         self.outcomes: Sequence[Outcome] = result.outcomes
-        """The pictures that could be read."""
         self.sources = sources or {}
-        """Where each sample is from."""
         self._counts = {
             name: np.array([getattr(outcome.counts, name) for outcome in result.outcomes], dtype=np.float64)
             for name in Counts._fields
@@ -76,110 +68,115 @@ class Analysis:
 
     @functools.cached_property
     def scores(self) -> dict[str, Estimate]:
-        """Each score with its interval."""
+        """Estimate every metric, by its key."""
         counts = self._counts
         return {key: bootstrap.ratio(counts[each.numerator], counts[each.denominator]) for key, each in METRICS.items()}
 
     @property
     def errors_below(self) -> float | None:
-        """Where no error was seen, the share of such pictures that have one is below this, at 95 %; None where one was."""
-        is_right = self.result.scores.exact_match == 1
-        return bootstrap.rule_of_three(self.result.scores.n) if is_right else None
+        """The 95 % bound of the error rate if no error was seen; None if one was."""
+        is_perfect = self.result.scores.exact_match == 1
+        return bootstrap.rule_of_three(self.result.scores.n) if is_perfect else None
 
     @functools.cached_property
     def by_length(self) -> list[Group]:
-        """By the characters of the label."""
-        return self._by_size([len(outcome.truth) for outcome in self.outcomes], _LENGTHS)
+        """Scores by the length of the label in characters."""
+        return self._grouped_by_size([len(outcome.reference) for outcome in self.outcomes], _LENGTHS)
 
     @functools.cached_property
     def by_width(self) -> list[Group]:
-        """By the pixels of the picture along its line."""
-        return self._by_size([outcome.prediction.length for outcome in self.outcomes], _WIDTHS)
+        """Scores by the width of the image along its line, in pixels."""
+        return self._grouped_by_size([outcome.prediction.length for outcome in self.outcomes], _WIDTHS)
 
     @functools.cached_property
     def by_source(self) -> list[Group]:
-        """By where the pictures are from."""
+        """Scores by data set or folder."""
         names = [self.sources.get(outcome.sample, ".") for outcome in self.outcomes]
         return self._grouped(names, sorted(set(names)))
 
     @functools.cached_property
     def by_class(self) -> list[ClassScore]:
-        """By the class of the characters."""
+        """Error rates by class of characters."""
         tables: dict[CharacterClass, list[tuple[int, int]]] = defaultdict(list)
         for outcome in self.outcomes:
-            for name, counts in edits_by_class(outcome.truth, outcome.reading).items():
+            for name, counts in edits_by_class(outcome.reference, outcome.predicted).items():
                 tables[name].append(counts)
-        found = []
+        classes = []
         for name in (each for each in CharacterClass if each in tables):
-            # The pictures without one of the class are drawn again like the others.
+            # Samples without a character of the class take part in the resampling with zeros.
             table = np.zeros((len(self.outcomes), 2))
             table[: len(tables[name])] = tables[name]
             edits, characters = table.sum(axis=0).astype(int).tolist()
-            found.append(ClassScore(name, characters, edits, _rate(table[:, 0], table[:, 1])))
-        return found
+            classes.append(ClassScore(name, characters, edits, _error_rate(table[:, 0], table[:, 1])))
+        return classes
 
     @functools.cached_property
     def confusions(self) -> Confusions:
-        """What was taken for what."""
+        """All edits, counted."""
         confusions = Confusions()
         for outcome in self.outcomes:
-            confusions.update(outcome.truth, outcome.reading)
+            confusions.update(outcome.reference, outcome.predicted)
         return confusions
 
     @functools.cached_property
     def ece(self) -> float:
-        """Expected calibration error, in 15 bins of equal width."""
-        return expected_calibration_error(self._confidences, self._right)
+        """Expected calibration error in 15 bins of equal width."""
+        return calibration.expected_calibration_error(self._confidences, self._correct)
 
     @functools.cached_property
     def ece_equal_mass(self) -> float:
-        """The same in 15 bins of as many readings each."""
-        return expected_calibration_error(self._confidences, self._right, equal_mass=True)
+        """Expected calibration error in 15 bins of equally many samples."""
+        return calibration.expected_calibration_error(self._confidences, self._correct, equal_mass=True)
 
     @functools.cached_property
     def brier(self) -> float:
-        """Mean squared difference of confidence and truth."""
-        return brier(self._confidences, self._right)
+        """Brier score of the confidences."""
+        return calibration.brier_score(self._confidences, self._correct)
 
     @functools.cached_property
     def mean_confidence(self) -> float:
-        """Which share of the readings the model takes for right."""
+        """The share of exact matches that the model expects."""
         return float(self._confidences.mean())
 
     @functools.cached_property
     def reliability(self) -> list[Bin]:
-        """How often readings of some confidence are right."""
-        return bins(self._confidences, self._right)
+        """Accuracy against confidence."""
+        return calibration.reliability(self._confidences, self._correct)
 
     @functools.cached_property
     def risk_coverage(self) -> RiskCoverage:
-        """How errors fall as the least sure pictures are refused."""
-        return RiskCoverage(self._confidences, self._counts["edits"], self._counts["characters"], self._right)
+        """Error rates as the least confident samples are rejected."""
+        return RiskCoverage(self._confidences, self._counts["edits"], self._counts["characters"], self._correct)
 
     @property
-    def _right(self) -> NDArray[np.bool_]:
+    def _correct(self) -> NDArray[np.bool_]:
         return self._counts["exact_matches"] > 0
 
-    def _by_size(self, sizes: Sequence[int], starts: Sequence[int]) -> list[Group]:
-        places = np.searchsorted(starts, sizes, side="right").tolist()
+    def _grouped_by_size(self, sizes: Sequence[int], starts: Sequence[int]) -> list[Group]:
+        indices = np.searchsorted(starts, sizes, side="right").tolist()
         names = [f"up to {starts[0] - 1}"]
         names += [f"{start}–{end - 1}" for start, end in pairwise(starts)]
         names.append(f"{starts[-1]} and more")
-        return self._grouped([names[place] for place in places], names)
+        return self._grouped([names[index] for index in indices], names)
 
     def _grouped(self, names: Sequence[str], order: Sequence[str]) -> list[Group]:
-        """The groups of pictures of one name, in an order; those without pictures are left out."""
+        """Group the samples by one name each, in an order, without empty groups."""
         members: dict[str, list[int]] = defaultdict(list)
         for i, name in enumerate(names):
             members[name].append(i)
         return [self._group(name, members[name]) for name in order if name in members]
 
     def _group(self, name: str, members: list[int]) -> Group:
-        own = {of: column[members] for of, column in self._counts.items()}
-        characters, edits = int(own["characters"].sum()), int(own["edits"].sum())
-        cer, exact = _rate(own["edits"], own["characters"]), bootstrap.ratio(own["exact_matches"], own["samples"])
-        return Group(name, len(members), characters, edits, cer, exact)
+        counts = {field: column[members] for field, column in self._counts.items()}
+        return Group(
+            name=name,
+            n=len(members),
+            characters=int(counts["characters"].sum()),
+            edits=int(counts["edits"].sum()),
+            cer=_error_rate(counts["edits"], counts["characters"]),
+            exact_match=bootstrap.ratio(counts["exact_matches"], counts["samples"]),
+        )
 
 
-def _rate(edits: NDArray[np.float64], characters: NDArray[np.float64]) -> Estimate | None:
+def _error_rate(edits: NDArray[np.float64], characters: NDArray[np.float64]) -> Estimate | None:
     return bootstrap.ratio(edits, characters) if characters.any() else None

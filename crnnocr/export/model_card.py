@@ -110,7 +110,7 @@ def _scores(card: Card) -> str:
         return "It was not scored on held-out pictures."
     calibration = card.calibration
     sure = (
-        f"Confidences are calibrated on {calibration.readings:,} of their readings."
+        f"Confidences are calibrated on {calibration.samples:,} of their readings."
         if calibration.is_calibrated
         else "Too few of them were right, or wrong, to calibrate confidences: take these as the model's own."
     )

@@ -1,6 +1,7 @@
-"""Which characters are taken for which: the edits between truth and reading, counted.
+"""Character confusions: the edits between references and predictions, counted by character and by class of characters.
 
-Letters, digits, punctuation and space: how well each is read.
+A character is a code point after NFC. Of several shortest edit scripts between two texts Levenshtein's is counted, which is
+the same each time.
 """
 
 from __future__ import annotations
@@ -17,55 +18,52 @@ from crnnocr.text.charset import nfc, visible
 
 @dataclass(frozen=True)
 class Edit:
-    """One character that was read otherwise, lost or added. A character is a code point after NFC."""
+    """A substituted, deleted or inserted character."""
 
-    truth: str
-    """The true character; empty where one was added."""
-    reading: str
-    """What was read for it; empty where it was lost."""
+    reference: str
+    """Empty for an insertion."""
+    prediction: str
+    """Empty for a deletion."""
 
     def __str__(self) -> str:
-        """For people: `O → 0`, `space lost`, `e added`."""
-        if not self.reading:
-            return f"{visible(self.truth)} lost"
-        if not self.truth:
-            return f"{visible(self.reading)} added"
-        return f"{visible(self.truth)} → {visible(self.reading)}"
+        """Write the edit for people: `O → 0`, `space lost`, `e added`."""
+        if not self.prediction:
+            return f"{visible(self.reference)} lost"
+        if not self.reference:
+            return f"{visible(self.prediction)} added"
+        return f"{visible(self.reference)} → {visible(self.prediction)}"
 
 
 @dataclass(frozen=True)
 class CharacterScore:
-    """How well one character is read."""
+    """Precision and recall of one character."""
 
     character: str
-    """The character."""
-    truths: int
-    """How often it stands in the labels."""
-    readings: int
-    """How often it was read."""
-    right: int
-    """How often it was read where it stands."""
+    references: int
+    """Occurrences in the references."""
+    predictions: int
+    """Occurrences in the predictions."""
+    correct: int
+    """Occurrences in the references that were recognized."""
 
     @property
     def recall(self) -> float | None:
-        """Share of its occurrences that were read; None where there are none."""
-        return self.right / self.truths if self.truths else None
+        """Share of its occurrences in the references that were recognized; None if there are none."""
+        return self.correct / self.references if self.references else None
 
     @property
     def precision(self) -> float | None:
-        """Share of its readings that are right; None where there are none."""
-        return self.right / self.readings if self.readings else None
+        """Share of its occurrences in the predictions that are correct; None if there are none."""
+        return self.correct / self.predictions if self.predictions else None
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of both; 0 where nothing is right."""
-        return 2 * self.right / (self.truths + self.readings)
+        """The harmonic mean of precision and recall; 0 if nothing is correct."""
+        return 2 * self.correct / (self.references + self.predictions)
 
 
 class Confusions:
-    """Collects pairs of truth and reading with `update`, and tells the most frequent edits between them.
-
-    Of several shortest ways from one text to the other it counts one, which is the same each time.
+    """Counts the edits between references and predictions.
 
     Example::
 
@@ -76,43 +74,44 @@ class Confusions:
     """
 
     def __init__(self) -> None:
-        self._counts: Counter[Edit] = Counter()
-        self._truths: Counter[str] = Counter()
-        self._readings: Counter[str] = Counter()
+        self._edits: Counter[Edit] = Counter()
+        self._references: Counter[str] = Counter()
+        self._predictions: Counter[str] = Counter()
 
-    def update(self, truth: str, reading: str) -> None:
-        """Add one picture: what it says and what was read."""
-        truth, reading = nfc(truth), nfc(reading)
-        self._truths.update(truth)
-        self._readings.update(reading)
-        for operation, i, j in Levenshtein.editops(truth, reading):
-            self._counts[Edit("" if operation == "insert" else truth[i], "" if operation == "delete" else reading[j])] += 1
+    def update(self, reference: str, prediction: str) -> None:
+        """Add one sample."""
+        reference, prediction = nfc(reference), nfc(prediction)
+        self._references.update(reference)
+        self._predictions.update(prediction)
+        for operation, i, j in Levenshtein.editops(reference, prediction):
+            before = "" if operation == "insert" else reference[i]
+            after = "" if operation == "delete" else prediction[j]
+            self._edits[Edit(before, after)] += 1
 
     def most_common(self, n: int | None = None) -> list[tuple[Edit, int]]:
-        """The `n` most frequent edits (without it all), and how often each occurred; equals by their characters."""
-        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0].truth, item[0].reading))
+        """List the `n` most frequent edits, or all, with their counts; equal counts in the order of their characters."""
+        ordered = sorted(self._edits.items(), key=lambda item: (-item[1], item[0].reference, item[0].prediction))
         return ordered[:n]
 
     def characters(self) -> list[CharacterScore]:
-        """How well each character of the labels and readings is read, in the order of their code points."""
+        """Score each character of the references and predictions, in the order of their code points."""
         wrong: Counter[str] = Counter()
-        for edit, count in self._counts.items():
-            wrong[edit.truth] += count
+        for edit, count in self._edits.items():
+            wrong[edit.reference] += count
         return [
-            CharacterScore(
-                character, self._truths[character], self._readings[character], self._truths[character] - wrong[character]
-            )
-            for character in sorted(self._truths | self._readings)
+            CharacterScore(each, self._references[each], self._predictions[each], self._references[each] - wrong[each])
+            for each in sorted(self._references | self._predictions)
         ]
 
 
-def differing(truth: str, reading: str) -> tuple[set[int], set[int]]:
-    """Which characters of two NFC texts differ, by a shortest way from one to the other (Levenshtein's).
+def differing(reference: str, prediction: str) -> tuple[set[int], set[int]]:
+    """Find the characters in which two NFC texts differ.
 
     Returns:
-        The indices in `truth` that were lost or read otherwise, and the indices in `reading` that are wrong or too many.
+        The indices of deleted and substituted characters of `reference`, and those of inserted and substituted characters of
+        `prediction`.
     """
-    operations = Levenshtein.editops(truth, reading)
+    operations = Levenshtein.editops(reference, prediction)
     return (
         {i for operation, i, _ in operations if operation != "insert"},
         {j for operation, _, j in operations if operation != "delete"},
@@ -129,7 +128,7 @@ class CharacterClass(StrEnum):
     PUNCTUATION = "punctuation"
     """Punctuation, and symbols such as + and €."""
     SPACE = "space"
-    """White space, and what else shows nothing."""
+    """White space, and all other characters that show nothing."""
 
 
 _BY_CATEGORY = {
@@ -142,21 +141,22 @@ _BY_CATEGORY = {
 
 
 def class_of(character: str) -> CharacterClass:
-    """The class of a code point."""
+    """Classify a code point."""
     return _BY_CATEGORY.get(unicodedata.category(character)[0], CharacterClass.SPACE)
 
 
-def edits_by_class(truth: str, reading: str) -> dict[CharacterClass, tuple[int, int]]:
-    """For each class that occurs, its edits and its true characters. All edits together are the Levenshtein distance.
+def edits_by_class(reference: str, prediction: str) -> dict[CharacterClass, tuple[int, int]]:
+    """Count the edits and the reference characters of each class that occurs.
 
-    An edit is of the class of the true character; where one was added, of that one.
+    An edit belongs to the class of the reference character, or, if it is an insertion, of the inserted one. The edits of all
+    classes add up to the Levenshtein distance.
     """
     counts: dict[CharacterClass, tuple[int, int]] = {}
-    for character in truth:
+    for character in reference:
         edits, characters = counts.get(class_of(character), (0, 0))
         counts[class_of(character)] = edits, characters + 1
-    for operation, i, j in Levenshtein.editops(truth, reading):
-        of = class_of(reading[j] if operation == "insert" else truth[i])
+    for operation, i, j in Levenshtein.editops(reference, prediction):
+        of = class_of(prediction[j] if operation == "insert" else reference[i])
         edits, characters = counts.get(of, (0, 0))
         counts[of] = edits + 1, characters
     return counts

@@ -1,1 +1,1 @@
-"""An evaluation's result for people and for machines: on the terminal, as JSON, as rows, as a page."""
+"""The result of an evaluation as JSON, TSV, terminal tables, an HTML page, and files of suspected label errors."""

@@ -1,65 +1,131 @@
-"""An evaluation's result as plain JSON values. A key keeps its name for good.
-
-A row for each picture of an evaluation, for spreadsheets and shells.
-"""
+"""An evaluation as JSON and as TSV, for programs and spreadsheets. A key or column keeps its name for good."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
-from crnnocr.evaluation.analysis import Group
+from crnnocr.evaluation.analysis import Analysis, ClassScore, Group
 from crnnocr.evaluation.comparison import Change, Comparison
-from crnnocr.evaluation.evaluate import Evidence
+from crnnocr.evaluation.evaluate import Evaluation, Speed
 from crnnocr.evaluation.outcomes import Outcome
 from crnnocr.formatting import printable_name
 from crnnocr.metrics.bootstrap import Estimate
+from crnnocr.metrics.calibration import Bin, Rejection
 from crnnocr.metrics.confusions import CharacterScore
 
 _DIGITS = 6
+_COLUMNS = ("path", "truth", "reading", "confidence", "edits", "characters", "exact", "width", "height", "source")
+_OTHER_COLUMNS = ("other_reading", "other_confidence", "other_edits")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def to_json(evidence: Evidence) -> dict[str, Any]:
-    """The result: the scores by their names, their intervals, and all that a report tells of but the single pictures."""
-    analysis = evidence.analysis
+def to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Give everything about an evaluation except its single samples, as values that JSON can hold."""
+    analysis = evaluation.analysis
     result = analysis.result
     return {
         **result.scores.to_json(),
-        "model": evidence.model,
+        "model": evaluation.model,
         "unreadable": len(result.unreadable),
-        "data": [printable_name(name) for name in evidence.data],
-        "trained_on": evidence.trained_on,
+        "data": [printable_name(name) for name in evaluation.data],
+        "trained_on": evaluation.trained_on,
         "normalise": str(result.normalization),
-        "intervals": {name: _interval(estimate) for name, estimate in analysis.scores.items()},
+        "intervals": {key: _interval(estimate) for key, estimate in analysis.scores.items()},
         "errors_below": None if analysis.errors_below is None else _rounded(analysis.errors_below),
         "by_length": [_group(group) for group in analysis.by_length],
         "by_width": [_group(group) for group in analysis.by_width],
         "by_source": [_group(group) for group in analysis.by_source],
-        "by_class": [
-            {
-                "name": str(each.name),
-                "characters": each.characters,
-                "edits": each.edits,
-                **_rate(each.cer),
-            }
-            for each in analysis.by_class
-        ],
+        "by_class": [_class(each) for each in analysis.by_class],
         "characters": [_character(each) for each in analysis.confusions.characters()],
         "confusions": [
-            {"truth": edit.truth, "reading": edit.reading, "count": count} for edit, count in analysis.confusions.most_common()
+            {"truth": edit.reference, "reading": edit.prediction, "count": count}
+            for edit, count in analysis.confusions.most_common()
         ],
-        "calibration": {
-            "ece": _rounded(analysis.ece),
-            "ece_equal_mass": _rounded(analysis.ece_equal_mass),
-            "brier": _rounded(analysis.brier),
-            "mean_confidence": _rounded(analysis.mean_confidence),
-            "reliability": [asdict(each) for each in analysis.reliability],
-            "aurc": _rounded(analysis.risk_coverage.area()),
-            "risk_coverage": [asdict(each) for each in analysis.risk_coverage.table()],
-        },
-        "speed": {**asdict(evidence.speed), "per_second": _rounded(evidence.speed.per_second)},
-        "compare": _comparison(evidence.comparison) if evidence.comparison else None,
+        "calibration": _calibration(analysis),
+        "speed": _speed(evaluation.speed),
+        "compare": _comparison(evaluation.comparison) if evaluation.comparison else None,
+    }
+
+
+def tsv(evaluation: Evaluation) -> Iterator[str]:
+    r"""Yield a header, then a line for each sample; backslash, tab and line ends are escaped as `\\`, `\t`, `\n`, `\r`.
+
+    `truth` and `reading` are the normalized texts that were compared. If there is a comparison, the other system's follow.
+    """
+    comparison = evaluation.comparison
+    others = {change.first.sample: change.second for change in comparison.changes} if comparison else {}
+    yield "\t".join(_COLUMNS + _OTHER_COLUMNS if comparison else _COLUMNS)
+    for outcome in evaluation.analysis.outcomes:
+        values = [outcome.sample.name, outcome.reference, *_prediction(outcome), str(outcome.counts.characters)]
+        values += [str(int(outcome.is_correct)), *map(str, outcome.prediction.size)]
+        values.append(evaluation.analysis.sources.get(outcome.sample, "."))
+        if comparison:
+            values += _prediction(others.get(outcome.sample, outcome))
+        yield "\t".join(value.translate(_ESCAPES) for value in values)
+
+
+def _prediction(outcome: Outcome) -> list[str]:
+    return [outcome.predicted, f"{outcome.prediction.confidence:.6f}", str(outcome.counts.edits)]
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "name": printable_name(group.name),
+        "n": group.n,
+        "characters": group.characters,
+        "edits": group.edits,
+        **_error_rate(group.cer),
+        "exact": _rounded(group.exact_match.value),
+        "exact_interval": _interval(group.exact_match),
+    }
+
+
+def _class(score: ClassScore) -> dict[str, Any]:
+    return {"name": str(score.name), "characters": score.characters, "edits": score.edits, **_error_rate(score.cer)}
+
+
+def _character(score: CharacterScore) -> dict[str, Any]:
+    return {
+        "character": score.character,
+        "truths": score.references,
+        "readings": score.predictions,
+        "right": score.correct,
+        "precision": score.precision,
+        "recall": score.recall,
+        "f1": score.f1,
+    }
+
+
+def _calibration(analysis: Analysis) -> dict[str, Any]:
+    return {
+        "ece": _rounded(analysis.ece),
+        "ece_equal_mass": _rounded(analysis.ece_equal_mass),
+        "brier": _rounded(analysis.brier),
+        "mean_confidence": _rounded(analysis.mean_confidence),
+        "reliability": [_bin(each) for each in analysis.reliability],
+        "aurc": _rounded(analysis.risk_coverage.area()),
+        "risk_coverage": [_rejection(each) for each in analysis.risk_coverage.table()],
+    }
+
+
+def _bin(each: Bin) -> dict[str, Any]:
+    return {"n": each.n, "confidence": each.confidence, "right": each.accuracy, "low": each.low, "high": each.high}
+
+
+def _rejection(each: Rejection) -> dict[str, Any]:
+    return {"refused": each.rejected, "confidence": each.threshold, "cer": each.cer, "exact": each.exact_match}
+
+
+def _speed(speed: Speed) -> dict[str, Any]:
+    return {
+        "engine": speed.engine,
+        "threads": speed.threads,
+        "pictures": speed.images,
+        "seconds": speed.seconds,
+        "alone_ms": speed.latency_ms,
+        "alone_p95_ms": speed.latency_p95_ms,
+        "per_second": _rounded(speed.images_per_second),
     }
 
 
@@ -70,17 +136,17 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "n": comparison.n,
         "scores": {"first": comparison.first.to_json(), "second": comparison.second.to_json()},
         "differences": {
-            name: {
+            key: {
                 "value": _rounded(difference.value),
                 "interval": _interval(difference),
-                "is_sure": difference.is_sure,
-                "first_better": _rounded(comparison.chance(name)),
+                "is_sure": difference.is_significant,
+                "first_better": _rounded(comparison.probability_of_improvement(key)),
             }
-            for name, difference in comparison.differences.items()
+            for key, difference in comparison.differences.items()
         },
         "only_first_exact": comparison.only_first,
         "only_second_exact": comparison.only_second,
-        "p_exact": comparison.p_exact,
+        "p_exact": comparison.mcnemar_p,
         "winner": comparison.winner,
         "verdict": comparison.verdict,
         "better": [_change(change) for change in comparison.better],
@@ -91,34 +157,17 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 def _change(change: Change) -> dict[str, Any]:
     return {
         "path": printable_name(change.first.sample.name),
-        "text": change.first.truth,
-        "first": change.first.reading,
-        "second": change.second.reading,
+        "text": change.first.reference,
+        "first": change.first.predicted,
+        "second": change.second.predicted,
         "edits": change.edits,
     }
 
 
-def _group(group: Group) -> dict[str, Any]:
-    return {
-        "name": printable_name(group.name),
-        "n": group.n,
-        "characters": group.characters,
-        "edits": group.edits,
-        **_rate(group.cer),
-        "exact": _rounded(group.exact.value),
-        "exact_interval": _interval(group.exact),
-    }
-
-
-def _rate(estimate: Estimate | None) -> dict[str, Any]:
-    """An error rate and its interval; null where there is nothing to divide by."""
+def _error_rate(estimate: Estimate | None) -> dict[str, Any]:
     if estimate is None:
         return {"cer": None, "cer_interval": None}
     return {"cer": _rounded(estimate.value), "cer_interval": _interval(estimate)}
-
-
-def _character(score: CharacterScore) -> dict[str, Any]:
-    return {**asdict(score), "precision": score.precision, "recall": score.recall, "f1": score.f1}
 
 
 def _interval(estimate: Estimate) -> list[float]:
@@ -127,27 +176,3 @@ def _interval(estimate: Estimate) -> list[float]:
 
 def _rounded(number: float) -> float:
     return round(number, _DIGITS)
-
-
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def tsv(evidence: Evidence) -> Iterator[str]:
-    r"""A header, then a line for each picture; backslash, tab and line ends stand as `\\`, `\t`, `\n`, `\r`.
-
-    `truth` and `reading` are as they were compared. With another reader, what that one read follows.
-    """
-    others = {change.first.sample: change.second for change in evidence.comparison.changes} if evidence.comparison else {}
-    columns = ["path", "truth", "reading", "confidence", "edits", "characters", "exact", "width", "height", "source"]
-    yield "\t".join(columns + (["other_reading", "other_confidence", "other_edits"] if evidence.comparison else []))
-    for outcome in evidence.analysis.outcomes:
-        values = [outcome.sample.name, outcome.truth, *_read(outcome), str(outcome.counts.characters)]
-        values += [str(int(outcome.is_right)), *map(str, outcome.prediction.size)]
-        values.append(evidence.analysis.sources.get(outcome.sample, "."))
-        if evidence.comparison:
-            values += _read(others.get(outcome.sample, outcome))
-        yield "\t".join(value.translate(_ESCAPES) for value in values)
-
-
-def _read(outcome: Outcome) -> list[str]:
-    return [outcome.reading, f"{outcome.prediction.confidence:.6f}", str(outcome.counts.edits)]

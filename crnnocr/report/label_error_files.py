@@ -1,6 +1,11 @@
-"""Files that an evaluation is to write: whether they may be, and can be, before hours of reading end in an error.
+"""Files of suspected label errors: tables that are data sets of their own once corrected, and tasks for Label Studio.
 
-Doubtful labels in files that labelling tools read.
+The ending of a file selects its format:
+
+- `.csv`, `.tsv`: a table of `file_name`, `text`, and why the label is suspected. `file_name` is relative to the file, so
+  crnnocr, the `datasets` library, pandas and labeling tools can read the table as a data set;
+- `.jsonl`: the same rows as JSON;
+- `.json`: tasks for Label Studio, with the prediction to accept or to correct.
 """
 
 from __future__ import annotations
@@ -10,131 +15,90 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, TextIO
 from urllib.parse import quote
 
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detection import label_file_names
 from crnnocr.datasets.table import DOUBT, READING
-from crnnocr.errors import UsageError
-from crnnocr.evaluation.label_errors import Suspect
-from crnnocr.files import atomic_write, is_device, write_error
-from crnnocr.report.html import is_page
+from crnnocr.errors import ConfigError
+from crnnocr.evaluation.label_errors import LabelError
+from crnnocr.files import atomic_write, check_output
 
-_PAGES = (".html", ".htm")
-
-
-def check_outputs(page: Path | None, suspects: Path | None) -> None:
-    """Look at the places of a page and of a list of doubtful labels, if they are asked for.
-
-    A page of an earlier evaluation is replaced, and nothing else is: neither what others have written, nor a list, in which
-    labels may have been mended.
-
-    Raises:
-        UsageError: there is something else, or no folder for it, or both are one file, or a page is not called one.
-        CrnnocrError: a place cannot be written.
-    """
-    if page and suspects and not is_device(page) and os.path.realpath(page) == os.path.realpath(suspects):
-        raise UsageError(f"--report and --suspect-labels are both {page}: name two files")
-    if page:
-        _check_place("--report", page)
-        if _holds_something(page) and not is_page(page):
-            raise UsageError(f"--report {page} is there already, and no page of eval's: name another file")
-        if page.suffix.lower() not in _PAGES and not is_device(page):
-            raise UsageError(f"--report {page} is a page for browsers: call it {page.stem or 'report'}.html")
-    if suspects:
-        _check_place("--suspect-labels", suspects)
-        if _holds_something(suspects):
-            raise UsageError(
-                f"--suspect-labels {suspects} is there already, and labels in it may have been mended: "
-                "name another file, or move this one away"
-            )
-
-
-def _holds_something(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
-
-
-def _check_place(option: str, path: Path) -> None:
-    if path.is_dir():
-        raise UsageError(f"{option} {path} is a folder: name a file")
-    if is_device(path):
-        return
-    if not path.parent.exists():
-        raise UsageError(f"{option} {path}: there is no folder {path.parent}: make it, or name another")
-    try:
-        with TemporaryFile(dir=path.resolve().parent):
-            pass
-    except OSError as error:
-        raise write_error(path, error) from error
-
-
+_FIELD = "suspect_labels"
+"""The parameter that errors are about."""
 _DIGITS = 6
 _COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
 
 
-def write(path: Path, suspects: Sequence[Suspect], model: str) -> None:
-    """Write suspects to a file, in the form that its ending names.
+def check_path(path: Path) -> None:
+    """Check before a long evaluation that a file can be written, and would be read back.
 
-    - `.csv`, `.tsv`: a table of `file_name`, `text`, and what is doubted of it. `file_name` is relative to the file, so that
-      it is a data set of its own, which crnnocr, the `datasets` library, pandas and labelling tools read;
-    - `.jsonl`: the same as a row of JSON each;
-    - `.json`: tasks for Label Studio, with the reading as the prediction to accept or to mend.
-
-    Raises `UsageError` where the ending is none of these, or the name is that of a data set's own labels.
+    Raises:
+        ConfigError: the ending is unknown, the name would make the file the labels of its folder, or a file is there in which
+            labels may have been corrected.
+        CrnnocrError: the folder cannot be written to.
     """
-    check(path)
-    writer = _FORMS[path.suffix.lower()]
-    with atomic_write(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer(file, [_row(suspect, path.parent) for suspect in suspects], model, path.parent.resolve().name)
-
-
-def check(path: Path) -> None:
-    """Raise `UsageError` where the name of a file says no form, or makes its folder a data set of the doubtful labels alone."""
-    if path.suffix.lower() not in _FORMS:
-        raise UsageError(f"--suspect-labels {path}: its ending says the form: {', '.join(_FORMS)} (.json for Label Studio)")
-    if path.name in label_file_names():
-        raise UsageError(
-            f"--suspect-labels {path}: a folder with a {path.name} is read by that alone: call it otherwise, "
-            f"such as doubts{path.suffix}"
+    _check_name(path)
+    check_output(_FIELD, path)
+    if path.is_file() and path.stat().st_size:
+        raise ConfigError(
+            _FIELD,
+            f"{path} is there already, and labels in it may have been corrected: name another file, or move this one away",
         )
 
 
-def hindrance(path: Path, samples: Iterable[Sample]) -> str:
-    """Why a file of doubtful labels would be a list to look at only, and no data set; empty where it would be one.
+def limitation(path: Path, samples: Iterable[Sample]) -> str:
+    """Tell why a file can only be looked at, and is no data set; empty if it is one.
 
-    Raises `UsageError` where it is for Label Studio, which could then show no picture.
+    Raises `ConfigError` if it is for Label Studio, which could show no image.
     """
-    kinds = {(sample.path if sample.entry else sample.path.parent, bool(sample.entry)) for sample in samples}
-    folders = [Path(os.path.relpath(folder, path.parent)) for folder, _ in kinds]
+    places = {(sample.path if sample.entry else sample.path.parent, bool(sample.entry)) for sample in samples}
+    relative = [Path(os.path.relpath(folder, path.parent)) for folder, _ in places]
     reason = ""
-    if any(in_database for _, in_database in kinds):
-        reason = "the pictures are in a database, where other programs do not find them"
-    elif any(os.pardir in folder.parts for folder in folders):
-        above = os.path.commonpath([folder.absolute() for folder, _ in kinds])
-        reason = f"its place is not above the pictures (write it to {above}, or to a folder above)"
+    if any(in_database for _, in_database in places):
+        reason = "the images are in a database, where other programs do not find them"
+    elif any(os.pardir in folder.parts for folder in relative):
+        above = os.path.commonpath([folder.absolute() for folder, _ in places])
+        reason = f"its place is not above the images (write it to {above}, or to a folder above)"
     if reason and path.suffix.lower() == ".json":
-        raise UsageError(f"--suspect-labels {path}: Label Studio would show nothing: {reason}")
+        raise ConfigError(_FIELD, f"{path}: Label Studio would show no image: {reason}")
     return reason
 
 
-def _row(suspect: Suspect, folder: Path) -> dict[str, Any]:
-    outcome = suspect.outcome
+def write(path: Path, errors: Sequence[LabelError], model: str) -> None:
+    """Write suspected label errors in the format of the file's ending. Raises `ConfigError` if the name is not one for them."""
+    _check_name(path)
+    writer = _WRITERS[path.suffix.lower()]
+    with atomic_write(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer(file, [_row(error, path.parent) for error in errors], model, path.parent.resolve().name)
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix.lower() not in _WRITERS:
+        raise ConfigError(_FIELD, f"{path}: its ending selects the format: {', '.join(_WRITERS)} (.json for Label Studio)")
+    if path.name in label_file_names():
+        raise ConfigError(
+            _FIELD, f"{path}: {path.name} holds the labels of its whole folder: call it otherwise, such as doubts{path.suffix}"
+        )
+
+
+def _row(error: LabelError, folder: Path) -> dict[str, Any]:
+    sample, prediction = error.outcome.sample, error.outcome.prediction
     row = {
-        "file_name": os.path.relpath(outcome.sample.path, folder).replace(os.sep, "/"),
-        "text": outcome.sample.text,
-        READING: outcome.prediction.text,
-        DOUBT: round(suspect.doubt, _DIGITS),
-        "confidence": round(outcome.prediction.confidence, _DIGITS),
-        "label_log_prob": _finite(suspect.label_log_prob),
-        "reading_log_prob": _finite(suspect.reading_log_prob),
+        "file_name": os.path.relpath(sample.path, folder).replace(os.sep, "/"),
+        "text": sample.text,
+        READING: prediction.text,
+        DOUBT: round(error.suspicion, _DIGITS),
+        "confidence": round(prediction.confidence, _DIGITS),
+        "label_log_prob": _finite(error.label_log_prob),
+        "reading_log_prob": _finite(error.predicted_log_prob),
     }
-    return {**row, "entry": outcome.sample.entry} if outcome.sample.entry else row
+    return {**row, "entry": sample.entry} if sample.entry else row
 
 
 def _finite(log_prob: float) -> float | None:
-    """None for the logarithm of 0, which JSON has no number for."""
+    """Round a log-probability; None for -inf, which JSON cannot hold."""
     return round(log_prob, _DIGITS) if log_prob > -float("inf") else None
 
 
@@ -154,13 +118,13 @@ def _write_tsv(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str
 
 
 def _write_jsonl(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
-    file.writelines(json.dumps(row, ensure_ascii=_holds_other_bytes(row["file_name"])) + "\n" for row in rows)
+    file.writelines(json.dumps(row, ensure_ascii=_is_not_utf8(row["file_name"])) + "\n" for row in rows)
 
 
 def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
-    """Tasks whose pictures are served from a local storage: the folder of the file.
+    """Write tasks whose images are in a local storage of Label Studio.
 
-    Label Studio wants that below the root of what it serves, and its path from there.
+    It serves files below a document root and wants their paths from there; the root is taken to be the folder above the file's.
     """
     tasks: list[dict[str, Any]] = [
         {
@@ -172,11 +136,11 @@ def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str, fo
         }
         for row in rows
     ]
-    json.dump(tasks, file, ensure_ascii=any(_holds_other_bytes(row["file_name"]) for row in rows), indent=1)
+    json.dump(tasks, file, ensure_ascii=any(_is_not_utf8(row["file_name"]) for row in rows), indent=1)
 
 
-def _holds_other_bytes(name: str) -> bool:
-    """Whether a name stands for bytes that are not UTF-8."""
+def _is_not_utf8(name: str) -> bool:
+    """Whether a file name stands for bytes that are not UTF-8, as surrogates."""
     return any("\ud800" <= character <= "\udfff" for character in name)
 
 
@@ -184,4 +148,4 @@ def _text_area(text: str) -> dict[str, Any]:
     return {"from_name": "transcription", "to_name": "image", "type": "textarea", "value": {"text": [text]}}
 
 
-_FORMS = {".csv": _write_csv, ".tsv": _write_tsv, ".jsonl": _write_jsonl, ".json": _write_label_studio}
+_WRITERS = {".csv": _write_csv, ".tsv": _write_tsv, ".jsonl": _write_jsonl, ".json": _write_label_studio}

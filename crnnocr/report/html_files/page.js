@@ -1,26 +1,26 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("rows").textContent);
-  const [NAME, TRUTH, READING, SURE, WIDTH, HEIGHT, SOURCE, EDITS, OTHER] = Array(9).keys();
-  const [SUBSTITUTED, LOST, ADDED] = Array(3).keys();
+  const [NAME, REFERENCE, PREDICTION, CONFIDENCE, WIDTH, HEIGHT, SOURCE, EDITS, OTHER] = Array(9).keys();
+  const [SUBSTITUTED, DELETED, INSERTED] = Array(3).keys();
   const AT_A_TIME = 12;
 
   const at = (id) => document.getElementById(id);
   const rows = data.rows;
-  const read = (row) => row[READING] === 0 ? row[TRUTH] : row[READING];
-  const other = (row) => row[OTHER] === 0 ? read(row) : row[OTHER];
+  const predicted = (row) => row[PREDICTION] === 0 ? row[REFERENCE] : row[PREDICTION];
+  const other = (row) => row[OTHER] === 0 ? predicted(row) : row[OTHER];
   const edits = (row) => row[EDITS] ? row[EDITS].length / 3 : 0;
-  const length = (row) => [...row[TRUTH]].length;
+  const length = (row) => [...row[REFERENCE]].length;
   const found = new Map();
   const searched = (index) => {
     if (!found.has(index)) {
       const row = rows[index];
-      found.set(index, [row[NAME], row[TRUTH], read(row), other(row)].join("\n").toLowerCase());
+      found.set(index, [row[NAME], row[REFERENCE], predicted(row), other(row)].join("\n").toLowerCase());
     }
     return found.get(index);
   };
 
-  // Levenshtein's distance, for what another reader read; few rows differ.
+  // Levenshtein's distance, for the other system's predictions; few rows differ.
   const distance = (a, b) => {
     const x = [...a], y = [...b];
     let before = [...Array(y.length + 1).keys()];
@@ -31,13 +31,13 @@
     });
     return before[y.length];
   };
-  const gain = (row) => row[OTHER] === 0 ? 0 : distance(row[TRUTH], row[OTHER]) - edits(row);
+  const gain = (row) => row[OTHER] === 0 ? 0 : distance(row[REFERENCE], row[OTHER]) - edits(row);
 
   const shows = {
     all: () => true,
-    wrong: (row) => row[READING] !== 0,
-    right: (row) => row[READING] === 0,
-    picture: (row, index) => index in data.pictures,
+    wrong: (row) => row[PREDICTION] !== 0,
+    correct: (row) => row[PREDICTION] === 0,
+    image: (row, index) => index in data.images,
     better: (row) => gain(row) > 0,
     worse: (row) => gain(row) < 0,
   };
@@ -45,8 +45,8 @@
   const orders = {
     edits: () => 0,
     rate: (a, b) => edits(b) / Math.max(1, length(b)) - edits(a) / Math.max(1, length(a)),
-    sure: (a, b) => b[SURE] - a[SURE],
-    unsure: (a, b) => a[SURE] - b[SURE],
+    confident: (a, b) => b[CONFIDENCE] - a[CONFIDENCE],
+    uncertain: (a, b) => a[CONFIDENCE] - b[CONFIDENCE],
     long: (a, b) => length(b) - length(a),
     wide: (a, b) => b[WIDTH] - a[WIDTH],
     name: (a, b) => a[NAME] < b[NAME] ? -1 : a[NAME] > b[NAME] ? 1 : 0,
@@ -69,19 +69,19 @@
   const holds = (row) => {
     if (!edit) return true;
     if (!row[EDITS]) return false;
-    const truth = [...row[TRUTH]], reading = [...read(row)];
+    const reference = [...row[REFERENCE]], prediction = [...predicted(row)];
     for (let k = 0; k < row[EDITS].length; k += 3) {
       const [kind, i, j] = row[EDITS].slice(k, k + 3);
-      if ((kind === ADDED ? "" : truth[i]) === edit[0] && (kind === LOST ? "" : reading[j]) === edit[1]) return true;
+      if ((kind === INSERTED ? "" : reference[i]) === edit[0] && (kind === DELETED ? "" : prediction[j]) === edit[1]) return true;
     }
     return false;
   };
 
-  // Column by column: the character of the label, what was read for it, and how sure that is.
-  const diff = (row, sure) => {
+  // A column for each character: of the label, of the prediction, and the confidence in it.
+  const diff = (row, confidences) => {
     const box = element("div", "diff");
     box.dir = "auto";
-    const truth = [...row[TRUTH]], reading = [...read(row)];
+    const reference = [...row[REFERENCE]], prediction = [...predicted(row)];
     const column = (kind, above, below, j) => {
       const made = element("span", "col " + kind);
       const shown = (character) => kind === "same" && character === " " ? " " : character === null ? "·" : visible(character);
@@ -89,50 +89,50 @@
         const text = shown(character);
         made.append(element("span", text.startsWith("U+") ? "named" : "", text));
       }
-      if (sure && sure.length) {
+      if (confidences && confidences.length) {
         const bar = element("i");
-        const share = j === null ? 0 : sure[j];
-        bar.style.setProperty("--sure", share + "%");
+        const share = j === null ? 0 : confidences[j];
+        bar.style.setProperty("--confidence", share + "%");
         bar.style.setProperty("--shade", share >= 90 ? "var(--green)" : share >= 60 ? "var(--more)" : "var(--bad)");
         if (j === null) bar.style.visibility = "hidden";
         made.append(bar);
-        if (j !== null) made.title = share + "% sure";
+        if (j !== null) made.title = "confidence " + share + "%";
       }
       box.append(made);
     };
     let i = 0, j = 0;
-    const same = (until_i, until_j) => { while (i < until_i && j < until_j) column("same", truth[i++], reading[j], j++); };
+    const same = (until_i, until_j) => { while (i < until_i && j < until_j) column("same", reference[i++], prediction[j], j++); };
     const all = row[EDITS] || [];
     for (let k = 0; k < all.length; k += 3) {
       same(all[k + 1], all[k + 2]);
-      if (all[k] === SUBSTITUTED) column("sub", truth[i++], reading[j], j++);
-      else if (all[k] === LOST) column("del", truth[i++], null, null);
-      else if (all[k] === ADDED) column("ins", null, reading[j], j++);
+      if (all[k] === SUBSTITUTED) column("sub", reference[i++], prediction[j], j++);
+      else if (all[k] === DELETED) column("del", reference[i++], null, null);
+      else if (all[k] === INSERTED) column("ins", null, prediction[j], j++);
     }
-    same(truth.length, reading.length);
+    same(reference.length, prediction.length);
     return box;
   };
 
   const card = (index) => {
     const row = rows[index], item = element("li");
-    const picture = data.pictures[index];
-    if (picture) {
-      item.className = row[WIDTH] > 10 * row[HEIGHT] ? "" : "pictured"; // a long line has the whole width for itself
-      const image = element("img");
-      image.src = picture[0];
-      image.alt = "";
-      item.append(image);
+    const image = data.images[index];
+    if (image) {
+      item.className = row[WIDTH] > 10 * row[HEIGHT] ? "" : "with-image"; // a long line has the whole width for itself
+      const img = element("img");
+      img.src = image[0];
+      img.alt = "";
+      item.append(img);
     }
-    item.append(diff(row, picture && picture[1]));
+    item.append(diff(row, image && image[1]));
     if (data.other !== null && row[OTHER] !== 0) {
       const line = element("div", "other");
-      line.append(element("bdi", "", data.other), " read: ", element("bdi", "", row[OTHER]));
+      line.append(element("bdi", "", data.other), " predicted: ", element("bdi", "", row[OTHER]));
       item.append(line);
     }
     const meta = element("div", "meta"), name = element("bdi", "file", row[NAME]), count = edits(row);
     meta.append(name);
     if (count) meta.append(element("span", "edits", count + (count === 1 ? " edit" : " edits")));
-    meta.append(element("span", "", (row[SURE] / 100).toFixed(1) + "% sure"));
+    meta.append(element("span", "", "confidence " + (row[CONFIDENCE] / 100).toFixed(1) + "%"));
     meta.append(element("span", "", row[WIDTH] + " × " + row[HEIGHT] + " px"));
     item.append(meta);
     return item;
@@ -158,11 +158,11 @@
     at("list").textContent = "";
     shown = 0;
     at("count").textContent = chosen.length.toLocaleString("en") + " of " + rows.length.toLocaleString("en");
-    if (!chosen.length) at("list").append(element("li", "none", "No sample is like that."));
+    if (!chosen.length) at("list").append(element("li", "none", "No such sample."));
     more();
   };
 
-  // What is chosen stands in the address, so that it can be kept and sent.
+  // The choices are kept in the address, so that they can be bookmarked and sent.
   const controls = {show: "which", sort: "order", source: "source", find: "search"};
   const standard = () => Object.values(controls).map((id) => at(id).value);
   const keepInAddress = () => {
@@ -182,13 +182,13 @@
   const setEdit = (wanted) => {
     edit = Array.isArray(wanted) && wanted.length === 2 ? wanted.map(String) : null;
     at("edit").hidden = !edit;
-    const [truth, reading] = edit || ["", ""];
-    at("edit").textContent = (!reading ? visible(truth || " ") + " lost" : !truth ? visible(reading) + " added" : visible(truth) + " → " + visible(reading)) + "  ×";
+    const [reference, prediction] = edit || ["", ""];
+    at("edit").textContent = (!prediction ? visible(reference || " ") + " lost" : !reference ? visible(prediction) + " added" : visible(reference) + " → " + visible(prediction)) + "  ×";
   };
 
   data.sources.forEach((name, index) => at("source").append(new Option(name, index)));
   at("sources").hidden = data.sources.length < 2;
-  if (!rows.some((row) => row[READING] !== 0)) at("which").value = "all";
+  if (!rows.some((row) => row[PREDICTION] !== 0)) at("which").value = "all";
   const first = standard();
   const change = () => { choose(); keepInAddress(); };
   let waiting = 0;
@@ -197,7 +197,7 @@
   at("more").addEventListener("click", more);
   at("edit").addEventListener("click", () => { setEdit(null); change(); });
   document.querySelectorAll(".heat button").forEach((button) => button.addEventListener("click", () => {
-    setEdit([button.dataset.truth, button.dataset.reading]);
+    setEdit([button.dataset.reference, button.dataset.prediction]);
     at("which").value = "all";
     at("search").value = "";
     at("source").value = "";
@@ -205,7 +205,7 @@
     at("samples").scrollIntoView();
   }));
 
-  // Tables: a click on a heading sorts by its column, the greatest first, then the least first.
+  // Tables: a click on a heading sorts by its column, first in descending order, then ascending.
   document.querySelectorAll(".sortable").forEach((table) => table.querySelectorAll("th").forEach((heading, column) => {
     heading.tabIndex = 0;
     const sort = () => {

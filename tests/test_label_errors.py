@@ -1,0 +1,122 @@
+"""Suspected label errors: how they are ranked, and the files that list them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from columns import recognizer_of_columns
+from evaluations import draw
+
+from crnnocr.config import DecodeConfig, ReadConfig
+from crnnocr.datasets import Sample
+from crnnocr.datasets.detection import load_dataset
+from crnnocr.errors import ConfigError, DataError
+from crnnocr.evaluation.label_errors import LabelError, find_label_errors
+from crnnocr.evaluation.outcomes import predict_samples, score_samples
+from crnnocr.images import View
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.report import label_error_files
+
+
+@pytest.fixture
+def recognizer() -> Recognizer:
+    return recognizer_of_columns()
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> list[Sample]:
+    """Images, one with a wrong label, one with an impossible one, and one with a character that the model does not know."""
+    labels = {
+        "right.png": ("abab", "abab"),
+        "wrong.png": ("abba", "abbb"),
+        "long.png": ("a", "a" * 30),
+        "unknown.png": ("ab", "aé"),
+    }
+    for name, (text, _) in labels.items():
+        draw(tmp_path / name, text)
+    return [Sample(tmp_path / name, label) for name, (_, label) in labels.items()]
+
+
+@pytest.fixture
+def errors(recognizer: Recognizer, samples: list[Sample]) -> tuple[LabelError, ...]:
+    outcomes = score_samples(predict_samples(recognizer, samples, DecodeConfig())).outcomes
+    return find_label_errors(recognizer, outcomes, ReadConfig()).found
+
+
+def test_label_errors_are_ranked_by_confidence_and_exact_probabilities(recognizer: Recognizer, samples: list[Sample]) -> None:
+    result = score_samples(predict_samples(recognizer, samples, DecodeConfig()))
+    errors = find_label_errors(recognizer, result.outcomes, ReadConfig())
+    assert {each.outcome.sample.path.name for each in errors.found} == {"wrong.png", "long.png"}
+    assert errors.unjudged == 1
+    wrong, long = sorted(errors.found, key=lambda each: each.outcome.sample.path.name, reverse=True)
+    assert long.label_log_prob == -np.inf
+    assert wrong.label_log_prob < wrong.predicted_log_prob - 3
+    ratio = wrong.predicted_log_prob - wrong.label_log_prob
+    assert wrong.suspicion == pytest.approx(wrong.outcome.prediction.confidence * ratio)
+    assert long.suspicion == pytest.approx(long.outcome.prediction.confidence * 100)
+    assert [each.suspicion for each in errors.found] == [long.suspicion, wrong.suspicion]
+
+
+def test_probabilities_are_those_of_the_view_that_was_predicted(recognizer: Recognizer, samples: list[Sample]) -> None:
+    wrong, *_ = score_samples(predict_samples(recognizer, samples[1:2], DecodeConfig())).outcomes
+    wide = replace(wrong, prediction=replace(wrong.prediction, view=View(width=2.0)))
+    plain, rescaled = (find_label_errors(recognizer, [each], ReadConfig()).found[0] for each in (wrong, wide))
+    assert rescaled.label_log_prob != plain.label_log_prob  # in twice as many frames
+
+
+@pytest.mark.parametrize("name", ["doubts.csv", "doubts.tsv", "doubts.jsonl"])
+def test_a_table_is_a_data_set_of_its_own(name: str, errors: tuple[LabelError, ...], tmp_path: Path) -> None:
+    label_error_files.write(tmp_path / name, errors, "model")
+    assert {sample.text for sample in load_dataset(tmp_path / name).samples} == {"abbb", "a" * 30}
+
+
+def test_a_table_lists_predictions_with_the_most_suspicious_first(errors: tuple[LabelError, ...], tmp_path: Path) -> None:
+    label_error_files.write(tmp_path / "doubts.csv", errors, "model")
+    with (tmp_path / "doubts.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [float(row["doubt"]) for row in table] == sorted((float(row["doubt"]) for row in table), reverse=True)
+    assert {row["reading"] for row in table} == {"abba", "a"}
+
+
+def test_tasks_for_label_studio_have_image_prediction_and_label(errors: tuple[LabelError, ...], tmp_path: Path) -> None:
+    label_error_files.write(tmp_path / "doubts.json", errors, "model")
+    tasks = json.loads((tmp_path / "doubts.json").read_text(encoding="utf-8"))
+    task = next(task for task in tasks if task["data"]["file_name"] == "wrong.png")
+    assert task["data"]["image"] == f"/data/local-files/?d={tmp_path.name}/wrong.png"
+    assert {result["from_name"] for result in task["predictions"][0]["result"]} == {"transcription"}
+    assert task["predictions"][0]["result"][0]["value"] == {"text": ["abba"]}
+    assert task["annotations"][0]["result"][0]["value"] == {"text": ["abbb"]}
+
+
+@pytest.mark.parametrize("name", ["doubts.csv", "doubts.tsv", "doubts.jsonl", "doubts.json"])
+def test_a_file_beside_the_labels_of_a_folder_does_not_replace_them(
+    name: str, errors: tuple[LabelError, ...], samples: list[Sample], tmp_path: Path
+) -> None:
+    (tmp_path / "labels.tsv").write_text("".join(f"{each.path.name}\t{each.text}\n" for each in samples), encoding="utf-8")
+    label_error_files.write(tmp_path / name, errors, "model")
+    assert len(load_dataset(tmp_path).samples) == 4
+    (tmp_path / "labels.tsv").unlink()
+    with pytest.raises(DataError, match="no labels in a known format"):  # a few of the labels are not taken for all of them
+        load_dataset(tmp_path)
+
+
+def test_an_empty_list_has_a_header(tmp_path: Path) -> None:
+    label_error_files.write(tmp_path / "doubts.csv", [], "model")
+    assert (tmp_path / "doubts.csv").read_text(encoding="utf-8").startswith("file_name,text,reading,doubt,")
+
+
+def test_a_place_that_makes_the_file_no_data_set_is_explained(tmp_path: Path) -> None:
+    files = [Sample(tmp_path / "a" / "x.png", "x"), Sample(tmp_path / "b" / "y.png", "y")]
+    assert label_error_files.limitation(tmp_path / "doubts.csv", files) == ""
+    assert f"write it to {tmp_path}," in label_error_files.limitation(tmp_path / "a" / "doubts.csv", files)
+    entries = [Sample(tmp_path, "x", "image-000000001")]
+    assert "in a database" in label_error_files.limitation(tmp_path / "doubts.csv", entries)
+    for path, samples in ((tmp_path / "a" / "doubts.json", files), (tmp_path / "doubts.json", entries)):
+        with pytest.raises(ConfigError) as raised:
+            label_error_files.limitation(path, samples)
+        assert raised.value.field == "suspect_labels"
