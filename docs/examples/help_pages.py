@@ -15,12 +15,12 @@ COMMANDS = (
 
 
 def page(text: str) -> str:
-    """The page `text` with the help as it is now below its marker."""
+    """`text` with the current help below its marker."""
     runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
     sections = []
     for command in COMMANDS:
-        told = runner.invoke(app, [*command.split(), "--help"], prog_name="crnnocr").stdout.strip()
-        sections.append(f"## crnnocr {command}\n\n```\n{told}\n```\n")
+        help_text = runner.invoke(app, [*command.split(), "--help"], prog_name="crnnocr").stdout.strip()
+        sections.append(f"## crnnocr {command}\n\n```\n{help_text}\n```\n")
     return text.partition(MARKER)[0] + MARKER + "\n" + "\n".join(sections)
 
 
