@@ -42,19 +42,19 @@ def import_cli(
         str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 of the file, 64 hex digits; needed for a URL.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="What to call it; by default as when it was trained.")
+        str | None, typer.Option("--name", metavar="NAME", help="What to call it; by default the name it was trained under.")
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", envvar="CRNNOCR_OFFLINE", help="Take only what was downloaded before.")
+        bool, typer.Option("--offline", envvar="CRNNOCR_OFFLINE", help="Use only what was downloaded before.")
     ] = False,
     json_output: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
-    """Store a model that was made elsewhere, if it can be read. The current model stays what it is.
+    """Store a model that was made elsewhere, after loading it. The current model stays the same.
 
-    A download that was interrupted goes on where it stood.
+    An interrupted download is resumed.
     """
     from crnnocr.model import download, registry
 
@@ -120,10 +120,10 @@ def models_cli(
     verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
-    """List the models: those that came with crnnocr, and your own. A * marks the one that is taken when none is named.
+    """List the models: those that came with crnnocr, and your own. A * marks the one that is used if none is named.
 
-    The CER is that of the pictures that were held out from a model's training, or, where it has learnt from drawn pictures
-    alone, of further ones.
+    The CER is on images that were held out from a model's training, or on further synthetic ones if it was trained on such
+    alone.
     """
     if context.invoked_subcommand:
         if json_output or quiet or verbose or debug:
@@ -179,7 +179,7 @@ def _rendered(rows: list[tuple[str, ...]]) -> str:
 @console.handle_errors
 def path_cli(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Name of a model; else the current, or shipped one.")
+        str | None, typer.Argument(metavar="NAME", help="Name of a model; else the current model, or the pretrained one.")
     ] = None,
     debug: options.Debug = False,
 ) -> None:
@@ -198,7 +198,7 @@ def rm_cli(
 ) -> None:
     """Remove a model of your own and all files of its folder, without asking.
 
-    A model that an interrupted training began from stays, since that could not go on without it.
+    A model that an interrupted training started from stays, because the training could not be resumed without it.
     """
     from crnnocr.model import registry
     from crnnocr.training import resume
@@ -227,14 +227,15 @@ def show_cli(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME|PATH", help="Name of a model, model folder or file, export; else the current, or shipped one."
+            metavar="NAME|PATH",
+            help="Name of a model, model folder or file, or export; else the current model, or the pretrained one.",
         ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the model's card as JSON on stdout.")] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Say all that is known of a model: what it reads, how it was trained, how well it reads, and its files."""
+    """Print all that is known of a model: its characters, training, scores and files."""
     from crnnocr.inference.engines import card_of
     from crnnocr.model import registry
 
@@ -320,11 +321,11 @@ def _files(found: FoundModel) -> Iterator[tuple[str, str]]:
 
 @console.handle_errors
 def use_cli(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model, your own or a shipped one.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model, your own or a pretrained one.")],
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make a model the current one, which `predict`, `eval` and `export` take when none is named."""
+    """Make a model the current one, which `predict`, `eval` and `export` use if none is named."""
     from crnnocr.model import registry
 
     registry.make_current(registry.find_named(name).name)
@@ -333,7 +334,7 @@ def use_cli(
 
 app = typer.Typer(rich_markup_mode=None)
 app.callback(invoke_without_command=True)(models_cli)
-app.command("show", short_help="Say all that is known of a model.")(show_cli)
+app.command("show", short_help="Print all that is known of a model.")(show_cli)
 app.command("use", short_help="Make a model the current one.")(use_cli)
 app.command("path", short_help="Print the path of a model's folder.")(path_cli)
 app.command("rm", short_help="Remove a model of your own.")(rm_cli)
