@@ -1,4 +1,4 @@
-"""Every kind of picture becomes the same gray line, or one error that names it."""
+"""Every kind of image becomes the same gray line, or one error that names it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
         load_gray(tmp_path / "folder.png")
 
 
-def test_a_huge_picture_is_refused_by_its_header_alone(tmp_path: Path) -> None:
+def test_a_huge_image_is_refused_by_its_header_alone(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     path.write_bytes(png_header(8_000, 8_000))  # 64 million pixels: over our limit, and below where Pillow warns
     with pytest.raises(ImageError, match=r"huge\.png: 8000 x 8000 pixels are over the limit of 50 million"):
@@ -97,7 +97,7 @@ def test_a_huge_picture_is_refused_by_its_header_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("side", [10_000, 100_000])  # Pillow itself warns above 89 million pixels, and refuses above 179
 @pytest.mark.parametrize("action", ["error", "ignore"])
-def test_a_picture_over_pillows_own_limits_is_refused_in_the_same_words(
+def test_an_image_over_pillows_own_limits_is_refused_in_the_same_words(
     action: Literal["error", "ignore"], side: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "bomb.png"
@@ -108,7 +108,7 @@ def test_a_picture_over_pillows_own_limits_is_refused_in_the_same_words(
             load_gray(path)
 
 
-def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MAX_PIXELS", 16)
     assert load_gray(np.zeros((4, 4), np.uint8)).size == (4, 4)
     with pytest.raises(ImageError, match="17 x 1 pixels"):
@@ -117,20 +117,20 @@ def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch)
 
 def test_path_string_bytes_pillow_image_and_array_give_the_same_line(tmp_path: Path) -> None:
     colors = noise(20, 30, 3)
-    picture = Image.fromarray(colors)
+    image = Image.fromarray(colors)
     path = tmp_path / "line.png"
-    picture.save(path)
+    image.save(path)
     preprocessor = Preprocessor(32, 8)
     expected = preprocessor.line(path)
-    for source in (str(path), path.read_bytes(), picture, colors):
+    for source in (str(path), path.read_bytes(), image, colors):
         assert np.array_equal(preprocessor.line(source), expected)
 
 
 def test_a_pillow_image_is_left_as_it_was() -> None:
-    picture = Image.new("RGBA", (3, 2), (0, 0, 0, 0))
-    load_gray(picture)
-    assert picture.mode == "RGBA"
-    assert picture.getpixel((0, 0)) == (0, 0, 0, 0)
+    image = Image.new("RGBA", (3, 2), (0, 0, 0, 0))
+    load_gray(image)
+    assert image.mode == "RGBA"
+    assert image.getpixel((0, 0)) == (0, 0, 0, 0)
 
 
 def test_color_is_weighted_as_the_eye_does() -> None:
@@ -160,7 +160,7 @@ def test_an_array_of_another_kind_is_refused(kind: type[np.generic]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (4, 4, 5)])
-def test_an_array_that_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
+def test_an_array_that_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ImageError, match="the image: "):
         load_gray(np.zeros(shape, np.uint8))
 
@@ -177,22 +177,22 @@ def test_half_transparent_black_is_mid_gray() -> None:
 
 
 def test_the_transparent_color_of_a_palette_is_white_paper() -> None:
-    picture = Image.new("P", (2, 1), 0)
-    picture.putpalette([0, 0, 0, 40, 40, 40])
-    picture.putpixel((1, 0), 1)
-    assert gray_values(encoded(picture, "PNG", transparency=0)).tolist() == [[255, 40]]
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([0, 0, 0, 40, 40, 40])
+    image.putpixel((1, 0), 1)
+    assert gray_values(encoded(image, "PNG", transparency=0)).tolist() == [[255, 40]]
 
 
 def test_a_palette_without_transparency_gives_its_colors() -> None:
-    picture = Image.new("P", (2, 1), 0)
-    picture.putpalette([0, 0, 0, 40, 40, 40])
-    picture.putpixel((1, 0), 1)
-    assert gray_values(encoded(picture, "PNG")).tolist() == [[0, 40]]
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([0, 0, 0, 40, 40, 40])
+    image.putpixel((1, 0), 1)
+    assert gray_values(encoded(image, "PNG")).tolist() == [[0, 40]]
 
 
 def test_a_16_bit_gray_png_is_scaled_and_not_clipped() -> None:
-    picture = Image.fromarray(np.array([[0, 257, 32768, 65535]], np.uint16))
-    data = encoded(picture, "PNG")
+    image = Image.fromarray(np.array([[0, 257, 32768, 65535]], np.uint16))
+    data = encoded(image, "PNG")
     assert data[24] == 16  # the bit depth, in byte 24 of a PNG
     assert gray_values(data).tolist() == [[0, 1, 128, 255]]
 
@@ -205,8 +205,8 @@ def test_a_1_bit_png_is_black_and_white() -> None:
 
 @pytest.mark.parametrize(("values", "expected"), [([0.0, 0.2, 1.0], [0, 51, 255]), ([0.0, 51.0, 255.0], [0, 51, 255])])
 def test_a_float_tiff_runs_to_1_or_to_255(values: list[float], expected: list[int]) -> None:
-    picture = Image.fromarray(np.array([values], np.float32))
-    assert gray_values(encoded(picture, "TIFF")).tolist() == [expected]
+    image = Image.fromarray(np.array([values], np.float32))
+    assert gray_values(encoded(image, "TIFF")).tolist() == [expected]
 
 
 @pytest.mark.parametrize("format", ["GIF", "TIFF", "PNG", "WEBP"])
@@ -232,10 +232,10 @@ def test_exif_orientation_is_applied() -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_is_read_the_right_way_up(format: str) -> None:
-    picture = Image.new("CMYK", (16, 16), (0, 0, 0, 0))  # no ink: white
-    picture.paste((0, 0, 0, 255), (0, 0, 8, 16))  # full black ink
+    image = Image.new("CMYK", (16, 16), (0, 0, 0, 0))  # no ink: white
+    image.paste((0, 0, 0, 255), (0, 0, 8, 16))  # full black ink
     options = {"quality": 95} if format == "JPEG" else {}
-    data = encoded(picture, format, **options)
+    data = encoded(image, format, **options)
     with Image.open(io.BytesIO(data)) as stored:
         assert stored.mode == "CMYK"
     values = gray_values(data)

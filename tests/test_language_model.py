@@ -178,7 +178,7 @@ def is_permitted(text: str, lexicon: str = "", pattern: str = ".*", allow: str =
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, 2.5])
 @pytest.mark.parametrize("restrictions", RESTRICTIONS)
-def test_a_wide_beam_ranks_texts_by_picture_and_language(weight: float, restrictions: dict[str, str], tmp_path: Path) -> None:
+def test_a_wide_beam_ranks_texts_by_image_and_language(weight: float, restrictions: dict[str, str], tmp_path: Path) -> None:
     path, words = tmp_path / "text.txt", tmp_path / "words.txt"
     path.write_text("\n".join(SMALL_LINES), encoding="utf-8")
     words.write_text("\n".join(restrictions.get("lexicon", "").split()), encoding="utf-8")
@@ -210,7 +210,7 @@ def test_a_score_is_the_model_s_and_the_bonus_of_each_character() -> None:
     assert fusion.log_score((1, 2)) == pytest.approx(0.5 * (total + math.log(model.probs(context)[0])))
 
 
-def test_the_language_decides_where_the_picture_leaves_it_open(tmp_path: Path) -> None:
+def test_the_language_decides_what_the_image_leaves_open(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("\n".join(LINES), encoding="utf-8")
     ids, other = CHARSET.encode("the cat"), CHARSET.encode("tne cat")
@@ -229,5 +229,5 @@ def test_a_language_model_neither_shortens_nor_lengthens_its_own_texts() -> None
     model = LanguageModel.of_lines(LINES, CHARSET)
     fusion = Fusion(model, 1.0)
     scores = [fusion.log_score(CHARSET.encode(line)) / len(line) for line in LINES]
-    # Nothing a character on average, but for what lines that were seen lose less than unseen ones.
+    # Nothing a character on average, except that seen lines lose less than unseen ones.
     assert 0 <= np.mean(scores) < model.bonus

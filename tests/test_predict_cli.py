@@ -1,4 +1,4 @@
-"""`crnnocr predict` beyond single pictures: lists of any kind, parts, files that are gone on with, constraints, drawings."""
+"""`crnnocr predict` beyond single images: lists of any kind, shards, files that are resumed, constraints, drawings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RunProcess = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def crops(tmp_path: Path, tiny_data: Path, current_model: str) -> list[Path]:
-    """Ten pictures that the model has seen or not, in a folder and one below it."""
+    """Ten images, some of which the model was trained on, in a folder and one below it."""
     (tmp_path / "crops/below").mkdir(parents=True)
     found = []
     for i, source in enumerate(sorted(tiny_data.glob("*.png"))[:10]):
@@ -36,13 +36,13 @@ def rows(result: Result) -> list[list[str]]:
 
 
 def width_of(path: Path) -> int:
-    with Image.open(path) as picture:
-        return picture.width
+    with Image.open(path) as image:
+        return image.width
 
 
-def test_who_is_in_a_hurry_takes_the_first_look(tmp_path: Path, crops: list[Path], run_cli: RunCli) -> None:
-    with Image.open(crops[0]) as picture:
-        picture.resize((picture.width // 3, picture.height)).save(tmp_path / "dense.png")
+def test_quick_takes_the_first_view(tmp_path: Path, crops: list[Path], run_cli: RunCli) -> None:
+    with Image.open(crops[0]) as image:
+        image.resize((image.width // 3, image.height)).save(tmp_path / "dense.png")
     found = [
         json.loads(run_cli("predict", tmp_path / "dense.png", "--format", "jsonl", *options).stdout)
         for options in ((), ("--quick",))
@@ -57,7 +57,7 @@ def test_folders_below_are_read_if_asked_for(crops: list[Path], tmp_path: Path, 
     assert sorted(name for name, _ in deep) == sorted(map(str, crops))
 
 
-def test_a_folder_with_pictures_only_below_says_how_to_read_them(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_folder_with_images_only_below_says_how_to_read_them(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     (tmp_path / "above").mkdir()
     (tmp_path / "crops").rename(tmp_path / "above/crops")
     assert "--recursive looks into the folders below" in run_cli("predict", tmp_path / "above").stderr
@@ -88,7 +88,7 @@ def test_a_shard_that_is_none_is_refused(which: str, crops: list[Path], run_cli:
 
 
 @pytest.mark.parametrize("form", ["text", "tsv", "jsonl"])
-def test_a_file_is_gone_on_with_where_it_was_cut_off(form: str, crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_file_is_resumed_where_it_was_cut_off(form: str, crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     command = ["predict", *crops, "--format", form, "--output", tmp_path / "rows"]
     assert run_cli(*command).exit_code == 0
     whole = (tmp_path / "rows").read_bytes()
@@ -107,7 +107,7 @@ def test_what_is_there_already_is_not_read_again(crops: list[Path], tmp_path: Pa
     assert run_cli("predict", *crops[:3], "-f", "tsv", "-o", output).exit_code == 0
     before = output.read_bytes()
     for path in crops[:3]:
-        path.write_bytes(b"no longer a picture")
+        path.write_bytes(b"no longer an image")
     assert run_cli("predict", *crops, "-f", "tsv", "-o", output, "--resume").exit_code == 0
     assert output.read_bytes().startswith(before)
     assert len(output.read_text(encoding="utf-8").splitlines()) == 11
@@ -123,7 +123,7 @@ def test_a_new_file_takes_the_place_of_an_old_one_only_when_it_is_whole(
     assert len(output.read_text(encoding="utf-8").splitlines()) == 2
 
 
-def test_a_picture_that_is_named_twice_has_two_rows_also_when_resumed(
+def test_an_image_that_is_named_twice_has_two_rows_also_when_resumed(
     crops: list[Path], tmp_path: Path, run_cli: RunCli
 ) -> None:
     twice = [crops[0], crops[1], crops[0], crops[2]]
@@ -172,7 +172,7 @@ class Piped:
         )
 
     def asks(self, path: Path) -> str:
-        """The row of a picture that is named now."""
+        """Name an image, and return its row."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{path}\n".encode())
@@ -230,10 +230,10 @@ def test_on_a_cpu_torch_is_never_imported(
     tiny_data: Path, tiny_preset: str, own_store: Path, run_cli: RunCli, run_process: RunProcess
 ) -> None:
     assert run_cli("train", tiny_data, "--preset", tiny_preset, "--steps", 3).exit_code == 0
-    picture = next(tiny_data.glob("*.png"))
+    image = next(tiny_data.glob("*.png"))
     code = (
         "import sys; from crnnocr.inference.recognizer import Recognizer;"
-        f"print(len(list(Recognizer.load(device='cpu').predict({str(picture)!r}))), 'torch' in sys.modules)"
+        f"print(len(list(Recognizer.load(device='cpu').predict({str(image)!r}))), 'torch' in sys.modules)"
     )
     result = run_process("-c", code)
     assert result.stdout == "1 False\n", result.stderr
@@ -245,7 +245,7 @@ def test_resume_needs_a_file(crops: list[Path], run_cli: RunCli) -> None:
     assert "name it with --output" in result.stderr
 
 
-def test_unsure_rows_are_left_out_and_counted(crops: list[Path], run_cli: RunCli) -> None:
+def test_rows_below_a_confidence_are_left_out_and_counted(crops: list[Path], run_cli: RunCli) -> None:
     all_rows = [json.loads(line) for line in run_cli("predict", *crops, "--json").stdout.splitlines()]
     limit = sum(sorted(one["confidence"] for one in all_rows)[4:6]) / 2
     result = run_cli("predict", *crops, "--json", "--min-confidence", limit)
@@ -290,7 +290,7 @@ def test_what_only_jsonl_can_hold_is_refused_elsewhere(option: tuple[str, ...], 
     assert "--format jsonl" in result.stderr
 
 
-def test_pictures_are_drawn_with_what_was_read(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+def test_images_are_drawn_with_their_predictions(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     assert run_cli("predict", *crops[:2], "--draw", tmp_path / "drawn").exit_code == 0
     (tmp_path / "other").mkdir()
     namesake = shutil.copy(crops[0], tmp_path / "other")
@@ -348,7 +348,7 @@ def test_what_a_link_leads_to_is_replaced(crops: list[Path], tmp_path: Path, run
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.tsv"])
 def test_what_could_not_be_read_before_still_counts(name: str, crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
-    crops[1].write_bytes(b"no picture")
+    crops[1].write_bytes(b"no image")
     first = run_cli("predict", *crops[:3], "--output", tmp_path / name)
     assert first.exit_code == 3
     again = run_cli("predict", *crops, "--output", tmp_path / name, "--resume")
@@ -365,7 +365,7 @@ def test_a_file_has_the_form_that_it_is_named_after(crops: list[Path], tmp_path:
     assert first.split("\t")[0] == str(crops[0])
 
 
-def test_a_picture_that_no_text_fits_is_told_from_one_that_cannot_be_read(crops: list[Path], run_cli: RunCli) -> None:
+def test_an_image_that_no_text_fits_is_told_from_one_that_cannot_be_read(crops: list[Path], run_cli: RunCli) -> None:
     result = run_cli("predict", crops[0], "--pattern", ".{900}")
     assert result.exit_code == 1
     assert "no text that is permitted fits" in result.stderr

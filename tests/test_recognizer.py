@@ -1,4 +1,4 @@
-"""Pictures on their way to a text and back: which way the line runs, what is inverted, where each character is."""
+"""The recognizer: orientations, inversion, test-time augmentation, places of characters, order and errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def recognizer() -> Recognizer:
     return recognizer_of_columns()
 
 
-def picture(width: int, *spots: tuple[int, int, int]) -> Image.Image:
+def image_of(width: int, *spots: tuple[int, int, int]) -> Image.Image:
     """White, 8 pixels high, with spots (from, to, gray)."""
     pixels = np.full((8, width), 255, np.uint8)
     for start, end, gray in spots:
@@ -38,7 +38,7 @@ def one(predictions: Iterable[Prediction]) -> Prediction:
     return prediction
 
 
-TWO = picture(40, (8, 12, 0), (24, 28, 100))
+TWO = image_of(40, (8, 12, 0), (24, 28, 100))
 """`a` in the third frame of ten, `b` in the seventh."""
 
 
@@ -51,19 +51,19 @@ def test_each_character_lies_between_the_middles_to_its_neighbors(recognizer: Re
     assert 0.9 < first.confidence < 1
 
 
-def test_places_are_those_of_the_picture_whatever_its_size(recognizer: Recognizer) -> None:
+def test_places_are_those_of_the_image_whatever_its_size(recognizer: Recognizer) -> None:
     double = TWO.resize((80, 16), Image.Resampling.NEAREST)
     read = one(recognizer.predict(double, read=ReadConfig(characters=True)))
     assert [(c.start, c.end) for c in read.characters] == [(4, 36), (36, 68)]
 
 
-def test_a_single_character_has_the_whole_picture(recognizer: Recognizer) -> None:
-    read = one(recognizer.predict(picture(12, (4, 8, 0)), read=ReadConfig(characters=True)))
+def test_a_single_character_has_the_whole_image(recognizer: Recognizer) -> None:
+    read = one(recognizer.predict(image_of(12, (4, 8, 0)), read=ReadConfig(characters=True)))
     assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 0, 12)]
 
 
 def test_no_text_has_no_characters(recognizer: Recognizer) -> None:
-    assert one(recognizer.predict(picture(20), read=ReadConfig(characters=True))).characters == ()
+    assert one(recognizer.predict(image_of(20), read=ReadConfig(characters=True))).characters == ()
 
 
 def test_characters_are_said_only_if_asked_for(recognizer: Recognizer) -> None:
@@ -73,7 +73,7 @@ def test_characters_are_said_only_if_asked_for(recognizer: Recognizer) -> None:
 def test_characters_that_are_not_allowed_are_no_rivals(recognizer: Recognizer) -> None:
     # In each frame of a letter the network gives it 0.999, its rival 0.0005 and the blank as much.
     whole, only_a = (
-        one(recognizer.predict(picture(12, (4, 8, 0)), DecodeConfig(block=block), ReadConfig(characters=True))).characters[0]
+        one(recognizer.predict(image_of(12, (4, 8, 0)), DecodeConfig(block=block), ReadConfig(characters=True))).characters[0]
         for block in (None, "b")
     )
     assert whole.confidence < only_a.confidence < 1
@@ -98,7 +98,7 @@ def test_with_auto_the_more_probable_way_is_taken(recognizer: Recognizer) -> Non
     assert one(recognizer.predict(down, read=both)).text == "ab"
     assert one(recognizer.predict(TWO, read=both)).text == "ab"
     # A tall letter that is upright: black all over either way, but turned it would be ten frames of one letter.
-    assert one(recognizer.predict(picture(40, (0, 40, 0)).transpose(Image.Transpose.ROTATE_270), read=both)).text == "a"
+    assert one(recognizer.predict(image_of(40, (0, 40, 0)).transpose(Image.Transpose.ROTATE_270), read=both)).text == "a"
 
 
 @pytest.mark.parametrize("invert", Invert)
@@ -110,14 +110,14 @@ def test_light_text_on_dark_is_inverted_if_asked_for(invert: Invert, recognizer:
 
 
 def test_what_is_impossible_is_told_from_a_permitted_empty_text(recognizer: Recognizer) -> None:
-    impossible = one(recognizer.predict(picture(8), DecodeConfig(pattern="[ab]{9}")))
+    impossible = one(recognizer.predict(image_of(8), DecodeConfig(pattern="[ab]{9}")))
     assert (impossible.text, impossible.confidence, impossible.error) == ("", 0.0, NO_TEXT_FITS)
-    empty = one(recognizer.predict(picture(8), DecodeConfig(pattern="[ab]*")))
+    empty = one(recognizer.predict(image_of(8), DecodeConfig(pattern="[ab]*")))
     assert (empty.text, empty.error) == ("", None)
 
 
-def test_an_impossible_picture_is_scored_as_an_empty_text(recognizer: Recognizer) -> None:
-    impossible = recognizer.predict(picture(8), DecodeConfig(pattern="[ab]{9}"))
+def test_an_impossible_image_is_scored_as_an_empty_text(recognizer: Recognizer) -> None:
+    impossible = recognizer.predict(image_of(8), DecodeConfig(pattern="[ab]{9}"))
     sample = Sample(Path("x.png"), "ab")
     result = score_samples([(sample, one(recognizer.predict(TWO))), (sample, one(impossible))])
     assert (result.scores.n, result.scores.exact_match, result.unreadable) == (2, 0.5, ())
@@ -131,7 +131,7 @@ def test_which_way_a_line_was_read_is_said(recognizer: Recognizer) -> None:
         assert read.characters[-1].end <= 40
 
 
-def test_pictures_may_change_or_close_once_they_were_given(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_images_may_change_or_close_once_they_were_given(recognizer: Recognizer, tmp_path: Path) -> None:
     file, same = tmp_path / "two.png", np.asarray(TWO).copy()
     TWO.save(file)
 
@@ -157,20 +157,20 @@ def test_the_best_texts_come_with_their_probabilities(recognizer: Recognizer) ->
 
 def test_alone_or_among_others_with_any_number_of_threads_it_is_the_same(recognizer: Recognizer) -> None:
     rng = np.random.default_rng(1)
-    pictures = []
+    sources = []
     for _ in range(600):
         width, grays = int(rng.integers(8, 200)), rng.choice([0, 100, 255], 7).tolist()
-        pictures.append(picture(width, *((12 * i, 12 * i + 4, gray) for i, gray in enumerate(grays))))
-    alone = [one(recognizer.predict(p)) for p in pictures[:40]]
+        sources.append(image_of(width, *((12 * i, 12 * i + 4, gray) for i, gray in enumerate(grays))))
+    alone = [one(recognizer.predict(source)) for source in sources[:40]]
     for threads in (1, 2, 7):
-        together = list(recognizer.predict(iter(pictures), read=ReadConfig(threads=threads)))
+        together = list(recognizer.predict(iter(sources), read=ReadConfig(threads=threads)))
         assert [p.text for p in together[:40]] == [p.text for p in alone]
         assert np.allclose([p.confidence for p in together[:40]], [p.confidence for p in alone], atol=1e-6)
         assert len(together) == 600
 
 
-def test_a_broken_picture_costs_its_own_row_only(recognizer: Recognizer, tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+def test_a_broken_image_costs_its_own_row_only(recognizer: Recognizer, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
     TWO.save(tmp_path / "good.png")
     names = [tmp_path / "good.png", tmp_path / "broken.png", tmp_path / "gone.png", tmp_path / "good.png"]
     read = list(recognizer.predict(names))
@@ -217,55 +217,55 @@ def doubting() -> Doubting:
     return Doubting()
 
 
-def reads_with(engine: Doubting, *pictures: Image.Image, read: ReadConfig = ReadConfig()) -> list[Prediction]:  # noqa: B008
-    return list(Recognizer(recognizer_of_columns().card, engine).predict(pictures, read=read))
+def reads_with(engine: Doubting, *sources: Image.Image, read: ReadConfig = ReadConfig()) -> list[Prediction]:  # noqa: B008
+    return list(Recognizer(recognizer_of_columns().card, engine).predict(sources, read=read))
 
 
-def test_a_picture_that_is_not_read_surely_is_looked_at_again(doubting: Doubting) -> None:
+def test_an_image_that_is_not_read_confidently_is_seen_at_other_scales(doubting: Doubting) -> None:
     read = one(reads_with(doubting, TWO, read=ReadConfig(characters=True)))
     assert (read.text, read.size) == ("ab", (40, 8))
     assert read.confidence > 0.9
-    first, second = read.characters  # whose places are those of the picture, not of the look
+    first, second = read.characters  # whose places are those of the image, not of the view
     assert first.start < 8 < 12 < first.end <= second.start < 24 < 28 < second.end
     assert doubting.read == [40, 60]  # and no further, since that is sure
 
 
-def test_a_sure_picture_is_looked_at_once(doubting: Doubting) -> None:
+def test_a_confident_prediction_takes_a_single_view(doubting: Doubting) -> None:
     assert one(reads_with(doubting, TWO.resize((80, 8), Image.Resampling.NEAREST))).text == "ab"
     assert doubting.read == [80]
 
 
-def test_who_is_in_a_hurry_looks_once(doubting: Doubting) -> None:
+def test_quick_takes_a_single_view(doubting: Doubting) -> None:
     read = one(reads_with(doubting, TWO, read=ReadConfig(quick=True)))
     assert read.text == "ba"
     assert read.confidence < 0.9
     assert doubting.read == [40]
 
 
-def test_what_no_look_is_sure_of_is_what_the_surest_says(doubting: Doubting) -> None:
-    narrow = picture(24, (4, 8, 0))
-    looks = reads_with(doubting, narrow, narrow)
-    assert [(look.text, look.confidence) for look in looks] == [("b", looks[0].confidence)] * 2
+def test_if_no_view_is_confident_the_most_confident_one_is_taken(doubting: Doubting) -> None:
+    narrow = image_of(24, (4, 8, 0))
+    found = reads_with(doubting, narrow, narrow)
+    assert [(each.text, each.confidence) for each in found] == [("b", found[0].confidence)] * 2
     assert doubting.read == [24, 24, 36, 36, 22, 22, 17, 17]
-    assert looks[0].confidence > one(reads_with(doubting, narrow, read=ReadConfig(quick=True))).confidence
+    assert found[0].confidence > one(reads_with(doubting, narrow, read=ReadConfig(quick=True))).confidence
 
 
-def test_a_line_that_runs_down_is_looked_at_again_along_it(doubting: Doubting) -> None:
+def test_a_line_that_runs_down_is_seen_at_other_scales_along_it(doubting: Doubting) -> None:
     down = TWO.transpose(Image.Transpose.ROTATE_270)
     read = one(reads_with(doubting, down, read=ReadConfig(orientation=Orientation.VERTICAL, characters=True)))
     assert (read.text, read.orientation, read.size) == ("ab", Orientation.VERTICAL, (8, 40))
     assert read.characters[1].start < 24 < 28 < read.characters[1].end
 
 
-def test_what_is_not_possible_stays_so(doubting: Doubting) -> None:
+def test_no_view_makes_an_impossible_text_possible(doubting: Doubting) -> None:
     engine = Recognizer(recognizer_of_columns().card, doubting)
-    for quick in (True, False):  # in the wide look there would be frames enough
+    for quick in (True, False):  # in the wide view there would be frames enough
         read = one(engine.predict(TWO, DecodeConfig(pattern="[ab]{12}"), ReadConfig(quick=quick)))
         assert (read.text, read.error, read.is_impossible) == ("", NO_TEXT_FITS, True)
 
 
 class Vanishing(Columns):
-    """Doubts letters in narrow lines, and sees nothing in wide ones, as surely as it is told."""
+    """Doubts letters in narrow lines, and sees nothing in wide ones, with a given confidence."""
 
     def __init__(self, sureness: float) -> None:
         self.sureness = sureness
@@ -279,7 +279,7 @@ class Vanishing(Columns):
 
 
 @pytest.mark.parametrize(("sureness", "text"), [(0.7, "a"), (0.99, "")])
-def test_that_nothing_is_there_must_be_sure(sureness: float, text: str) -> None:
+def test_an_empty_text_must_be_confident(sureness: float, text: str) -> None:
     assert one(Recognizer(recognizer_of_columns().card, Vanishing(sureness)).predict(TWO)).text == text
 
 
