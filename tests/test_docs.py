@@ -48,7 +48,7 @@ def test_the_example_in_the_page_on_export_is_the_one_under_test() -> None:
 
 def test_the_example_in_the_page_on_scaling_is_the_one_under_test() -> None:
     code = (ROOT / "docs/examples/ray_data.py").read_text(encoding="utf-8")
-    part = code[code.index("class Read") : code.index("if __name__")].rstrip()
+    part = code[code.index("class Predictor") : code.index("if __name__")].rstrip()
     assert f"```python\n{part}\n```" in (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
 
 
@@ -67,7 +67,7 @@ def test_the_example_for_ray_reads_batches(ray_example: dict[str, Any], tiny_mod
         "bytes": np.array([f.read_bytes() for f in files] + [b"no"], dtype=object),
     }
     batch["path"] = np.append(batch["path"], "broken")
-    rows = ray_example["Read"](str(tiny_model))(batch)
+    rows = ray_example["Predictor"](str(tiny_model))(batch)
     texts = [prediction.text for prediction in Recognizer.load(tiny_model, "cpu").predict(files)]
     assert rows["text"] == [*texts, ""]
     assert [bool(error) for error in rows["error"]] == [False] * 5 + [True]
@@ -75,7 +75,7 @@ def test_the_example_for_ray_reads_batches(ray_example: dict[str, Any], tiny_mod
 
 @pytest.mark.skipif(not HAS_RAY, reason="needs the extra `ray`")
 def test_the_example_for_ray_runs_on_ray(ray_example: dict[str, Any], tiny_model: Path, tiny_data: Path) -> None:
-    rows = ray_example["read"](str(tiny_model), str(tiny_data), actors=1).take_all()
+    rows = ray_example["predict_folder"](str(tiny_model), str(tiny_data), actors=1).take_all()
     assert {Path(row["path"]).name for row in rows} == {path.name for path in tiny_data.glob("*.png")}
     assert not any(row["error"] for row in rows)
 
