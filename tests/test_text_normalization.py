@@ -27,9 +27,9 @@ from crnnocr.text.normalization import QUOTES, Normalization
     ],
 )
 def test_differences_that_do_not_count(steps: str, a: str, b: str) -> None:
-    normalisation = Normalization.parse([steps] if steps else [])
-    assert normalisation(a) == normalisation(b)
-    assert normalisation(normalisation(a)) == normalisation(a)
+    normalize = Normalization.parse([steps] if steps else [])
+    assert normalize(a) == normalize(b)
+    assert normalize(normalize(a)) == normalize(a)
     if steps:
         assert Normalization()(a) != Normalization()(b)
 
@@ -37,16 +37,16 @@ def test_differences_that_do_not_count(steps: str, a: str, b: str) -> None:
 COMBINATIONS = [Normalization(steps) for n in range(len(NormalizationStep) + 1) for steps in combinations(NormalizationStep, n)]
 
 
-@pytest.mark.parametrize("normalisation", [each for each in COMBINATIONS if NormalizationStep.QUOTES in each.steps], ids=str)
-def test_kinds_of_quotes_and_dashes_are_equal_whatever_else_does_not_count(normalisation: Normalization) -> None:
+@pytest.mark.parametrize("normalize", [each for each in COMBINATIONS if NormalizationStep.QUOTES in each.steps], ids=str)
+def test_kinds_of_quotes_and_dashes_are_equal_whatever_else_does_not_count(normalize: Normalization) -> None:
     for plain, kinds in QUOTES.items():
-        assert {kind: normalisation(f"a{kind}b") for kind in kinds} == dict.fromkeys(kinds, f"a{plain}b")
+        assert {kind: normalize(f"a{kind}b") for kind in kinds} == dict.fromkeys(kinds, f"a{plain}b")
 
 
 @given(st.text(max_size=20) | st.text("ŉﬁǰΐẞİςΣ´″‴¨ŀ①Ａ\u0345\u0301\u0307ſ’ ", max_size=8))
 def test_normalizing_twice_changes_nothing_more(text: str) -> None:
-    for normalisation in COMBINATIONS:
-        assert normalisation(normalisation(text)) == normalisation(text)
+    for normalize in COMBINATIONS:
+        assert normalize(normalize(text)) == normalize(text)
 
 
 def test_steps_are_named_in_one_order() -> None:
