@@ -25,9 +25,9 @@ from predict import models, report, scores, sets
 
 from crnnocr import images
 from crnnocr.config import ExportConfig, ExportFormat, Precision
-from crnnocr.export import end_to_end, onnx_file, web
-from crnnocr.export.folder import with_peaks
-from crnnocr.export.verify import Lines, Picture
+from crnnocr.export import end_to_end, web
+from crnnocr.export.folder import load_source, serialize_onnx, with_activation_ranges
+from crnnocr.export.verify import LineBackend, VerificationImage
 from crnnocr.inference.engines import OnnxEngine
 from crnnocr.model import registry
 
@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     for (name, model), (kind, files, truths) in ((m, s) for m in models(options) for s in sets(options)):
         file = registry.find(model).path
-        pictures = [Picture(path.name, path) for path in files]
+        pictures = [VerificationImage(path.name, path) for path in files]
         graphs = {
             form: written(file, FORMS[form], pictures) for form in dict.fromkeys(["fp32", *options.forms]) if form != "web"
         }
@@ -83,21 +83,21 @@ def row(
     )  # fmt: skip
 
 
-def written(file: Path, config: ExportConfig, pictures: Sequence[Picture]) -> bytes:
-    """A graph; quantised, where the model does not say how, by the first of the pictures."""
-    card, model, _ = onnx_file.opened(file)
+def written(file: Path, config: ExportConfig, pictures: Sequence[VerificationImage]) -> bytes:
+    """A graph. Activation ranges that the card lacks are measured on the first of the images."""
+    card, model, _ = load_source(file)
     if not card.activation_ranges:
-        card = with_peaks(card, model, pictures)
-    return onnx_file.serialised(card, model, config)
+        card = with_activation_ranges(card, model, pictures)
+    return serialize_onnx(card, model, config)
 
 
 def reader(graph: bytes) -> Callable[[Grey], str]:
     """From grey values to a text."""
     engine = OnnxEngine(graph)
     if not engine.is_self_contained:
-        lines = Lines(engine.card, engine)
-        return lambda grey: lines.read([grey])[0].text
-    return lambda grey: engine.card.charset.decode(end_to_end.readings(engine, [grey])[0].ids)
+        lines = LineBackend(engine.card, engine)
+        return lambda grey: lines.run([grey])[0].text
+    return lambda grey: engine.card.charset.decode(end_to_end.run(engine, [grey])[0].ids)
 
 
 def in_browser(file: Path, files: Sequence[Path], runtime: str | None) -> tuple[int, float, list[str]]:
@@ -105,13 +105,13 @@ def in_browser(file: Path, files: Sequence[Path], runtime: str | None) -> tuple[
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
     from chromium import Chromium
 
-    card, model, _ = onnx_file.opened(file)
+    card, model, _ = load_source(file)
     config = ExportConfig(format=ExportFormat.WEB)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "page"
         folder.mkdir()
-        (folder / "model.onnx").write_bytes(onnx_file.serialised(card, model, config))
-        web.write(folder, card, folder / "model.onnx", web.find(runtime))
+        (folder / "model.onnx").write_bytes(serialize_onnx(card, model, config))
+        web.write_page(folder, card, folder / "model.onnx", web.find_runtime(runtime))
         with Chromium(Path(place) / "profile") as browser:
             browser.open((folder / "index.html").as_uri(), "document.body?.dataset.ready")
             readings = [

@@ -19,7 +19,7 @@ from accuracy import SCORES, half_of
 from predict import ours, sets
 
 from crnnocr.config import Orientation, Precision
-from crnnocr.export import onnx_file
+from crnnocr.export.folder import write_int8
 from crnnocr.inference.engines import DERIVED
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import Card, Publication, RealScore
@@ -61,7 +61,7 @@ def write(target: Path, card: Card, model: CRNN, about: Publication) -> None:
     assert card.training, "it has been trained"
     card = replace(card, training=replace(card.training, about=about))
     checkpoint.save(target, card, model, ())
-    onnx_file.write_quantised(target, target.parent / DERIVED[Precision.INT8])
+    write_int8(target, target.parent / DERIVED[Precision.INT8])
 
 
 def measured(model: Path, options: argparse.Namespace) -> dict[str, RealScore]:

@@ -265,9 +265,9 @@ def test_show_takes_what_model_takes(measured: Path, foreign: Path, run_cli: Run
 
 @pytest.mark.usefixtures("current_model")
 def test_show_reads_the_card_of_an_export(tmp_path: Path, tiny_model: Path, run_cli: RunCli) -> None:
-    from crnnocr.export import onnx_file
+    from crnnocr.export import folder as exporting
 
-    onnx_file.write(tiny_model, tmp_path / "tiny.onnx")
+    exporting.write_fp32(tiny_model, tmp_path / "tiny.onnx")
     said = json.loads(run_cli("models", "show", tmp_path / "tiny.onnx", "--json").stdout)
     assert said == json.loads(json.dumps(checkpoint.load_card(tiny_model).to_json()))
 
@@ -432,7 +432,7 @@ def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
     result = run_cli("models", "import", few)
     assert (result.exit_code, "peaks must be none, or a number above 0 for each of the 6 layers" in result.stderr) == (1, True)
 
-    from crnnocr.export import onnx_file
+    from crnnocr.export import folder as exporting
 
     seen: list[list[str]] = []
 
@@ -441,7 +441,7 @@ def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
         seen.append(registry.own_names())
         raise ValueError("no graph")
 
-    monkeypatch.setattr(onnx_file, "derive", fails)
+    monkeypatch.setattr(exporting, "derive_onnx", fails)
     with pytest.raises(ValueError, match="no graph"):
         run_cli("models", "import", tiny_model)
     assert seen == [[]]  # nobody sees it before it is whole

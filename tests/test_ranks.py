@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from crnnocr.errors import UsageError
-from crnnocr.export import onnx_file
+from crnnocr.export import folder as exporting
 from crnnocr.model import registry
 from crnnocr.training import run as training
 from crnnocr.training import trainer as loop
@@ -38,7 +38,7 @@ TOGETHER = replace(CONFIG, steps=50, batch_size=10, validations=5, learning_rate
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
-    monkeypatch.setattr(onnx_file, "write", lambda *_: None)
+    monkeypatch.setattr(exporting, "write_fp32", lambda *_: None)
 
 
 def order(folder: Path, resume: bool = False, config: TrainConfig = TOGETHER) -> Order:
@@ -172,7 +172,7 @@ def train_with_others(folder: Path, what: str) -> None:
     PRESETS[DEFAULT_PRESET] = SHAPE
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_file, "write", lambda *_: None)
+        patch.setattr(exporting, "write_fp32", lambda *_: None)
         if what == "killed":
             if rank:
                 os.environ["CRNNOCR_DATA_DIR"] = str(folder / "second")

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.export import onnx_file
+from crnnocr.export import folder as exporting
 from crnnocr.files import folder_lock
 from crnnocr.model import registry
 from crnnocr.training import resume as runs
@@ -82,7 +82,7 @@ def _as_in_the_killed_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         (validation, "_READS_NOTHING"),
     ):
         monkeypatch.setattr(place, name, getattr(place, name))  # to be put back
-    monkeypatch.setattr(onnx_file, "write", lambda *_: None)  # which takes longer than the training
+    monkeypatch.setattr(exporting, "write_fp32", lambda *_: None)  # which takes longer than the training
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
     keep_a_state_at_each_event(workers=0)
     threads = torch.get_num_threads()

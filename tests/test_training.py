@@ -24,7 +24,7 @@ from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, DecodeConfig, EngineCh
 from crnnocr.datasets import Dataset
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.evaluation.outcomes import predict_samples, score_samples, unseen
-from crnnocr.export import onnx_file
+from crnnocr.export import folder as exporting
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
@@ -87,7 +87,7 @@ def run(data: Dataset, config: TrainConfig, **options: Any) -> list[Event]:
     draw = options.pop("draw", None)
     ready = prepared(data if data.samples else [], config, draw=draw, name=options.pop("name", "x"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_file, "write", lambda *_: None)
+        patch.setattr(exporting, "write_fp32", lambda *_: None)
         return list(training.run(Order(ready, config, (data,), draw, device="cpu", **options)))
 
 
@@ -388,7 +388,7 @@ def test_from_drawn_pictures_alone_it_learns_too(tmp_path: Path, monkeypatch: py
     nothing = Dataset(tmp_path, "none", ())
     ready = prepared([], config, draw=Drawer(), check=Drawer())
     with monkeypatch.context() as patch:
-        patch.setattr(onnx_file, "write", lambda *_: None)
+        patch.setattr(exporting, "write_fp32", lambda *_: None)
         end = finished(list(training.run(Order(ready, config, (nothing,), Drawer(), device="cpu"))))
     assert end.scores is not None
     assert end.scores.n == 20

@@ -1,4 +1,4 @@
-"""`crnnocr export`: hand a model over to other programs."""
+"""`crnnocr export`: write a model for other programs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import typer
 
 from crnnocr.cli import console, options
 from crnnocr.config import ExportConfig, ExportFormat, Orientation
-from crnnocr.errors import CrnnocrError, UsageError
+from crnnocr.errors import ConfigError, CrnnocrError, UsageError
 
 if TYPE_CHECKING:
     from crnnocr.export.folder import Exported
-    from crnnocr.export.verify import Picture
+    from crnnocr.export.verify import VerificationImage
     from crnnocr.model.card import Card
     from crnnocr.model.registry import FoundModel
 
-_DRAWN_SEED = 77
-_DRAWN_HEIGHT = 48
+_SYNTH_SEED = 77
+_SYNTH_HEIGHT = 48
 
 
 @console.handle_errors
@@ -59,94 +59,93 @@ def export_cli(
 
     If it does not, nothing new is left, and the exit code is 4.
     """
-    from crnnocr.export import folder as exporting
-    from crnnocr.export import web
+    from crnnocr.export.folder import check_folder, export
+    from crnnocr.export.verify import MIN_IMAGES
+    from crnnocr.export.web import find_runtime
     from crnnocr.model import registry
 
     if runtime is not None and config.format is not ExportFormat.WEB:
-        raise UsageError("--runtime is for --format web")
+        raise UsageError("`runtime` is for `format=web`")
     if output is not None and (output.suffix == ".onnx" or output.is_file()):
-        raise UsageError(f"--output {output}: name a folder; the graph in it is {registry.GRAPH}")
+        raise ConfigError("output", f"{output}: name a folder; the graph in it is {registry.GRAPH}")
     found = registry.find(model)
     console.info_model(found)
-    taken = web.find(runtime) if config.format is ExportFormat.WEB else None
-    if taken:
-        console.info(f"runtime: onnxruntime-web {taken.version}")
+    web_runtime = find_runtime(runtime) if config.format is ExportFormat.WEB else None
+    if web_runtime:
+        console.info(f"runtime: onnxruntime-web {web_runtime.version}")
     folder = output or Path(f"{found.name}-{config.folder}")
-    exporting.check(folder, config, force)
-    pictures = _pictures(verify or [], found, config)
-    done = exporting.export(found.path, folder, config, pictures, taken, force)
-    _say(done, found.name)
+    check_folder(folder, config, force)
+    images = _verification_images(verify or [], found, config)
+    done = export(found.path, folder, config, images, web_runtime, force, MIN_IMAGES)
+    _report(done, found.name)
     if json_output:
-        said = {
+        result = {
             "path": str(done.path),
             "model": found.name,
             "format": config.format.value,
             "precision": config.precision.value,
             "self_contained": config.self_contained,
             "bytes": done.size,
-            **done.proof.to_json(),
+            **done.verification.to_json(),
         }
-        typer.echo(json.dumps(said))
+        typer.echo(json.dumps(result))
 
 
-def _say(done: Exported, name: str) -> None:
+def _report(done: Exported, name: str) -> None:
     from crnnocr.formatting import plural
 
-    proof = done.proof
+    found = done.verification
     if done.removed:
-        console.info(f"removed, of the export that was there: {', '.join(path.name for path in done.removed)}")
-    for reason in proof.unreadable:
-        console.warn(f"not among the proof: {reason}")
-    for tie in proof.ties:
-        console.warn(f"{tie} reads otherwise: two texts are equally probable there")
-    told = f"{proof.equal:.2%} of the texts, CER {proof.cer:.2%} against {proof.source_cer:.2%}"
-    if proof.difference is not None:
-        told = f"all texts, log-probabilities within {proof.difference:.1e}"
+        console.info(f"removed files of the earlier export: {', '.join(path.name for path in done.removed)}")
+    for reason in found.unreadable:
+        console.warn(f"not used for verification: {reason}")
+    for tie in found.ties:
+        console.warn(f"{tie} gives another text: two are equally probable there")
+    equal = f"{found.equal_texts:.2%} of the texts, CER {found.cer:.2%} against {found.model_cer:.2%}"
+    if found.log_prob_difference is not None:
+        equal = f"all texts, log-probabilities within {found.log_prob_difference:.1e}"
     console.info(
-        f"{done.path}: {done.size / 1e6:.1f} MB; reads the same as {name} on {plural(proof.pictures, 'picture')} "
-        f"({proof.widths:,} different widths) in batches of {', '.join(map(str, proof.batch_sizes))} ({told})"
+        f"{done.path}: {done.size / 1e6:.1f} MB; the same as {name} on {plural(found.images, 'image')} "
+        f"({found.widths:,} different widths) in batches of {', '.join(map(str, found.batch_sizes))} ({equal})"
     )
 
 
-def _pictures(verify: list[Path], found: FoundModel, config: ExportConfig) -> list[Picture]:
-    """What the export is proven with."""
+def _verification_images(verify: list[Path], found: FoundModel, config: ExportConfig) -> list[VerificationImage]:
     from crnnocr.datasets.detection import load_datasets
-    from crnnocr.export import verify as proof_pictures
+    from crnnocr.export.verify import MIN_IMAGES, built_in_images, from_samples
     from crnnocr.formatting import plural
     from crnnocr.model import checkpoint
 
     if verify:
         datasets = load_datasets(verify)
         for source, dataset in zip(verify, datasets, strict=True):
-            console.info(f"{source}: {plural(len(dataset.samples), 'labelled picture')} ({dataset.format})")
+            console.info(f"{source}: {plural(len(dataset.samples), 'labeled image')} ({dataset.format})")
             console.warn_of_issues(dataset.issues)
-        pictures = proof_pictures.of_samples(sample for dataset in datasets for sample in dataset.samples)
+        images = from_samples(sample for dataset in datasets for sample in dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
-        return proof_pictures.built_in()
+        return built_in_images()
     else:
         card = checkpoint.load_card(found.path)
-        pictures = [*proof_pictures.built_in(), *_drawn(card, config.orientation or card.orientation)]
-    if not config.is_exact and len(pictures) < proof_pictures.ENOUGH:
-        there = plural(len(pictures), "picture")
-        console.info(f"changed copies of the {there} make up the {proof_pictures.ENOUGH:,} that the proof needs")
-    return pictures
+        images = [*built_in_images(), *_synthesize(card, config.orientation or card.orientation)]
+    if not config.is_exact and len(images) < MIN_IMAGES:
+        console.info(f"varied copies of the {plural(len(images), 'image')} make up the {MIN_IMAGES:,} that verification needs")
+    return images
 
 
-def _drawn(card: Card, orientation: Orientation) -> list[Picture]:
-    """Drawn pictures of texts in the model's characters; none where they cannot be drawn here."""
+def _synthesize(card: Card, orientation: Orientation) -> list[VerificationImage]:
+    """Synthetic images of texts in the model's characters; none if they cannot be synthesized here."""
     from crnnocr.config import SynthConfig
-    from crnnocr.export.verify import ENOUGH, Picture
+    from crnnocr.export.verify import MIN_IMAGES, VerificationImage
     from crnnocr.synth.sampler import Sampler
 
     if orientation is not Orientation.VERTICAL:
         orientation = Orientation.HORIZONTAL
-    config = SynthConfig(seed=_DRAWN_SEED, charset=card.charset.characters, height=_DRAWN_HEIGHT, orientation=orientation)
-    console.info(f"drawing {ENOUGH:,} pictures to prove it with, in a minute or two (--verify DATA takes yours)")
+    config = SynthConfig(seed=_SYNTH_SEED, charset=card.charset.characters, height=_SYNTH_HEIGHT, orientation=orientation)
+    console.info(f"making {MIN_IMAGES:,} synthetic images to verify it with, in a minute or two (--verify DATA uses yours)")
     try:
         sampler = Sampler(config)
-        drawn = [sampler[index] for index in range(ENOUGH)]
+        samples = [sampler[index] for index in range(MIN_IMAGES)]
     except CrnnocrError as error:
-        console.warn(f"pictures of {card.name}'s characters cannot be drawn here: {error}")
+        console.warn(f"images with {card.name}'s characters cannot be synthesized here: {error}")
         return []
-    return [Picture(f"drawn picture {index}", picture, text) for index, (picture, text) in enumerate(drawn)]
+    return [VerificationImage(f"synthetic image {index}", image, text) for index, (image, text) in enumerate(samples)]

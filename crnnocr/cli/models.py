@@ -69,10 +69,10 @@ def import_cli(
     if wanted and not is_url:
         registry.check_hash(file, wanted)
 
-    from crnnocr.export import onnx_file
+    from crnnocr.export.folder import derive_onnx
 
     try:
-        imported = registry.add(file, onnx_file.derive, name)
+        imported = registry.add(file, derive_onnx, name)
     except ModelError as error:
         if not is_url:
             raise

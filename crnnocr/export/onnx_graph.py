@@ -1,14 +1,11 @@
-"""An ONNX graph in the making: nodes and constants, named as they come.
+"""The network as an ONNX graph, built layer by layer from its config and weights.
 
-The network as an ONNX graph, built layer by layer from its shape and weights.
+torch's own exporters cannot do it: one fixes the number of frames, the other is deprecated. The graph is short enough to be
+written node by node, with batch normalization folded into the convolutions, and each export is verified.
 
-torch's own exporters cannot give it: one fixes the number of frames, the other is deprecated. The graph is short enough to be
-written out, batch normalisation folded into the convolutions, and is proven equal after each export.
-
-Quantised, the maps between the convolutions are unsigned bytes and the kernels signed ones, as pairs of QuantizeLinear and
+In int8, the maps between the convolutions are unsigned bytes and the kernels signed ones, as pairs of QuantizeLinear and
 DequantizeLinear that a runtime turns into integer arithmetic, and the LSTMs compute with bytes too. Scales are constants, so
-that a line's result does not depend on its company; weights have 7 bits, so that no sum of two products overflows on processors
-without VNNI. The first convolution and the head stay in single precision.
+that a line's result is the same in any batch. The first convolution and the head stay in single precision.
 
 Inputs: `images` (N, 1, H, W) float32, `widths` (N,) int64. Outputs: `log_probs` (N, T, C) float32, `frames` (N,) int64.
 """
@@ -26,43 +23,45 @@ from onnx import TensorProto, helper, numpy_helper
 
 from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool, Precision
 from crnnocr.export import quantization
+from crnnocr.export.quantization import Floats, QuantizedWeights
 
+OPSET = 17
 IR_VERSION = 8
 ONNXRUNTIME = "com.microsoft"
-"""The operators of ONNX Runtime that are not in the standard."""
+"""Domain of ONNX Runtime's operators that are not in the standard."""
 
-Tensors: TypeAlias = Mapping[str, tuple[int, Sequence[int | str]]]
-"""Names of inputs or outputs, with the type and the shape of each."""
+_BLOCK = 16
+"""Channels that ONNX Runtime computes together in single precision. It reorders maps with another number again and again."""
+
+_BIAS_LIMIT = 2**30
+"""Largest absolute value of a quantized bias."""
+
+TensorSpecs: TypeAlias = Mapping[str, tuple[int, Sequence[int | str]]]
+"""Type and shape of inputs or outputs, by name."""
 
 
-class Nodes:
-    """Nodes and constants in the making. Methods add nodes and return the name of what they give."""
+class GraphBuilder:
+    """Nodes and constants of a graph. Methods return the name of the tensor that they add."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
     def add(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
-        """One node with one output."""
+        """Add a node with one output."""
         output = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
     def constant(self, value: NDArray[np.generic] | Sequence[int] | int, name: str = "") -> str:
-        """A constant; integers become int64."""
+        """Add a constant. Integers become int64."""
         array = np.asarray(value)
         name = name or f"constant_{len(self.constants)}"
         self.constants[name] = numpy_helper.from_array(np.array(array, order="C"), name)
         return name
 
-    def model(
-        self,
-        inputs: Tensors,
-        outputs: Tensors,
-        metadata: dict[str, str],
-        opset: int,
-    ) -> onnx.ModelProto:
-        """The whole as a checked model. Inputs and outputs have a type and a shape each."""
+    def model(self, inputs: TensorSpecs, outputs: TensorSpecs, metadata: dict[str, str], opset: int) -> onnx.ModelProto:
+        """Build the model, and check it."""
         given, result = (
             [helper.make_tensor_value_info(name, kind, list(shape)) for name, (kind, shape) in values.items()]
             for values in (inputs, outputs)
@@ -77,237 +76,223 @@ class Nodes:
         return model
 
 
-OPSET = 17
-
-_KERNEL_LIMIT = 63
-"""Largest byte in a quantised kernel."""
-
-_BLOCK = 16
-"""Channels that ONNX Runtime handles together in single precision: of other numbers, it puts maps in order again and again."""
-
-_BIAS_LIMIT = 2**30
-"""Largest whole number in a quantised bias."""
-
-Floats = NDArray[np.float32]
-Weights = dict[str, Floats]
-"""The network's `state_dict`, as arrays."""
-
-
 @dataclass(frozen=True)
 class Network:
-    """A network that is to be written out."""
+    """A network to export."""
 
     config: ModelConfig
-    """Its shape."""
     classes: int
-    """C: characters and the blank."""
-    weights: Weights
-    """Its weights."""
+    """C: the characters and the blank."""
+    weights: dict[str, Floats]
+    """Its `state_dict`, as arrays."""
     precision: Precision = Precision.FP32
-    """The numbers that it is to compute with."""
     activation_ranges: tuple[float, ...] = ()
-    """The highest value of the maps after each layer of the backbone: needed for bytes."""
+    """The highest value after each layer of the backbone; needed for int8, else empty."""
 
 
 def build(network: Network, metadata: dict[str, str]) -> onnx.ModelProto:
-    """The graph of a network alone."""
-    nodes = Nodes()
-    add_network(nodes, network, "images", "widths")
-    inputs: Tensors = {
+    """Build the graph of a network alone."""
+    graph = GraphBuilder()
+    add_network(graph, network, "images", "widths")
+    inputs: TensorSpecs = {
         "images": (TensorProto.FLOAT, ["batch", 1, network.config.height, "width"]),
         "widths": (TensorProto.INT64, ["batch"]),
     }
-    outputs: Tensors = {
+    outputs: TensorSpecs = {
         "log_probs": (TensorProto.FLOAT, ["batch", "frames", network.classes]),
         "frames": (TensorProto.INT64, ["batch"]),
     }
-    return nodes.model(inputs, outputs, metadata, OPSET)
+    return graph.model(inputs, outputs, metadata, OPSET)
 
 
-def add_network(nodes: Nodes, network: Network, images: str, widths: str) -> tuple[str, str]:
-    """Add a network that reads `images` (N, 1, H, W) of `widths` (N,); gives `log_probs` (N, T, C) and `frames` (N,)."""
-    layers = _Layers(nodes, network)
-    maps, frames = layers.begun(images), widths
+def add_network(graph: GraphBuilder, network: Network, images: str, widths: str) -> tuple[str, str]:
+    """Add a network: `images` (N, 1, H, W) and `widths` (N,) → `log_probs` (N, T, C) and `frames` (N,)."""
+    layers = _Layers(graph, network)
+    maps, frames = layers.start(images), widths
     for index, layer in enumerate(network.config.backbone):
-        maps, frames = layers.stage(maps, frames, index, layer)
-    features = layers.sequence(maps)  # (T, N, F)
-    steps = nodes.add("Cast", [frames], to=TensorProto.INT32)
+        maps, frames = layers.backbone_layer(maps, frames, index, layer)
+    features = layers.to_sequence(maps)  # (T, N, F)
+    steps = graph.add("Cast", [frames], to=TensorProto.INT32)
     hidden = layers.lstms(features, steps)
-    batch_first = nodes.add("Transpose", [layers.linear(hidden, "head")], perm=[1, 0, 2])
-    log_probs = nodes.add("LogSoftmax", [batch_first], output="log_probs", axis=-1)
-    return log_probs, nodes.add("Identity", [frames], output="frames")
+    batch_first = graph.add("Transpose", [layers.linear(hidden, "head")], perm=[1, 0, 2])
+    log_probs = graph.add("LogSoftmax", [batch_first], output="log_probs", axis=-1)
+    return log_probs, graph.add("Identity", [frames], output="frames")
 
 
 class _Layers:
-    """Adds the layers of a network."""
+    """Adds the layers of a network to a graph."""
 
-    def __init__(self, nodes: Nodes, network: Network) -> None:
-        self.nodes = nodes
+    def __init__(self, graph: GraphBuilder, network: Network) -> None:
+        self.graph = graph
         self.network = network
         self.is_half = network.precision is Precision.FP16
         convolutions = sum(isinstance(layer, Conv) for layer in network.config.backbone)
-        self.activation_ranges = network.activation_ranges if convolutions > 1 else ()
+        self.ranges = network.activation_ranges if convolutions > 1 else ()
+        """Empty if nothing is quantized."""
         self.channels = 1
-        """Of the maps, where they are quantised later: those of the first convolution may be more than the network's."""
-        self.step: float | None = None
-        """What one step is worth where the maps are bytes; None where they are floats."""
+        """Of the maps, if they are quantized later: those of the first convolution may be more than the network's."""
+        self.scale: float | None = None
+        """Scale of the maps while they are bytes, whose zero point is 0; None while they are floats."""
 
-    def stage(self, maps: str, widths: str, index: int, layer: Layer) -> tuple[str, str]:
-        """One backbone layer over (N, K, h, W) maps and their (N,) true widths.
+    def start(self, images: str) -> str:
+        """(N, 1, H, W) images in the precision of the convolutions."""
+        return self.graph.add("Cast", [images], to=TensorProto.FLOAT16) if self.is_half else images
 
-        What lies past a line's width is set to zero before the layers that see it: those that pad, but for the first, whose
-        input is zero there.
+    def backbone_layer(self, maps: str, widths: str, index: int, layer: Layer) -> tuple[str, str]:
+        """Add one layer over (N, K, h, W) maps with (N,) true widths.
+
+        The columns past a line's width are zeroed before the layers that see them: those with padding, except the first,
+        whose input is zero there.
         """
         (top, left), (height, width) = layer.padding, layer.kernel
         pads = [top, left, top, left]
         if index and left:
-            maps = self._masked(maps, widths)
+            maps = self._mask(maps, widths)
         if isinstance(layer, Pool):
-            maps = self.nodes.add("MaxPool", [maps], kernel_shape=[height, width], strides=list(layer.stride), pads=pads)
+            maps = self.graph.add("MaxPool", [maps], kernel_shape=[height, width], strides=list(layer.stride), pads=pads)
         else:
-            if self.activation_ranges and index and not self.step:
-                maps = self._quantised(maps, self.activation_ranges[index - 1])
+            if self.ranges and index and not self.scale:
+                maps = self._quantize(maps, self.ranges[index - 1])
             kernel, bias = self._kernel(index, layer)
-            maps = self.nodes.add("Conv", [self._floats(maps), kernel, bias], kernel_shape=[height, width], pads=pads)
-            maps = self.nodes.add("Relu", [maps])
-            if self.step:
-                maps = self._quantised(maps, self.activation_ranges[index])
-        grown, step = 2 * left - width, layer.stride[1]
-        if (grown, step) != (-1, 1):  # else as wide as before
-            widths = self.nodes.add("Add", [widths, self.nodes.constant(grown)])
-            widths = self.nodes.add("Div", [widths, self.nodes.constant(step)])
-            widths = self.nodes.add("Add", [widths, self.nodes.constant(1)])
+            maps = self.graph.add("Conv", [self._dequantize(maps), kernel, bias], kernel_shape=[height, width], pads=pads)
+            maps = self.graph.add("Relu", [maps])
+            if self.scale:
+                maps = self._quantize(maps, self.ranges[index])
+        growth, stride = 2 * left - width, layer.stride[1]
+        if (growth, stride) != (-1, 1):  # else as wide as before
+            widths = self.graph.add("Add", [widths, self.graph.constant(growth)])
+            widths = self.graph.add("Div", [widths, self.graph.constant(stride)])
+            widths = self.graph.add("Add", [widths, self.graph.constant(1)])
         return maps, widths
 
-    def begun(self, images: str) -> str:
-        """The pictures in the numbers that the convolutions compute with."""
-        return self.nodes.add("Cast", [images], to=TensorProto.FLOAT16) if self.is_half else images
-
-    def sequence(self, maps: str) -> str:
+    def to_sequence(self, maps: str) -> str:
         """(N, K, h, T) maps → (T, N, h·K) features in single precision."""
-        maps = self._floats(maps)
-        maps = self.nodes.add("Cast", [maps], to=TensorProto.FLOAT) if self.is_half else maps
-        turned = self.nodes.add("Transpose", [maps], perm=[3, 0, 2, 1])
-        return self.nodes.add("Reshape", [turned, self.nodes.constant([0, 0, -1])])
+        maps = self._dequantize(maps)
+        maps = self.graph.add("Cast", [maps], to=TensorProto.FLOAT) if self.is_half else maps
+        time_first = self.graph.add("Transpose", [maps], perm=[3, 0, 2, 1])
+        return self.graph.add("Reshape", [time_first, self.graph.constant([0, 0, -1])])
 
     def lstms(self, features: str, steps: str) -> str:
         """(T, N, F) features → (T, N, 2·hidden) of both bidirectional LSTMs, each line in its own (N,) steps.
 
-        Quantised, they have pins, and what is linear between them is a part of the second one.
+        Quantized, they have range units, and the projection between them becomes a part of the second one.
         """
         config, weights = self.network.config, self.network.weights
-        inputs, states, biases = self._recurrent("lstm.first")
+        inputs, states, biases = self._lstm_weights("lstm.first")
         by_row = inputs.reshape(*inputs.shape[:2], -1, config.rows).swapaxes(2, 3)  # (2, 4·hidden, h, K)
         inputs = by_row.reshape(inputs.shape)
-        if self.activation_ranges:
-            highest = self.nodes.constant(np.array(255 * np.float32(self.step or 0)))
-            features = self.nodes.add("Pad", [features, self.nodes.constant([0, 0, 0, 0, 0, 1]), highest])
+        if self.ranges:
+            highest = self.graph.constant(np.array(255 * np.float32(self.scale or 0)))
+            features = self.graph.add("Pad", [features, self.graph.constant([0, 0, 0, 0, 0, 1]), highest])
             inputs = np.pad(inputs, ((0, 0), (0, 0), (0, 1)))
         hidden = self._lstm(features, steps, "lstm.first", inputs, states, biases)
-        inputs, states, biases = self._recurrent("lstm.second")
-        if config.projection and not self.activation_ranges:
+        inputs, states, biases = self._lstm_weights("lstm.second")
+        if config.projection and not self.ranges:
             hidden = self.linear(hidden, "lstm.between")
         elif config.projection:
             biases[:, : inputs.shape[1]] += inputs @ weights["lstm.between.bias"]
             inputs = inputs @ weights["lstm.between.weight"]
-        if self.activation_ranges:
-            inputs = quantization.from_pinned(inputs)
+        if self.ranges:
+            inputs = quantization.skip_range_units(inputs)
         return self._lstm(hidden, steps, "lstm.second", inputs, states, biases)
 
     def linear(self, features: str, name: str) -> str:
         """(…, F) features → (…, F')."""
         weights = self.network.weights[f"{name}.weight"]
-        kernel = quantization.from_pinned(weights) if self.activation_ranges else weights
-        product = self.nodes.add("MatMul", [features, self._kept(kernel.T, f"{name}.weight")])
-        return self.nodes.add("Add", [product, self._kept(self.network.weights[f"{name}.bias"], f"{name}.bias")])
+        kernel = quantization.skip_range_units(weights) if self.ranges else weights
+        product = self.graph.add("MatMul", [features, self._stored(kernel.T, f"{name}.weight")])
+        return self.graph.add("Add", [product, self._stored(self.network.weights[f"{name}.bias"], f"{name}.bias")])
 
-    def _recurrent(self, name: str) -> tuple[Floats, Floats, Floats]:
-        """An LSTM's (2, 4·H, F) weights of the input and (2, 4·H, H) of the state, along and against, and (2, 8·H) biases."""
+    def _lstm_weights(self, name: str) -> tuple[Floats, Floats, Floats]:
+        """An LSTM's (2, 4·H, F) weights from the input, (2, 4·H, H) from the state, forward and backward, (2, 8·H) biases."""
         inputs, states, *biases = (
-            np.stack([self._gates(f"{name}.{way}.{kind}_l0") for way in ("along", "against")])
+            np.stack([self._gates(f"{name}.{direction}.{kind}_l0") for direction in ("along", "against")])
             for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         return inputs, states, np.concatenate(biases, axis=1)
 
+    def _gates(self, name: str) -> Floats:
+        """LSTM weights with the gates in ONNX's order (input, output, forget, cell) instead of torch's (i, f, g, o)."""
+        i, f, g, o = np.split(self.network.weights[name], 4)
+        return np.concatenate((i, o, f, g))
+
     def _lstm(self, features: str, steps: str, name: str, inputs: Floats, states: Floats, biases: Floats) -> str:
         """(T, N, F) features → (T, N, 2·hidden) of one bidirectional LSTM."""
-        if self.activation_ranges:
-            inputs, states, biases = quantization.pinned(inputs, states, biases)
-        hidden, bias = states.shape[2], self._kept(biases, f"{name}.B")
-        how: dict[str, Any] = {"direction": "bidirectional", "hidden_size": hidden}
-        if self.activation_ranges:
-            cells = self.nodes.constant(quantization.first_cells(hidden - quantization.PINS), f"{name}.cells")
-            lines = self.nodes.add("Shape", [steps])
-            size = self.nodes.add("Concat", [self.nodes.constant([2]), lines, self.nodes.constant([hidden])], axis=0)
-            first_cells = self.nodes.add("Expand", [cells, size])
-            (along, its_scale), (back, their_scale) = (
-                self._bytes(f"{name}.{side}", weights) for side, weights in (("W", inputs), ("R", states))
+        if self.ranges:
+            inputs, states, biases = quantization.add_range_units(inputs, states, biases)
+        hidden, bias = states.shape[2], self._stored(biases, f"{name}.B")
+        attributes: dict[str, Any] = {"direction": "bidirectional", "hidden_size": hidden}
+        if self.ranges:
+            cells = self.graph.constant(quantization.initial_cells(hidden - quantization.RANGE_UNITS), f"{name}.cells")
+            lines = self.graph.add("Shape", [steps])
+            size = self.graph.add("Concat", [self.graph.constant([2]), lines, self.graph.constant([hidden])], axis=0)
+            initial_cells = self.graph.add("Expand", [cells, size])
+            (w, w_scale), (r, r_scale) = (
+                self._quantized_weights(f"{name}.{kind}", weights) for kind, weights in (("W", inputs), ("R", states))
             )
-            given = [features, along, back, bias, steps, "", first_cells, "", *its_scale, *their_scale]
-            output = self.nodes.add("DynamicQuantizeLSTM", given, domain=ONNXRUNTIME, **how)
+            given = [features, w, r, bias, steps, "", initial_cells, "", *w_scale, *r_scale]
+            output = self.graph.add("DynamicQuantizeLSTM", given, domain=ONNXRUNTIME, **attributes)
         else:
-            given = [features, self._kept(inputs, f"{name}.W"), self._kept(states, f"{name}.R"), bias, steps]
-            output = self.nodes.add("LSTM", given, **how)  # (T, 2, N, hidden)
-        turned = self.nodes.add("Transpose", [output], perm=[0, 2, 1, 3])
-        return self.nodes.add("Reshape", [turned, self.nodes.constant([0, 0, 2 * hidden])])
+            given = [features, self._stored(inputs, f"{name}.W"), self._stored(states, f"{name}.R"), bias, steps]
+            output = self.graph.add("LSTM", given, **attributes)  # (T, 2, N, hidden)
+        batch_second = self.graph.add("Transpose", [output], perm=[0, 2, 1, 3])
+        return self.graph.add("Reshape", [batch_second, self.graph.constant([0, 0, 2 * hidden])])
 
-    def _bytes(self, name: str, weights: Floats) -> tuple[str, tuple[str, str]]:
-        """Weights of a quantised LSTM, and their scales with their zero points."""
-        kernel = quantization.Bytes.of(weights)
-        zeros = self.nodes.constant(np.zeros(kernel.steps.shape, np.int8))
-        return self.nodes.constant(kernel.values, name), (self.nodes.constant(kernel.steps), zeros)
+    def _quantized_weights(self, name: str, weights: Floats) -> tuple[str, tuple[str, str]]:
+        """Weights of a quantized LSTM, and their scale and zero point."""
+        quantized = QuantizedWeights.of(weights)
+        zero_point = self.graph.constant(np.zeros(quantized.scale.shape, np.int8))
+        return self.graph.constant(quantized.values, name), (self.graph.constant(quantized.scale), zero_point)
 
-    def _quantised(self, maps: str, peak: float) -> str:
-        """Maps of values from zero to `peak` as unsigned bytes."""
-        self.step = peak / 255
-        return self.nodes.add("QuantizeLinear", [maps, *self._scale()])
+    def _quantize(self, maps: str, highest: float) -> str:
+        """Maps of values from zero to `highest` as unsigned bytes."""
+        self.scale = highest / 255
+        return self.graph.add("QuantizeLinear", [maps, *self._scale_and_zero_point()])
 
-    def _floats(self, maps: str) -> str:
-        """The maps as floats."""
-        return self.nodes.add("DequantizeLinear", [maps, *self._scale()]) if self.step else maps
+    def _dequantize(self, maps: str) -> str:
+        return self.graph.add("DequantizeLinear", [maps, *self._scale_and_zero_point()]) if self.scale else maps
 
-    def _scale(self) -> tuple[str, str]:
-        """What a step of the maps is worth, and the byte that stands for zero."""
-        return self.nodes.constant(np.array(self.step, np.float32)), self.nodes.constant(np.array(0, np.uint8))
+    def _scale_and_zero_point(self) -> tuple[str, str]:
+        return self.graph.constant(np.array(self.scale, np.float32)), self.graph.constant(np.array(0, np.uint8))
 
-    def _kept(self, value: Floats, name: str) -> str:
-        """Weights that are computed with in single precision, and kept in half of it where that is wanted."""
+    def _stored(self, value: Floats, name: str) -> str:
+        """Weights that are computed with in single precision but, in fp16, stored in half precision."""
         if not self.is_half:
-            return self.nodes.constant(value, name)
-        return self.nodes.add("Cast", [self.nodes.constant(_halved(value), f"{name}.half")], name, to=TensorProto.FLOAT)
+            return self.graph.constant(value, name)
+        return self.graph.add("Cast", [self.graph.constant(_half(value), f"{name}.half")], name, to=TensorProto.FLOAT)
 
     def _kernel(self, index: int, layer: Conv) -> tuple[str, str]:
-        """Kernel and bias of a convolution, quantised if it reads bytes."""
+        """Kernel and bias of a convolution, quantized if it reads bytes."""
         name = f"backbone.stages.{index}"
         kernel, bias = self._folded(index, layer)
-        if self.activation_ranges:
+        if self.ranges:
             kernel = np.pad(kernel, ((0, 0), (0, self.channels - kernel.shape[1]), (0, 0), (0, 0)))
-            spare = 0 if self.step else -len(kernel) % _BLOCK
+            spare = 0 if self.scale else -len(kernel) % _BLOCK
             kernel, bias = np.pad(kernel, ((0, spare), (0, 0), (0, 0), (0, 0))), np.pad(bias, (0, spare))
             self.channels = len(kernel)
         if self.is_half:
-            return self.nodes.constant(_halved(kernel), f"{name}.weight"), self.nodes.constant(_halved(bias), f"{name}.bias")
-        if not self.step:
-            return self.nodes.constant(kernel, f"{name}.weight"), self.nodes.constant(bias, f"{name}.bias")
-        steps = np.abs(kernel).max(axis=(1, 2, 3)) / _KERNEL_LIMIT  # (K,)
-        least = np.abs(bias) / (self.step * _BIAS_LIMIT)  # so that the bias of a channel that sees nothing has room
-        steps = np.maximum.reduce([steps, least, np.full_like(steps, 1e-12)]).astype(np.float32)
-        whole = np.round(kernel / steps[:, None, None, None]).astype(np.int8)
-        bias_steps = steps * np.float32(self.step)
+            return self.graph.constant(_half(kernel), f"{name}.weight"), self.graph.constant(_half(bias), f"{name}.bias")
+        if not self.scale:
+            return self.graph.constant(kernel, f"{name}.weight"), self.graph.constant(bias, f"{name}.bias")
+        scale = np.abs(kernel).max(axis=(1, 2, 3)) / quantization.WEIGHT_LIMIT  # (K,)
+        for_bias = np.abs(bias) / (self.scale * _BIAS_LIMIT)  # so that the bias of a channel with a zero kernel fits
+        scale = np.maximum.reduce([scale, for_bias, np.full_like(scale, 1e-12)]).astype(np.float32)
+        whole = np.round(kernel / scale[:, None, None, None]).astype(np.int8)
+        bias_scale = scale * np.float32(self.scale)
         return (
-            self._dequantised(self.nodes.constant(whole, f"{name}.weight"), steps, np.zeros(len(steps), np.int8)),
-            self._dequantised(
-                self.nodes.constant(np.round(bias / bias_steps).astype(np.int32), f"{name}.bias"),
-                bias_steps,
-                np.zeros(len(steps), np.int32),
+            self._dequantized_constant(self.graph.constant(whole, f"{name}.weight"), scale, np.zeros(len(scale), np.int8)),
+            self._dequantized_constant(
+                self.graph.constant(np.round(bias / bias_scale).astype(np.int32), f"{name}.bias"),
+                bias_scale,
+                np.zeros(len(scale), np.int32),
             ),
         )
 
-    def _dequantised(self, values: str, steps: Floats, zeros: NDArray[np.integer]) -> str:
-        return self.nodes.add("DequantizeLinear", [values, self.nodes.constant(steps), self.nodes.constant(zeros)], axis=0)
+    def _dequantized_constant(self, values: str, scale: Floats, zero_point: NDArray[np.integer]) -> str:
+        return self.graph.add("DequantizeLinear", [values, self.graph.constant(scale), self.graph.constant(zero_point)], axis=0)
 
     def _folded(self, index: int, layer: Conv) -> tuple[Floats, Floats]:
-        """Kernel and bias of a convolution with its batch normalisation in them."""
+        """Kernel and bias of a convolution with its batch normalization folded in."""
         name = f"backbone.stages.{index}"
         weights = self.network.weights
         kernel = weights[f"{name}.0.weight"]
@@ -319,23 +304,18 @@ class _Layers:
             bias = weights[f"{name}.0.bias"]
         return kernel, bias
 
-    def _masked(self, maps: str, widths: str) -> str:
-        """(N, K, h, W) maps, zero from each one's width on."""
-        columns = self.nodes.add("Shape", [maps], start=3, end=4)
-        there = self.nodes.add("Squeeze", [columns, self.nodes.constant([0])])
-        index = self.nodes.add("Range", [self.nodes.constant(0), there, self.nodes.constant(1)])  # (W,)
-        inside = self.nodes.add("Less", [index, self.nodes.add("Unsqueeze", [widths, self.nodes.constant([1])])])  # (N, W)
-        mask = self.nodes.add("Unsqueeze", [inside, self.nodes.constant([1, 2])])  # (N, 1, 1, W)
-        zero = np.array(0, np.uint8 if self.step else np.float16 if self.is_half else np.float32)
-        return self.nodes.add("Where", [mask, maps, self.nodes.constant(zero)])
-
-    def _gates(self, name: str) -> Floats:
-        """LSTM weights with the gates in ONNX's order (input, output, forget, cell) instead of torch's (i, f, g, o)."""
-        i, f, g, o = np.split(self.network.weights[name], 4)
-        return np.concatenate((i, o, f, g))
+    def _mask(self, maps: str, widths: str) -> str:
+        """(N, K, h, W) maps, zero from each one's true width on."""
+        columns = self.graph.add("Shape", [maps], start=3, end=4)
+        end = self.graph.add("Squeeze", [columns, self.graph.constant([0])])
+        index = self.graph.add("Range", [self.graph.constant(0), end, self.graph.constant(1)])  # (W,)
+        inside = self.graph.add("Less", [index, self.graph.add("Unsqueeze", [widths, self.graph.constant([1])])])  # (N, W)
+        mask = self.graph.add("Unsqueeze", [inside, self.graph.constant([1, 2])])  # (N, 1, 1, W)
+        zero = np.array(0, np.uint8 if self.scale else np.float16 if self.is_half else np.float32)
+        return self.graph.add("Where", [mask, maps, self.graph.constant(zero)])
 
 
-def _halved(value: Floats) -> NDArray[np.float16]:
-    """Numbers in half precision; what is beyond it, at its end."""
-    most = float(np.finfo(np.float16).max)
-    return np.clip(value, -most, most).astype(np.float16)
+def _half(value: Floats) -> NDArray[np.float16]:
+    """Numbers in half precision, limited to its range."""
+    limit = float(np.finfo(np.float16).max)
+    return np.clip(value, -limit, limit).astype(np.float16)

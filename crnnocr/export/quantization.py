@@ -1,17 +1,18 @@
-"""How far the values of a network reach: what its quantised form takes its scales from.
+"""Integer arithmetic for the exported network: the ranges of its activations, its weights as bytes, LSTMs with a fixed range.
 
-The weights of an LSTM that computes with bytes, and gives a line the same result whatever its company.
+Quantized weights have 7 bits, so that no sum of two products overflows on processors without VNNI.
 
-ONNX Runtime's DynamicQuantizeLSTM takes the scale of its input from the lowest and highest value of the whole batch, and that
-of the state from all lines at each step. Both are pinned here, so that they are constants:
+ONNX Runtime's DynamicQuantizeLSTM takes the scale of its input from the lowest and highest value of the whole batch, and the
+scale of the state from all lines at each step, so that a line's result would depend on the other lines. Here both ranges are
+fixed, by units that always reach their ends:
 
-- The state has two units more. Their cells never forget and take nothing in, so that they give +-1 at every step, and no unit
-  gives more. What ONNX Runtime takes for a sigmoid and a tanh reaches beyond 1 by 1e-7 and 2e-7 at some places; the pins stand
-  at the highest, found by trying every number.
-- The input has the lowest and highest value that it can have in every frame: the states of another pinned LSTM do, and features
-  from 0 up do where one of them is always the highest.
+- The state has two more units. Their cells never forget and take nothing in, so that they give 1 and -1 at every step, and no
+  unit gives more. ONNX Runtime's approximations of sigmoid and tanh exceed 1 by 1e-7 and 2e-7 at some places; the units stand
+  at the highest one, found by trying every number.
+- The input has its lowest and highest possible value in every frame: the states of another such LSTM do, and features from 0
+  up do if one more of them always has the highest value.
 
-All of the units' and inputs' weights are zero, so that they change nothing else. Gates are in ONNX's order: input, output,
+All weights from these units and inputs are zero, so that they change nothing else. Gates are in ONNX's order: input, output,
 forget, cell.
 """
 
@@ -27,95 +28,96 @@ from numpy.typing import NDArray
 from crnnocr import images
 from crnnocr.model.crnn import CRNN
 
+WEIGHT_LIMIT = 63
+"""Largest absolute value of a quantized weight."""
+
 LINES = 400
-"""As many say enough."""
-_AT_A_TIME = 16
+"""Lines that are enough to measure activation ranges."""
+
+RANGE_UNITS = 2
+"""Units that fix the range of an LSTM's state, behind its own."""
+
+_BATCH_SIZE = 16
+_SATURATED = 20.0
+"""Where a sigmoid is 0 or 1 in single precision."""
+_HIGHEST_GATE = 17.87294
+_HIGHEST_CELL = 8.602642
+"""Where ONNX Runtime's sigmoid and tanh are highest."""
+
+Floats = NDArray[np.float32]
 
 
 @torch.inference_mode()
 def activation_ranges(model: CRNN, lines: Sequence[images.Line]) -> tuple[float, ...]:
-    """The highest value of the maps after each layer of the backbone, over the lines.
+    """Measure the highest value after each layer of the backbone. The lowest is zero, by ReLU.
 
-    Reaching up to the highest value measured better than cutting off the highest thousandth or ten thousandth: on real crops
+    The highest value measured better than cutting off the highest thousandth or ten thousandth of the values: on real crops
     the character error rate was within 0.1 points of single precision, where those cost up to 0.2.
     """
     model.eval()
     chosen = sorted(lines, key=lambda line: line.shape[1])
     highest = np.zeros(len(model.config.backbone))
-    for start in range(0, len(chosen), _AT_A_TIME):
-        batch, widths = images.to_batch(chosen[start : start + _AT_A_TIME])
+    for start in range(0, len(chosen), _BATCH_SIZE):
+        batch, widths = images.to_batch(chosen[start : start + _BATCH_SIZE])
         layers = model.backbone.after_each_layer(torch.from_numpy(batch), torch.from_numpy(widths))
         highest = np.maximum(highest, [float(maps.max()) for maps, _ in layers])
-    return tuple(float(peak) for peak in np.maximum(highest, 1e-6))
-
-
-PINS = 2
-"""Units more than the LSTM has."""
-
-_SATURATED = 20.0
-"""Where a sigmoid is 0 or 1, in single precision."""
-
-_HIGHEST_GATE = 17.87294
-_HIGHEST_CELL = 8.602642
-"""Where ONNX Runtime's sigmoid and tanh are highest."""
-
-_LIMIT = 63
-"""Largest byte of a weight: 7 bits, so that no sum of two products overflows on processors without VNNI."""
-
-Floats = NDArray[np.float32]
+    return tuple(float(value) for value in np.maximum(highest, 1e-6))
 
 
 @dataclass(frozen=True)
-class Bytes:
-    """The weights from one side, transposed, with a scale for each column."""
+class QuantizedWeights:
+    """An LSTM's weights from the input or from the state, as DynamicQuantizeLSTM takes them. The zero points are 0."""
 
     values: NDArray[np.int8]
-    """(2, F, 4·H): for each direction, from F inputs."""
-    steps: Floats
-    """(2, 4·H): what one step is worth."""
+    """(2, F, 4·H): for the forward and backward direction, from F inputs."""
+    scale: Floats
+    """(2, 4·H)."""
 
     @classmethod
-    def of(cls, weights: Floats) -> Bytes:
-        """Those of (2, 4·H, F) weights."""
-        steps = np.maximum(np.abs(weights).max(axis=2) / _LIMIT, 1e-12).astype(np.float32)
-        return cls(np.round(weights / steps[:, :, None]).astype(np.int8).transpose(0, 2, 1), steps)
+    def of(cls, weights: Floats) -> QuantizedWeights:
+        """Quantize (2, 4·H, F) weights."""
+        scale = np.maximum(np.abs(weights).max(axis=2) / WEIGHT_LIMIT, 1e-12).astype(np.float32)
+        return cls(np.round(weights / scale[:, :, None]).astype(np.int8).transpose(0, 2, 1), scale)
 
 
-def pinned(inputs: Floats, states: Floats, biases: Floats) -> tuple[Floats, Floats, Floats]:
-    """The weights of an LSTM with the pins behind its units.
+def add_range_units(inputs: Floats, states: Floats, biases: Floats) -> tuple[Floats, Floats, Floats]:
+    """Add the units that fix the range of an LSTM's state.
 
     Args:
-        inputs: (2, 4·H, F) weights of the input, along and against the line.
-        states: (2, 4·H, H) weights of the state.
+        inputs: (2, 4·H, F) weights from the input, forward and backward.
+        states: (2, 4·H, H) weights from the state.
         biases: (2, 8·H), first those of the input, then those of the state.
+
+    Returns:
+        The same with H + 2 in place of H.
     """
     units = states.shape[2]
-    pins = np.zeros((2, 2, 4, PINS), np.float32)  # directions, input or state, gates, pins
-    pins[:, 0] = np.array([-_SATURATED, _HIGHEST_GATE, _SATURATED, 0], np.float32)[:, None]
-    grown = np.concatenate((biases.reshape(2, 2, 4, units), pins), axis=3)
+    more = np.zeros((2, 2, 4, RANGE_UNITS), np.float32)  # directions, input or state, gates, units
+    more[:, 0] = np.array([-_SATURATED, _HIGHEST_GATE, _SATURATED, 0], np.float32)[:, None]
+    all_biases = np.concatenate((biases.reshape(2, 2, 4, units), more), axis=3)
     return (
         _with_rows(inputs),
-        np.concatenate((_with_rows(states), np.zeros((2, 4 * (units + PINS), PINS), np.float32)), axis=2),
-        grown.reshape(2, -1),
+        np.concatenate((_with_rows(states), np.zeros((2, 4 * (units + RANGE_UNITS), RANGE_UNITS), np.float32)), axis=2),
+        all_biases.reshape(2, -1),
     )
 
 
-def first_cells(units: int) -> Floats:
-    """The (2, 1, H + 2) cells before the first frame: the pins' at their ends."""
-    cells = np.zeros((2, 1, units + PINS), np.float32)
+def initial_cells(units: int) -> Floats:
+    """The (2, 1, H + 2) cells before the first frame: 0, and those of the range units at both ends."""
+    cells = np.zeros((2, 1, units + RANGE_UNITS), np.float32)
     cells[:, :, units:] = _HIGHEST_CELL, -_HIGHEST_CELL
     return cells
 
 
-def from_pinned(weights: Floats) -> Floats:
-    """Weights (…, 2·H) of what two directions give, for the 2·(H + 2) that they give with their pins."""
-    along, against = np.split(weights, 2, axis=-1)
-    pins = np.zeros((*weights.shape[:-1], PINS), np.float32)
-    return np.concatenate((along, pins, against, pins), axis=-1)
+def skip_range_units(weights: Floats) -> Floats:
+    """(…, 2·H) weights from the output of an LSTM → (…, 2·(H + 2)), zero from its range units."""
+    forward, backward = np.split(weights, 2, axis=-1)
+    zeros = np.zeros((*weights.shape[:-1], RANGE_UNITS), np.float32)
+    return np.concatenate((forward, zeros, backward, zeros), axis=-1)
 
 
 def _with_rows(weights: Floats) -> Floats:
-    """(2, 4·H, F) weights with rows of zeros for the pins of each gate."""
-    ways, rows, columns = weights.shape
-    pins = np.zeros((ways, 4, PINS, columns), np.float32)
-    return np.concatenate((weights.reshape(ways, 4, rows // 4, columns), pins), axis=2).reshape(ways, -1, columns)
+    """(2, 4·H, F) weights → (2, 4·(H + 2), F), zero to the range units."""
+    directions, rows, columns = weights.shape
+    zeros = np.zeros((directions, 4, RANGE_UNITS, columns), np.float32)
+    return np.concatenate((weights.reshape(directions, 4, rows // 4, columns), zeros), axis=2).reshape(directions, -1, columns)

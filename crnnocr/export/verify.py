@@ -1,8 +1,7 @@
-"""The two sides of a proof: a network that is given lines, and a graph that is given pictures.
+"""Verification of an export: on images of many widths, alone and padded in batches, it must give the same as its model.
 
-The pictures that a proof is over: those that come with crnnocr, or anybody's, and changed copies where they are too few.
-
-The proof that an export reads as its model does: over pictures of many widths, alone, and padded in batches.
+The images are those that come with crnnocr or anybody's, with varied copies if there are too few. Each side of the comparison
+is a backend: a network that takes lines, or a self-contained graph that takes images.
 """
 
 from __future__ import annotations
@@ -30,215 +29,208 @@ from crnnocr.inference.engines import Engine, OnnxEngine
 from crnnocr.metrics.scores import Scorer
 from crnnocr.model.card import Card
 
-Grey = NDArray[np.uint8]
+TOLERANCE = 1e-4
+"""Largest accepted difference of two log-probabilities. Two texts tie if their best paths are as near."""
+MIN_EQUAL = 0.99
+"""Smallest accepted share of equal texts for an export that computes with other numbers."""
+MAX_CER_DIFFERENCE = 0.001
+"""Largest accepted difference of the character error rates for such an export."""
+CONFIDENCE_TOLERANCE = 1e-3
+"""Largest accepted error of a confidence that a graph computes in single precision."""
+BATCH_SIZES = (1, 3, 8)
+MIN_IMAGES = 1000
+"""Images over which shares of equal texts are plural."""
+
+_CHUNK = 24
+"""Images in memory at a time: whole batches of each size."""
+_SHOWN = 5
+"""Mismatches in an error message; its details have all of them."""
+_NOT_KEPT = "the export differs from the model, so it was not kept"
+_GOLDEN_RATIO = 0.618033988749895
+"""The fractional parts of its multiples are spread evenly between 0 and 1, however many there are."""
+
+Gray = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What one side reads in a picture."""
+class Verification:
+    """What was compared, and how near the results are."""
+
+    images: int
+    """Number of images."""
+    widths: int
+    """Number of different widths among them, at the model's height."""
+    batch_sizes: tuple[int, ...]
+    equal_texts: float
+    """Share of equal texts, in the batch size in which it is lowest."""
+    cer: float
+    """Character error rate of the export, against the model's predictions if an image has no label."""
+    model_cer: float
+    """The same of the model."""
+    log_prob_difference: float | None = None
+    """Largest difference of two log-probabilities; None if the export computes with other numbers."""
+    ties: tuple[str, ...] = ()
+    """Images with different texts that are equally probable."""
+    confidence_error: float | None = None
+    """Largest error of a confidence that the graph computes; None if it computes none."""
+    unreadable: tuple[str, ...] = ()
+    """Why some images were left out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The values that JSON can hold."""
+        return {
+            "pictures": self.images,
+            "widths": self.widths,
+            "batch_sizes": list(self.batch_sizes),
+            "equal_texts": self.equal_texts,
+            "cer": self.cer,
+            "model_cer": self.model_cer,
+            "max_log_prob_difference": self.log_prob_difference,
+            "ties": list(self.ties),
+            "max_confidence_difference": self.confidence_error,
+        }
+
+
+@dataclass(frozen=True)
+class VerificationImage:
+    """An image that both sides recognize."""
+
+    name: str
+    """For messages."""
+    source: images.Source | Sample
+    text: str | None = None
+    """Its label, if it has one."""
+    variant: int = 0
+    """0, or the number of a varied copy."""
+
+    def gray(self) -> Gray:
+        """Load its (H, W) gray values. Raises `ImageError` if it cannot be read."""
+        source = self.source.read() if isinstance(self.source, Sample) else self.source
+        gray = images.load_gray(source, self.name)
+        return np.asarray(_varied(gray, self.variant) if self.variant else gray)
+
+    def can_be_read(self) -> bool:
+        """Whether `gray` would succeed."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", images.ImageWarning)
+            try:
+                self.gray()
+            except ImageError:
+                return False
+        return True
+
+
+def built_in_images() -> list[VerificationImage]:
+    """The real images that come with crnnocr, without labels."""
+    folder = resources.files("crnnocr.export") / "verification_images"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith((".png", ".jpg"))), key=lambda f: f.name)
+    return [VerificationImage(f.name, f.read_bytes()) for f in files]
+
+
+def from_samples(samples: Iterable[Sample]) -> list[VerificationImage]:
+    """Labeled images of a data set."""
+    return [VerificationImage(sample.name, sample, sample.text) for sample in samples]
+
+
+def with_copies(some: Sequence[VerificationImage], count: int) -> list[VerificationImage]:
+    """The images, followed by as many varied copies as make up `count` readable ones, if any of them can be read."""
+    readable = [image for image in some if image.can_be_read()]
+    missing = count - len(readable) if readable else 0
+    copies = (
+        replace(image, name=f"{image.name}, varied copy {variant}", variant=variant)
+        for variant in range(1, missing + 1)
+        for image in readable
+    )
+    return [*some, *islice(copies, max(0, missing))]
+
+
+def _varied(gray: Image.Image, variant: int) -> Image.Image:
+    """A copy with 0.8 to 1.25 of the size and 0.9 to 1.0 of the contrast, brighter or darker."""
+    size, paleness = (variant * _GOLDEN_RATIO) % 1, (variant * _GOLDEN_RATIO**2) % 1
+    factor, contrast = 0.8 * (1.25 / 0.8) ** size, 1 - 0.1 * paleness
+    new_size = (max(1, round(gray.width * factor)), max(1, round(gray.height * factor)))
+    lift = (1 - contrast) * 255 * ((variant % 3) / 2)
+    return gray.resize(new_size, Image.Resampling.BICUBIC).point(lambda value: round(value * contrast + lift))
+
+
+@dataclass(frozen=True)
+class BackendResult:
+    """What a backend gives for one image."""
 
     text: str
     """The text of its best path."""
     log_probs: LogProbs
     """(T, C) natural-log probabilities."""
-    off: float = 0.0
-    """How far the confidences that it gives are from those that its log-probabilities have."""
+    confidence_error: float = 0.0
+    """Largest difference of its confidences from those of its log-probabilities."""
 
 
-class Side(Protocol):
-    """One side of a comparison."""
+class Backend(Protocol):
+    """One side of the comparison."""
 
-    def read(self, pictures: Sequence[Grey]) -> list[Reading]:
-        """Read grey pictures in one batch."""
+    def run(self, grays: Sequence[Gray]) -> list[BackendResult]:
+        """Recognize gray images in one batch."""
         ...
 
 
-class Lines:
-    """A network that is given lines, as its card says."""
+class LineBackend:
+    """A network that takes lines, preprocessed as its card says."""
 
     def __init__(self, card: Card, engine: Engine) -> None:
         self._card, self._engine = card, engine
         self._preprocessor = Preprocessor.for_model(card.config, card.orientation)
 
-    def line(self, grey: Grey) -> images.Line:
-        """The line that a picture shows."""
-        return self._preprocessor.line(grey)
+    def line(self, gray: Gray) -> images.Line:
+        """The line that the network gets for an image."""
+        return self._preprocessor.line(gray)
 
-    def read(self, pictures: Sequence[Grey]) -> list[Reading]:
-        """See `Side`."""
-        log_probs, frames = self._engine.log_probs(*images.to_batch([self.line(picture) for picture in pictures]))
+    def run(self, grays: Sequence[Gray]) -> list[BackendResult]:
+        """See `Backend`."""
+        log_probs, frames = self._engine.log_probs(*images.to_batch([self.line(gray) for gray in grays]))
         own = [log_probs[row, :count] for row, count in enumerate(frames.tolist())]
-        return [Reading(self._card.charset.decode(greedy_ids(line)), line) for line in own]
+        return [BackendResult(self._card.charset.decode(greedy_ids(line)), line) for line in own]
 
 
-class Pictures:
-    """A self-contained graph, which decodes by itself; `card` says how it should."""
+class EndToEndBackend:
+    """A self-contained graph, which decodes by itself. `card` says how it should."""
 
     def __init__(self, card: Card, engine: OnnxEngine) -> None:
         self._card, self._engine = card, engine
 
-    def read(self, pictures: Sequence[Grey]) -> list[Reading]:
-        """See `Side`."""
-        found = end_to_end.readings(self._engine, pictures)
-        exact = text_log_probs([one.log_probs for one in found], [greedy_ids(one.log_probs) for one in found])
+    def run(self, grays: Sequence[Gray]) -> list[BackendResult]:
+        """See `Backend`."""
+        results = end_to_end.run(self._engine, grays)
+        expected = text_log_probs([one.log_probs for one in results], [greedy_ids(one.log_probs) for one in results])
         return [
-            Reading(self._text(one), one.log_probs, self._off(one, float(log_prob)))
-            for one, log_prob in zip(found, exact, strict=True)
+            BackendResult(self._text(one), one.log_probs, self._confidence_error(one, float(log_prob)))
+            for one, log_prob in zip(results, expected, strict=True)
         ]
 
-    def _text(self, found: end_to_end.Reading) -> str:
+    def _text(self, result: end_to_end.Result) -> str:
         charset = self._card.charset
-        return charset.decode(found.ids) if all(0 < i < charset.classes for i in found.ids) else str(found.ids)
+        return charset.decode(result.ids) if all(0 < i < charset.classes for i in result.ids) else str(result.ids)
 
-    def _off(self, found: end_to_end.Reading, log_prob: float) -> float:
-        """How far its confidences are off, the text's log-probability over all alignments given; infinite where its text is."""
-        if found.ids != greedy_ids(found.log_probs):
+    def _confidence_error(self, result: end_to_end.Result, log_prob: float) -> float:
+        """Largest error of its confidences, given the text's log-probability; infinite if the text itself is wrong."""
+        if result.ids != greedy_ids(result.log_probs):
             return np.inf
-        given = np.array([found.confidence, *found.character_confidences])
-        own = np.array([self._card.calibration.apply(log_prob), *_character_confidences(found.log_probs)])
-        return float(np.abs(given - own).max())
+        given = np.array([result.confidence, *result.character_confidences])
+        expected = np.array([self._card.calibration.apply(log_prob), *_character_confidences(result.log_probs)])
+        return float(np.abs(given - expected).max())
 
 
 def _character_confidences(log_probs: LogProbs) -> list[float]:
     """The highest probability of each character of the best path among its frames."""
     path, begins = best_path(log_probs)
     starts = np.flatnonzero(begins)
-    classes, peaks = np.split(path, starts)[1:], np.split(np.exp(log_probs.max(axis=1)), starts)[1:]
-    return [float(own[frames == frames[0]].max()) for frames, own in zip(classes, peaks, strict=True)]
-
-
-ENOUGH = 1000
-"""Pictures that shares of equal texts are counted over."""
-
-_GOLDEN = 0.618033988749895
-"""Multiples of it, less their whole part, fall evenly between 0 and 1, however many there are."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture to compare readings of."""
-
-    name: str
-    """What to call it."""
-    source: images.Source | Sample
-    """Where it comes from."""
-    text: str | None = None
-    """What it says, if that is known."""
-    copy: int = 0
-    """0, or which of its changed copies it is."""
-
-    def grey(self) -> NDArray[np.uint8]:
-        """(H, W) its grey values. Raises `ImageError` where it cannot be read."""
-        source = self.source.read() if isinstance(self.source, Sample) else self.source
-        grey = images.load_gray(source, self.name)
-        return np.asarray(_changed(grey, self.copy) if self.copy else grey)
-
-    def can_be_read(self) -> bool:
-        """Whether `grey` gives its values."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", images.ImageWarning)
-            try:
-                self.grey()
-            except ImageError:
-                return False
-        return True
-
-
-def built_in() -> list[Picture]:
-    """The real pictures that come with crnnocr."""
-    folder = resources.files("crnnocr.export") / "verification_images"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith((".png", ".jpg"))), key=lambda f: f.name)
-    return [Picture(f.name, f.read_bytes()) for f in files]
-
-
-def of_samples(samples: Iterable[Sample]) -> list[Picture]:
-    """Labelled pictures of a data set."""
-    return [Picture(sample.name, sample, sample.text) for sample in samples]
-
-
-def enough(pictures: Sequence[Picture], count: int) -> list[Picture]:
-    """The pictures, and after them so many copies, larger, smaller, paler and darker, that `count` can be read, if any can."""
-    readable = [picture for picture in pictures if picture.can_be_read()]
-    lacking = count - len(readable) if readable else 0
-    more = (
-        replace(picture, name=f"{picture.name}, changed copy {copy}", copy=copy)
-        for copy in range(1, lacking + 1)
-        for picture in readable
-    )
-    return [*pictures, *islice(more, max(0, lacking))]
-
-
-def _changed(grey: Image.Image, copy: int) -> Image.Image:
-    """A copy at 0.8 to 1.25 of its size with 0.9 to 1.0 of its contrast."""
-    size, paleness = (copy * _GOLDEN) % 1, (copy * _GOLDEN**2) % 1
-    factor, contrast = 0.8 * (1.25 / 0.8) ** size, 1 - 0.1 * paleness
-    wanted = (max(1, round(grey.width * factor)), max(1, round(grey.height * factor)))
-    lift = (1 - contrast) * 255 * ((copy % 3) / 2)
-    return grey.resize(wanted, Image.Resampling.BICUBIC).point(lambda value: round(value * contrast + lift))
-
-
-TOLERANCE = 1e-4
-"""Largest difference of two log-probabilities that is no mismatch; and where two texts are as near, either is right."""
-LEAST_EQUAL = 0.99
-"""Least share of equal texts where the numbers are not the same."""
-CER_LIMIT = 0.001
-"""How far apart the character error rates may be there."""
-CONFIDENCE_TOLERANCE = 1e-3
-"""How far a confidence that a graph works out in single precision may be from that of its log-probabilities."""
-BATCH_SIZES = (1, 3, 8)
-
-_TOGETHER = 24
-"""Pictures that are looked at together: whole batches of each size."""
-_NOT_KEPT = "the export reads otherwise than the model, so it was not kept"
-_TOLD = 5
-"""Mismatches that are told; the others are for those who ask."""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What was compared, and how near it came."""
-
-    pictures: int
-    """Number of pictures."""
-    widths: int
-    """Number of different widths among them, at the model's height."""
-    batch_sizes: tuple[int, ...]
-    """Numbers of pictures that were read together."""
-    equal: float
-    """Share of equal texts, in the batch size where it is least."""
-    cer: float
-    """Character error rate of the export; where labels are missing, against the readings of the model."""
-    source_cer: float
-    """The same of the model."""
-    difference: float | None = None
-    """Largest difference of two log-probabilities, where the numbers are to be the same."""
-    ties: tuple[str, ...] = ()
-    """Pictures that read otherwise, for two texts of them are equally probable."""
-    confidence_difference: float | None = None
-    """Largest difference of a confidence that the export gives from that of its log-probabilities, where it gives any."""
-    unreadable: tuple[str, ...] = ()
-    """Why some pictures were left out."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The proof as values that JSON can hold."""
-        return {
-            "pictures": self.pictures,
-            "widths": self.widths,
-            "batch_sizes": list(self.batch_sizes),
-            "equal_texts": self.equal,
-            "cer": self.cer,
-            "model_cer": self.source_cer,
-            "max_log_prob_difference": self.difference,
-            "ties": list(self.ties),
-            "max_confidence_difference": self.confidence_difference,
-        }
+    classes, highest = np.split(path, starts)[1:], np.split(np.exp(log_probs.max(axis=1)), starts)[1:]
+    return [float(own[frames == frames[0]].max()) for frames, own in zip(classes, highest, strict=True)]
 
 
 @dataclass
-class _Pass:
-    """All pictures, read in batches of one size."""
+class _BatchSizeTotals:
+    """All images, recognized in batches of one size."""
 
     size: int
     scorer: Scorer = field(default_factory=Scorer)
@@ -247,147 +239,150 @@ class _Pass:
 
 @dataclass
 class _Comparison:
-    """What has been seen so far."""
+    """The comparison so far."""
 
-    passes: tuple[_Pass, ...] = field(default_factory=lambda: tuple(map(_Pass, BATCH_SIZES)))
+    by_batch_size: tuple[_BatchSizeTotals, ...] = field(
+        default_factory=lambda: tuple(_BatchSizeTotals(size) for size in BATCH_SIZES)
+    )
     scorer: Scorer = field(default_factory=Scorer)
+    """Of the model."""
     widths: set[int] = field(default_factory=set)
     unreadable: list[str] = field(default_factory=list)
-    otherwise: dict[str, str] = field(default_factory=dict)
-    """What was read in the pictures that read otherwise."""
-    apart: dict[str, str] = field(default_factory=dict)
-    """Where numbers are too far apart."""
+    other_texts: dict[str, str] = field(default_factory=dict)
+    """By image: how its text differs."""
+    other_numbers: dict[str, str] = field(default_factory=dict)
+    """By image: how far its numbers are apart, if too far."""
     ties: dict[str, None] = field(default_factory=dict)
-    difference: float = 0.0
-    off: float = 0.0
-    """Of confidences."""
+    log_prob_difference: float = 0.0
+    confidence_error: float = 0.0
 
 
-def prove(source: Lines, export: Side, pictures: Iterable[Picture], exact: bool, at_least: int = 1) -> Proof:
-    """Compare what is read in pictures alone, in threes and in eights.
+def verify(
+    model: LineBackend, export: Backend, some: Iterable[VerificationImage], is_exact: bool, min_images: int = 1
+) -> Verification:
+    """Compare the results for images one by one, in threes and in eights.
 
     Args:
-        source: the model.
-        export: what was made of it.
-        pictures: what to read.
-        exact: whether its log-probabilities are to be the same, and all of its texts; else it is to read as well, and nearly
-            always the same.
-        at_least: pictures that have to be compared.
+        model: the model.
+        export: the export of it.
+        some: the images.
+        is_exact: whether log-probabilities and texts must be the same. Otherwise nearly all texts, and the error rate.
+        min_images: the smallest number of readable images.
 
     Raises:
-        GateError: that does not hold; it names the pictures.
-        DataError: no picture can be read.
+        GateError: they differ; the error names the images.
+        DataError: no image can be read.
     """
     seen = _Comparison()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImageWarning)  # of what they show, both sides see the same
-        for some in _groups(_opened(pictures, seen), _TOGETHER):
-            _compare(source, export, some, exact, seen)
+        warnings.simplefilter("ignore", ImageWarning)  # both sides get the same part of such an image
+        for chunk in _chunks(_loaded(some, seen), _CHUNK):
+            _compare(model, export, chunk, is_exact, seen)
     count = seen.scorer.samples
     if not count:
-        raise DataError(f"there is no picture to prove it with: {next(iter(seen.unreadable), 'none was given')}")
-    if count < at_least:
+        raise DataError(f"there is no image to verify the export with: {next(iter(seen.unreadable), 'none was given')}")
+    if count < min_images:
         raise GateError(
-            f"the export was not kept: {plural(count, 'picture')} to prove it with: too few, {at_least:,} are needed"
+            f"the export was not kept: {plural(count, 'image')} to verify it with: too few, {min_images:,} are needed"
         )
-    proof = _concluded(seen, exact, isinstance(export, Pictures))
-    if seen.apart or (exact and seen.otherwise):
-        places = {**seen.apart, **seen.otherwise}
-        raise GateError(f"{_NOT_KEPT}: {_listed(places)}", list(places.values()))
-    if not exact and (proof.equal < LEAST_EQUAL or abs(proof.cer - proof.source_cer) > CER_LIMIT):
+    summary = _summary(seen, is_exact, isinstance(export, EndToEndBackend))
+    if seen.other_numbers or (is_exact and seen.other_texts):
+        places = {**seen.other_numbers, **seen.other_texts}
+        raise GateError(f"{_NOT_KEPT}: {_first(places)}", list(places.values()))
+    if not is_exact and (summary.equal_texts < MIN_EQUAL or abs(summary.cer - summary.model_cer) > MAX_CER_DIFFERENCE):
         raise GateError(
-            f"{_NOT_KEPT}: of {count:,} texts {proof.equal:.1%} are the same (at least {LEAST_EQUAL:.0%} must be), the CER is "
-            f"{proof.cer:.2%} and the model's {proof.source_cer:.2%} ({CER_LIMIT:.1%} apart at most): "
-            f"{_listed(seen.otherwise)}. Take a higher --precision, or prove it on pictures of yours (--verify DATA)",
-            list(seen.otherwise.values()),
+            f"{_NOT_KEPT}: of {count:,} texts {summary.equal_texts:.1%} are the same (at least {MIN_EQUAL:.0%} must be), the "
+            f"CER is {summary.cer:.2%} and the model's {summary.model_cer:.2%} ({MAX_CER_DIFFERENCE:.1%} apart at most): "
+            f"{_first(seen.other_texts)}. Choose a higher `precision`, or verify it on images of your own with `verify`",
+            list(seen.other_texts.values()),
         )
-    return proof
+    return summary
 
 
-def _concluded(seen: _Comparison, exact: bool, gives_confidences: bool) -> Proof:
-    count, source_cer = seen.scorer.samples, seen.scorer.summary().cer
-    return Proof(
-        pictures=count,
+def _summary(seen: _Comparison, is_exact: bool, has_confidences: bool) -> Verification:
+    count, model_cer = seen.scorer.samples, seen.scorer.summary().cer
+    return Verification(
+        images=count,
         widths=len(seen.widths),
         batch_sizes=BATCH_SIZES,
-        equal=min(one.equal for one in seen.passes) / count,
-        cer=max((one.scorer.summary().cer for one in seen.passes), key=lambda cer: abs(cer - source_cer)),
-        source_cer=source_cer,
-        difference=seen.difference if exact else None,
+        equal_texts=min(one.equal for one in seen.by_batch_size) / count,
+        cer=max((one.scorer.summary().cer for one in seen.by_batch_size), key=lambda cer: abs(cer - model_cer)),
+        model_cer=model_cer,
+        log_prob_difference=seen.log_prob_difference if is_exact else None,
         ties=tuple(seen.ties),
-        confidence_difference=seen.off if gives_confidences else None,
+        confidence_error=seen.confidence_error if has_confidences else None,
         unreadable=tuple(seen.unreadable),
     )
 
 
-def _opened(pictures: Iterable[Picture], seen: _Comparison) -> Iterator[tuple[Picture, Grey]]:
-    for picture in pictures:
+def _loaded(some: Iterable[VerificationImage], seen: _Comparison) -> Iterator[tuple[VerificationImage, Gray]]:
+    for image in some:
         try:
-            yield picture, picture.grey()
+            yield image, image.gray()
         except ImageError as error:
             seen.unreadable.append(str(error))
 
 
-def _compare(source: Lines, export: Side, some: Sequence[tuple[Picture, Grey]], exact: bool, seen: _Comparison) -> None:
-    names, greys = [picture.name for picture, _ in some], [grey for _, grey in some]
-    wanted = _in_batches(source, greys, max(BATCH_SIZES))
-    truths = [
-        reading.text if picture.text is None else picture.text for (picture, _), reading in zip(some, wanted, strict=True)
-    ]
-    seen.widths |= {source.line(grey).shape[1] for grey in greys}
-    for truth, reading in zip(truths, wanted, strict=True):
-        seen.scorer.update(truth, reading.text)
-    for one in seen.passes:
-        given = _in_batches(export, greys, one.size)
-        for name, truth, ours, theirs in zip(names, truths, wanted, given, strict=True):
-            one.scorer.update(truth, theirs.text)
-            one.equal += ours.text == theirs.text
-            _note(name, one.size, ours, theirs, exact, seen)
+def _compare(
+    model: LineBackend, export: Backend, chunk: Sequence[tuple[VerificationImage, Gray]], is_exact: bool, seen: _Comparison
+) -> None:
+    names, grays = [image.name for image, _ in chunk], [gray for _, gray in chunk]
+    expected = _run_in_batches(model, grays, max(BATCH_SIZES))
+    references = [result.text if image.text is None else image.text for (image, _), result in zip(chunk, expected, strict=True)]
+    seen.widths |= {model.line(gray).shape[1] for gray in grays}
+    for reference, result in zip(references, expected, strict=True):
+        seen.scorer.update(reference, result.text)
+    for totals in seen.by_batch_size:
+        given = _run_in_batches(export, grays, totals.size)
+        for name, reference, ours, theirs in zip(names, references, expected, given, strict=True):
+            totals.scorer.update(reference, theirs.text)
+            totals.equal += ours.text == theirs.text
+            _note(name, totals.size, ours, theirs, is_exact, seen)
 
 
-def _in_batches(side: Side, greys: Sequence[Grey], size: int) -> list[Reading]:
-    return [reading for batch in _groups(greys, size) for reading in side.read(batch)]
+def _run_in_batches(backend: Backend, grays: Sequence[Gray], size: int) -> list[BackendResult]:
+    return [result for batch in _chunks(grays, size) for result in backend.run(batch)]
 
 
-def _note(name: str, size: int, ours: Reading, theirs: Reading, exact: bool, seen: _Comparison) -> None:
-    """Note how two readings differ."""
-    seen.off = max(seen.off, theirs.off)
-    if not theirs.off <= CONFIDENCE_TOLERANCE:
-        seen.apart.setdefault(name, f"{name}, its confidences by {theirs.off:.1e} ({_of(size)})")
-    if exact:
+def _note(name: str, size: int, ours: BackendResult, theirs: BackendResult, is_exact: bool, seen: _Comparison) -> None:
+    """Note how the model's result and the export's differ."""
+    seen.confidence_error = max(seen.confidence_error, theirs.confidence_error)
+    if not theirs.confidence_error <= CONFIDENCE_TOLERANCE:
+        seen.other_numbers.setdefault(name, f"{name}, its confidences by {theirs.confidence_error:.1e} ({_in_words(size)})")
+    if is_exact:
         difference = _difference(ours, theirs)
-        seen.difference = max(seen.difference, difference)
+        seen.log_prob_difference = max(seen.log_prob_difference, difference)
         if not difference <= TOLERANCE:
-            seen.apart.setdefault(name, f"{name} by {difference:.1e} ({_of(size)})")
+            seen.other_numbers.setdefault(name, f"{name} by {difference:.1e} ({_in_words(size)})")
         elif ours.text != theirs.text and _lead(ours, theirs) <= TOLERANCE:
             seen.ties[name] = None
             return
     if ours.text != theirs.text:
-        seen.otherwise.setdefault(name, f"{name} as {theirs.text!r} instead of {ours.text!r} ({_of(size)})")
+        seen.other_texts.setdefault(name, f"{name} as {theirs.text!r} instead of {ours.text!r} ({_in_words(size)})")
 
 
-def _difference(ours: Reading, theirs: Reading) -> float:
-    """How far two readings' log-probabilities are apart."""
+def _difference(ours: BackendResult, theirs: BackendResult) -> float:
+    """Largest difference of the log-probabilities."""
     a, b = ours.log_probs, theirs.log_probs
     return float(np.abs(a - b).max()) if a.shape == b.shape else np.inf
 
 
-def _lead(ours: Reading, theirs: Reading) -> float:
-    """How much more probable our best path is than theirs, by our log-probabilities."""
+def _lead(ours: BackendResult, theirs: BackendResult) -> float:
+    """How much more probable our best path is than theirs, in our log-probabilities."""
     a, b = ours.log_probs, theirs.log_probs
     return float((a.max(axis=1) - a[np.arange(len(a)), b.argmax(axis=1)]).sum())
 
 
-def _groups(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    left = iter(things)
-    while group := list(islice(left, size)):
-        yield group
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    left = iter(items)
+    while chunk := list(islice(left, size)):
+        yield chunk
 
 
-def _of(size: int) -> str:
-    return "alone" if size == 1 else f"in a batch of {size}"
+def _in_words(batch_size: int) -> str:
+    return "alone" if batch_size == 1 else f"in a batch of {batch_size}"
 
 
-def _listed(places: dict[str, str]) -> str:
-    told = "; ".join(list(places.values())[:_TOLD])
-    return told + (f"; and {len(places) - _TOLD:,} more (--verbose names all)" if len(places) > _TOLD else "")
+def _first(places: dict[str, str]) -> str:
+    some = "; ".join(list(places.values())[:_SHOWN])
+    return some + (f"; and {len(places) - _SHOWN:,} more (`verbose` names all)" if len(places) > _SHOWN else "")

@@ -16,7 +16,8 @@ from crnnocr.config import ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.lines import LabeledLine
 from crnnocr.errors import CrnnocrError
-from crnnocr.export import onnx_file, quantization
+from crnnocr.export import quantization
+from crnnocr.export.folder import derive_onnx, serialize_onnx
 from crnnocr.inference.engines import DERIVED, OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics import calibration
@@ -241,7 +242,7 @@ def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: st
         (path.parent / derived).unlink(missing_ok=True)
     if rows:
         curves(path.parent / CURVES, rows)
-    onnx_file.derive(path)
+    derive_onnx(path)
     registry.make_current(name)
     run.remove()
     readable = [numbers for numbers in (card.precision, Precision.FP32) if (path.parent / DERIVED[numbers]).is_file()]
@@ -260,7 +261,7 @@ def _peaks(prepared: Prepared) -> tuple[float, ...]:
 
 def _reads_as_well(card: Card, prepared: Prepared, scores: Scores) -> bool:
     """Whether the quantised network reads the held-out pictures nearly as well as the network itself."""
-    engine = OnnxEngine(onnx_file.serialised(card, prepared.model, ExportConfig(precision=Precision.INT8)))
+    engine = OnnxEngine(serialize_onnx(card, prepared.model, ExportConfig(precision=Precision.INT8)))
     quantised, _ = read_lines(Recognizer(card, engine), prepared.validation)
     return quantised.cer <= scores.cer + _WORSE
 

@@ -1,4 +1,4 @@
-// Reads pictures with the model of model.js. `readPicture(blob)` is for programs; the rest is the page.
+// Recognizes images with the model of model.js. `recognizeImage(blob)` is for programs; the rest is the page.
 "use strict";
 
 const MAX_PIXELS = 50_000_000;
@@ -13,8 +13,8 @@ const session = (async () => {
   return ort.InferenceSession.create(bytesOf(MODEL.graph), { executionProviders: ["wasm"] });
 })();
 
-/** A picture's grey values: transparency over white, and the weights of ITU-R 601-2 in fixed point, as Pillow has them. */
-async function greyOf(blob) {
+/** An image's gray values: transparency over white, and the weights of ITU-R 601-2 in fixed point, as in Pillow. */
+async function grayOf(blob) {
   const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
   const { width, height } = bitmap;
   if (width * height > MAX_PIXELS) throw new Error(`${width} × ${height} pixels are too many: cut the line out first`);
@@ -25,20 +25,20 @@ async function greyOf(blob) {
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   const { data } = context.getImageData(0, 0, width, height);
-  const grey = new Uint8Array(width * height);
-  for (let i = 0; i < grey.length; i++) {
-    grey[i] = (data[4 * i] * 19595 + data[4 * i + 1] * 38470 + data[4 * i + 2] * 7471 + 0x8000) >> 16;
+  const gray = new Uint8Array(width * height);
+  for (let i = 0; i < gray.length; i++) {
+    gray[i] = (data[4 * i] * 19595 + data[4 * i + 1] * 38470 + data[4 * i + 2] * 7471 + 0x8000) >> 16;
   }
-  return { grey, width, height };
+  return { gray, width, height };
 }
 
-/** What a picture says: its text, how likely that is right, each character from left to right, and the time in ms. */
-async function readPicture(blob) {
+/** An image's text, its confidence, each character from left to right, and the time in ms. */
+async function recognizeImage(blob) {
   const model = await session;
   const begun = performance.now();
-  const { grey, width, height } = await greyOf(blob);
+  const { gray, width, height } = await grayOf(blob);
   const found = await model.run({
-    pictures: new ort.Tensor("uint8", grey, [1, height, width]),
+    pictures: new ort.Tensor("uint8", gray, [1, height, width]),
     sizes: new ort.Tensor("int64", BigInt64Array.from([BigInt(height), BigInt(width)]), [1, 2]),
   });
   const length = Number(found.lengths.data[0]);
@@ -59,7 +59,7 @@ function element(name, content = "", properties = {}) {
 function shown({ text, characters, confidence, milliseconds }) {
   const output = element("output", "", { title: "Characters that may be wrong are underlined" });
   output.dir = "ltr";
-  output.style.unicodeBidi = "bidi-override"; // as they stand on paper
+  output.style.unicodeBidi = "bidi-override"; // as they are on paper
   for (const { character, confidence } of characters) {
     const span = element("span", character, { title: `${(100 * confidence).toFixed(1)} %` });
     span.style.setProperty("--doubt", Math.min(1, 2 * (1 - confidence)).toFixed(3));
@@ -67,7 +67,7 @@ function shown({ text, characters, confidence, milliseconds }) {
   }
   if (!text) output.append(element("span", "no text"));
   output.classList.toggle("empty", !text);
-  output.setAttribute("aria-label", text); // in the order of reading, as what is copied is
+  output.setAttribute("aria-label", text); // in logical order, as is what is copied
   output.addEventListener("copy", (event) => {
     if (document.getSelection().toString() !== output.textContent || output.textContent === text) return;
     event.clipboardData.setData("text/plain", text);
@@ -78,26 +78,26 @@ function shown({ text, characters, confidence, milliseconds }) {
 
 async function add(blob) {
   const row = element("li");
-  const picture = element("img", "", { src: URL.createObjectURL(blob), alt: blob.name ?? "the picture" });
-  picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
-  row.append(picture, element("small", blob.name ?? ""));
+  const image = element("img", "", { src: URL.createObjectURL(blob), alt: blob.name ?? "the image" });
+  image.onload = image.onerror = () => URL.revokeObjectURL(image.src);
+  row.append(image, element("small", blob.name ?? ""));
   document.getElementById("readings").prepend(row);
   try {
-    const reading = await readPicture(blob);
-    const [output, sure, time] = shown(reading);
+    const reading = await recognizeImage(blob);
+    const [output, confidence, time] = shown(reading);
     row.lastChild.append(blob.name ? " · " : "", time.textContent);
-    row.append(output, sure);
+    row.append(output, confidence);
     row.dataset.reading = JSON.stringify(reading);
   } catch (error) {
-    row.append(element("span", `This picture cannot be read: ${error.message}`, { className: "error" }));
+    row.append(element("span", `This image cannot be read: ${error.message}`, { className: "error" }));
     row.dataset.reading = JSON.stringify({ error: error.message });
   }
 }
 
-/** One after the other, so that the times are those of one picture. */
+/** One after the other, so that the times are those of one image. */
 let queue = Promise.resolve();
 function addAll(blobs) {
-  if (!blobs.length) document.getElementById("readings").prepend(element("li", "That was no picture file", { className: "error" }));
+  if (!blobs.length) document.getElementById("readings").prepend(element("li", "That was no image file", { className: "error" }));
   for (const blob of blobs) queue = queue.then(() => add(blob));
   return queue;
 }
@@ -118,7 +118,7 @@ document.addEventListener("drop", (event) => {
 session.then(
   () => {
     document.getElementById("about").textContent =
-      `${MODEL.name}, in this browser: no picture leaves this machine. A character that may be wrong is underlined.`;
+      `${MODEL.name}, in this browser: no image leaves this machine. A character that may be wrong is underlined.`;
     document.body.dataset.ready = "yes";
   },
   (error) => {

@@ -1,4 +1,4 @@
-"""The page of an export reads in a browser what `predict` reads, asks for nothing, and is whole or not there."""
+"""The exported page recognizes in a browser what `predict` does, requests nothing, and is complete or not there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOSSLESS = [path for path in PICTURES if path.suffix == ".png"]
 
 
 def package(folder: Path, name: str = "onnxruntime-web") -> Path:
-    """What looks like an installed copy of the runtime."""
+    """A folder that looks like an installed copy of the runtime."""
     (folder / "dist").mkdir(parents=True)
     (folder / "package.json").write_text(json.dumps({"name": name, "version": "1.2.3"}), encoding="utf-8")
     for file in ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
@@ -44,7 +44,7 @@ def test_an_installed_runtime_is_found_in_a_folder_above(tmp_path: Path, monkeyp
     package(tmp_path / "node_modules/onnxruntime-web")
     (tmp_path / "deep/er").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "deep/er")
-    found = web.find()
+    found = web.find_runtime()
     assert (found.version, found.script, found.binary) == ("1.2.3", b"ort.wasm.min.js", b"ort-wasm-simd-threaded.wasm")
 
 
@@ -52,10 +52,10 @@ def test_a_runtime_is_taken_from_a_folder_or_an_archive(tmp_path: Path) -> None:
     folder = package(tmp_path / "package")
     with tarfile.open(tmp_path / "ort.tgz", "w:gz") as archive:
         archive.add(folder, "package")
-    assert web.find(str(folder)) == web.find(str(tmp_path / "ort.tgz"))
+    assert web.find_runtime(str(folder)) == web.find_runtime(str(tmp_path / "ort.tgz"))
 
 
-def test_what_is_no_copy_of_the_runtime_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_package_is_not_the_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "no.tgz").write_bytes(b"no archive")
     for given, message in (
         (package(tmp_path / "other", "left-pad"), "this package is left-pad"),
@@ -63,13 +63,13 @@ def test_what_is_no_copy_of_the_runtime_is_refused(tmp_path: Path, monkeypatch: 
         (tmp_path / "no.tgz", "not an archive of onnxruntime-web"),
     ):
         with pytest.raises(UsageError, match=message):
-            web.find(str(given))
+            web.find_runtime(str(given))
     monkeypatch.setenv("PATH", "")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="npm install onnxruntime-web"):
-        web.find()
+        web.find_runtime()
     with pytest.raises(UsageError, match="npm is not installed"):
-        web.find("npm")
+        web.find_runtime("npm")
 
 
 def test_npm_fetches_the_runtime_or_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,10 +80,10 @@ def test_npm_fetches_the_runtime_or_says_why_not(tmp_path: Path, monkeypatch: py
     npm.write_text(f'#!/bin/sh\n[ "$1 $2" = "pack onnxruntime-web@1" ] && /bin/cp {tmp_path}/ort.tgz "$4"\n', encoding="utf-8")
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", str(npm.parent))
-    assert web.find("npm").version == "1.2.3"
+    assert web.find_runtime("npm").version == "1.2.3"
     npm.write_text("#!/bin/sh\necho the registry is away >&2\nexit 1\n", encoding="utf-8")
     with pytest.raises(CrnnocrError, match="npm could not fetch onnxruntime-web@1: the registry is away"):
-        web.find("npm")
+        web.find_runtime("npm")
 
 
 def test_the_command_writes_the_page(
@@ -102,13 +102,13 @@ def test_the_command_writes_the_page(
     assert said["pictures"] >= 1000
 
 
-def test_options_of_a_page_are_refused_elsewhere(current_model: str, run_cli: Callable[..., Result]) -> None:
+def test_runtime_is_for_pages_only(current_model: str, run_cli: Callable[..., Result]) -> None:
     result = run_cli("export", "--runtime", "npm")
     assert result.exit_code == 2
     assert "--runtime is for --format web" in result.stderr
 
 
-def test_the_order_of_reading_is_that_of_the_library(tmp_path: Path) -> None:
+def test_the_logical_order_is_that_of_the_library(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node")
@@ -129,7 +129,7 @@ def test_the_order_of_reading_is_that_of_the_library(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def runtime() -> Runtime:
     try:
-        return web.find(os.environ.get("ONNXRUNTIME_WEB"))
+        return web.find_runtime(os.environ.get("ONNXRUNTIME_WEB"))
     except UsageError as error:
         pytest.skip(f"needs onnxruntime-web: {error}")
 
@@ -163,7 +163,7 @@ def test_the_page_reads_real_crops_as_predict_does(opened: chromium.Chromium, pr
 
 
 @pytest.mark.parametrize(("event", "data"), [("DragEvent('drop'", "dataTransfer"), ("ClipboardEvent('paste'", "clipboardData")])
-def test_a_picture_can_be_dropped_or_pasted(
+def test_an_image_can_be_dropped_or_pasted(
     event: str, data: str, opened: chromium.Chromium, predictions: list[Prediction]
 ) -> None:
     content = base64.b64encode(LOSSLESS[0].read_bytes()).decode()
@@ -176,16 +176,16 @@ def test_a_picture_can_be_dropped_or_pasted(
     assert reading["text"] == predictions[PICTURES.index(LOSSLESS[0])].text
 
 
-def test_what_is_no_picture_is_said_and_the_next_one_is_read(opened: chromium.Chromium, tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+def test_a_broken_image_is_reported_and_the_next_one_recognized(opened: chromium.Chromium, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
     opened.choose("#files", [tmp_path / "broken.png", LOSSLESS[0]])
     opened.wait("document.querySelectorAll('li[data-reading]').length === 2")
-    assert "This picture cannot be read" in opened.evaluate("document.body.innerText")
+    assert "This image cannot be read" in opened.evaluate("document.body.innerText")
     broken, read = opened.rows(2)
     assert broken["error"]
     assert "error" not in read
 
 
-def test_the_page_asks_for_nothing_but_its_own_files(opened: chromium.Chromium) -> None:
+def test_the_page_requests_only_its_own_files(opened: chromium.Chromium) -> None:
     assert opened.requests
     assert {address.partition(":")[0] for address in opened.requests} <= {"file", "blob", "data"}

@@ -1,4 +1,4 @@
-"""The network with bytes in its convolutions: the same alone and in a batch, and used only where it reads as well."""
+"""The network in int8: the same alone and in a batch, and used only if its accuracy is as good."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from digits import CONFIG, SHAPE, number, numbers, picture, prepared, trained_be
 from crnnocr import images
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, EngineChoice, ExportConfig, Precision
 from crnnocr.errors import ModelError
-from crnnocr.export import onnx_file, quantization
+from crnnocr.export import folder as exporting
+from crnnocr.export import quantization
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import PRECISION_KEY, OnnxEngine, load_engine
 from crnnocr.model import checkpoint
@@ -41,31 +42,31 @@ def train(folder: Path) -> Finished:
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that reads numbers. Not to be written to."""
-    folder = tmp_path_factory.mktemp("quantised")
+    folder = tmp_path_factory.mktemp("quantized")
     with trained_below(folder):
         return train(folder).path
 
 
 @pytest.fixture
-def quantised(model_file: Path) -> OnnxEngine:
+def quantized(model_file: Path) -> OnnxEngine:
     return OnnxEngine(model_file.parent / "model.int8.onnx")
 
 
-def test_a_line_reads_the_same_alone_and_in_any_batch(quantised: OnnxEngine) -> None:
-    together, frames = quantised.log_probs(*images.to_batch(LINES))
+def test_a_line_gives_the_same_alone_and_in_any_batch(quantized: OnnxEngine) -> None:
+    together, frames = quantized.log_probs(*images.to_batch(LINES))
     for row, line in enumerate(LINES):
-        alone, (count,) = quantised.log_probs(*images.to_batch([line]))
+        alone, (count,) = quantized.log_probs(*images.to_batch([line]))
         assert frames[row] == count
         np.testing.assert_allclose(together[row, :count], alone[0, :count], atol=1e-3)
 
 
-def test_all_but_the_first_convolution_and_the_head_are_computed_with_bytes(model_file: Path, tmp_path: Path) -> None:
+def test_everything_except_the_first_convolution_and_the_head_is_computed_in_int8(model_file: Path, tmp_path: Path) -> None:
     # A node too many between them keeps ONNX Runtime from it, and then it is slower than single precision.
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(model_file.parent / "model.int8.onnx", options, providers=["CPUExecutionProvider"])
-    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
     convolutions = sum(isinstance(layer, Conv) for layer in SHAPE.backbone)
     assert kinds["QLinearConv"] == convolutions - 1
     assert kinds["Conv"] + kinds["FusedConv"] == 1
@@ -73,7 +74,7 @@ def test_all_but_the_first_convolution_and_the_head_are_computed_with_bytes(mode
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_shape_reads_with_bytes_as_it_does_without_alone_or_not(preset: str) -> None:
+def test_every_preset_gives_nearly_the_same_in_int8_alone_or_not(preset: str) -> None:
     torch.manual_seed(0)
     shape = PRESETS[preset]
     texts = (number(1), "7", "5327532753275", number(2))
@@ -81,30 +82,30 @@ def test_every_shape_reads_with_bytes_as_it_does_without_alone_or_not(preset: st
     charset = Charset("0123456789")
     model = CRNN(shape, charset.classes).eval()
     card = Card("random", charset, shape, activation_ranges=quantization.activation_ranges(model, lines))
-    exact, quantised = (
-        OnnxEngine(onnx_file.serialised(card, model, ExportConfig(precision=precision)))
+    exact, quantized = (
+        OnnxEngine(exporting.serialize_onnx(card, model, ExportConfig(precision=precision)))
         for precision in (Precision.FP32, Precision.INT8)
     )
     batch = images.to_batch(lines)
-    (ours, frames), (theirs, _) = quantised.log_probs(*batch), exact.log_probs(*batch)
+    (ours, frames), (theirs, _) = quantized.log_probs(*batch), exact.log_probs(*batch)
     for row, (line, count) in enumerate(zip(lines, frames, strict=True)):
-        alone, _ = quantised.log_probs(*images.to_batch([line]))
+        alone, _ = quantized.log_probs(*images.to_batch([line]))
         np.testing.assert_allclose(ours[row, :count], alone[0, :count], atol=1e-3)
         np.testing.assert_allclose(np.exp(ours[row, :count]), np.exp(theirs[row, :count]), atol=0.02)
         assert ours[row, :count].std(axis=0).max() > 0.001
 
 
-def test_it_is_near_the_network_itself(quantised: OnnxEngine, model_file: Path) -> None:
+def test_it_is_near_the_network(quantized: OnnxEngine, model_file: Path) -> None:
     _, exact, _ = load_engine(model_file, "cpu", EngineChoice.TORCH)
     batch = images.to_batch(LINES)
-    (ours, frames), (theirs, _) = quantised.log_probs(*batch), exact.log_probs(*batch)
+    (ours, frames), (theirs, _) = quantized.log_probs(*batch), exact.log_probs(*batch)
     differences = [np.abs(np.exp(ours[i, :n]) - np.exp(theirs[i, :n])).max() for i, n in enumerate(frames)]
     assert 0 < max(differences) < 0.2
-    assert quantised.precision is Precision.INT8
-    assert "int8" in quantised.description
+    assert quantized.precision is Precision.INT8
+    assert "int8" in quantized.description
 
 
-def test_the_card_says_which_numbers_are_used(model_file: Path) -> None:
+def test_the_card_says_which_precision_is_used(model_file: Path) -> None:
     card = checkpoint.load_card(model_file)
     assert len(card.activation_ranges) == len(SHAPE.backbone)
     engine = load_engine(model_file, "cpu")[1]
@@ -112,12 +113,12 @@ def test_the_card_says_which_numbers_are_used(model_file: Path) -> None:
     assert engine.precision is card.precision
 
 
-def test_where_it_reads_worse_the_network_itself_is_used(
+def test_if_its_error_rate_is_higher_the_network_itself_is_used(
     tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
-    true_peaks = quantization.activation_ranges
-    monkeypatch.setattr(quantization, "peaks", lambda *given: tuple(peak / 50 for peak in true_peaks(*given)))
+    measure = quantization.activation_ranges
+    monkeypatch.setattr(quantization, "activation_ranges", lambda *given: tuple(value / 50 for value in measure(*given)))
     end = train(tmp_path)
     assert end.precision is Precision.FP32
     assert checkpoint.load_card(end.path).precision is Precision.FP32
@@ -126,11 +127,11 @@ def test_where_it_reads_worse_the_network_itself_is_used(
     assert engine.precision is Precision.FP32
 
 
-def test_the_export_in_single_precision_stands_in_for_one_that_is_missing_or_stale(model_file: Path, tmp_path: Path) -> None:
+def test_the_fp32_file_is_used_if_the_int8_one_is_missing_or_stale(model_file: Path, tmp_path: Path) -> None:
     card, model = checkpoint.load(model_file)
     path = tmp_path / model_file.name
     checkpoint.save(path, replace(card, precision=Precision.INT8), model, set())
-    onnx_file.write(path, tmp_path / "model.onnx")
+    exporting.write_fp32(path, tmp_path / "model.onnx")
     for stale in (False, True):
         if stale:
             (tmp_path / "model.int8.onnx").write_bytes((model_file.parent / "model.int8.onnx").read_bytes())
@@ -139,21 +140,21 @@ def test_the_export_in_single_precision_stands_in_for_one_that_is_missing_or_sta
         assert engine.precision is Precision.FP32
 
 
-def test_numbers_of_a_later_version_are_refused(model_file: Path) -> None:
-    graph = onnx.load_from_string(onnx_file.serialised(*checkpoint.load(model_file), ExportConfig()))
+def test_a_precision_of_a_later_version_is_an_error(model_file: Path) -> None:
+    graph = onnx.load_from_string(exporting.serialize_onnx(*checkpoint.load(model_file), ExportConfig()))
     next(entry for entry in graph.metadata_props if entry.key == PRECISION_KEY).value = "int4"
     with pytest.raises(ModelError, match="later crnnocr"):
         OnnxEngine(graph.SerializeToString())
 
 
-def test_the_bias_of_a_channel_that_sees_nothing_is_kept(model_file: Path) -> None:
+def test_the_bias_of_a_channel_with_a_zero_kernel_is_kept(model_file: Path) -> None:
     card, model = checkpoint.load(model_file)
     weights = model.state_dict()
     weights["backbone.stages.2.0.weight"][3] = 0
     model.load_state_dict(weights)
     batch = images.to_batch(LINES)
     for precision in Precision:
-        engine = OnnxEngine(onnx_file.serialised(card, model, ExportConfig(precision=precision)))
+        engine = OnnxEngine(exporting.serialize_onnx(card, model, ExportConfig(precision=precision)))
         log_probs, frames = engine.log_probs(*batch)
         if precision is Precision.FP32:
             exact = log_probs

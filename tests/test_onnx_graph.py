@@ -1,4 +1,4 @@
-"""The exported network gives the model's numbers, says all about itself, and is not kept where it does not."""
+"""The exported network gives the model's numbers and describes itself, or is not kept."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from crnnocr import images
 from crnnocr.config import PRESETS, ModelConfig
 from crnnocr.errors import GateError, ModelError
 from crnnocr.export import end_to_end, onnx_graph
-from crnnocr.export.onnx_file import write
-from crnnocr.export.onnx_graph import Nodes
+from crnnocr.export import folder as exporting
+from crnnocr.export.onnx_graph import GraphBuilder
 from crnnocr.export.verify import TOLERANCE
 from crnnocr.inference.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine, load_engine
 from crnnocr.inference.recognizer import Recognizer
@@ -33,8 +33,8 @@ from crnnocr.text.charset import Charset
 CHARSET = Charset(" 0123456789aß漢")
 
 
-def by_chance(shape: ModelConfig) -> CRNN:
-    """A network with chance weights and chance batch-norm statistics, which a new one has not."""
+def random_network(shape: ModelConfig) -> CRNN:
+    """A network with random weights and random batch-norm statistics, which a new one has not."""
     torch.manual_seed(0)
     model = CRNN(shape, CHARSET.classes)
     for module in model.modules():
@@ -55,7 +55,7 @@ def onnx_engine(model: CRNN, path: Path) -> OnnxEngine:
     return OnnxEngine(path)
 
 
-def chance_lines(widths: list[int], height: int) -> list[images.Line]:
+def random_lines(widths: list[int], height: int) -> list[images.Line]:
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, size=(height, width), dtype=np.uint8) for width in widths]
 
@@ -63,9 +63,9 @@ def chance_lines(widths: list[int], height: int) -> list[images.Line]:
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_the_graph_gives_the_networks_numbers_at_any_width_and_in_any_batch(preset: str, tmp_path: Path) -> None:
     shape = PRESETS[preset]
-    model = by_chance(shape)
+    model = random_network(shape)
     reference, other = TorchEngine(model, torch.device("cpu")), onnx_engine(model, tmp_path / "x.onnx")
-    lines = chance_lines([9, 21, 32, 47, 64, 101, 150, 333], shape.height)
+    lines = random_lines([9, 21, 32, 47, 64, 101, 150, 333], shape.height)
     for batch in ([line] for line in lines), (lines[:3], lines[5:]), (lines, lines[::-1]):
         for together in batch:
             inputs = images.to_batch(together)
@@ -76,28 +76,28 @@ def test_the_graph_gives_the_networks_numbers_at_any_width_and_in_any_batch(pres
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_the_graph_reads_a_line_the_same_alone_and_padded(preset: str, tmp_path: Path) -> None:
+def test_a_line_gives_the_same_alone_and_padded(preset: str, tmp_path: Path) -> None:
     shape = PRESETS[preset]
-    engine = onnx_engine(by_chance(shape), tmp_path / "x.onnx")
-    lines = chance_lines([40, 33, 200], shape.height)
+    engine = onnx_engine(random_network(shape), tmp_path / "x.onnx")
+    lines = random_lines([40, 33, 200], shape.height)
     together, frames = engine.log_probs(*images.to_batch(lines))
     for row, line in enumerate(lines):
         alone, _ = engine.log_probs(*images.to_batch([line]))
         assert np.abs(alone[0] - together[row, : frames[row]]).max() < 1e-4
-        assert alone[0].std(axis=0).max() > 0.1, "every frame says the same, so this proves nothing"
+        assert alone[0].std(axis=0).max() > 0.1, "all frames are the same, so this proves nothing"
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_the_narrowest_line_of_a_shape_can_be_read(preset: str, tmp_path: Path) -> None:
+def test_the_narrowest_line_of_a_config_works(preset: str, tmp_path: Path) -> None:
     shape = PRESETS[preset]
-    model = by_chance(shape)
-    inputs = images.to_batch(chance_lines([shape.min_width], shape.height))
+    model = random_network(shape)
+    inputs = images.to_batch(random_lines([shape.min_width], shape.height))
     for engine in (TorchEngine(model, torch.device("cpu")), onnx_engine(model, tmp_path / "x.onnx")):
         assert engine.log_probs(*inputs)[1].tolist() == [shape.frames(shape.min_width)]
 
 
-def test_an_export_says_all_about_itself(tiny_model: Path, tmp_path: Path) -> None:
-    write(tiny_model, tmp_path / "tiny.onnx")
+def test_an_export_holds_card_hash_and_training_ids(tiny_model: Path, tmp_path: Path) -> None:
+    exporting.write_fp32(tiny_model, tmp_path / "tiny.onnx")
     metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "tiny.onnx").metadata_props}
     card = json.loads(metadata["crnnocr"])
     assert Card.from_text(metadata["crnnocr"], tmp_path) == checkpoint.load_card(tiny_model)
@@ -110,37 +110,37 @@ def test_an_export_says_all_about_itself(tiny_model: Path, tmp_path: Path) -> No
 
 
 def test_an_export_is_a_model_like_any_other(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    write(tiny_model, tmp_path / "tiny.onnx")
+    exporting.write_fp32(tiny_model, tmp_path / "tiny.onnx")
     card, _, trained_on = load_engine(tmp_path / "tiny.onnx")
     assert card == checkpoint.load_card(tiny_model)
     assert trained_on == checkpoint.trained_on(tiny_model)
-    pictures = sorted(tiny_data.glob("*.png"))
-    readings = [list(Recognizer.load(str(m), "cpu").predict(pictures)) for m in (tiny_model, tmp_path / "tiny.onnx")]
-    texts = [[prediction.text for prediction in reading] for reading in readings]
+    files = sorted(tiny_data.glob("*.png"))
+    predictions = [list(Recognizer.load(str(m), "cpu").predict(files)) for m in (tiny_model, tmp_path / "tiny.onnx")]
+    texts = [[prediction.text for prediction in each] for each in predictions]
     assert texts[0] == texts[1]
     assert any(texts[0])
-    confidences = [[prediction.confidence for prediction in reading] for reading in readings]
+    confidences = [[prediction.confidence for prediction in each] for each in predictions]
     assert confidences[0] == pytest.approx(confidences[1], abs=1e-3)
 
 
-def test_the_proof_is_over_several_real_pictures_of_several_widths(tiny_model: Path, tmp_path: Path) -> None:
-    proof = write(tiny_model, tmp_path / "tiny.onnx")
-    assert proof.pictures >= 4
-    assert proof.widths >= 4
-    assert proof.batch_sizes == (1, 3, 8)
-    assert proof.equal == 1
-    assert proof.difference is not None
-    assert proof.difference <= TOLERANCE
+def test_the_verification_is_on_real_images_of_several_widths(tiny_model: Path, tmp_path: Path) -> None:
+    found = exporting.write_fp32(tiny_model, tmp_path / "tiny.onnx")
+    assert found.images >= 4
+    assert found.widths >= 4
+    assert found.batch_sizes == (1, 3, 8)
+    assert found.equal_texts == 1
+    assert found.log_prob_difference is not None
+    assert found.log_prob_difference <= TOLERANCE
 
 
 @pytest.fixture
 def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every other number of one weight is changed in every graph that is built."""
+    """Change every other number of one weight in every graph that is built."""
     add_network = onnx_graph.add_network
 
-    def wrong(nodes: Nodes, network: onnx_graph.Network, *rest: str) -> tuple[str, str]:
+    def wrong(nodes: GraphBuilder, network: onnx_graph.Network, *rest: str) -> tuple[str, str]:
         changed = network.weights[request.param].copy()
-        changed.flat[::2] -= 0.5  # not a single one, which may belong to a unit that says nothing in so small a model
+        changed.flat[::2] -= 0.5  # not a single one, which may belong to a unit without effect in so small a model
         return add_network(nodes, replace(network, weights={**network.weights, request.param: changed}), *rest)
 
     monkeypatch.setattr(onnx_graph, "add_network", wrong)
@@ -153,36 +153,36 @@ def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     ["backbone.stages.0.0.weight", "backbone.stages.4.1.running_mean", "lstm.first.against.bias_ih_l0", "head.bias"],
     indirect=True,
 )
-def test_an_export_that_reads_otherwise_is_not_kept(tiny_model: Path, tmp_path: Path) -> None:
+def test_an_export_that_differs_is_not_kept(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
-    with pytest.raises(GateError, match=r"otherwise than the model, so it was not kept: \S+\.(png|jpg) (as|by)"):
-        write(tiny_model, folder / "tiny.onnx")
+    with pytest.raises(GateError, match=r"differs from the model, so it was not kept: \S+\.(png|jpg) (as|by)"):
+        exporting.write_fp32(tiny_model, folder / "tiny.onnx")
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.usefixtures("planted", "current_model")
 @pytest.mark.parametrize("planted", ["head.bias"], indirect=True)
-def test_the_command_then_ends_with_4_and_keeps_the_file_that_was_there(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+def test_the_command_then_ends_with_4_and_keeps_the_earlier_file(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(b"an earlier export")
     for options in ((), ("--self-contained",), ("--precision", "fp16"), ("--precision", "int8")):
         result = run_cli("export", "--output", folder, "--force", *options)
         assert (result.exit_code, result.stdout) == (4, ""), options
-        assert "error: the export reads otherwise than the model" in result.stderr
+        assert "error: the export differs from the model" in result.stderr
         assert [path.name for path in folder.iterdir()] == ["model.onnx"]
         assert (folder / "model.onnx").read_bytes() == b"an earlier export"
         assert not list(tmp_path.glob(".*"))
 
 
 def test_an_export_cannot_be_exported(tiny_model: Path, tmp_path: Path) -> None:
-    write(tiny_model, tmp_path / "tiny.onnx")
+    exporting.write_fp32(tiny_model, tmp_path / "tiny.onnx")
     with pytest.raises(ModelError, match=r"tiny\.onnx is an export already"):
-        write(tmp_path / "tiny.onnx", tmp_path / "again.onnx")
+        exporting.write_fp32(tmp_path / "tiny.onnx", tmp_path / "again.onnx")
 
 
 def foreign_graph(metadata: dict[str, str]) -> bytes:
-    """A graph that hands its input on."""
+    """A graph whose output is its input."""
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "foreign", [x], [y])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -202,7 +202,7 @@ def foreign_graph(metadata: dict[str, str]) -> bytes:
     ],
     ids=["empty", "no graph", "foreign", "no version", "no JSON", "newer"],
 )
-def test_a_foreign_onnx_file_is_refused_by_name(content: bytes, message: str, tmp_path: Path) -> None:
+def test_a_foreign_onnx_file_is_an_error_that_names_it(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "foreign.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=rf"foreign\.onnx .*{message}"):
