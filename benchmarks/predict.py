@@ -1,9 +1,9 @@
-"""How fast pictures are read from files on disk to text, beside other recognisers, and how well: all on the same files.
+"""Measure speed and accuracy from image files to text, beside other recognizers on the same files.
 
-What counts is the CPU time of the whole process, so that other work on the machine changes little, and the wall time. Each
-recogniser is used through its public interface on one file after the other, as its documentation shows, its models loaded and
-warmed up before; Tesseract reads words as words and lines as lines, RapidOCR's PP-OCRv6-small without detection. For two
-threads each of them is there twice. Peers that are not installed are left out; Tesseract finds `eng.traineddata` by
+Reported are the CPU time of the whole process, which other work on the machine changes little, and the wall time. Each
+recognizer is used through its public interface on one file after the other, as its documentation shows, with its models loaded
+and warmed up before. Tesseract reads words as words and lines as lines, RapidOCR's PP-OCRv6-small without detection. For two
+threads each of them is loaded twice. Peers that are not installed are left out; Tesseract finds `eng.traineddata` by
 TESSDATA_PREFIX:
 
     pip install tesserocr rapidocr onnxruntime
@@ -42,9 +42,9 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["peers"])
     parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER with labels.tsv; KIND is words or lines")
     parser.add_argument("--models", nargs="+", required=True, help="NAME=MODEL, such as small=model.safetensors")
-    parser.add_argument("--peers", nargs="*", default=list(PEERS), help="other recognisers")
-    parser.add_argument("--limit", type=int, default=400, help="pictures of each folder")
-    parser.add_argument("--rounds", type=int, default=3, help="times that each reads all of them, in turns")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), help="other recognizers")
+    parser.add_argument("--limit", type=int, default=400, help="images of each folder")
+    parser.add_argument("--rounds", type=int, default=3, help="times that each recognizer reads all images, in turns")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--count", type=int, default=100_000, help="memory: files to read")
     options = parser.parse_args()
@@ -54,8 +54,8 @@ def main() -> None:
 
 
 def peers(options: argparse.Namespace) -> None:
-    """Pictures a CPU second, and errors, of ours and the others."""
-    for kind, files, truths in sets(options):
+    """Images per CPU second, and errors, of crnnocr and its peers."""
+    for kind, files, references in sets(options):
         readers: dict[str, Reader] = {}
         for (name, model), threads in itertools.product(models(options), options.threads):
             readers[f"crnnocr {name}, {threads} threads"] = ours(model, threads)
@@ -76,12 +76,12 @@ def peers(options: argparse.Namespace) -> None:
             cpu, wall = (statistics.median(column) for column in zip(*times, strict=True))
             report(
                 part="peers", kind=kind, reader=name, per_cpu_second=len(files) / cpu, per_second=len(files) / wall,
-                **scores(truths, texts[name]),
+                **scores(references, texts[name]),
             )  # fmt: skip
 
 
 def scaling(options: argparse.Namespace) -> None:
-    """Pictures a second with one thread and with two, in turns."""
+    """Images/s with one thread and with two, in turns."""
     for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
         ratios = []
         for _ in range(options.rounds):
@@ -97,7 +97,7 @@ def scaling(options: argparse.Namespace) -> None:
 
 
 def stages(options: argparse.Namespace) -> None:
-    """What each stage takes of the CPU time, in one thread."""
+    """CPU time of each stage, in one thread."""
     for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
         recognizer, decode = Recognizer.load(model, "cpu"), DecodeConfig()
         decoder, preprocessor = recognizer.decoder(decode), recognizer.preprocessor()
@@ -105,10 +105,10 @@ def stages(options: argparse.Namespace) -> None:
         for start in range(0, len(files), 256):
             window = files[start : start + 256]
             before = time.process_time()
-            pictures = [images.load_gray(file) for file in window]
+            grays = [images.load_gray(file) for file in window]
             spent["reading"] += time.process_time() - before
             before = time.process_time()
-            lines = [preprocessor.line(picture) for picture in pictures]
+            lines = [preprocessor.line(gray) for gray in grays]
             spent["resizing"] += time.process_time() - before
             before = time.process_time()
             log_probs = recognizer.log_probs(lines)
@@ -122,7 +122,7 @@ def stages(options: argparse.Namespace) -> None:
 
 
 def beam(options: argparse.Namespace) -> None:
-    """The wall time of reading with `--beam 5` against that of greedy reading, in turns."""
+    """The CPU time with `--beam 5` relative to that of greedy decoding, in turns."""
     for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
         recognizer, ratios = Recognizer.load(model, "cpu"), []
         for _ in range(options.rounds):
@@ -137,7 +137,7 @@ def beam(options: argparse.Namespace) -> None:
 
 
 def equal(options: argparse.Namespace) -> None:
-    """How many texts differ from those of one picture after the other in one thread."""
+    """Number of texts that differ from those of one image after the other in one thread."""
     for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
         recognizer = Recognizer.load(model, "cpu")
         alone = [next(recognizer.predict(file, read=ReadConfig(threads=1))).text for file in files]
@@ -153,24 +153,13 @@ def equal(options: argparse.Namespace) -> None:
 
 
 def memory(options: argparse.Namespace) -> None:
-    """The command on many files by a pipe: its rate, and its memory over time."""
+    """Speed and memory over time of the command on a list of many files."""
     (_, files, _), (_, model) = next(iter(sets(options))), next(iter(models(options)))
     with tempfile.TemporaryDirectory() as folder:
         listing = Path(folder) / "list"
         names = itertools.islice(itertools.cycle(map(str, files)), options.count)
         listing.write_text("\n".join(names) + "\n", encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "crnnocr",
-            "predict",
-            "--model",
-            model,
-            "--files-from",
-            str(listing),
-            "--quiet",
-            "--quick",
-        ]
+        command = [sys.executable, "-m", "crnnocr", "predict", "--model", model, "--files-from", str(listing), "--quick"]
         started, seen = time.monotonic(), []
         with subprocess.Popen([*command, "--quiet", "--output", f"{folder}/rows"]) as process:
             while process.poll() is None:
@@ -187,7 +176,7 @@ def memory(options: argparse.Namespace) -> None:
 
 
 def start(options: argparse.Namespace) -> None:
-    """CPU time of the command from the shell to the text of one picture, its modules compiled, as an installation does."""
+    """CPU time of the command from the shell to the text of one image, its modules compiled as in an installation."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
         times = []
@@ -212,7 +201,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
 
 
 def sets(options: argparse.Namespace) -> Iterator[tuple[str, list[Path], list[str]]]:
-    """Each folder's kind, files and truths."""
+    """The kind, files and references of each folder."""
     for entry in options.data:
         kind, _, folder = entry.partition("=")
         if kind not in ("words", "lines", "receipts"):
@@ -232,7 +221,7 @@ def ours(model: str, threads: int, quick: bool = False) -> Reader:
 
 
 def side_by_side(readers: Sequence[Reader]) -> Reader:
-    """Several that share the files, each in a thread of its own."""
+    """Several readers that divide the files, each in a thread of its own."""
     if len(readers) == 1:
         return readers[0]
 
@@ -289,11 +278,11 @@ def rapidocr(kind: str) -> Reader:
 PEERS: dict[str, Callable[[str], Reader]] = {"tesseract": tesseract, "rapidocr": rapidocr}
 
 
-def scores(truths: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
-    """Without case and spaces, and of letters and digits alone."""
+def scores(references: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
+    """The CER without case and spaces, and the accuracy of letters and digits alone."""
     scorer = Scorer()
-    for truth, text in zip(truths, texts, strict=True):
-        scorer.update(*("".join(plain(one).casefold().split()) for one in (truth, text)))
+    for reference, text in zip(references, texts, strict=True):
+        scorer.update(*("".join(plain(one).casefold().split()) for one in (reference, text)))
     summary = scorer.summary()
     return {"cer_ci_ns": summary.cer, "alnum_accuracy": summary["alnum_accuracy"]}
 
