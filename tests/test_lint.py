@@ -23,7 +23,7 @@ from crnnocr.datasets.lint import lint, sizes
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.images import Preprocessor
 from crnnocr.text.charset import Charset, frames_needed
-from crnnocr.text.confusables import look_alikes, mixed_variants, twin_in
+from crnnocr.text.confusables import confusable_in, find_confusables, mixed_variants
 
 SMALL, CLASSIC = PRESETS["small"], PRESETS["classic"]
 
@@ -114,22 +114,22 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
         "label-too-long",
         Severity.EXCLUDED,
         [seen("abcdefghijkl", size=(23, 32)), seen("aabbccddeeff", size=(35, 32))],
-        "2 labels do not fit their pictures (the preset small reads at most a character in 4 pixels of a line of height 40): "
+        "2 labels do not fit their images (the preset small reads at most a character in 4 pixels of a line of height 40): "
         "a label that is right needs the width that is listed with it",
     ),
-    "a vertical line": ("tall-picture", Severity.WARNING, [seen("abc", size=(30, 90))], "--orientation auto turns such"),
+    "a vertical line": ("tall-picture", Severity.WARNING, [seen("abc", size=(30, 90))], "`orientation=auto` turns such images"),
     "a picture too long": (
         "picture-long-for-label",
         Severity.WARNING,
         [seen("ab", size=(400, 32))],
-        "1 picture is much longer",
+        "1 image is much longer",
     ),
     "a picture too short": ("picture-short-for-label", Severity.WARNING, [seen("abcdefghijklmnop", size=(60, 32))], "shorter"),
     "two labels": (
         "two-labels",
         Severity.WARNING,
         [seen("one", picture=-1), seen("two", picture=-1)],
-        "1 picture comes with different labels (2 files): only one can be right",
+        "1 image comes with different labels (2 files): only one can be right",
     ),
     "spaces in a row": ("double-space", Severity.WARNING, [seen("one  two"), seen("a   b c")], "2 labels have several spaces"),
     "no-break space": ("odd-space", Severity.WARNING, [seen("one\u00a0two")], "(U+00A0 NO-BREAK SPACE) in 1): write plain"),
@@ -160,7 +160,7 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
         "rare-character",
         Severity.NOTE,
         [seen("oñe"), seen("tñoé")],
-        "2 characters are seen fewer than 5 times in training ('é' 1, 'ñ' 2): add pictures",
+        "2 characters are seen fewer than 5 times in training ('é' 1, 'ñ' 2): add images",
     ),
 }
 
@@ -275,11 +275,11 @@ def test_the_preset_that_would_fit_is_named() -> None:
     learned, validated = clean_set(word)
     planted = [seen("abcdefghijkl", size=(40, 32)), seen("abcdefghijkl", size=(22, 32))]
     (issue,) = lint([*learned, *planted], validated, (), CLASSIC)
-    assert "--preset small would fit 1 of them" in str(issue)
+    assert "`preset=small` would fit 1 of them" in str(issue)
     assert issue.locations[0].detail == (
-        "40 x 32 pixels give 11 of the 12 frames for 'abcdefghijkl': 44 pixels in width or --preset small would fit"
+        "40 x 32 pixels give 11 of the 12 frames for 'abcdefghijkl': 44 pixels in width or preset small would fit"
     )
-    assert "--preset" not in issue.locations[1].detail
+    assert "preset" not in issue.locations[1].detail
 
 
 def test_a_label_that_no_line_can_hold_is_told_so() -> None:
@@ -291,11 +291,9 @@ def test_vertical_lines_are_to_be_turned() -> None:
     samples = [seen(word(random.Random(n), HAN, 4, 6), size=(32, 190)) for n in range(60)]
     issues = lint(samples[:50], samples[50:], (), SMALL)
     tall = next(issue for issue in issues if issue.code == "tall-picture")
-    assert str(tall).startswith(
-        "60 pictures are much taller than wide, as vertical lines are: train with --orientation vertical"
-    )
+    assert str(tall).startswith("60 images are much taller than wide, as vertical lines are: train with `orientation=vertical`")
     too_long = next(issue for issue in issues if issue.code == "label-too-long")
-    assert "--orientation vertical would fit" in str(too_long)
+    assert "`orientation=vertical` would fit" in str(too_long)
 
 
 @pytest.mark.parametrize(("text", "size"), [("ll", (15, 30)), ("1", (10, 32)), ("Up", (25, 48)), ("THE", (29, 38))])
@@ -317,7 +315,7 @@ def test_it_is_fatal_if_no_label_fits() -> None:
     learned = [seen(word(random.Random(n), least=12, most=12), size=(17, 24)) for n in range(9)]
     issues = lint(learned, None, (), SMALL)
     assert codes(issues) == ["nothing-to-learn", "label-too-long"]
-    assert str(issues[0]) == "no picture is left to learn from (9 labels do not fit): fix what is excluded"
+    assert str(issues[0]) == "no image is left to train on (9 labels do not fit): fix what is excluded"
 
 
 def test_it_is_fatal_if_nothing_is_left_of_a_validation_set() -> None:
@@ -360,7 +358,7 @@ def test_a_character_that_only_the_validation_has_is_a_note() -> None:
 
 
 def alike(*texts: str) -> list[tuple[str, str]]:
-    return [(one.character, one.twin) for one in look_alikes(texts, Counter("".join(texts)))]
+    return [(one.character, one.intended) for one in find_confusables(texts, Counter("".join(texts)))]
 
 
 BOTH = ("the quick brown fox", "съешь ещё этих мягких булок")
@@ -413,7 +411,7 @@ def test_variants_of_a_sign_are_found_by_the_rarer_ways() -> None:
 
 @pytest.mark.parametrize(("character", "twin"), [("А", "A"), ("Ａ", "A"), ("’", "'"), ("Ж", None), ("A", None)])
 def test_the_twin_among_known_characters(character: str, twin: str | None) -> None:
-    assert twin_in("A'B", character) == twin
+    assert confusable_in("A'B", character) == twin
 
 
 # What is handed on.

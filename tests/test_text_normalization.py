@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from crnnocr.config import NormalizationStep
 from crnnocr.errors import UsageError
-from crnnocr.text.normalization import QUOTES, Normalization
+from crnnocr.text.confusables import QUOTES_AND_DASHES
+from crnnocr.text.normalization import Normalization
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ COMBINATIONS = [Normalization(steps) for n in range(len(NormalizationStep) + 1) 
 
 @pytest.mark.parametrize("normalize", [each for each in COMBINATIONS if NormalizationStep.QUOTES in each.steps], ids=str)
 def test_kinds_of_quotes_and_dashes_are_equal_whatever_else_does_not_count(normalize: Normalization) -> None:
-    for plain, kinds in QUOTES.items():
+    for plain, kinds in QUOTES_AND_DASHES.items():
         assert {kind: normalize(f"a{kind}b") for kind in kinds} == dict.fromkeys(kinds, f"a{plain}b")
 
 

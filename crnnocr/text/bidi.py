@@ -1,9 +1,9 @@
-"""The order in which the characters of a text stand on paper, from left to right.
+"""Visual order: the order in which the characters of a text stand on paper, from left to right.
 
-A network reads from left to right; Hebrew and Arabic run the other way, but for the numbers and Latin words in them. This is
+A network reads from left to right. Hebrew and Arabic run the other way, except for the numbers and Latin words in them. This is
 the part of the Unicode Bidirectional Algorithm (UAX #9) that a single line without control characters needs: W1 to W7, N1, N2,
-I1, I2, L2, L4. A line runs from right to left if most of its letters do; UAX #9 (P2) asks the first one, but what was read on
-paper does not tell which was first.
+I1, I2, L2, L4. A line runs from right to left if most of its letters do. UAX #9 (P2) goes by the first letter, but on paper one
+cannot tell which was the first.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _HAS_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010
 
 
 def visual(text: str) -> str:
-    """The characters of a text as they stand from left to right; of what stands so, the text.
+    """Return the characters of a text in visual order; of characters in visual order, the text.
 
-    Both are the same function, but for a few texts of which two look alike: a number that follows a Latin word in Arabic looks
-    as one that comes before it. Marks stay behind the character that bears them.
+    The function is its own inverse, except for a few texts of which two look alike: in Arabic, a number that follows a Latin
+    word looks like one that comes before it. Marks stay behind the character that bears them.
     """
     if not _HAS_RIGHT_TO_LEFT.search(text):
         return text
@@ -36,17 +36,17 @@ def visual(text: str) -> str:
 
 
 def runs_right_to_left(character: str) -> bool:
-    """Whether it is a letter of a script that runs from right to left."""
+    """Whether a character is a letter of a script that runs from right to left."""
     return unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
 
 
 def mirrored(character: str) -> str:
-    """What stands on paper for a character where the text runs from right to left."""
+    """Return what stands on paper for a character if the text runs from right to left: `)` for `(`."""
     return character.translate(_MIRRORED)
 
 
 def _clusters(text: str) -> list[str]:
-    """Characters with the marks on them."""
+    """Characters, each with the marks on it."""
     clusters: list[str] = []
     for character in text:
         if clusters and unicodedata.bidirectional(character) in ("NSM", "BN"):
@@ -57,7 +57,7 @@ def _clusters(text: str) -> list[str]:
 
 
 def _resolved(kinds: list[str], base: int) -> list[str]:
-    """Each one's kind in its surroundings: L, R, EN, AN, or N for what is neutral (rules W2 to W7)."""
+    """The resolved type of each cluster: L, R, EN, AN, or N for a neutral one (rules W2 to W7)."""
     outside = "R" if base else "L"
     kinds = _european_or_arabic(kinds)
     for i in range(1, len(kinds) - 1):  # W4: one separator within a number
@@ -121,7 +121,7 @@ def _level(kind: str, base: int) -> int:
 
 
 def _reordered(order: list[int], levels: list[int]) -> list[int]:
-    """From the highest level down, every run of that level or higher is turned (rule L2)."""
+    """Reverse, from the highest level down, every run of that level or higher (rule L2)."""
     for level in range(max(levels), 0, -1):
         turned: list[int] = []
         for high, run in groupby(order, key=lambda i: levels[i] >= level):

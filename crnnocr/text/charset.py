@@ -1,8 +1,8 @@
-"""The characters a model knows, and their class ids.
+"""The characters that a model knows, and their class ids.
 
-A character is one Unicode code point after NFC normalisation. Class ids follow each other as the characters do on paper, from
-left to right, also where the text runs from right to left. Class 0 is the CTC blank and is nobody's character, so that
-a space, or an emoji, is a character like any other.
+A character is one Unicode code point after NFC normalization. Class ids are in visual order, from left to right, even if the
+text runs from right to left. Class 0 is the CTC blank and no character, so that a space, or an emoji, is a character like any
+other.
 """
 
 from __future__ import annotations
@@ -22,40 +22,12 @@ JOINERS = "\u200c\u200d"
 """The zero-width non-joiner and joiner: without ink of their own, they shape the letters on both sides."""
 
 
-def frames_needed(label: Sequence[object]) -> int:
-    """The fewest frames in which CTC can write a label (a text, or its class ids): one for each character, and one for the
-    blank between equal neighbours.
-    """
-    return len(label) + sum(a == b for a, b in pairwise(label))
-
-
-def nfc(text: str) -> str:
-    """Return `text` in NFC, the only form in which labels are encoded, compared and shown."""
-    return unicodedata.normalize("NFC", text)
-
-
-def describe(character: str) -> str:
-    """Name a character for a message: itself, code point and Unicode name."""
-    name = unicodedata.name(character, "unnamed")
-    return f"{character!r} (U+{ord(character):04X} {name})"
-
-
-def visible(character: str) -> str:
-    """Name a character in a list: itself, `space`, a mark on a dotted circle, or the code point of one that shows nothing."""
-    if character == " ":
-        return "space"
-    category = unicodedata.category(character)
-    if category.startswith(("C", "Z")):  # controls, formats and separators
-        return f"U+{ord(character):04X}"
-    return f"◌{character}" if category.startswith("M") else character
-
-
 @dataclass(frozen=True)
 class Charset:
     """An ordered set of characters. Character `characters[i]` has class id `i + 1`; id 0 is the blank."""
 
     characters: str
-    """The characters in the order of their class ids, each once."""
+    """In the order of their class ids, each once, in NFC."""
 
     _ids: dict[str, int] = field(init=False, repr=False, compare=False, hash=False)
 
@@ -73,32 +45,32 @@ class Charset:
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> Charset:
-        """The charset of all characters in `texts` (after NFC), in code point order."""
-        seen: set[str] = set()
+        """Return the charset of all characters in `texts` (after NFC), in code point order."""
+        found: set[str] = set()
         for text in texts:
-            seen.update(visual(nfc(text)))
-        return cls("".join(sorted(seen)))
+            found.update(visual(nfc(text)))
+        return cls("".join(sorted(found)))
 
     @property
     def classes(self) -> int:
-        """Number of classes C of a model for this charset: the characters and the blank."""
+        """Number of classes C of a model with this charset: the characters and the blank."""
         return len(self.characters) + 1
 
     def id_of(self, character: str) -> int | None:
-        """The class id of one character as it stands on paper, in NFC; None where the charset lacks it."""
+        """Return the class id of a character in NFC, as it stands on paper; None if the charset lacks it."""
         return self._ids.get(character)
 
     def unknown(self, text: str) -> list[str]:
-        """The characters of `text` (after NFC) that the charset lacks, each once, in order of appearance.
+        """List the characters of `text` (after NFC) that the charset lacks, each once, in visual order.
 
-        Of a text that runs from right to left they are those that stand on paper: its opening bracket is `)`.
+        In a text that runs from right to left they are those that stand on paper: its opening bracket is `)`.
         """
         return list(dict.fromkeys(c for c in visual(nfc(text)) if c not in self._ids))
 
     def encode(self, text: str) -> list[int]:
-        """Class ids of `text` after NFC, from left to right.
+        """Return the class ids of `text` after NFC, from left to right.
 
-        Raises `DataError`, naming the character with its code point, where the charset lacks one.
+        Raises `DataError`, naming the characters with their code points, if the charset lacks any.
         """
         missing = self.unknown(text)
         if missing:
@@ -106,7 +78,45 @@ class Charset:
         return [self._ids[c] for c in visual(nfc(text))]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of class `ids`, which run from left to right and must hold no blank."""
+        """Return the text of class `ids`, which run from left to right and must hold no blank."""
         if any(not BLANK < i < self.classes for i in ids):
             raise ValueError(f"class ids must lie between 1 and {self.classes - 1}: {list(ids)}")
         return visual("".join(self.characters[i - 1] for i in ids))
+
+
+def unknown_characters(texts: Iterable[str], charset: Charset) -> dict[str, list[int]]:
+    """Map each character that the charset lacks to the indices of the texts that hold it, in code point order."""
+    found: dict[str, list[int]] = {}
+    for index, text in enumerate(texts):
+        for character in charset.unknown(text):
+            found.setdefault(character, []).append(index)
+    return dict(sorted(found.items()))
+
+
+def frames_needed(label: Sequence[object]) -> int:
+    """Return the fewest frames in which CTC can write a label, given as a text or as class ids.
+
+    Each character takes a frame, and so does the blank between two equal neighbors.
+    """
+    return len(label) + sum(a == b for a, b in pairwise(label))
+
+
+def nfc(text: str) -> str:
+    """Return `text` in NFC, the only form in which labels are encoded, compared and shown."""
+    return unicodedata.normalize("NFC", text)
+
+
+def describe(character: str) -> str:
+    """Return a character with its code point and Unicode name: `'a' (U+0061 LATIN SMALL LETTER A)`."""
+    name = unicodedata.name(character, "unnamed")
+    return f"{character!r} (U+{ord(character):04X} {name})"
+
+
+def visible(character: str) -> str:
+    """Return a character for a list: itself, `space`, a mark on a dotted circle, or the code point of an invisible one."""
+    if character == " ":
+        return "space"
+    category = unicodedata.category(character)
+    if category.startswith(("C", "Z")):  # controls, formats and separators
+        return f"U+{ord(character):04X}"
+    return f"◌{character}" if category.startswith("M") else character

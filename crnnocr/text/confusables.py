@@ -1,8 +1,10 @@
-"""Characters that look like others: letters of another script, full-width and other compatibility forms, variants of signs.
+"""Confusables: characters that look like others, and every table of them.
 
-A model sees pictures only: where labels write one shape in two ways it has to guess which, and learns neither well. The tables
-hold what print hardly tells apart, a choice from Unicode's confusables (UTS 39). Two scripts that each have words of their own
-are no fault; nor are Latin and East Asian characters in one word.
+They are letters of another script, full-width and other compatibility forms, and variants of signs. The tables hold what print
+hardly tells apart, a selection from Unicode's confusables (UTS 39).
+
+A model sees images only. Where labels write one shape in two ways it has to guess which, and learns neither well. Two scripts
+that each have words of their own are fine, and so are Latin and East Asian characters in one word.
 """
 
 from __future__ import annotations
@@ -13,31 +15,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-_FORMS: dict[str, dict[str, str]] = {
+_HOMOGLYPHS: dict[str, dict[str, str]] = {
     "CYRILLIC": dict(zip("ABCEHIJKMOPSTXYaceijopsxyËÏëï", "АВСЕНІЈКМОРЅТХУасеіјорѕхуЁЇёї", strict=True)),
     "GREEK": dict(zip("ABEHIKMNOPTXYZov", "ΑΒΕΗΙΚΜΝΟΡΤΧΥΖον", strict=True)),
 }
-_FORMS["LATIN"] = {shape: shape for forms in list(_FORMS.values()) for shape in forms}
-_SHAPE = {letter: shape for forms in _FORMS.values() for shape, letter in forms.items()}
-"""What each of these letters looks like, named by the Latin letter; `_FORMS` leads back to each script's own."""
-
 LATIN_CONFUSABLES: Mapping[str, str] = {
-    "CYRILLIC": "ABCEHIJKMOPSTXYabcehijkmopstxy",
-    "GREEK": "ABEHIKMNOPTUVXYZabehikmnoptuvxyz",
+    script: "".join(sorted({case for letter in letters if letter.isascii() for case in (letter.upper(), letter.lower())}))
+    for script, letters in (("CYRILLIC", "".join(_HOMOGLYPHS["CYRILLIC"])), ("GREEK", "".join(_HOMOGLYPHS["GREEK"]) + "u"))
 }
-"""Letters of ASCII that look like a letter of another script, the one in upper or the other in lower case."""
+"""Letters of ASCII that look like a letter of another script in upper or lower case. Greek υ is near enough to u here."""
 
-_RARE = 0.02
-"""Letters of a script that are at most this share of another's are rare beside them."""
-
-_WORD = re.compile(r"[^\W\d_]+")
-# Cyrillic and Greek texts write them in Latin letters.
-_ROMAN_NUMERAL = re.compile(r"\b(?:[IVXLCDM]{2,}|[IVX])\b")
-
-_WIDE = re.compile("[\uff01-\uff5e\uffe0-\uffe6]")
-_EAST_ASIAN = re.compile(r"CJK |HIRAGANA |KATAKANA |HANGUL |BOPOMOFO ")
-# Radicals that pass for ideographs (⽇), ligatures (ﬁ), letters as Arabic joins them (ﺑ), mathematical letters (𝐀).
-_COMPATIBILITY = re.compile("[\u2e80-\u2fdf\ufb00-\ufb06\ufb50-\ufdef\ufe70-\ufefc\U0001d400-\U0001d7ff]")
+_HOMOGLYPHS["LATIN"] = {shape: shape for letters in list(_HOMOGLYPHS.values()) for shape in letters}
+_SHAPE = {letter: shape for letters in _HOMOGLYPHS.values() for shape, letter in letters.items()}
+"""The Latin letter that each letter looks like; `_HOMOGLYPHS` leads back to the letters of each script."""
 
 _VARIANTS: tuple[tuple[str, ...], ...] = (
     ("'", "’‘ʼ", "´", "′"),
@@ -52,26 +42,40 @@ _VARIANTS: tuple[tuple[str, ...], ...] = (
 )
 """Signs that differ little and are typed for one another: in each row, the ways of writing one."""
 
+QUOTES_AND_DASHES: Mapping[str, str] = {"'": "‘’‚‛′ʹʼ`´", '"': "“”„‟″«»", "-": "‐‑‒–—―−"}
+"""Signs that count as the plain one if kinds of quotes and dashes do not matter. They need not look alike."""
+
+# Radicals that pass for ideographs (⽇), ligatures (ﬁ), letters as Arabic joins them (ﺑ), mathematical letters (𝐀).
+_COMPATIBILITY = re.compile("[\u2e80-\u2fdf\ufb00-\ufb06\ufb50-\ufdef\ufe70-\ufefc\U0001d400-\U0001d7ff]")
+_WIDE = re.compile("[\uff01-\uff5e\uffe0-\uffe6]")
+
+_RARE = 0.02
+"""Letters of a script that are at most this share of another's are rare beside them."""
+_EAST_ASIAN = re.compile(r"CJK |HIRAGANA |KATAKANA |HANGUL |BOPOMOFO ")
+_WORD = re.compile(r"[^\W\d_]+")
+# Cyrillic and Greek texts write them in Latin letters.
+_ROMAN_NUMERAL = re.compile(r"\b(?:[IVXLCDM]{2,}|[IVX])\b")
+
 
 @dataclass(frozen=True)
-class LookAlike:
+class Confusable:
     """A character in a text that looks like another, which is more likely to be meant."""
 
     index: int
     """Which text."""
     character: str
-    """What stands there."""
-    twin: str
-    """What it looks like; for a ligature, several characters."""
+    """The character in the text."""
+    intended: str
+    """The one that it looks like; for a ligature, several characters."""
 
 
-def look_alikes(texts: Sequence[str], alphabet: Mapping[str, int]) -> Iterator[LookAlike]:
-    """The look-alikes in `texts`, each once a text; `alphabet` counts the characters of all.
+def find_confusables(texts: Sequence[str], alphabet: Mapping[str, int]) -> Iterator[Confusable]:
+    """Find the confusables in `texts`, each once a text. `alphabet` counts the characters of all texts.
 
-    A Latin, Cyrillic or Greek letter is one in a word of another of these scripts, if all letters of its own script in the word
-    have twins in that one; and anywhere, if all letters of its script in the set have twins in another's, beside which they
-    are rare or which themselves have twins only. Full-width forms are look-alikes where nothing East Asian is in the set, and
-    elsewhere letters and digits of which the set holds the plain form as well.
+    A Latin, Cyrillic or Greek letter is confusable in a word of another of these scripts, if all letters of its own script in
+    the word have counterparts in that one. It is so anywhere, if all letters of its script in the set have counterparts in
+    another, beside which they are rare or whose letters all have counterparts too. Full-width forms are confusable if nothing
+    East Asian is in the set; if something is, then only letters and digits of which the set holds the plain form as well.
     """
     scripts = _letters(alphabet)
     always = {**_compatibility_forms(alphabet), **_foreign_letters(scripts, alphabet)}
@@ -84,37 +88,37 @@ def look_alikes(texts: Sequence[str], alphabet: Mapping[str, int]) -> Iterator[L
         if mixed.search(text):
             for word in _WORD.findall(text):
                 found.update(_odd_letters(word, alphabet))
-        yield from (LookAlike(index, character, twin) for character, twin in found.items())
+        yield from (Confusable(index, character, intended) for character, intended in found.items())
 
 
 def mixed_variants(alphabet: Mapping[str, int]) -> Iterator[tuple[str, str]]:
-    """For each sign that `alphabet` holds in several ways of writing: the characters of the usual way, and of the others."""
+    """For each sign that `alphabet` holds in several variants, yield those of the usual one and those of the others."""
     for row in _VARIANTS:
-        ways = {present: sum(alphabet[c] for c in present) for way in row if (present := _present(way, alphabet))}
-        if len(ways) > 1:
-            usual = max(ways, key=ways.__getitem__)
-            yield usual, "".join(way for way in ways if way != usual)
+        variants = {present: sum(alphabet[c] for c in present) for variant in row if (present := _present(variant, alphabet))}
+        if len(variants) > 1:
+            usual = max(variants, key=variants.__getitem__)
+            yield usual, "".join(variant for variant in variants if variant != usual)
 
 
-def twin_in(known: str, character: str) -> str | None:
-    """The first character of `known` that `character` looks like, or None."""
+def confusable_in(known: str, character: str) -> str | None:
+    """Return the first character of `known` that `character` looks like; None if there is none."""
     shape = _SHAPE.get(character)
-    twins = {forms[shape] for forms in _FORMS.values() if shape in forms} if shape else set()
-    twins.update(*(way for row in _VARIANTS if character in "".join(row) for way in row))
-    twins.add(unicodedata.normalize("NFKC", character))
-    return next((c for c in known if c in twins - {character}), None)
+    similar = {letters[shape] for letters in _HOMOGLYPHS.values() if shape in letters} if shape else set()
+    similar.update(*(variant for row in _VARIANTS if character in "".join(row) for variant in row))
+    similar.add(unicodedata.normalize("NFKC", character))
+    return next((c for c in known if c in similar - {character}), None)
 
 
-def _present(way: str, alphabet: Mapping[str, int]) -> str:
-    return "".join(c for c in way if c in alphabet)
+def _present(variant: str, alphabet: Mapping[str, int]) -> str:
+    return "".join(c for c in variant if c in alphabet)
 
 
 def _letters(characters: Mapping[str, int] | str) -> dict[str, str]:
-    """The letters among `characters` of each script that has look-alikes, where there are any."""
+    """The letters among `characters` of each script with homoglyphs, without the scripts that have none there."""
     found: dict[str, str] = {}
     for character in characters:
         script = unicodedata.name(character, "").partition(" ")[0]
-        if script in _FORMS and character.isalpha():
+        if script in _HOMOGLYPHS and character.isalpha():
             found[script] = found.get(script, "") + character
     return found
 
@@ -123,28 +127,28 @@ def _any_of(characters: str) -> re.Pattern[str]:
     return re.compile(f"[{re.escape(characters)}]" if characters else r"(?!)")
 
 
-def _twins(letters: str, script: str) -> dict[str, str]:
-    """Each letter's twin in `script`; empty where one of them has none."""
-    twins = {letter: _FORMS[script].get(_SHAPE.get(letter, ""), "") for letter in letters}
-    return twins if all(twins.values()) else {}
+def _counterparts(letters: str, script: str) -> dict[str, str]:
+    """The counterpart of each letter in `script`; empty if one of them has none."""
+    counterparts = {letter: _HOMOGLYPHS[script].get(_SHAPE.get(letter, ""), "") for letter in letters}
+    return counterparts if all(counterparts.values()) else {}
 
 
 def _foreign_letters(scripts: Mapping[str, str], alphabet: Mapping[str, int]) -> dict[str, str]:
-    """The letters of each script that is in the set only in place of another's, with the twins there."""
+    """The letters of each script that stands in the set only for another, with their counterparts there."""
     found: dict[str, str] = {}
     count = {script: sum(alphabet[letter] for letter in letters) for script, letters in scripts.items()}
     for rare, other in permutations(scripts, 2):
-        copied = _twins(scripts[other], rare) and (count[rare], rare) < (count[other], other)
+        copied = _counterparts(scripts[other], rare) and (count[rare], rare) < (count[other], other)
         if copied or count[rare] <= _RARE * count[other]:
-            found.update(_twins(scripts[rare], other))
+            found.update(_counterparts(scripts[rare], other))
     return found
 
 
 def _odd_letters(word: str, alphabet: Mapping[str, int]) -> dict[str, str]:
-    """The letters of a word in two scripts that stand in for letters of the other, each with its twin there.
+    """The letters of a word in two scripts that stand for letters of the other one, with their counterparts there.
 
-    They are those of the script that has fewer letters in the word, or else in the set. A word has three letters and more, all
-    of one case or with a capital first: no code of letters by chance.
+    They are those of the script that has fewer letters in the word, or else in the set. A word has at least three letters, all
+    of one case or with a capital first, so that it is no random code.
     """
     scripts = _letters(word)
     size = {s: (sum(map(word.count, letters)), sum(alphabet[c] for c in letters)) for s, letters in scripts.items()}
@@ -152,15 +156,15 @@ def _odd_letters(word: str, alphabet: Mapping[str, int]) -> dict[str, str]:
     if len(scripts) != 2 or not is_word:
         return {}
     odd, usual = sorted(scripts, key=size.__getitem__)
-    return _twins(scripts[odd], usual)
+    return _counterparts(scripts[odd], usual)
 
 
 def _compatibility_forms(alphabet: Mapping[str, int]) -> dict[str, str]:
-    """The compatibility forms that pass for plain characters, with those."""
+    """The compatibility forms that pass for plain characters, with these."""
     plain = {c: unicodedata.normalize("NFKC", c) for c in alphabet if _COMPATIBILITY.match(c) or _WIDE.match(c)}
     east_asian = any(_EAST_ASIAN.match(unicodedata.name(c, "")) for c in alphabet)
 
     def passes(c: str) -> bool:
         return not _WIDE.match(c) or not east_asian or (c.isalnum() and plain[c] in alphabet)
 
-    return {c: twin for c, twin in plain.items() if twin != c and passes(c)}
+    return {c: base for c, base in plain.items() if base != c and passes(c)}

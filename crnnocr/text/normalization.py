@@ -1,7 +1,7 @@
-"""Texts without the differences that are not to count between label and reading.
+"""Normalization of texts before they are compared, so that differences that should not count between them do not.
 
-What is done is the same for both, and is said with every result: a character error rate without case and spaces is another
-figure than one with them.
+Reference and prediction are normalized alike, and each result says how: a character error rate without case and spaces is not
+the same figure as one with them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from crnnocr.config import NormalizationStep
 from crnnocr.errors import ConfigError
 from crnnocr.text.charset import nfc
+from crnnocr.text.confusables import QUOTES_AND_DASHES
 
-QUOTES = {"'": "‘’‚‛′ʹʼ`´", '"': "“”„‟″«»", "-": "‐‑‒–—―−"}
-"""Signs that are written for one another, by the plain one that stands for them where kinds of quotes do not count."""
-_PLAIN = str.maketrans({kind: plain for plain, kinds in QUOTES.items() for kind in kinds})
+_PLAIN = str.maketrans({sign: plain for plain, signs in QUOTES_AND_DASHES.items() for sign in signs})
 
 _WORDS = {
     NormalizationStep.NFC: "NFC",
@@ -26,19 +25,19 @@ _WORDS = {
     NormalizationStep.CASE: "without case",
     NormalizationStep.SPACES: "without spaces",
 }
-"""What each does, in the order in which they are named."""
+"""What each step does, in the order in which steps are named."""
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """What both sides are brought to before they are compared. By default NFC only."""
+    """The normalization of both sides before they are compared. By default NFC only."""
 
     steps: tuple[NormalizationStep, ...] = ()
-    """Which differences do not count, besides those of NFC."""
+    """Which differences do not count, besides those that NFC removes."""
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> Normalization:
-        """From names of steps, or several with commas between. Raises `ConfigError` where one is no step, or there is none."""
+        """Parse names of steps, alone or with commas between them. Raises `ConfigError` if one is no step, or there is none."""
         if any(not value.strip(" ,") for value in values):
             raise ConfigError("normalise", f"is empty: choose of {', '.join(NormalizationStep)}, with commas between")
         names = [name.strip() for value in values for name in value.split(",") if name.strip()]
@@ -48,8 +47,8 @@ class Normalization:
         return cls(tuple(step for step in _WORDS if step in names))
 
     def __call__(self, text: str) -> str:
-        """A label or a reading as it is compared."""
-        # Each step may leave what another one changes (a ligature has a case once it is apart), until none does.
+        """Return a reference or a prediction as it is compared."""
+        # A step may leave something for another one to change (a ligature has a case once it is split), so repeat them.
         while (done := self._once(text)) != text:
             text = done
         return text
@@ -65,7 +64,7 @@ class Normalization:
         return unicodedata.normalize("NFKC" if NormalizationStep.NFKC in self.steps else "NFC", text)
 
     def __str__(self) -> str:
-        """In words, for people: `NFC, without case`."""
+        """Describe the normalization in words: `NFC, without case`."""
         unicode = NormalizationStep.NFKC if NormalizationStep.NFKC in self.steps else NormalizationStep.NFC
         others = [step for step in self.steps if step not in (NormalizationStep.NFC, NormalizationStep.NFKC)]
         return ", ".join(_WORDS[step] for step in (unicode, *others))
