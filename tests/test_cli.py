@@ -1,4 +1,4 @@
-"""The command line as it is typed: what stands on stdout, what on stderr, and the exit code."""
+"""The command line as people type it: stdout, stderr and the exit code."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def crops(folder: Path, tiny_data: Path) -> list[str]:
-    """Four pictures of several widths, and between them one that is none. Names in the working folder."""
+    """Names of four images of several widths, and of a file between them that is no image, in the working folder."""
     names = ["a.png", "b.png", "broken.png", "c.png", "d.png"]
-    for name, picture in zip(names, sorted(tiny_data.glob("*.png")), strict=False):
-        shutil.copy(picture, folder / name)
-    (folder / "broken.png").write_bytes(b"not a picture")
+    for name, image in zip(names, sorted(tiny_data.glob("*.png")), strict=False):
+        shutil.copy(image, folder / name)
+    (folder / "broken.png").write_bytes(b"not a image")
     widths = {load_gray(folder / name).width for name in names if name != "broken.png"}
     assert len(widths) >= 3
     return names
@@ -54,8 +54,8 @@ def crops(folder: Path, tiny_data: Path) -> list[str]:
 
 @pytest.fixture
 def reads(current_model: str, run_cli: RunCli) -> Callable[[object], str]:
-    """What the current model reads in one picture."""
-    return lambda picture: run_cli("predict", picture).stdout.removesuffix("\n")
+    """The text that the current model gives for an image."""
+    return lambda image: run_cli("predict", image).stdout.removesuffix("\n")
 
 
 def rows(output: str) -> list[list[str]]:
@@ -66,18 +66,18 @@ def rows(output: str) -> list[list[str]]:
 # Help and version
 
 
-@pytest.mark.parametrize(
-    "command", [(), *((name,) for name in COMMANDS), ("models", "import")], ids=lambda command: " ".join(command) or "crnnocr"
-)
-def test_help_loads_nothing_heavy(command: tuple[str, ...], run_process: RunProcess) -> None:
-    result = run_process("-X", "importtime", "-m", "crnnocr", *command, "--help")
-    loaded = {
-        line.split("|")[-1].strip().split(".")[0] for line in result.stderr.splitlines() if line.startswith("import time")
-    }
-    assert result.returncode == 0
-    assert result.stdout.startswith(f"Usage: {' '.join(('crnnocr', *command))}")
-    assert "typer" in loaded
-    assert not loaded & {"torch", "trdg", "onnx", "onnxruntime", "numpy", "PIL"}
+def test_help_loads_nothing_heavy(run_process: RunProcess) -> None:
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from crnnocr.cli import app
+for command in ("", *{COMMANDS}, "models import"):
+    result = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="crnnocr")
+    assert result.exit_code == 0 and result.stdout.startswith("Usage: " + f"crnnocr {{command}}".strip()), result.output
+print(*sorted({{"torch", "trdg", "onnx", "onnxruntime", "numpy", "PIL", "rich", "wordfreq", "faker"}} & sys.modules.keys()))
+"""
+    result = run_process("-c", code)
+    assert (result.stderr, result.stdout) == ("", "\n")
 
 
 def test_the_help_names_every_command(run_cli: RunCli) -> None:
@@ -89,7 +89,7 @@ def test_importing_the_package_loads_no_torch(run_process: RunProcess) -> None:
     assert run_process("-c", code).stdout == f"{__version__} False False\n"
 
 
-def test_its_public_names_are_there_when_asked_for(run_process: RunProcess) -> None:
+def test_public_names_are_loaded_on_demand(run_process: RunProcess) -> None:
     code = "import crnnocr; print(*(getattr(crnnocr, name).__name__ for name in crnnocr.__all__ if name[0] != '_'))"
     assert run_process("-c", code).stdout == (
         "Alternative Character Charset CrnnocrError DecodeConfig Prediction ReadConfig Recognizer Sampler Style SynthConfig\n"
@@ -138,48 +138,48 @@ def test_the_lines_of_the_readme_work_in_order(folder: Path, run_cli: RunCli) ->
 
 @pytest.mark.usefixtures("current_model")
 def test_a_single_file_gives_just_its_text(tiny_data: Path, run_cli: RunCli) -> None:
-    samples = load_dataset(tiny_data).samples[:8]  # which the model has learnt by heart, but for a slip or two
+    samples = load_dataset(tiny_data).samples[:8]  # which the model was overfitted to; a slip or two are left
     results = [run_cli("predict", sample.path) for sample in samples]
     assert sum(result.stdout == f"{sample.text}\n" for result, sample in zip(results, samples, strict=True)) >= 6
     assert {result.exit_code for result in results} == {0}
     assert {result.stderr for result in results} == {"model: tiny (the current one), by torch on cpu\n"}
 
 
-def test_a_dash_reads_one_pictures_bytes(tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli) -> None:
-    picture = tiny_data / "000000.png"
-    assert run_cli("predict", "-", stdin=picture.read_bytes()).stdout == reads(picture) + "\n"
+def test_a_dash_takes_the_bytes_of_an_image(tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli) -> None:
+    image = tiny_data / "000000.png"
+    assert run_cli("predict", "-", stdin=image.read_bytes()).stdout == reads(image) + "\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "stdin"),
     [
-        (("predict", "pictures"), b""),
-        (("predict", "pictures/*.png"), b""),
+        (("predict", "images"), b""),
+        (("predict", "images/*.png"), b""),
         (("predict", "--files-from", "list.txt"), b""),
-        (("predict", "--files-from", "-"), b"pictures/one.png\n"),
-        (("predict", "--files-from", "-"), b"\r\n\npictures/one.png\r\n"),
-        (("predict",), b"pictures/one.png"),
+        (("predict", "--files-from", "-"), b"images/one.png\n"),
+        (("predict", "--files-from", "-"), b"\r\n\nimages/one.png\r\n"),
+        (("predict",), b"images/one.png"),
     ],
     ids=["folder", "glob", "list", "list on stdin", "with empty lines", "piped"],
 )
-def test_folders_globs_and_lists_give_path_and_text_even_of_one(
+def test_folders_globs_and_lists_give_path_and_text_even_for_one_image(
     arguments: tuple[str, ...], stdin: bytes, folder: Path, tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli
 ) -> None:
-    (folder / "pictures").mkdir()
-    shutil.copy(tiny_data / "000000.png", folder / "pictures" / "one.png")
-    (folder / "list.txt").write_text("pictures/one.png\n")
+    (folder / "images").mkdir()
+    shutil.copy(tiny_data / "000000.png", folder / "images" / "one.png")
+    (folder / "list.txt").write_text("images/one.png\n")
     result = run_cli(*arguments, stdin=stdin)
-    assert (result.exit_code, result.stdout) == (0, f"pictures/one.png\t{reads('pictures/one.png')}\n")
+    assert (result.exit_code, result.stdout) == (0, f"images/one.png\t{reads('images/one.png')}\n")
 
 
 def test_a_folder_is_read_in_natural_order(folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli) -> None:
     for name in ("img10.png", "img2.png", "img1.PNG"):
         shutil.copy(tiny_data / "000000.png", folder / name)
-    (folder / "notes.txt").write_text("not a picture")
+    (folder / "notes.txt").write_text("not a image")
     assert [row[0] for row in rows(run_cli("predict", ".").stdout)] == ["img1.PNG", "img2.png", "img10.png"]
 
 
-def test_the_order_is_kept_whatever_the_widths_and_a_broken_one_among_them(
+def test_rows_keep_the_order_with_several_widths_and_a_broken_image(
     crops: list[str], reads: Callable[[object], str], run_cli: RunCli
 ) -> None:
     result = run_cli("predict", "--json", *crops)
@@ -201,18 +201,18 @@ def test_the_order_is_kept_whatever_the_widths_and_a_broken_one_among_them(
 
 
 @pytest.mark.usefixtures("current_model")
-def test_a_broken_picture_has_a_row_in_every_form(crops: list[str], run_cli: RunCli) -> None:
+def test_a_broken_image_has_a_row_in_every_format(crops: list[str], run_cli: RunCli) -> None:
     assert rows(run_cli("predict", *crops).stdout)[2] == ["broken.png", ""]
     assert rows(run_cli("predict", *crops, "--format", "tsv").stdout)[3] == ["broken.png", "", ""]
 
 
-def test_a_long_list_is_read_in_order_to_its_end(tiny_data: Path, current_model: str, run_cli: RunCli) -> None:
+def test_a_long_list_is_recognized_in_order_to_its_end(tiny_data: Path, current_model: str, run_cli: RunCli) -> None:
     names = [str(tiny_data / f"{index % 40:06d}.png") for index in range(150)]  # more than two windows of 64
     result = run_cli("predict", stdin="\n".join(names).encode())
     assert [row[0] for row in rows(result.stdout)] == names
 
 
-def test_tsv_has_a_header_and_escapes_what_would_break_its_rows(
+def test_tsv_has_a_header_and_escapes_control_characters(
     folder: Path, tiny_data: Path, reads: Callable[[object], str], run_cli: RunCli
 ) -> None:
     odd = "tab\there\nand \\ \x1b there.png"
@@ -225,7 +225,7 @@ def test_tsv_has_a_header_and_escapes_what_would_break_its_rows(
 
 
 @pytest.mark.usefixtures("current_model")
-def test_a_file_name_that_is_not_utf8_comes_out_as_it_is(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+def test_a_file_name_that_is_not_utf8_keeps_its_bytes(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
     name = b"caf\xe9.png"
     shutil.copy(tiny_data / "000000.png", os.fsdecode(name))
     assert run_cli("predict", stdin=name).stdout_bytes.startswith(name + b"\t")
@@ -233,7 +233,7 @@ def test_a_file_name_that_is_not_utf8_comes_out_as_it_is(folder: Path, tiny_data
 
 @pytest.mark.usefixtures("current_model")
 @pytest.mark.parametrize("arguments", [("broken.png",), ("broken.png", "missing.png"), ("missing.png",)])
-def test_where_nothing_can_be_read_it_fails(arguments: tuple[str, ...], crops: list[str], run_cli: RunCli) -> None:
+def test_if_no_image_can_be_read_predict_fails(arguments: tuple[str, ...], crops: list[str], run_cli: RunCli) -> None:
     result = run_cli("predict", *arguments)
     assert result.exit_code == 1
     assert "could be read" in result.stderr or "could not be read" in result.stderr
@@ -241,21 +241,21 @@ def test_where_nothing_can_be_read_it_fails(arguments: tuple[str, ...], crops: l
 
 
 @pytest.mark.usefixtures("current_model")
-def test_a_missing_file_is_said_to_be_missing(folder: Path, run_cli: RunCli) -> None:
+def test_a_missing_file_is_reported_as_missing(folder: Path, run_cli: RunCli) -> None:
     result = run_cli("predict", "missing.png")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "missing.png: there is no such file" in result.stderr
 
 
 @pytest.mark.usefixtures("current_model")
-def test_an_empty_list_is_no_success(folder: Path, run_cli: RunCli) -> None:
+def test_an_empty_list_is_a_failure(folder: Path, run_cli: RunCli) -> None:
     result = run_cli("predict", "--files-from", "-", stdin=b"\n")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "the list of paths is empty" in result.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_with_nothing_named_on_a_terminal_it_says_how(run_process: RunProcess) -> None:
+def test_without_arguments_on_a_terminal_predict_says_what_it_needs(run_process: RunProcess) -> None:
     keyboard, terminal = pty.openpty()
     result = run_process("-m", "crnnocr", "predict", stdin=terminal)
     os.close(terminal)
@@ -268,7 +268,7 @@ def test_with_nothing_named_on_a_terminal_it_says_how(run_process: RunProcess) -
 
 
 @pytest.mark.usefixtures("current_model")
-def test_eval_scores_what_the_model_was_not_trained_on(tiny_data: Path, run_cli: RunCli) -> None:
+def test_eval_scores_only_images_that_the_model_was_not_trained_on(tiny_data: Path, run_cli: RunCli) -> None:
     result = run_cli("eval", tiny_data, "--json")
     scores = json.loads(result.stdout)
     names = {"n", "mean_levenshtein", "cer", "wer", "exact", "one_minus_ned", "alnum_accuracy", "model"}
@@ -279,14 +279,14 @@ def test_eval_scores_what_the_model_was_not_trained_on(tiny_data: Path, run_cli:
 
 
 @pytest.mark.usefixtures("current_model")
-def test_eval_of_all_scores_the_others_too(tiny_data: Path, run_cli: RunCli) -> None:
+def test_eval_with_all_scores_training_images_too(tiny_data: Path, run_cli: RunCli) -> None:
     held_out, everything = (json.loads(run_cli("eval", tiny_data, "--json", *more).stdout) for more in ((), ("--all",)))
     assert everything["n"] == 40
-    assert everything["exact"] > held_out["exact"]  # what it knows by heart flatters it
+    assert everything["exact"] > held_out["exact"]  # it was overfitted to the others
 
 
 @pytest.mark.usefixtures("current_model")
-def test_eval_knows_a_picture_by_its_content_and_not_by_its_name(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+def test_eval_identifies_an_image_by_its_content(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
     shutil.copy(tiny_data / "000000.png", folder / "renamed.png")
     (folder / "labels.csv").write_text("file_name,text\nrenamed.png,tabularize\n")
     result = run_cli("eval", ".")
@@ -295,7 +295,7 @@ def test_eval_knows_a_picture_by_its_content_and_not_by_its_name(folder: Path, t
 
 
 @pytest.mark.usefixtures("current_model")
-def test_eval_of_a_set_with_a_broken_picture_is_done_in_part(crops: list[str], folder: Path, run_cli: RunCli) -> None:
+def test_eval_with_a_broken_image_is_done_in_part(crops: list[str], folder: Path, run_cli: RunCli) -> None:
     (folder / "labels.tsv").write_text("".join(f"{name}\tword\n" for name in crops))
     result = run_cli("eval", "labels.tsv", "--all", "--json")
     assert result.exit_code == 3
@@ -306,7 +306,7 @@ def test_eval_of_a_set_with_a_broken_picture_is_done_in_part(crops: list[str], f
 # Names of models
 
 
-def test_a_taken_name_becomes_the_next_one_and_that_is_said(tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
+def test_a_taken_name_becomes_the_next_free_one(tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
     train = ("train", tiny_data, "--preset", tiny_preset, "--epochs", 1)
     assert "data is now the current model" in run_cli(*train).stderr
     again = run_cli(*train, "--json")
@@ -318,17 +318,13 @@ def test_a_taken_name_becomes_the_next_one_and_that_is_said(tiny_data: Path, tin
     assert trained_card(registry.find(None).path)[1].config["seed"] == 9
 
 
-def test_a_model_is_called_after_the_whole_name_of_its_data_folder(
-    folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli
-) -> None:
+def test_a_model_is_named_after_its_data_folder(folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
     shutil.copytree(tiny_data, folder / "plates-2024.05")
     result = run_cli("train", "plates-2024.05", "--preset", tiny_preset, "--epochs", 1, "--json")
     assert json.loads(result.stdout)["model"] == "plates-2024.05"
 
 
-def test_training_on_a_folder_called_current_ends_well(
-    folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli
-) -> None:
+def test_training_on_a_folder_called_current(folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
     shutil.copytree(tiny_data, folder / "current")
     result = run_cli("train", "current", "--preset", tiny_preset, "--epochs", 1)
     assert result.exit_code == 0, result.stderr
@@ -336,16 +332,16 @@ def test_training_on_a_folder_called_current_ends_well(
 
 
 @pytest.mark.parametrize("arguments", [("predict", "x.png"), ("export",), ("eval", "data")])
-def test_without_a_model_it_says_how_to_make_one(
+def test_without_a_model_the_error_says_how_to_make_one(
     arguments: tuple[str, ...], folder: Path, tiny_data: Path, run_cli: RunCli
 ) -> None:
     (folder / "data").symlink_to(tiny_data)
     result = run_cli(*arguments)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "error: there is no model yet: make one with `crnnocr train DATA`, or name one with --model\n" in result.stderr
+    assert "error: there is no model yet: make one with `crnnocr train DATA`" in result.stderr
 
 
-def test_an_unknown_model_is_told_which_there_are(folder: Path, current_model: str, run_cli: RunCli) -> None:
+def test_an_unknown_model_is_an_error_that_lists_the_models(folder: Path, current_model: str, run_cli: RunCli) -> None:
     result = run_cli("predict", "x.png", "--model", "plates")
     assert result.exit_code == 1
     assert "no model plates" in result.stderr
@@ -356,21 +352,21 @@ def test_an_unknown_model_is_told_which_there_are(folder: Path, current_model: s
 
 
 @pytest.mark.usefixtures("current_model")
-def test_export_replaces_nothing_unless_forced(folder: Path, run_cli: RunCli) -> None:
+def test_export_replaces_files_only_with_force(folder: Path, run_cli: RunCli) -> None:
     there = folder / "tiny-onnx"
     there.mkdir()
     for name in ("README.md", "notes.txt"):
         (there / name).write_text("somebody's", encoding="utf-8")
-    refused = run_cli("export")
-    assert refused.exit_code == 2
-    assert "README.md is there already" in refused.stderr
+    stopped = run_cli("export")
+    assert stopped.exit_code == 2
+    assert "README.md" in stopped.stderr
     assert {path.read_text(encoding="utf-8") for path in there.iterdir()} == {"somebody's"}
     assert run_cli("export", "--force").exit_code == 0
     assert (there / "README.md").read_text(encoding="utf-8").startswith("# tiny\n")
     assert (there / "notes.txt").read_text(encoding="utf-8") == "somebody's"
 
 
-def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli) -> None:
+def test_an_exported_model_gives_the_same_texts(folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli) -> None:
     result = run_cli("export", "--output", "handed-over", "--json")
     assert json.loads(result.stdout)["path"] == "handed-over/model.onnx"
     readings = [run_cli("predict", tiny_data, *more).stdout for more in ((), ("--model", "handed-over/model.onnx"))]
@@ -426,7 +422,7 @@ def test_an_exported_model_reads_the_same(folder: Path, current_model: str, tiny
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else None,
 )
 @pytest.mark.usefixtures("current_model")
-def test_a_call_that_cannot_work_ends_with_2_and_names_what_is_wrong(
+def test_a_call_that_cannot_work_ends_with_2_and_names_the_option(
     arguments: tuple[object, ...], named: str, folder: Path, tiny_data: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -438,7 +434,7 @@ def test_a_call_that_cannot_work_ends_with_2_and_names_what_is_wrong(
     assert "Traceback" not in result.stderr
 
 
-def test_the_device_means_the_same_for_an_exported_model(
+def test_an_unknown_device_is_a_usage_error_for_an_exported_model_too(
     folder: Path, current_model: str, tiny_data: Path, run_cli: RunCli
 ) -> None:
     run_cli("export")
@@ -447,7 +443,7 @@ def test_the_device_means_the_same_for_an_exported_model(
     assert "--device abacus" in result.stderr
 
 
-def test_an_error_is_one_sentence_and_with_debug_a_traceback_too(folder: Path, run_cli: RunCli) -> None:
+def test_an_error_is_one_sentence_with_a_traceback_only_for_debug(folder: Path, run_cli: RunCli) -> None:
     result = run_cli("eval", "nowhere")
     assert (result.exit_code, result.stderr) == (1, "error: nowhere: there is no such file or folder\n")
     shown = run_cli("eval", "nowhere", "--debug")
@@ -456,7 +452,7 @@ def test_an_error_is_one_sentence_and_with_debug_a_traceback_too(folder: Path, r
     assert shown.stderr.endswith(result.stderr)
 
 
-def test_trouble_with_the_system_is_one_sentence_too(folder: Path, run_cli: RunCli) -> None:
+def test_a_system_error_is_one_sentence_too(folder: Path, run_cli: RunCli) -> None:
     (folder / "file").write_text("in the way")
     result = run_cli("synth", "file/data", "--count", 1)
     assert result.exit_code in (1, 2)
@@ -468,9 +464,7 @@ def test_trouble_with_the_system_is_one_sentence_too(folder: Path, run_cli: RunC
 # Streams
 
 
-def test_stdout_holds_results_alone_and_stderr_neither_colours_nor_bars(
-    folder: Path, tiny_preset: str, run_cli: RunCli
-) -> None:
+def test_stdout_has_results_only_and_stderr_no_colors_or_bars(folder: Path, tiny_preset: str, run_cli: RunCli) -> None:
     synth = run_cli("synth", "--count", 12, "--words", 1)
     train = run_cli("train", "data", "--preset", tiny_preset, "--epochs", 2)
     assert (synth.stdout, train.stdout) == ("", "")
@@ -480,7 +474,7 @@ def test_stdout_holds_results_alone_and_stderr_neither_colours_nor_bars(
         assert "━" not in result.stderr
 
 
-def test_quiet_says_nothing_but_warnings_and_errors(folder: Path, tiny_preset: str, run_cli: RunCli) -> None:
+def test_quiet_leaves_warnings_and_errors(folder: Path, tiny_preset: str, run_cli: RunCli) -> None:
     calls = [
         ("synth", "--count", 12, "--words", 1),
         ("train", "data", "--preset", tiny_preset, "--epochs", 1),
@@ -490,8 +484,10 @@ def test_quiet_says_nothing_but_warnings_and_errors(folder: Path, tiny_preset: s
     ]
     results = [run_cli(*call, "--quiet") for call in calls]
     assert [result.exit_code for result in results] == [0] * 5
-    warned = "warning: data hardly reads yet: train for longer (--minutes), or with more pictures\n"
-    assert [result.stderr for result in results] == ["", warned, "", "", ""]
+    trained = results.pop(1)
+    assert [result.stderr for result in results] == [""] * 4
+    assert trained.stderr.startswith("warning: ")  # two epochs are too few
+    assert trained.stderr.count("\n") == 1
     assert "warning: none.png: there is no such file" in run_cli("predict", "none.png", "--quiet").stderr
 
 
@@ -509,7 +505,7 @@ def test_json_is_one_line_on_stdout(folder: Path, tiny_preset: str, run_cli: Run
 
 
 def shown_on_a_terminal(*arguments: str) -> str:
-    """What `crnnocr ARGUMENTS` writes to a stderr that is a terminal."""
+    """What `crnnocr ARGUMENTS` writes to stderr if that is a terminal."""
     screen, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "crnnocr", *arguments]
@@ -521,39 +517,45 @@ def shown_on_a_terminal(*arguments: str) -> str:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_errors_are_coloured_on_a_terminal_unless_no_color_is_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_colored_on_a_terminal_unless_no_color_is_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[31merror: nowhere" in shown_on_a_terminal("eval", "nowhere")
     monkeypatch.setenv("NO_COLOR", "1")
     assert shown_on_a_terminal("eval", "nowhere") == "error: nowhere: there is no such file or folder\r\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes to write to")
-@pytest.mark.parametrize("arguments", [("predict",), ("eval", "--json"), ("eval",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    ["predict", pytest.param("eval", marks=pytest.mark.slow), pytest.param("eval --json", marks=pytest.mark.slow)],
+)
 @pytest.mark.usefixtures("current_model")
-def test_a_closed_pipe_ends_quietly(arguments: tuple[str, ...], tiny_data: Path) -> None:
-    assert written_to_a_closed_pipe(*arguments, str(tiny_data), "--quiet") == (0, "")
+def test_a_closed_pipe_ends_quietly(command: str, tiny_data: Path) -> None:
+    assert written_to_a_closed_pipe(*command.split(), str(tiny_data), "--quiet") == (0, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes to write to")
-@pytest.mark.parametrize("form", [[], ["--json"], ["--tsv"]], ids=str)
+@pytest.mark.parametrize(
+    "form", [pytest.param("", marks=pytest.mark.slow), pytest.param("--json", marks=pytest.mark.slow), "--tsv"]
+)
 @pytest.mark.usefixtures("current_model")
-def test_a_gate_is_judged_where_nobody_reads_the_result(form: list[str], tiny_data: Path) -> None:
-    code, said = written_to_a_closed_pipe("eval", str(tiny_data), "--max-cer", "0.05", "--quiet", *form)
+def test_the_gate_counts_even_if_nobody_reads_the_result(form: str, tiny_data: Path) -> None:
+    code, said = written_to_a_closed_pipe("eval", str(tiny_data), "--max-cer", "0.05", "--quiet", *form.split())
     assert code == 4
-    assert "is above --max-cer 5.00%" in said
+    assert "--max-cer" in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes to write to")
 @pytest.mark.usefixtures("current_model")
-def test_a_gate_is_judged_where_nobody_reads_messages_either(tiny_data: Path, tmp_path: Path) -> None:
+def test_the_gate_counts_even_if_nobody_reads_messages(tiny_data: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_data, tmp_path / "data")
-    (tmp_path / "data" / "more.png").touch()  # the first message is plain, and the warning after it in colour
+    (tmp_path / "data" / "more.png").touch()  # the first message is plain, and the warning after it in color
     for folder in (tiny_data, tmp_path / "data"):
         assert written_to_a_closed_pipe("eval", str(folder), "--max-cer", "0.05", stderr=subprocess.STDOUT)[0] == 4
 
 
 def written_to_a_closed_pipe(*arguments: str, stderr: int = subprocess.PIPE) -> tuple[int, str]:
-    """The exit code of `crnnocr ARGUMENTS` where the reader of stdout has gone, and what is on stderr."""
+    """The exit code of `crnnocr ARGUMENTS` if the reader of stdout has gone, and what is on stderr."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "crnnocr", *arguments]
@@ -584,14 +586,14 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
-def test_an_interrupted_training_leaves_everything_as_it_was(
+def test_an_interrupted_training_changes_no_model(
     tiny_data: Path, current_model: str, own_store: Path, started: Callable[..., subprocess.Popen[str]]
 ) -> None:
     (own_store / "runs").mkdir(exist_ok=True)
     before = sorted(own_store.rglob("*"))
-    process = started("train", tiny_data, "--epochs", 200, "--name", "fresh")
+    process = started("train", tiny_data, "--preset", "tiny", "--minutes", 1, "--name", "fresh")
     assert process.stderr is not None
-    assert any(line.startswith("step ") for line in process.stderr)  # validated after a 24th of it
+    assert any(line.startswith("step ") for line in process.stderr)  # after the first validation
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said.splitlines()[-1]) == (
@@ -602,7 +604,7 @@ def test_an_interrupted_training_leaves_everything_as_it_was(
     assert registry.find(None).name == current_model
 
 
-def test_the_real_crops_are_read_scored_and_their_unknown_characters_named(current_model: str, run_cli: RunCli) -> None:
+def test_eval_of_the_real_crops_names_the_characters_that_the_model_does_not_know(current_model: str, run_cli: RunCli) -> None:
     result = run_cli("eval", REAL, "--json", "--verbose")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["n"] == 32
@@ -612,22 +614,22 @@ def test_the_real_crops_are_read_scored_and_their_unknown_characters_named(curre
 
 
 @pytest.mark.usefixtures("folder", "current_model")
-def test_the_example_reads_an_export_like_predict(run_cli: RunCli) -> None:
+def test_the_onnx_example_gives_the_same_texts_as_predict(run_cli: RunCli) -> None:
     assert run_cli("export", "-o", "x").exit_code == 0
     read = runpy.run_path(str(ROOT / "docs/examples/read_onnx.py"))["read"]
-    for picture in sorted(REAL.glob("*.png")):
-        assert run_cli("predict", picture, "--quick").stdout == read("x/model.onnx", str(picture)) + "\n"
+    for image in sorted(REAL.glob("*.png")):
+        assert run_cli("predict", image, "--quick").stdout == read("x/model.onnx", str(image)) + "\n"
 
 
 @pytest.mark.usefixtures("folder", "current_model")
-def test_a_dash_in_a_list_is_a_file_and_not_stdin(tiny_data: Path, run_cli: RunCli) -> None:
+def test_a_dash_in_a_list_is_a_file_name(tiny_data: Path, run_cli: RunCli) -> None:
     names = [str(tiny_data / "000000.png"), "-", str(tiny_data / "000001.png")]
     result = run_cli("predict", "--format", "jsonl", stdin="\n".join(names).encode())
     assert [json.loads(line)["error"] is None for line in result.stdout.splitlines()] == [True, False, True]
 
 
 @pytest.mark.usefixtures("current_model")
-def test_paths_in_text_lines_can_be_used_again(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+def test_paths_in_text_rows_are_not_escaped(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
     shutil.copy(tiny_data / "000000.png", folder / "back\\slash.png")
     result = run_cli("predict", "--files-from", "-", stdin=b"back\\slash.png")
     assert result.stdout.startswith("back\\slash.png\t")
@@ -644,7 +646,7 @@ def test_paths_in_text_lines_can_be_used_again(folder: Path, tiny_data: Path, ru
         ("predict", "--files-from", "missing.txt", "--format", "tsv"),
     ],
 )
-def test_what_contradicts_itself_is_a_usage_error_before_anything_is_printed(
+def test_contradicting_options_are_a_usage_error_before_anything_is_printed(
     arguments: tuple[object, ...], folder: Path, run_cli: RunCli
 ) -> None:
     (folder / "x.txt").write_text("a line")
@@ -656,7 +658,7 @@ def test_what_contradicts_itself_is_a_usage_error_before_anything_is_printed(
     ("argument", "named"), [("nothing/*.png", "no file fits nothing/*.png"), ("empty", "empty holds no images")]
 )
 @pytest.mark.usefixtures("current_model")
-def test_no_picture_at_all_is_a_failure(argument: str, named: str, folder: Path, run_cli: RunCli) -> None:
+def test_no_image_at_all_is_a_failure(argument: str, named: str, folder: Path, run_cli: RunCli) -> None:
     (folder / "empty").mkdir()
     result = run_cli("predict", argument)
     assert result.exit_code == 1

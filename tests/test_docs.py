@@ -1,4 +1,4 @@
-"""The documentation says what is there."""
+"""The documentation agrees with the program."""
 
 import importlib.util
 import re
@@ -80,22 +80,22 @@ def test_the_example_for_ray_runs_on_ray(ray_example: dict[str, Any], tiny_model
     assert not any(row["error"] for row in rows)
 
 
-def test_the_pictures_that_prove_an_export_are_of_the_real_crops() -> None:
-    pictures = [path for path in (ROOT / "crnnocr/export/verification_images").iterdir() if path.suffix in (".png", ".jpg")]
-    assert len(pictures) == 8
-    for picture in pictures:
-        assert picture.read_bytes() == (ROOT / "tests/data/real" / picture.name).read_bytes()
+def test_verification_images_are_real_crops() -> None:
+    images = [path for path in (ROOT / "crnnocr/export/verification_images").iterdir() if path.suffix in (".png", ".jpg")]
+    assert len(images) == 8
+    for image in images:
+        assert image.read_bytes() == (ROOT / "tests/data/real" / image.name).read_bytes()
 
 
 def test_every_real_crop_has_its_label_and_its_source() -> None:
     folder = ROOT / "tests/data/real"
     readme = (folder / "README.md").read_text(encoding="utf-8")
-    pictures = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
-    assert len(pictures) == 32
+    images = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
+    assert len(images) == 32
     labels = (folder / "metadata.jsonl").read_text(encoding="utf-8")
-    for picture in pictures:
-        assert f'"{picture.name}"' in labels
-        assert f"`{picture.stem.rsplit('-', 1)[0]}-" in readme
+    for image in images:
+        assert f'"{image.name}"' in labels
+        assert f"`{image.stem.rsplit('-', 1)[0]}-" in readme
 
 
 def test_the_architecture_names_what_there_is() -> None:
