@@ -1,7 +1,7 @@
-"""Whether characters are where they are said to be: lines of synth's ink, whose glyphs' places it knows, read, and compared.
+"""Accuracy of character positions, on lines that synth renders and whose glyph positions it knows.
 
-The characters of lines that were read right count, without spaces, and are in place where the middle of their span lies within
-their glyph's box: its advance.
+Only lines that are recognized exactly count, without their spaces. A character is in place if the center of its span lies
+within the advance box of its glyph.
 
     python benchmarks/places.py MODEL --count 1000
 """
@@ -21,7 +21,7 @@ from crnnocr.synth.render.recipe import RECIPES
 from crnnocr.synth.sampler import Sampler
 
 SIZE = 40
-"""Pixels an em."""
+"""Font size in pixels."""
 
 
 def main() -> None:
@@ -32,24 +32,23 @@ def main() -> None:
     recognizer = Recognizer.load(options.model, "cpu")
     sampler = Sampler(SynthConfig(seed=77, words=(1, 4), style=Style.CLEAN))
     samples = [sampler.draw(i) for i in range(options.count)]
-    drawn = [line(sample.text, sample.font) for sample in samples]
-    inside = characters = right = 0
-    found = recognizer.predict((picture for picture, _ in drawn), read=ReadConfig(characters=True))
-    for sample, (_, edges), prediction in zip(samples, drawn, found, strict=True):
+    rendered = [line(sample.text, sample.font) for sample in samples]
+    inside = characters = exact = 0
+    predictions = recognizer.predict((image for image, _ in rendered), read=ReadConfig(characters=True))
+    for sample, (_, edges), prediction in zip(samples, rendered, predictions, strict=True):
         if prediction.text != sample.text:
             continue
-        right += 1
+        exact += 1
         for one, start, end in zip(prediction.characters, edges[:-1], edges[1:], strict=True):
             if one.character != " ":
                 inside += start <= (one.start + one.end) / 2 <= end
                 characters += 1
-    print(
-        f"{right} of {options.count} lines read right; of their {characters} characters {inside / characters:.2%} are in place"
-    )
+    in_place = f"{inside / characters:.2%} of their {characters} characters are in place"
+    print(f"{exact} of {options.count} lines are exact matches; {in_place}")
 
 
 def line(text: str, face: FontFace) -> tuple[Image.Image, list[float]]:
-    """A black line on white, and where each character begins, and the last ends, in pixels."""
+    """Render a black line on white, and measure in pixels where each character begins and the last one ends."""
     drawn = ink.draw(text, face, SIZE, "en", False, RECIPES[Style.CLEAN], np.random.default_rng(0))
     box = drawn.text.getbbox() or (0, 0, 1, 1)
     left, right = box[0] - SIZE // 8, box[2] + SIZE // 8

@@ -55,6 +55,11 @@ def enumerated(parts: Sequence[str]) -> str:
     return ", ".join(parts[:_MAX_ENUMERATED]) + more
 
 
+def is_encodable(text: str) -> bool:
+    """Whether a text can be written as UTF-8: surrogates stand for other bytes of a file name, or come from broken JSON."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def printable_name(name: str) -> str:
     r"""Return a file name with escapes such as `\xff` for what of it is not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from crnnocr.errors import UsageError
 from crnnocr.files import is_device, lock, write_error
-from crnnocr.formatting import escape_controls
+from crnnocr.formatting import escape_controls, is_encodable
 
 if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Prediction
@@ -36,8 +36,7 @@ TSV_HEADER = "path\ttext\tconfidence"
 def format_row(name: str, prediction: Prediction, format: Format) -> str:
     """The row of an image. If it could not be read, its text is empty, and in tsv its confidence too."""
     if format is Format.jsonl:
-        readable = not any("\ud800" <= character <= "\udfff" for character in name)  # else it stands for other bytes
-        return json.dumps(_values(name, prediction), ensure_ascii=not readable)
+        return json.dumps(_values(name, prediction), ensure_ascii=not is_encodable(name))
     columns = [_column(name, format), _column(prediction.text, format)]
     if format is Format.tsv:
         columns.append("" if prediction.error else f"{prediction.confidence:.6f}")

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from crnnocr.config import MAX_WIDTH, ModelConfig, Orientation, Precision
 from crnnocr.errors import CrnnocrError, ModelError
+from crnnocr.formatting import is_encodable
 from crnnocr.metrics.calibration import Calibration
 from crnnocr.metrics.scores import METRICS, Scores
 from crnnocr.text.charset import Charset
@@ -284,7 +285,7 @@ def _checked_fields(values: dict[str, Any], kind: Any, place: str) -> dict[str, 
 
 def _is_text(value: Any) -> bool:
     """Whether it is a string that can be encoded: JSON can hold half a surrogate pair."""
-    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+    return isinstance(value, str) and is_encodable(value)
 
 
 def _is_number(value: Any, kind: type) -> bool:

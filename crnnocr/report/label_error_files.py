@@ -24,6 +24,7 @@ from crnnocr.datasets.table import DOUBT, READING
 from crnnocr.errors import ConfigError
 from crnnocr.evaluation.label_errors import LabelError
 from crnnocr.files import atomic_write, check_output
+from crnnocr.formatting import is_encodable
 
 _FIELD = "suspect_labels"
 """The parameter that errors are about."""
@@ -118,7 +119,7 @@ def _write_tsv(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str
 
 
 def _write_jsonl(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
-    file.writelines(json.dumps(row, ensure_ascii=_is_not_utf8(row["file_name"])) + "\n" for row in rows)
+    file.writelines(json.dumps(row, ensure_ascii=not is_encodable(row["file_name"])) + "\n" for row in rows)
 
 
 def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
@@ -136,12 +137,7 @@ def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str, fo
         }
         for row in rows
     ]
-    json.dump(tasks, file, ensure_ascii=any(_is_not_utf8(row["file_name"]) for row in rows), indent=1)
-
-
-def _is_not_utf8(name: str) -> bool:
-    """Whether a file name stands for bytes that are not UTF-8, as surrogates."""
-    return any("\ud800" <= character <= "\udfff" for character in name)
+    json.dump(tasks, file, ensure_ascii=not all(is_encodable(row["file_name"]) for row in rows), indent=1)
 
 
 def _text_area(text: str) -> dict[str, Any]:
