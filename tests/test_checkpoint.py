@@ -202,6 +202,7 @@ def test_a_card_that_lacks_something_is_refused(lost: str, card: Card, tmp_path:
         ("scores", [1]),
         ("scores.cer", "bad"),
         ("scores.cer", float("nan")),
+        ("scores", {"n": 4, "wer": 0.1}),
         ("scores.n", True),
         ("scores.wer", 10**400),
         ("calibration.readings", float("inf")),

@@ -23,6 +23,7 @@ from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import GateError, UsageError
 from crnnocr.export import end_to_end
 from crnnocr.export import folder as exporting
+from crnnocr.export import verify as verification
 from crnnocr.export.end_to_end import Result, add_resize
 from crnnocr.export.onnx_graph import GraphBuilder
 from crnnocr.export.verify import EndToEndBackend, Gray, LineBackend, VerificationImage, from_samples, verify
@@ -186,7 +187,7 @@ def near(folder: Path) -> list[VerificationImage]:
 def test_a_vertical_export_recognizes_vertical_lines(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
     config = ExportConfig(self_contained=True, orientation=Orientation.VERTICAL)
     turned = [replace(one, source=Image.fromarray(np.rot90(one.gray(), -1))) for one in near(tiny_data)]
-    exporting.export(tiny_model, tmp_path / "vertical", config, turned)
+    exporting.export(tiny_model, tmp_path / "vertical", config, turned, min_images=8)
     recognizer = Recognizer.load(tmp_path / "vertical")
     assert recognizer.card.orientation is Orientation.VERTICAL
     found = [prediction.text for prediction in recognizer.predict([picture.source for picture in turned])]
@@ -253,6 +254,7 @@ def test_another_preprocessing_or_blank_is_caught(
 def test_the_command_exports_it_and_predict_runs_it(
     tiny_data: Path, tmp_path: Path, run_cli: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(verification, "MIN_IMAGES", 40)
     monkeypatch.chdir(tmp_path)
     pictures = sorted(tiny_data.glob("*.png"))[:4]
     result = run_cli("export", "--self-contained", "--verify", tiny_data)

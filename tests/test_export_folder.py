@@ -269,7 +269,7 @@ def test_the_example_for_node_gives_the_texts_of_predict(
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 40
     shutil.copy(example, tmp_path / "read_onnx.mjs")
     (tmp_path / "node_modules").symlink_to(packages)
-    exporting.export(tiny_model, tmp_path / "out", ExportConfig(self_contained=True), known)
+    exporting.export(tiny_model, tmp_path / "out", ExportConfig(self_contained=True), known, min_images=FEW)
     pictures = [*sorted(tiny_data.glob("*.png"))[:8], *sorted((ROOT / "tests/data/real").glob("*.png"))]
     files = [pgm(tmp_path / f"{i}.pgm", picture) for i, picture in enumerate(pictures)]
     command: list[str | Path] = [node, tmp_path / "read_onnx.mjs", tmp_path / "out", *files]

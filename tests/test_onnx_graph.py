@@ -19,10 +19,9 @@ from typer.testing import Result
 from crnnocr import images
 from crnnocr.config import PRESETS, ModelConfig
 from crnnocr.errors import GateError, ModelError
-from crnnocr.export import end_to_end, onnx_graph
+from crnnocr.export import end_to_end, onnx_graph, verify
 from crnnocr.export import folder as exporting
 from crnnocr.export.onnx_graph import GraphBuilder
-from crnnocr.export.verify import TOLERANCE
 from crnnocr.inference.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine, load_engine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import checkpoint
@@ -130,7 +129,7 @@ def test_the_verification_is_on_real_images_of_several_widths(tiny_model: Path, 
     assert found.batch_sizes == (1, 3, 8)
     assert found.equal_texts == 1
     assert found.log_prob_difference is not None
-    assert found.log_prob_difference <= TOLERANCE
+    assert found.log_prob_difference <= verify.TOLERANCE
 
 
 @pytest.fixture
@@ -162,7 +161,11 @@ def test_an_export_that_differs_is_not_kept(tiny_model: Path, tmp_path: Path) ->
 
 @pytest.mark.usefixtures("planted", "current_model")
 @pytest.mark.parametrize("planted", ["head.bias"], indirect=True)
-def test_the_command_then_ends_with_4_and_keeps_the_earlier_file(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+@pytest.mark.parametrize("min_images", [20, pytest.param(verify.MIN_IMAGES, marks=pytest.mark.slow)])
+def test_the_command_then_ends_with_4_and_keeps_the_earlier_file(
+    min_images: int, tmp_path: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "MIN_IMAGES", min_images)
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(b"an earlier export")

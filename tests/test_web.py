@@ -21,7 +21,7 @@ from typer.testing import Result
 from crnnocr.config import ExportConfig, ExportFormat, ReadConfig
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.export import folder as exporting
-from crnnocr.export import web
+from crnnocr.export import verify, web
 from crnnocr.export.web import Runtime
 from crnnocr.inference.recognizer import Prediction, Recognizer
 from crnnocr.text import bidi
@@ -86,9 +86,12 @@ def test_npm_fetches_the_runtime_or_says_why_not(tmp_path: Path, monkeypatch: py
         web.find_runtime("npm")
 
 
+@pytest.mark.parametrize("min_images", [50, pytest.param(verify.MIN_IMAGES, marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("current_model")
 def test_the_command_writes_the_page(
-    current_model: str, tiny_data: Path, tmp_path: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    min_images: int, tiny_data: Path, tmp_path: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(verify, "MIN_IMAGES", min_images)
     monkeypatch.chdir(tmp_path)
     given = package(tmp_path / "copy")
     result = run_cli("export", "--format", "web", "--runtime", given, "--verify", tiny_data, "--json")
@@ -99,7 +102,7 @@ def test_the_command_writes_the_page(
     said = json.loads(result.stdout)
     assert said["path"] == "tiny-web/index.html"
     assert said["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
-    assert said["pictures"] >= 1000
+    assert said["pictures"] == min_images
 
 
 def test_runtime_is_for_pages_only(current_model: str, run_cli: Callable[..., Result]) -> None:
@@ -140,7 +143,7 @@ def opened(
 ) -> chromium.Chromium:
     """The page of the tiny model, ready to read, opened as a file."""
     folder = tmp_path_factory.mktemp("page") / "web"
-    exporting.export(tiny_model, folder, ExportConfig(format=ExportFormat.WEB), runtime=runtime)
+    exporting.export(tiny_model, folder, ExportConfig(format=ExportFormat.WEB), runtime=runtime, min_images=8)
     browser.open((folder / "index.html").as_uri(), "document.body?.dataset.ready")
     assert browser.evaluate("document.body.dataset.ready") == "yes"
     return browser

@@ -1,17 +1,4 @@
-"""`crnnocr models import`: store a model that was made elsewhere.
-
-`crnnocr models`: list them.
-
-`crnnocr models path`: where a model is.
-
-`crnnocr models rm`: remove a model.
-
-`crnnocr models show`: all that is known of a model.
-
-`crnnocr models use`: the model that is taken when none is named.
-
-`crnnocr models`: the models that there are, and what is done with them.
-"""
+"""`crnnocr models`: list them, show one, make one the current model, remove one's own, import one that was made elsewhere."""
 
 from __future__ import annotations
 
@@ -24,95 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crnnocr.cli import console, options
-from crnnocr.cli import console as ui
-from crnnocr.errors import ModelError, UsageError
+from crnnocr.errors import ConfigError, ModelError, UsageError
 from crnnocr.formatting import escape_controls
 
 if TYPE_CHECKING:
     from crnnocr.model.card import Card
     from crnnocr.model.registry import FoundModel, ModelInfo
 
-
-@console.handle_errors
-def import_cli(
-    source: Annotated[
-        str, typer.Argument(metavar="FILE|URL", help="A .safetensors file, a folder with one, or an https address of one.")
-    ],
-    sha256: Annotated[
-        str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 of the file, 64 hex digits; needed for a URL.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="What to call it; by default the name it was trained under.")
-    ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", envvar="CRNNOCR_OFFLINE", help="Use only what was downloaded before.")
-    ] = False,
-    json_output: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    debug: options.Debug = False,
-) -> None:
-    """Store a model that was made elsewhere, after loading it. The current model stays the same.
-
-    An interrupted download is resumed.
-    """
-    from crnnocr.model import download, registry
-
-    is_url = "://" in source
-    if name is not None:
-        registry.checked_name(name)
-    wanted = download.checked_sha256(sha256) if sha256 is not None else None
-    if is_url:
-        download.check_url(source)
-    registry.check_writable()
-    file = _fetched(source, wanted, offline) if is_url else registry.weights_at(Path(source))
-    if wanted and not is_url:
-        registry.check_hash(file, wanted)
-
-    from crnnocr.export.folder import derive_onnx
-
-    try:
-        imported = registry.add(file, derive_onnx, name)
-    except ModelError as error:
-        if not is_url:
-            raise
-        file.unlink(missing_ok=True)  # nobody needs it again
-        raise ModelError(str(error).replace(str(file), source)) from error
-    if imported.name != imported.wanted:
-        console.info(f"the name {imported.wanted} is taken: stored as {imported.name}")
-    console.info(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")
-    console.verbose(f"  {imported.path}")
-    if json_output:
-        typer.echo(json.dumps({"model": imported.name, "path": str(imported.path)}))
-
-
-def _fetched(url: str, sha256: str | None, offline: bool) -> Path:
-    """The file of a URL, with a progress bar."""
-    from crnnocr.model import download
-
-    if sha256 is None:
-        raise UsageError(
-            "--sha256 is missing: a download is taken only if it is the very file that was meant, which whoever offers it "
-            "can say by its SHA-256"
-        )
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("downloading"), BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        try:
-            return download.fetch(url, sha256, offline, lambda done, total: bar.update(task, completed=done, total=total))
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("the same command goes on with the download") from None
-
-
 _HEADER = ("", "name", "kind", "preset", "CER", "measured on", "size", "trained")
 _NUMBERS = ("CER", "measured on", "size")
 _WIDE = 10_000
-"""Columns where there is no terminal, so that nothing is cut."""
+"""Columns if stdout is no terminal, so that nothing is cut."""
 
 
-@ui.handle_errors
+@console.handle_errors
 def models_cli(
     context: typer.Context,
     json_output: options.Json = False,
@@ -131,35 +43,35 @@ def models_cli(
         return
     from crnnocr.model import registry
 
-    entries = registry.list_models()
-    for entry in entries:
-        if entry.error:
-            ui.warn(entry.error)
+    models = registry.list_models()
+    for model in models:
+        if model.error:
+            console.warn(model.error)
     if json_output:
-        typer.echo(json.dumps([entry.to_json() for entry in entries]))
-    elif entries:
-        typer.echo(_rendered([_row(entry) for entry in entries]))
+        typer.echo(json.dumps([model.to_json() for model in models]))
+    elif models:
+        typer.echo(_table([_row(model) for model in models]))
     else:
-        ui.info("there is no model yet: make one with `crnnocr train DATA`, or take one with `crnnocr models import`")
+        console.info("there is no model yet: make one with `crnnocr train DATA`, or import one with `crnnocr models import`")
 
 
-def _row(entry: ModelInfo) -> tuple[str, ...]:
-    said = entry.to_json()
-    measured = said["cer"] is not None
+def _row(model: ModelInfo) -> tuple[str, ...]:
+    card, scores = model.card, model.card.scores if model.card else None
+    trained = card.training.date if card and card.training else model.modified.isoformat()
     return (
-        "*" if entry.is_default else "",
-        entry.found.name,
-        entry.kind,
-        "damaged" if entry.error else said["preset"],
-        f"{said['cer']:.2%}" if measured else "-",
-        f"{said['n']:,} {'drawn' if said['drawn'] else 'held out'}" if measured and said["n"] is not None else "-",
-        f"{entry.size / 1e6:.1f} MB",
-        (said["trained"] or said["modified"])[:10],
+        "*" if model.is_default else "",
+        model.found.name,
+        model.kind,
+        card.config.preset if card else "damaged",
+        f"{scores.cer:.2%}" if scores else "-",
+        f"{scores.n:,} {'synthetic' if card and card.is_synthetic else 'held out'}" if scores else "-",
+        f"{model.size / 1e6:.1f} MB",
+        trained[:10],
     )
 
 
-def _rendered(rows: list[tuple[str, ...]]) -> str:
-    """A table with lines on a terminal, else one of words and spaces."""
+def _table(rows: list[tuple[str, ...]]) -> str:
+    """A table, with lines if stdout is a terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -174,52 +86,6 @@ def _rendered(rows: list[tuple[str, ...]]) -> str:
     with console.capture() as rendered:  # rich would end a closed pipe in its own way
         console.print(table)
     return "\n".join(line.rstrip() for line in rendered.get().splitlines())
-
-
-@console.handle_errors
-def path_cli(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Name of a model; else the current model, or the pretrained one.")
-    ] = None,
-    debug: options.Debug = False,
-) -> None:
-    """Print the path of a model's folder, and nothing else."""
-    from crnnocr.model import registry
-
-    found = registry.find(None) if name is None else registry.find_named(name)
-    typer.echo(str(found.path.parent))
-
-
-@console.handle_errors
-def rm_cli(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model of your own.")],
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
-    """Remove a model of your own and all files of its folder, without asking.
-
-    A model that an interrupted training started from stays, because the training could not be resumed without it.
-    """
-    from crnnocr.model import registry
-    from crnnocr.training import resume
-
-    found = registry.find_named(name)
-    entry = registry.describe(found, registry.default_path())
-    resume.check_unneeded(found)
-    registry.remove(found)
-    console.info(f"removed {name}, {entry.size / 1e6:.1f} MB: {found.path.parent}")
-    if entry.is_default:
-        _say_next(name)
-
-
-def _say_next(removed: str) -> None:
-    """What is taken now that the current model is gone."""
-    from crnnocr.model import registry
-
-    try:
-        console.info(f"{removed} was the current model; from now on {registry.find(None).label} is used")
-    except ModelError as error:
-        console.info(f"{removed} was the current model; {error}")
 
 
 @console.handle_errors
@@ -244,20 +110,20 @@ def show_cli(
     if json_output:
         typer.echo(json.dumps(card.to_json()))
         return
-    rows = [("model", found.label), *_about(card), *_training(card), *_reading(card), *_published(card), *_files(found)]
+    rows = [("model", found.label), *_network(card), *_training(card), *_accuracy(card), *_publication(card), *_files(found)]
     width = max(len(title) for title, _ in rows)
-    for title, told in rows:
-        typer.echo(f"{title:{width}}  {escape_controls(told)}".rstrip())
+    for title, value in rows:
+        typer.echo(f"{title:{width}}  {escape_controls(value)}".rstrip())
 
 
-def _about(card: Card) -> Iterator[tuple[str, str]]:
+def _network(card: Card) -> Iterator[tuple[str, str]]:
     from crnnocr.config import Conv
 
-    shape = card.config
-    layers = sum(isinstance(layer, Conv) for layer in shape.backbone)
+    config = card.config
+    layers = sum(isinstance(layer, Conv) for layer in config.backbone)
     yield "characters", f"{len(card.charset.characters)}: {card.charset.characters}"
-    yield "preset", shape.preset
-    yield "shape", f"lines {shape.height} pixels high, {layers} convolutions, LSTM of {shape.hidden} units a direction"
+    yield "preset", config.preset
+    yield "shape", f"lines {config.height} pixels high, {layers} convolutions, LSTM of {config.hidden} units a direction"
     yield "orientation", card.orientation.value
 
 
@@ -279,19 +145,19 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
     )
 
 
-def _reading(card: Card) -> Iterator[tuple[str, str]]:
+def _accuracy(card: Card) -> Iterator[tuple[str, str]]:
     from crnnocr.metrics.scores import headline
 
     scores, calibration = card.scores, card.calibration
     kind = "synthetic" if card.is_synthetic else "held-out"
     yield "scores", f"{headline(scores.values)}, on {scores.n:,} {kind} images" if scores else "not measured"
-    fitted = f"fitted on {calibration.samples:,} held-out readings, {calibration.errors:,} of them wrong"
+    fitted = f"fitted on {calibration.samples:,} held-out predictions, {calibration.errors:,} of them wrong"
     few = "" if calibration.is_calibrated else ", too few to count as calibrated"
     yield "confidences", f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}, {fitted}{few}"
     yield "precision", f"{card.precision} on a CPU"
 
 
-def _published(card: Card) -> Iterator[tuple[str, str]]:
+def _publication(card: Card) -> Iterator[tuple[str, str]]:
     """More about a model that comes with crnnocr."""
     about = card.training.about if card.training else None
     if not about:
@@ -330,6 +196,123 @@ def use_cli(
 
     registry.make_current(registry.find_named(name).name)
     console.info(f"{name} is now the current model")
+
+
+@console.handle_errors
+def path_cli(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Name of a model; else the current model, or the pretrained one.")
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Print the path of a model's folder, and nothing else."""
+    from crnnocr.model import registry
+
+    found = registry.find(None) if name is None else registry.find_named(name)
+    typer.echo(str(found.path.parent))
+
+
+@console.handle_errors
+def rm_cli(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a model of your own.")],
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Remove a model of your own and all files of its folder, without asking.
+
+    A model that an interrupted training started from stays, because the training could not be resumed without it.
+    """
+    from crnnocr.model import registry
+    from crnnocr.training import resume
+
+    found = registry.find_named(name)
+    model = registry.describe(found, registry.default_path())
+    resume.check_unneeded(found)
+    registry.remove(found)
+    console.info(f"removed {name}, {model.size / 1e6:.1f} MB: {found.path.parent}")
+    if model.is_default:
+        _name_next_default(name)
+
+
+def _name_next_default(removed: str) -> None:
+    from crnnocr.model import registry
+
+    try:
+        console.info(f"{removed} was the current model; from now on {registry.find(None).label} is used")
+    except ModelError as error:
+        console.info(f"{removed} was the current model; {error}")
+
+
+@console.handle_errors
+def import_cli(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="A .safetensors file, a folder with one, or an https address of one.")
+    ],
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 of the file, 64 hex digits; needed for a URL.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="What to call it; by default the name it was trained under.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", envvar="CRNNOCR_OFFLINE", help="Use only what was downloaded before.")
+    ] = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Store a model that was made elsewhere, after loading it. The current model stays the same.
+
+    An interrupted download is resumed.
+    """
+    from crnnocr.model import download, registry
+
+    is_url = "://" in source
+    if name is not None:
+        registry.checked_name(name)
+    wanted = download.checked_sha256(sha256) if sha256 is not None else None
+    if is_url:
+        download.check_url(source)
+    registry.check_writable()
+    file = _fetch(source, wanted, offline) if is_url else registry.weights_at(Path(source))
+    if wanted and not is_url:
+        registry.check_hash(file, wanted)
+
+    from crnnocr.export.folder import derive_onnx
+
+    try:
+        imported = registry.add(file, derive_onnx, name)
+    except ModelError as error:
+        if not is_url:
+            raise
+        file.unlink(missing_ok=True)  # it is of no use
+        raise ModelError(str(error).replace(str(file), source)) from error
+    if imported.name != imported.wanted:
+        console.info(f"the name {imported.wanted} is taken: stored as {imported.name}")
+    console.info(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")
+    console.verbose(f"  {imported.path}")
+    if json_output:
+        typer.echo(json.dumps({"model": imported.name, "path": str(imported.path)}))
+
+
+def _fetch(url: str, sha256: str | None, offline: bool) -> Path:
+    """Download a file, with a progress bar."""
+    from crnnocr.model import download
+
+    if sha256 is None:
+        raise ConfigError(
+            "sha256", "is missing: a download is only stored if it is the file that was meant; whoever offers it knows its hash"
+        )
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("downloading"), BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        try:
+            return download.fetch(url, sha256, offline, lambda done, total: bar.update(task, completed=done, total=total))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command resumes the download") from None
 
 
 app = typer.Typer(rich_markup_mode=None)

@@ -244,7 +244,10 @@ class Card:
 
 def _scores(data: Any) -> Scores | None:
     numbers: dict[str, float] = _checked(data, dict[str, float], "scores")
-    return Scores(int(numbers["n"]), {key: numbers[key] for key in METRICS if key in numbers}) if numbers else None
+    if not numbers:
+        return None
+    needed = ("cer", "exact")  # an older version may lack others
+    return Scores(int(numbers["n"]), {key: numbers[key] for key in METRICS if key in numbers or key in needed})
 
 
 def _activation_ranges(data: Any, layers: int) -> tuple[float, ...]:
