@@ -45,11 +45,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     whole = images.load_gray
 
-    def plural(source: images.Source, name: str | None = None) -> Image.Image:
+    def recorded(source: images.Source, name: str | None = None) -> Image.Image:
         names.append(Path(name or "").name)
         return whole(source, name)
 
-    monkeypatch.setattr(images, "load_gray", plural)
+    monkeypatch.setattr(images, "load_gray", recorded)
     return names
 
 

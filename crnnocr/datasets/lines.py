@@ -1,8 +1,7 @@
-"""Which pictures are held out for validation: a matter of their content alone.
+"""Labeled images as lines of a model's height, decoded once for all epochs, and the split into training and validation.
 
-Where the grey values of many lines are kept: in memory while they fit, else in a file in the cache directory.
-
-The pictures of samples as lines of a model's height, decoded once and for all epochs.
+Lines are kept in memory as long as they fit, else in a memory-mapped file in the cache directory, where the next run on the
+same images finds them.
 """
 
 from __future__ import annotations
@@ -31,157 +30,15 @@ from crnnocr.datasets.issues import UNREADABLE_IMAGE, Issue, merged
 from crnnocr.errors import ImageError
 from crnnocr.files import cache_directory, write_error
 
-
-def content_id(data: bytes) -> int:
-    """A 63-bit number that stands for the content of a picture's file (BLAKE2b)."""
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") >> 1
-
-
-def held_out(ids: Sequence[int], share: float) -> list[bool]:
-    """For each content id, whether it is held out: those below `share` of the range, so about that share of them.
-
-    Adding pictures moves none of the others. Only where this would leave nothing on one side, the lowest id alone is held
-    out, and in so small a set that may become another's part; a single picture is never held out.
-    """
-    flags = [identity < share * 2**63 for identity in ids]
-    if any(flags) and not all(flags):
-        return flags
-    lowest = min(ids, default=0)
-    return [len(set(ids)) > 1 and share > 0 and identity == lowest for identity in ids]
-
-
-_KEPT = 4
-"""Sets of lines that are left on disk: the last used ones."""
-
-_A_DAY = 24 * 3600.0
-
-_PIXELS, _WIDTHS, _SIZES = "pixels", "widths.npy", "sizes.npy"
-
-
-class Stored(NamedTuple):
-    """Lines as they are kept."""
-
-    pixels: NDArray[np.uint8]
-    """The lines' grey values, one line after the other, each row by row."""
-    widths: NDArray[np.int64]
-    """(n,) width of each sample's line in pixels; 0 where its picture could not be read."""
-    sizes: NDArray[np.int64]
-    """(n, 2) width and height of each sample's picture in pixels."""
-
-
-class PixelStore:
-    """Takes lines one after the other. Past `memory_limit` bytes they go on in a file.
-
-    Raises `CrnnocrError` where that file cannot be written. Left without `finish`, it removes what it has written.
-    """
-
-    def __init__(self, memory_limit: int) -> None:
-        self._limit = memory_limit
-        self._buffer = bytearray()
-        self._file: BinaryIO | None = None
-        self._folder: Path | None = None
-
-    def __enter__(self) -> PixelStore:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._file:
-            with suppress(OSError):  # said before, or no matter any more
-                self._file.close()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def append(self, line: NDArray[np.uint8]) -> None:
-        """Take a line."""
-        self._buffer += line.tobytes()
-        if len(self._buffer) > (self._limit if self._file is None else 2**24):
-            self._flush()
-
-    def finish(self, key: str, widths: NDArray[np.int64], sizes: NDArray[np.int64]) -> Stored:
-        """All lines. What had to go to a file is found again by `key`."""
-        if self._file is None:
-            return Stored(np.frombuffer(self._buffer, np.uint8), widths, sizes)
-        self._flush()
-        assert self._folder is not None
-        try:
-            self._file.close()
-            np.save(self._folder / _WIDTHS, widths)
-            np.save(self._folder / _SIZES, sizes)
-            _move(self._folder, key)
-        except OSError as error:
-            raise write_error(self._folder, error) from error
-        _forget_old()
-        stored = find(key)
-        assert stored is not None
-        return stored
-
-    def _flush(self) -> None:
-        try:
-            if self._file is None:
-                _root().mkdir(parents=True, exist_ok=True)
-                self._folder = Path(tempfile.mkdtemp(prefix=".", dir=_root()))
-                self._file = (self._folder / _PIXELS).open("wb")
-            self._file.write(self._buffer)
-            self._buffer.clear()
-        except OSError as error:
-            raise write_error(_root(), error) from error
-
-
-def _move(folder: Path, key: str) -> None:
-    """Put a whole set of lines in its place, unless another training on the same pictures was faster."""
-    try:
-        folder.rename(_place(key))
-    except OSError:
-        if find(key) is None:  # what is there is damaged
-            shutil.rmtree(_place(key), ignore_errors=True)
-            folder.rename(_place(key))
-
-
-def is_empty() -> bool:
-    """Whether nothing is kept in files."""
-    return not any(_root().glob("*/" + _SIZES))
-
-
-def find(key: str) -> Stored | None:
-    """What was kept under `key`, mapped into memory; None if it is not there or damaged."""
-    folder = _place(key)
-    try:
-        widths, sizes = np.load(folder / _WIDTHS), np.load(folder / _SIZES)
-        pixels = np.memmap(folder / _PIXELS, np.uint8, "r")
-        os.utime(folder)
-    except (OSError, EOFError, ValueError):
-        return None
-    if len(pixels) % max(1, int(widths.sum())):  # no whole number of rows
-        return None
-    return Stored(pixels, widths, sizes)
-
-
-def _forget_old() -> None:
-    """Remove all but the sets used last, and what a killed process left a day ago or earlier."""
-    for pixels in _root().glob(f".*/{_PIXELS}"):
-        if time.time() - pixels.stat().st_mtime > _A_DAY:
-            shutil.rmtree(pixels.parent, ignore_errors=True)
-    folders = sorted((path.parent for path in _root().glob(f"[!.]*/{_SIZES}")), key=lambda folder: folder.stat().st_mtime)
-    for folder in folders[:-_KEPT]:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _place(key: str) -> Path:
-    return _root() / key
-
-
-def _root() -> Path:
-    return cache_directory() / "lines"
-
-
 MEMORY_LIMIT = 2 * 2**30
-"""Bytes of lines that are kept in memory; more go to a memory-mapped file in the cache directory."""
-
-_AT_A_TIME = 512
-_PREPROCESSING = 1
-"""Changes when the same picture would give another line."""
+"""Bytes of lines that are kept in memory; more go to a file."""
 
 Result = TypeVar("Result")
+
+_CHUNK = 512
+"""Images that the threads read before progress is reported."""
+_PREPROCESSING = 1
+"""A part of the cache key. To be changed when preprocessing makes another line of the same image."""
 
 
 class LabeledLine(NamedTuple):
@@ -212,7 +69,7 @@ class LineDataset:
             pixels: (height x the sum of `widths`,) gray values.
             height: of every line in pixels.
             widths: (n,) width of each line in pixels.
-            content_ids: (n,) stands for the content of each image's file.
+            content_ids: (n,) stands for the content of each image file.
             sizes: (n, 2) width and height of each image in pixels, after a vertical one was turned.
         """
         self.samples = tuple(samples)
@@ -236,7 +93,7 @@ class LineDataset:
         return [sample.text for sample in self.samples]
 
     def subset(self, mask: NDArray[np.bool_]) -> LineDataset:
-        """The lines for which the (n,) `mask` is true."""
+        """Return the lines for which the (n,) `mask` is true."""
         part = copy(self)
         part.samples = tuple(compress(self.samples, mask.tolist()))
         part.widths, part.content_ids, part.sizes = self.widths[mask], self.content_ids[mask], self.sizes[mask]
@@ -255,7 +112,7 @@ def load_lines(
     Args:
         samples: labeled images.
         preprocessor: makes a line of each image.
-        memory_limit: bytes of lines from which on they are kept in a file instead.
+        memory_limit: if the lines have more bytes than this, they are kept in a file.
         progress: is called with the number of samples that were read so far.
 
     Returns:
@@ -265,61 +122,160 @@ def load_lines(
         CrnnocrError: the lines do not fit into memory, and the cache directory cannot be written.
     """
 
-    def read(sample: Sample) -> _Found:
-        return _read(sample, preprocessor)
+    def load(sample: Sample) -> _Loaded:
+        return _load(sample, preprocessor)
 
-    ids, stored = _kept(samples, preprocessor)
+    ids, stored = _cached(samples, preprocessor)
     issues: list[Issue | None]
     if stored is not None:
-        issues = [read(s).issue if not width else None for s, width in zip(samples, stored.widths.tolist(), strict=True)]
+        issues = [load(s).issue if not width else None for s, width in zip(samples, stored.widths.tolist(), strict=True)]
         progress(len(samples))
     else:
         issues = []
-        found_ids: list[int] = []
+        loaded_ids: list[int] = []
         sizes: list[tuple[int, int]] = []
         widths: list[int] = []
-        with PixelStore(memory_limit) as pixels:
-            for found in _in_threads(read, samples):
-                if found.line is not None:
-                    pixels.append(found.line)
-                issues.append(found.issue)
-                found_ids.append(found.content_id)
-                sizes.append(found.size)
-                widths.append(0 if found.line is None else found.line.shape[1])
-                if len(issues) % _AT_A_TIME == 0 or len(issues) == len(samples):
+        with _PixelStore(memory_limit) as pixels:
+            for loaded in _in_threads(load, samples):
+                if loaded.line is not None:
+                    pixels.append(loaded.line)
+                issues.append(loaded.issue)
+                loaded_ids.append(loaded.content_id)
+                sizes.append(loaded.size)
+                widths.append(0 if loaded.line is None else loaded.line.shape[1])
+                if len(issues) % _CHUNK == 0 or len(issues) == len(samples):
                     progress(len(issues))
-            ids = np.array(found_ids, dtype=np.int64)
+            ids = np.array(loaded_ids, dtype=np.int64)
             key = _key(ids, preprocessor)
             stored = pixels.finish(key, np.array(widths, np.int64), np.array(sizes, np.int64).reshape(-1, 2))
     lines = LineDataset(samples, stored.pixels, preprocessor.height, stored.widths, ids, stored.sizes)
     return lines.subset(stored.widths > 0), merged(issue for issue in issues if issue)
 
 
+def content_id(data: bytes) -> int:
+    """Return a 63-bit number that stands for the content of an image file (BLAKE2b)."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") >> 1
+
+
+def held_out(ids: Sequence[int], share: float) -> list[bool]:
+    """Return for each content id whether it is held out: those below `share` of the range, so about that share of them.
+
+    The split depends on content alone, so that adding images moves none of the others. If one side would be empty, only the
+    lowest id is held out; in so small a set an added image may change that. A single image is never held out.
+    """
+    flags = [identity < share * 2**63 for identity in ids]
+    if any(flags) and not all(flags):
+        return flags
+    lowest = min(ids, default=0)
+    return [len(set(ids)) > 1 and share > 0 and identity == lowest for identity in ids]
+
+
 @dataclass(frozen=True)
-class _Found:
+class _Loaded:
     content_id: int = 0
     size: tuple[int, int] = (0, 0)
     line: images.Line | None = None
     issue: Issue | None = None
 
 
-def _read(sample: Sample, preprocessor: images.Preprocessor) -> _Found:
+def _load(sample: Sample, preprocessor: images.Preprocessor) -> _Loaded:
     identity = 0
     try:
         data = sample.read()
         identity = content_id(data)
         image = preprocessor.view(data, name=sample.name)
-        return _Found(identity, image.gray.size, image.line)
+        return _Loaded(identity, image.gray.size, image.line)
     except ImageError as error:
-        return _Found(identity, issue=UNREADABLE_IMAGE.at(sample.path, str(error)))
+        return _Loaded(identity, issue=UNREADABLE_IMAGE.at(sample.path, str(error)))
 
 
-def _kept(samples: Sequence[Sample], preprocessor: images.Preprocessor) -> tuple[NDArray[np.int64], Stored | None]:
-    """Content ids and lines of `samples` where they were kept in a file; this reads the pictures' bytes but decodes none."""
-    if is_empty():
+def _in_threads(function: Callable[[Sample], Result], samples: Sequence[Sample]) -> Iterator[Result]:
+    with ThreadPoolExecutor() as threads:
+        for start in range(0, len(samples), _CHUNK):
+            yield from threads.map(function, samples[start : start + _CHUNK])
+
+
+class _Stored(NamedTuple):
+    pixels: NDArray[np.uint8]
+    """Gray values of one line after the other, each row by row."""
+    widths: NDArray[np.int64]
+    """(n,) width of each sample's line in pixels; 0 if its image could not be read."""
+    sizes: NDArray[np.int64]
+    """(n, 2) width and height of each sample's image in pixels."""
+
+
+_MAX_CACHED = 4
+"""Sets of lines that stay in the cache directory: those used last."""
+_LEFTOVER_AGE = 24 * 3600.0
+"""Seconds after which an unfinished set belongs to a process that was killed."""
+_WRITE_BUFFER = 2**24
+
+_PIXELS, _WIDTHS, _SIZES = "pixels", "widths.npy", "sizes.npy"
+
+
+class _PixelStore:
+    """Collects lines. Past `memory_limit` bytes they go to a file, which is removed unless `finish` is called.
+
+    Raises `CrnnocrError` if that file cannot be written.
+    """
+
+    def __init__(self, memory_limit: int) -> None:
+        self._limit = memory_limit
+        self._buffer = bytearray()
+        self._file: BinaryIO | None = None
+        self._folder: Path | None = None
+
+    def __enter__(self) -> _PixelStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file:
+            with suppress(OSError):  # an error was raised before, or does not matter any more
+                self._file.close()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def append(self, line: NDArray[np.uint8]) -> None:
+        self._buffer += line.tobytes()
+        if len(self._buffer) > (self._limit if self._file is None else _WRITE_BUFFER):
+            self._flush()
+
+    def finish(self, key: str, widths: NDArray[np.int64], sizes: NDArray[np.int64]) -> _Stored:
+        """Return all lines. If they are in a file, `_find(key)` finds them from now on."""
+        if self._file is None:
+            return _Stored(np.frombuffer(self._buffer, np.uint8), widths, sizes)
+        self._flush()
+        assert self._folder is not None
+        try:
+            self._file.close()
+            np.save(self._folder / _WIDTHS, widths)
+            np.save(self._folder / _SIZES, sizes)
+            _move(self._folder, key)
+        except OSError as error:
+            raise write_error(self._folder, error) from error
+        _remove_old()
+        stored = _find(key)
+        assert stored is not None
+        return stored
+
+    def _flush(self) -> None:
+        try:
+            if self._file is None:
+                _cache().mkdir(parents=True, exist_ok=True)
+                self._folder = Path(tempfile.mkdtemp(prefix=".", dir=_cache()))
+                self._file = (self._folder / _PIXELS).open("wb")
+            self._file.write(self._buffer)
+            self._buffer.clear()
+        except OSError as error:
+            raise write_error(_cache(), error) from error
+
+
+def _cached(samples: Sequence[Sample], preprocessor: images.Preprocessor) -> tuple[NDArray[np.int64], _Stored | None]:
+    """Content ids and lines of `samples`, if they are in the cache. This reads the image files but decodes none."""
+    if not any(_cache().glob(f"*/{_SIZES}")):
         return np.zeros(0, np.int64), None
     ids = np.array(list(_in_threads(_content_id, samples)), dtype=np.int64)
-    return ids, find(_key(ids, preprocessor))
+    return ids, _find(_key(ids, preprocessor))
 
 
 def _content_id(sample: Sample) -> int:
@@ -334,7 +290,40 @@ def _key(ids: NDArray[np.int64], preprocessor: images.Preprocessor) -> str:
     return hashlib.blake2b(ids.tobytes() + about, digest_size=16).hexdigest()
 
 
-def _in_threads(function: Callable[[Sample], Result], samples: Sequence[Sample]) -> Iterator[Result]:
-    with ThreadPoolExecutor() as threads:
-        for start in range(0, len(samples), _AT_A_TIME):
-            yield from threads.map(function, samples[start : start + _AT_A_TIME])
+def _find(key: str) -> _Stored | None:
+    """The lines in the cache under `key`, mapped into memory; None if they are not there or damaged."""
+    folder = _cache() / key
+    try:
+        widths, sizes = np.load(folder / _WIDTHS), np.load(folder / _SIZES)
+        pixels = np.memmap(folder / _PIXELS, np.uint8, "r")
+        os.utime(folder)
+    except (OSError, EOFError, ValueError):
+        return None
+    if len(pixels) % max(1, int(widths.sum())):  # no whole number of rows
+        return None
+    return _Stored(pixels, widths, sizes)
+
+
+def _move(folder: Path, key: str) -> None:
+    """Move a whole set of lines to its place, unless another training on the same images did so first."""
+    target = _cache() / key
+    try:
+        folder.rename(target)
+    except OSError:
+        if _find(key) is None:  # what is there is damaged
+            shutil.rmtree(target, ignore_errors=True)
+            folder.rename(target)
+
+
+def _remove_old() -> None:
+    """Remove all sets except those used last, and what a killed process left."""
+    for pixels in _cache().glob(f".*/{_PIXELS}"):
+        if time.time() - pixels.stat().st_mtime > _LEFTOVER_AGE:
+            shutil.rmtree(pixels.parent, ignore_errors=True)
+    folders = sorted((path.parent for path in _cache().glob(f"[!.]*/{_SIZES}")), key=lambda folder: folder.stat().st_mtime)
+    for folder in folders[:-_MAX_CACHED]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cache() -> Path:
+    return cache_directory() / "lines"
