@@ -28,6 +28,7 @@ from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
+from crnnocr.runtime import prepare_to_train
 from crnnocr.text.charset import Charset
 from crnnocr.training import batching
 from crnnocr.training import trainer as loop
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(".work/ablation.jsonl"), help="where results are added")
     options = parser.parse_args()
+    prepare_to_train()
     torch.set_num_threads(1)
     samples = load_dataset(options.learn).samples
     charset = Charset.from_texts(sample.text for sample in samples)

@@ -23,6 +23,7 @@ from crnnocr.evaluation.outcomes import predict_samples
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.calibration import expected_calibration_error
 from crnnocr.metrics.scores import Scorer
+from crnnocr.runtime import prepare_to_train
 from crnnocr.training.prepare import inspect, prepare
 from crnnocr.training.run import Finished, Order, run
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--from", dest="origins", nargs="+", default=["start", SCRATCH], help="start, scratch or both")
     parser.add_argument("--out", type=Path, default=Path(".work/finetune.jsonl"), help="where results are added")
     options = parser.parse_args()
+    prepare_to_train()
     learn, measure = load_dataset(options.learn), load_dataset(options.measure)
     report(options.out, {"size": 0, "from": "start", **measured(Recognizer.load(options.start), measure)})
     for size in options.sizes:

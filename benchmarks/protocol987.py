@@ -28,6 +28,7 @@ from crnnocr.evaluation.outcomes import predict_samples, score_samples
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scores, headline
 from crnnocr.model import registry
+from crnnocr.runtime import prepare_to_train
 from crnnocr.synth.dataset.folder import draw
 from crnnocr.synth.sampler import Sampler
 from crnnocr.training.prepare import inspect, prepare
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, help="pictures a step; by default as `crnnocr train` has it")
     parser.add_argument("--folder", type=Path, default=Path(".work/protocol987"), help="where pictures and models go")
     options = parser.parse_args()
+    prepare_to_train()
     torch.set_num_threads(2)
     if options.start not in (AUTO, SCRATCH):
         options.start = str(registry.find(options.start).path)  # before each training has a store of its own

@@ -39,6 +39,7 @@ from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.metrics.scores import Scorer
+from crnnocr.runtime import prepare_to_train
 from crnnocr.synth.dataset.folder import draw
 from crnnocr.text.charset import BLANK, Charset
 from crnnocr.training.batching import Plan
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="time: of both trainings")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
+    prepare_to_train()
     torch.set_num_threads(1)
     speeds: dict[str, Speed] = {}
     times = None

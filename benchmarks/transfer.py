@@ -27,6 +27,7 @@ from crnnocr.metrics.scores import Scorer, alphanumeric
 from crnnocr.model import checkpoint
 from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
+from crnnocr.runtime import prepare_to_train
 from crnnocr.synth.sampler import Sampler
 from crnnocr.text.charset import Charset
 from crnnocr.training.batching import Plan
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of real crops")
     parser.add_argument("--folder", type=Path, default=Path(".work/transfer"), help="where models go")
     options = parser.parse_args()
+    prepare_to_train()
     torch.set_num_threads(1)
     config = TrainConfig(start=SCRATCH, minutes=options.minutes, seed=options.seed, patience=10**6)  # the whole time is used
     shape = PRESETS[options.preset]

@@ -22,6 +22,10 @@ from typing import TYPE_CHECKING
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+from crnnocr.runtime import prepare_to_train
+
+prepare_to_train()  # before torch is loaded
+
 from crnnocr.config import PRESETS, SCRATCH, Style, SynthConfig, TrainConfig
 from crnnocr.model import registry
 from crnnocr.synth.sampler import Sampler

@@ -112,9 +112,9 @@ class OptionField:
         if self.choices is not None:
             return " or ".join(filter(None, (", ".join(self.choices[:-1]), self.choices[-1])))
         if about.min is not None and about.max is not None:
-            return f"{about.min:g} to {about.max:g}"
+            return f"{about.min} to {about.max}"
         limits = (("at least", about.min), ("more than", about.above), ("at most", about.max), ("less than", about.below))
-        return " and ".join(f"{words} {limit:g}" for words, limit in limits if limit is not None)
+        return " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
 
 
 def option(default: T, help: str, **about: Any) -> T:
