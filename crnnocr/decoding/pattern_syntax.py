@@ -96,7 +96,7 @@ class _Parser:
         part = self._choice()
         self._take("$")
         if self._place < len(self._pattern):
-            raise self._error(") without its (" if self._next == ")" else f"{self._next} has a meaning: write \\{self._next}")
+            raise self._error("unmatched )" if self._next == ")" else f"{self._next} is special: write \\{self._next}")
         return part
 
     @property
@@ -176,11 +176,11 @@ class _Parser:
             raise self._error("of the groups that begin with (? only (?: ) is known")
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise self._error(f"more than {_MAX_DEPTH} groups within each other", place)
+            raise self._error(f"more than {_MAX_DEPTH} nested groups", place)
         part = self._choice()
         self._depth -= 1
         if not self._take(")"):
-            raise self._error("( without its )", place) if not self._next else self._error(f"{self._next} within a group")
+            raise self._error("unmatched (", place) if not self._next else self._error(f"{self._next} within a group")
         return part
 
     def _class(self, place: int) -> Part:
@@ -189,7 +189,7 @@ class _Parser:
         is_first = True
         while is_first or self._next != "]":
             if not self._next:
-                raise self._error("[ without its ]", place)
+                raise self._error("unmatched [", place)
             ids |= self._range()
             is_first = False
         self._take("]")
