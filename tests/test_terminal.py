@@ -36,7 +36,7 @@ def test_of_many_sources_only_the_largest_are_shown() -> None:
     rows = list(terminal.tables(evaluation_of(outcomes, sources)))[3].rows
     assert len(rows) == 21
     assert rows[0][:2] == ("part 299", "2")
-    assert rows[-1][0] == "and 280 more (--json, --report)"
+    assert rows[-1][0] == "and 280 more, in the JSON and the page"
 
 
 def test_one_of_something_is_singular() -> None:
@@ -63,7 +63,7 @@ def test_a_cut_list_says_where_the_rest_is() -> None:
     comparison = compare("a", result_of(first), "b", result_of(second))
     lines = list(terminal.lines(evaluation_of(first, comparison=comparison)))
     assert [line.split("  ")[2] for line in lines if line.startswith("  ") and ".png" in line] == ["label 'ab'"] * 5
-    assert lines[-1] == "  … and 9 more (--report, --tsv)"
+    assert lines[-1] == "  … and 9 more, in the page and the TSV rows"
 
 
 @pytest.mark.parametrize(("columns", "kept"), [(60, 4), (80, 5), (100, 6)])

@@ -124,7 +124,7 @@ def _group_table(title: str, groups: Sequence[Group]) -> Table:
         (printable_name(each.name), f"{each.n:,}", *error_rate(each.cer), percent(each.exact_match.value)) for each in kept
     ]
     if others:
-        rows.append((f"and {others:,} more (--json, --report)", *[""] * 4))
+        rows.append((f"and {others:,} more, in the JSON and the page", *[""] * 4))
     return Table((title, "images", "CER", "95% interval", "exact match"), tuple(rows))
 
 
@@ -156,7 +156,7 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
             yield f"{comparison.first_name} is {word} on {plural(len(changes), 'image')}:"
             yield from (_change(change, comparison) for change in changes[:_MAX_CHANGES])
         if len(changes) > _MAX_CHANGES:
-            yield f"  … and {len(changes) - _MAX_CHANGES:,} more (--report, --tsv)"
+            yield f"  … and {len(changes) - _MAX_CHANGES:,} more, in the page and the TSV rows"
 
 
 def _change(change: Change, comparison: Comparison) -> str:
