@@ -31,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     recognizer = Recognizer.load(options.model, "cpu")
     sampler = Sampler(SynthConfig(seed=77, words=(1, 4), style=Style.CLEAN))
-    samples = [sampler.draw(i) for i in range(options.count)]
+    samples = [sampler.render(i) for i in range(options.count)]
     rendered = [line(sample.text, sample.font) for sample in samples]
     inside = characters = exact = 0
     predictions = recognizer.predict((image for image, _ in rendered), read=ReadConfig(characters=True))
@@ -49,7 +49,7 @@ def main() -> None:
 
 def line(text: str, face: FontFace) -> tuple[Image.Image, list[float]]:
     """Render a black line on white, and measure in pixels where each character begins and the last one ends."""
-    drawn = ink.draw(text, face, SIZE, "en", False, RECIPES[Style.CLEAN], np.random.default_rng(0))
+    drawn = ink.draw_text(text, face, SIZE, "en", False, RECIPES[Style.CLEAN], np.random.default_rng(0))
     box = drawn.text.getbbox() or (0, 0, 1, 1)
     left, right = box[0] - SIZE // 8, box[2] + SIZE // 8
     image = ImageOps.invert(drawn.text.crop((left, box[1] - SIZE // 8, right, box[3] + SIZE // 8)))

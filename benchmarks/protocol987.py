@@ -29,7 +29,7 @@ from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scores, headline
 from crnnocr.model import registry
 from crnnocr.runtime import prepare_to_train
-from crnnocr.synth.dataset.folder import draw
+from crnnocr.synth.dataset.folder import generate
 from crnnocr.synth.sampler import Sampler
 from crnnocr.training.prepare import inspect, prepare
 from crnnocr.training.run import Finished, Order, run
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _draw(folder: Path, config: SynthConfig) -> Dataset:
-    for _ in draw(folder, config, COUNT):
+    for _ in generate(folder, config, COUNT):
         pass
     return load_dataset(folder)
 
@@ -83,7 +83,7 @@ def floor() -> float:
     Of each sample only its own font counts; how frequent a letter is, is counted over all texts.
     """
     sampler = Sampler(MEASURE)
-    lines = [sampler.draw(index) for index in range(COUNT)]
+    lines = [sampler.render(index) for index in range(COUNT)]
     frequency = Counter("".join(line.text for line in lines))
     letters = sorted(frequency)
     lost = 0

@@ -1,8 +1,8 @@
-"""How fast pictures are drawn, against trdg 0.1.1's own generator in the same run: CPU time of one process, in turns.
+"""How fast images are made, compared with trdg 0.1.1's own generator in the same run: CPU time of one process, in turns.
 
-trdg's `FakeTextDataGenerator` is adapted just so far that it runs on today's Pillow (`getsize`, `ANTIALIAS`, no handwriting),
-and draws as with `--skew_angle 2 --random_skew --blur 1 --random_blur`, 32 pixels high, in one of its open fonts. All draw the
-same texts, three words each, and hand over the picture in memory. The second part writes folders with one worker and two.
+trdg's `FakeTextDataGenerator` is adapted just enough to run on today's Pillow (`getsize`, `ANTIALIAS`, no handwriting). It
+draws as with `--skew_angle 2 --random_skew --blur 1 --random_blur`, 32 pixels high, in one of its open fonts. All make images
+of the same texts, three words each, in memory. The second part writes folders with one and two workers.
 
     python benchmarks/synth.py
 """
@@ -25,7 +25,7 @@ from PIL import Image, ImageFont
 
 from crnnocr.config import Style, SynthConfig
 from crnnocr.synth import trdg as trdg_adapter
-from crnnocr.synth.dataset.folder import draw
+from crnnocr.synth.dataset.folder import generate
 from crnnocr.synth.sampler import Sampler
 
 STYLES = (Style.CLEAN, Style.DOCUMENT, Style.SCENE, Style.RECEIPT, Style.MIXED)
@@ -34,38 +34,38 @@ TARGETS = {Style.CLEAN: 1.5, Style.MIXED: 1.0}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each")
-    parser.add_argument("--pictures", type=int, default=100, help="pictures a turn")
-    parser.add_argument("--folder-count", type=int, default=6000, help="pictures of a folder; 0 for none")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each style")
+    parser.add_argument("--images", type=int, default=100, help="images a turn")
+    parser.add_argument("--folder-count", type=int, default=6000, help="images of a folder; 0 for no folders")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     words = trdg_adapter.dictionary("en")
-    lines = [" ".join(words[i] for i in rng.integers(len(words), size=3)) for _ in range(options.rounds * options.pictures)]
+    lines = [" ".join(words[i] for i in rng.integers(len(words), size=3)) for _ in range(options.rounds * options.images)]
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "lines.txt"
         text.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        compare(lines, text, options.rounds, options.pictures)
+        compare(lines, text, options.rounds, options.images)
         if options.folder_count:
             compare_workers(Path(folder), options.folder_count)
 
 
-def compare(lines: list[str], text: Path, rounds: int, pictures: int) -> None:
-    """Print milliseconds a picture of trdg and of each style, and how many times faster than trdg that is."""
-    drawing: dict[str, Callable[[int], object]] = {"trdg 0.1.1": trdg(lines)}
+def compare(lines: list[str], text: Path, rounds: int, images: int) -> None:
+    """Print milliseconds an image of trdg and of each style, and how many times as fast as trdg that is."""
+    makers: dict[str, Callable[[int], object]] = {"trdg 0.1.1": trdg(lines)}
     for style in STYLES:
         sampler = Sampler(SynthConfig(style=style, text=str(text)))
-        drawing[style] = sampler.__getitem__
-    times: dict[str, list[float]] = {name: [] for name in drawing}
-    for one in drawing.values():
+        makers[style] = sampler.__getitem__
+    times: dict[str, list[float]] = {name: [] for name in makers}
+    for make in makers.values():
         for index in range(len(lines)):  # fonts are loaded and caches filled
-            one(index)
+            make(index)
     for turn in range(rounds):
-        for name, one in drawing.items():
+        for name, make in makers.items():
             started = time.process_time()
-            for index in range(turn * pictures, (turn + 1) * pictures):
-                one(index)
-            times[name].append((time.process_time() - started) / pictures * 1000)
-    print(f"CPU milliseconds a picture, median of {rounds} turns of {pictures} pictures")
+            for index in range(turn * images, (turn + 1) * images):
+                make(index)
+            times[name].append((time.process_time() - started) / images * 1000)
+    print(f"CPU milliseconds an image, median of {rounds} turns of {images} images")
     reference = times["trdg 0.1.1"]
     for name, values in times.items():
         ratio = statistics.median(ours / theirs for ours, theirs in zip(reference, values, strict=True))
@@ -74,28 +74,28 @@ def compare(lines: list[str], text: Path, rounds: int, pictures: int) -> None:
 
 
 def compare_workers(folder: Path, count: int) -> None:
-    """Print pictures a second of one worker and of two, in turns, start-up left out."""
+    """Print images per second of one worker and of two, in turns, without their start-up."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(2):
-        for workers, of in rates.items():
-            of.append(rate(folder / f"{turn}-{workers}", count, workers))
-    one, two = (statistics.median(of) for of in rates.values())
+        for workers, measured in rates.items():
+            measured.append(rate(folder / f"{turn}-{workers}", count, workers))
+    one, two = (statistics.median(measured) for measured in rates.values())
     print(
-        f"folders of {count} pictures, mixed: 1 worker {one:.0f}/s, 2 workers {two:.0f}/s, {two / one:.2f} times  (target: 1.8)"
+        f"folders of {count} images, mixed: 1 worker {one:.0f}/s, 2 workers {two:.0f}/s, {two / one:.2f} times  (target: 1.8)"
     )
 
 
 def rate(folder: Path, count: int, workers: int) -> float:
-    """Pictures a second over the second half, when every worker has its fonts."""
+    """Pictures a second over the second half, when every worker has loaded its fonts."""
     started, before = 0.0, 0
-    for there in draw(folder, SynthConfig(), count, workers=workers):
+    for there in generate(folder, SynthConfig(), count, workers=workers):
         if not before and there >= count / 2:
             started, before = time.perf_counter(), there
     return (count - before) / (time.perf_counter() - started)
 
 
 def trdg(lines: list[str]) -> Callable[[int], object]:
-    """trdg's generator, made to run."""
+    """trdg's own generator, adapted to today's Pillow."""
     sys.modules["trdg.handwritten_text_generator"] = ModuleType("trdg.handwritten_text_generator")
     pillow_font: Any = ImageFont.FreeTypeFont
     pillow_font.getsize = lambda font, text: (font.getbbox(text)[2] - font.getbbox(text)[0], font.getbbox(text)[3])
@@ -104,16 +104,16 @@ def trdg(lines: list[str]) -> Callable[[int], object]:
     from trdg.data_generator import FakeTextDataGenerator
 
     fonts = [str(path) for path in trdg_adapter.font_files("en")]
-    chance = random.Random(0)
+    rng = random.Random(0)
     random.seed(0)
 
-    def one(index: int) -> object:
+    def make(index: int) -> object:
         return FakeTextDataGenerator.generate(
-            index, lines[index], chance.choice(fonts), None, 32, "png", 2, True, 1, True,
+            index, lines[index], rng.choice(fonts), None, 32, "png", 2, True, 1, True,
             0, 0, 0, False, 0, -1, 1, "#282828", 0, 1.0, (5, 5, 5, 5), False,
         )  # fmt: skip
 
-    return one
+    return make
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from crnnocr.datasets.detection import load_dataset
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.metrics.scores import Scorer
 from crnnocr.runtime import prepare_to_train
-from crnnocr.synth.dataset.folder import draw
+from crnnocr.synth.dataset.folder import generate
 from crnnocr.text.charset import BLANK, Charset
 from crnnocr.training.batching import Plan
 from crnnocr.training.loader import Loader
@@ -143,7 +143,7 @@ def easy(seed: int, options: argparse.Namespace) -> SynthConfig:
 
 
 def drawn(folder: Path, config: SynthConfig, count: int) -> Dataset:
-    for _ in draw(folder, config, count):
+    for _ in generate(folder, config, count):
         pass
     return load_dataset(folder)
 

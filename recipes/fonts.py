@@ -1,5 +1,5 @@
-"""The fonts that the shipped models learn from, in one folder: those of trdg and of `crnnocr[fonts]`, and the 481 families of
-`fonts.txt`, which are fetched with npm. All are under OFL-1.1 or Apache-2.0.
+"""Collect the fonts that crnnocr's models were trained on in one folder: those of trdg and of `crnnocr[fonts]`, and the 481
+families of `fonts.txt`, which come from npm. All are under OFL-1.1 or Apache-2.0.
 
     python recipes/fonts.py FOLDER
 """
@@ -17,8 +17,8 @@ from fontTools.ttLib import TTFont
 from crnnocr.synth.fonts import files
 
 PACKAGES = Path(__file__).with_name("fonts.txt")
-LOOKS = ("400-normal", "400-italic", "700-normal")
-"""Weight and slope of the files of a family that are taken; another one where it has none of these."""
+VARIANTS = ("400-normal", "400-italic", "700-normal")
+"""Weight and slope of the files that are taken of a family; another file if it has none of these."""
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    for path in files.shipped():
+    for path in files.installed():
         shutil.copyfile(path, folder / path.name)
     packages = [line for line in PACKAGES.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     with tempfile.TemporaryDirectory() as temporary:
@@ -40,16 +40,16 @@ def main() -> None:
 
 
 def fetch(packages: list[str], folder: Path) -> list[Path]:
-    """Where each package was put below `folder`."""
+    """Install packages below `folder`. Returns the folder of each."""
     (folder / "package.json").write_text("{}", encoding="utf-8")
     subprocess.run(["npm", "install", "--silent", "--no-package-lock", "--ignore-scripts", *packages], cwd=folder, check=True)
     return [folder / "node_modules" / package.rpartition("@")[0] for package in packages]
 
 
 def latin(family: Path) -> list[Path]:
-    """The files of a package that are taken."""
+    """The files of a family that are taken."""
     found = sorted((family / "files").glob(f"{family.name}-latin-[0-9]*.woff"))
-    return [path for path in found if path.stem.endswith(LOOKS)] or found[:1]
+    return [path for path in found if path.stem.endswith(VARIANTS)] or found[:1]
 
 
 if __name__ == "__main__":

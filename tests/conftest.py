@@ -63,10 +63,10 @@ def by_heart() -> TrainConfig:
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 40 pictures in trdg's style of one English word each. Not to be written to."""
-    from crnnocr.synth.dataset.folder import draw
+    from crnnocr.synth.dataset.folder import generate
 
     folder = tmp_path_factory.mktemp("tiny") / "data"
-    assert list(draw(folder, SynthConfig(style=Style.TRDG, words=(1, 1)), 40))[-1] == 40
+    assert list(generate(folder, SynthConfig(style=Style.TRDG, words=(1, 1)), 40))[-1] == 40
     return folder
 
 

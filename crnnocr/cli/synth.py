@@ -54,21 +54,21 @@ def synth_cli(
     if config.charset is not None:
         config = replace(config, charset=_characters(config.charset))
     console.verbose(f"  {config}")
-    order = Order(folder, config, count, force, workers, format)
+    request = Request(folder, config, count, force, workers, format)
     result: dict[str, Any] = {}
     if preview:
-        result |= draw_preview(preview, order)
+        result |= save_preview(preview, request)
     if dry_run:
-        result |= show_plan(order, plain=not json_output, whole=verbose)
+        result |= print_estimate(request, plain=not json_output, whole=verbose)
     if not (preview or dry_run):
-        result |= draw_set(order, whole=verbose)
+        result |= make_set(request, whole=verbose)
     if json_output:
         typer.echo(json.dumps(result))
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is asked for."""
+class Request:
+    """The set that is asked for."""
 
     folder: Path
     config: SynthConfig
@@ -78,89 +78,92 @@ class Order:
     format: LabelFormat
 
 
-def draw_preview(path: Path, order: Order) -> dict[str, Any]:
-    """Draw a contact sheet. Returns what `--json` prints."""
+def save_preview(path: Path, request: Request) -> dict[str, Any]:
+    """Save a contact sheet. Returns what `--json` prints."""
     from crnnocr.synth.dataset import preview
-    from crnnocr.synth.dataset.folder import check
+    from crnnocr.synth.dataset.folder import check_arguments
     from crnnocr.synth.sampler import Sampler
 
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--preview {path}: name a .png file")
-    check(order.folder, order.count, order.workers)
-    samples = preview.save(path, Sampler(order.config), order.count)
+        raise UsageError(f"`preview={path}`: name a .png file")
+    check_arguments(request.folder, request.count, request.workers)
+    samples = preview.save(path, Sampler(request.config), request.count)
     console.info(f"{path}: the first {samples} samples")
     return {"preview": str(path), "samples": samples}
 
 
-def show_plan(order: Order, plain: bool, whole: bool) -> dict[str, Any]:
-    """Print what would be drawn, if `plain`. Returns what `--json` prints."""
-    from crnnocr.synth.dataset.summary import plan
+def print_estimate(request: Request, plain: bool, whole: bool) -> dict[str, Any]:
+    """Print what would be made, if `plain`. Returns what `--json` prints."""
+    from crnnocr.synth.dataset.summary import estimate
 
-    found = plan(order.folder, order.config, order.count, order.force, order.workers, order.format)
+    estimated = estimate(request.folder, request.config, request.count, request.force, request.workers, request.format)
     if plain:
-        typer.echo("\n".join(found.lines(whole)))
-    return found.to_json()
+        typer.echo("\n".join(estimated.lines(whole)))
+    return estimated.to_json()
 
 
-def draw_set(order: Order, whole: bool) -> dict[str, Any]:
-    """Draw the pictures, and say what they are. Returns what `--json` prints."""
-    from crnnocr.synth.dataset.folder import check
-    from crnnocr.synth.dataset.summary import summarise
+def make_set(request: Request, whole: bool) -> dict[str, Any]:
+    """Make the set and show its summary. Returns what `--json` prints."""
+    from crnnocr.synth.dataset.folder import check_arguments
+    from crnnocr.synth.dataset.summary import summarize
     from crnnocr.synth.sampler import Sampler
 
-    check(order.folder, order.count, order.workers)
-    sampler = Sampler(order.config)
+    check_arguments(request.folder, request.count, request.workers)
+    sampler = Sampler(request.config)
     started = time.monotonic()
     try:
-        drawn = draw_with_progress(order, sampler)
+        made = _generate_with_progress(request, sampler)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("what is drawn is kept, and the same command completes it") from None
+        raise KeyboardInterrupt("the images so far are kept, and the same command completes the set") from None
     seconds = time.monotonic() - started
-    summary = summarise(order.folder, order.count, sampler)
-    console.info(f"{order.folder}: {order.count:,} pictures{_how_drawn(drawn, order.count, seconds)}; labels in metadata.jsonl")
+    summary = summarize(request.folder, request.count, sampler)
+    console.info(f"{request.folder}: {_made(made, request.count, seconds)}; labels in metadata.jsonl")
     for line in summary.lines(whole):
         console.info(f"  {line}")
-    counts = {"folder": str(order.folder), "count": order.count, "drawn": drawn, "seconds": round(seconds, 3)}
+    counts = {"folder": str(request.folder), "count": request.count, "drawn": made, "seconds": round(seconds, 3)}
     return counts | summary.to_json()
 
 
-def _how_drawn(drawn: int, count: int, seconds: float) -> str:
-    from crnnocr.formatting import duration
+def _made(made: int, count: int, seconds: float) -> str:
+    from crnnocr.formatting import duration, plural
 
-    if not drawn:
-        return ", all there already"
-    which = "" if drawn == count else f", {drawn:,} of them"
-    return f"{which} drawn in {duration(seconds)} ({drawn / seconds:,.0f}/s)"
+    images = plural(count, "image")
+    if not made:
+        return f"{images}, all there already"
+    which = "" if made == count else f", {made:,} of them"
+    return f"{images}{which} made in {duration(seconds)} ({made / seconds:,.0f}/s)"
 
 
-def draw_with_progress(order: Order, sampler: Sampler) -> int:
-    """Draw with a progress bar; returns how many pictures were drawn."""
+def _generate_with_progress(request: Request, sampler: Sampler) -> int:
+    """Generate the images with a progress bar. Returns the number of new ones."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from crnnocr.synth.dataset.folder import draw
+    from crnnocr.synth.dataset.folder import generate
 
-    drawn, began = 0, 0.0
-    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    made, began = 0, 0.0
+    columns = (TextColumn("making images"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as progress:
-        task = progress.add_task("", total=order.count, pace="")
-        drawing = draw(order.folder, order.config, order.count, order.force, order.workers, order.format, sampler)
-        with closing(drawing) as pictures:  # closed at once, so that Ctrl-C leaves the labels
-            for there in pictures:
+        task = progress.add_task("", total=request.count, rate="")
+        images = generate(
+            request.folder, request.config, request.count, request.force, request.workers, request.format, sampler
+        )
+        with closing(images):  # at once, so that Ctrl-C leaves the labels
+            for there in images:
                 began = began or time.monotonic()
-                drawn += 1
-                progress.update(task, completed=there, pace=_pace(drawn, order.count - there, time.monotonic() - began))
-    return drawn
+                made += 1
+                progress.update(task, completed=there, rate=_rate(made, request.count - there, time.monotonic() - began))
+    return made
 
 
-def _pace(drawn: int, missing: int, seconds: float) -> str:
-    """Rate and time left, once they can be told."""
+def _rate(made: int, missing: int, seconds: float) -> str:
+    """Images per second and the time left, after the first second."""
     from crnnocr.formatting import duration
 
-    return f"{drawn / seconds:,.0f}/s, {duration(missing * seconds / drawn)} left" if seconds > 1 else ""
+    return f"{made / seconds:,.0f}/s, {duration(missing * seconds / made)} left" if seconds > 1 else ""
 
 
 def _characters(value: str) -> str:
-    """The characters that are typed, or that the file of this name holds, but for its line ends."""
+    """The characters that are typed, or all characters of the file of this name except its line ends."""
     from crnnocr.files import read_lines
 
     try:

@@ -1,1 +1,1 @@
-"""Labelled pictures of text, drawn: texts, fonts, rendering, and the folder they are written to."""
+"""Labeled synthetic images of text: texts, fonts, rendering, and the folder they are written to."""

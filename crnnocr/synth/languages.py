@@ -1,11 +1,11 @@
-"""What is known of each language that `--lang` takes: a row of data each, and no code of its own."""
+"""The languages that `--lang` takes: one row of data each, and no code of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError
 from crnnocr.text.confusables import LATIN_CONFUSABLES
 
 
@@ -14,15 +14,13 @@ class Script:
     """A writing system."""
 
     fonts: tuple[str, ...] = ()
-    """PyPI font packages that draw it where trdg's own fonts do not; `crnnocr[fonts]` holds them."""
+    """PyPI font packages that draw it if trdg's own fonts do not; `crnnocr[fonts]` installs them."""
     spaced: bool = True
-    """Words are set apart by spaces."""
-    cased: bool = True
-    """Letters have upper and lower case."""
+    """Spaces separate words."""
     latin_confusables: str = ""
     """Letters of ASCII that look like its own. They come in Latin words only, where the other letters tell them apart."""
     shaped: bool = False
-    """Letters change their shape or order with their neighbours, so that drawing needs raqm."""
+    """Letters change their shape or order with their neighbors, so that drawing needs raqm."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +30,27 @@ class Language:
     name: str
     """In English."""
     script: Script
-    """How it is written."""
     tag: str
     """BCP 47 tag for the font's own variants of a glyph."""
     words: str | None
-    """Its code in wordfreq; None where wordfreq lacks it and faker's words are used."""
+    """Its code in wordfreq; None if wordfreq lacks it and faker's words are used."""
     locale: str | None
-    """Its locale in faker: names, addresses, the months; None where faker lacks it and plain words stand in for them."""
+    """Its locale in faker, for names, addresses and months; None if faker lacks it and plain words stand in for them."""
     folded: str = ""
-    """A letter of its words that wordfreq, which folds case, writes as others: ß as ss, ς as σ."""
+    """A letter that wordfreq, which folds case, writes as others: ß as ss, ς as σ."""
 
 
 _LATIN = Script()
 _CYRILLIC = Script(latin_confusables=LATIN_CONFUSABLES["CYRILLIC"])
 _GREEK = Script(latin_confusables=LATIN_CONFUSABLES["GREEK"])
-_HAN = Script(spaced=False, cased=False)
-_HANGUL = Script(cased=False)
-_ARABIC = Script(fonts=("fontpkg-noto-sans-arabic", "fontpkg-amiri", "fontpkg-cairo"), cased=False, shaped=True)
-_HEBREW = Script(fonts=("fontpkg-heebo", "fontpkg-frank-ruhl-libre"), cased=False, shaped=True)
-_DEVANAGARI = Script(fonts=("fontpkg-noto-sans-devanagari", "fontpkg-mukta"), cased=False, shaped=True)
-_BENGALI = Script(fonts=("fontpkg-hind-siliguri",), cased=False, shaped=True)
-_TAMIL = Script(fonts=("fontpkg-noto-sans-tamil",), cased=False, shaped=True)
-_THAI = Script(fonts=("fontpkg-noto-sans-thai", "fontpkg-sarabun"), spaced=False, cased=False, shaped=True)
+_HAN = Script(spaced=False)
+_HANGUL = Script()
+_ARABIC = Script(fonts=("fontpkg-noto-sans-arabic", "fontpkg-amiri", "fontpkg-cairo"), shaped=True)
+_HEBREW = Script(fonts=("fontpkg-heebo", "fontpkg-frank-ruhl-libre"), shaped=True)
+_DEVANAGARI = Script(fonts=("fontpkg-noto-sans-devanagari", "fontpkg-mukta"), shaped=True)
+_BENGALI = Script(fonts=("fontpkg-hind-siliguri",), shaped=True)
+_TAMIL = Script(fonts=("fontpkg-noto-sans-tamil",), shaped=True)
+_THAI = Script(fonts=("fontpkg-noto-sans-thai", "fontpkg-sarabun"), spaced=False, shaped=True)
 
 LANGUAGES: dict[str, Language] = {
     "ar": Language("Arabic", _ARABIC, "ar", "ar", "ar_DZ"),
@@ -101,12 +98,12 @@ LANGUAGES: dict[str, Language] = {
     "vi": Language("Vietnamese", _LATIN, "vi", "vi", "vi_VN"),
     "zh": Language("Chinese", _HAN, "zh-Hans", "zh", "zh_CN"),
 }
-"""Every language by its code. A new one is a row here, and a font package if no font of trdg has its letters."""
+"""Every language by its code. To add one, add a row here, and a font package if no font of trdg has its letters."""
 
 
 def languages(codes: Sequence[str]) -> tuple[Language, ...]:
-    """The languages with these codes. Raises `UsageError`, with the choices, where one is not known."""
+    """The languages with these codes. Raises `ConfigError`, with the choices, if one is not known."""
     for code in codes:
         if code not in LANGUAGES:
-            raise UsageError(f"--lang {code} is not there: choose of {', '.join(LANGUAGES)}")
+            raise ConfigError("lang", f"{code} is not there: choose from {', '.join(LANGUAGES)}")
     return tuple(LANGUAGES[code] for code in codes)

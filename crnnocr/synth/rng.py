@@ -1,4 +1,4 @@
-"""Cheap draws from a random generator: one uniform number each, which is a tenth of what `Generator.integers` costs."""
+"""Random choices at one uniform number each, a tenth of what `numpy.random.Generator.integers` costs."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import numpy as np
 Item = TypeVar("Item")
 
 
-class Chance:
-    """Draws from `rng`, and from nothing else."""
+class Random:
+    """The methods of `random.Random` that texts need, over a numpy generator."""
 
     __slots__ = ("random",)
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.random = rng.random
-        """A number from 0 up to, not including, 1."""
+        """A float in [0, 1)."""
 
-    def below(self, end: int) -> int:
-        """One of the `end` whole numbers from 0 on."""
-        return int(self.random() * end)
+    def randrange(self, stop: int) -> int:
+        """An integer in [0, `stop`)."""
+        return int(self.random() * stop)
 
-    def between(self, least: int, most: int) -> int:
-        """One of the whole numbers from `least` to `most`, both included."""
-        return least + int(self.random() * (most - least + 1))
+    def randint(self, low: int, high: int) -> int:
+        """An integer from `low` to `high`, both included."""
+        return low + int(self.random() * (high - low + 1))
 
-    def pick(self, items: Sequence[Item]) -> Item:
-        """One of `items`, each as likely."""
+    def choice(self, items: Sequence[Item]) -> Item:
+        """One of `items`, each with the same probability."""
         return items[int(self.random() * len(items))]
 
 
 class Weighted(Generic[Item]):
-    """Items to draw in proportion to their weights; those of no weight are left out."""
+    """Items that are chosen in proportion to their weights; items of weight 0 are dropped."""
 
     def __init__(self, weights: Mapping[Item, float]) -> None:
         self.items = [item for item, weight in weights.items() if weight > 0]
@@ -45,7 +45,7 @@ class Weighted(Generic[Item]):
     def __bool__(self) -> bool:
         return bool(self.items)
 
-    def draw(self, chance: Chance) -> Item:
+    def choose(self, rng: Random) -> Item:
         """One of the items."""
-        # Rounding may bring the draw up to the last end itself.
-        return self.items[min(bisect_right(self._ends, chance.random() * self._ends[-1]), len(self.items) - 1)]
+        # Rounding may reach the last end itself.
+        return self.items[min(bisect_right(self._ends, rng.random() * self._ends[-1]), len(self.items) - 1)]

@@ -1,6 +1,6 @@
-"""Draw the sheets of docs/synth.md into docs/images, as `crnnocr synth --preview` draws them, in fewer colours.
+"""Make the contact sheets of docs/synth.md in docs/images, as `crnnocr synth --preview` makes them, with fewer colors.
 
-Word lists hold words that are rude: read every text before another seed or count is taken.
+Word lists hold rude words: read every text before you change a seed or count.
 """
 
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from crnnocr.config import Orientation, Style, SynthConfig
-from crnnocr.synth.dataset.preview import draw_sheet
+from crnnocr.synth.dataset.preview import contact_sheet
 from crnnocr.synth.sampler import Sampler
 
 FOLDER = Path(__file__).parents[1] / "images"
@@ -34,18 +34,18 @@ SCRIPTS = {
 }
 
 
-def small(sheet: Image.Image, most: int) -> bytes:
-    """`sheet` as a PNG file of `most` bytes at most, in as many colours as that leaves room for."""
-    for colours in (256, 192, 128, 96, 64, 48, 32):
+def small(sheet: Image.Image, max_bytes: int) -> bytes:
+    """`sheet` as a PNG file of at most `max_bytes`, with as many colors as fit."""
+    for colors in (256, 192, 128, 96, 64, 48, 32):
         file = io.BytesIO()
-        sheet.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
-        if file.tell() <= most:
+        sheet.quantize(colors, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        if file.tell() <= max_bytes:
             return file.getvalue()
-    raise ValueError(f"the sheet takes more than {most} bytes: draw fewer samples")
+    raise ValueError(f"the sheet takes more than {max_bytes} bytes: take fewer samples")
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for sheets, most in ((STYLES, STYLE_BYTES), (SCRIPTS, SCRIPT_BYTES)):
+    for sheets, max_bytes in ((STYLES, STYLE_BYTES), (SCRIPTS, SCRIPT_BYTES)):
         for name, (config, count) in sheets.items():
-            (FOLDER / f"synth-{name}.png").write_bytes(small(draw_sheet(Sampler(config), count), most))
+            (FOLDER / f"synth-{name}.png").write_bytes(small(contact_sheet(Sampler(config), count), max_bytes))

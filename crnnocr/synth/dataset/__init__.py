@@ -1,1 +1,1 @@
-"""A drawn set on disk: the folder, its labels and manifest, the workers, and what is said of it."""
+"""A synthetic data set on disk: its folder, labels and manifest, the workers that render it, and its summary."""

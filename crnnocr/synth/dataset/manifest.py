@@ -1,8 +1,7 @@
-"""`synth.json`: all that the pictures of a set depend on, and so what must be the same for a set to be completed."""
+"""`synth.json`: everything that the images of a set depend on, and so what must be the same to resume it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -16,16 +15,16 @@ from PIL import features
 from crnnocr import __version__
 from crnnocr.config import LabelFormat, SynthConfig
 from crnnocr.errors import DataError, UsageError
-from crnnocr.files import atomic_write
+from crnnocr.files import atomic_write, sha256_of
 from crnnocr.synth import fonts
-from crnnocr.synth.dataset.contents import MOST
+from crnnocr.synth.dataset.labels import MAX_COUNT
 
 MANIFEST = "synth.json"
 
 Manifest: TypeAlias = dict[str, Any]
 
-_MACHINE = ("fonts", "system_fonts")
-"""Options that matter by the font files they lead to alone: their digest stands in the environment."""
+_FONT_OPTIONS = ("fonts", "system_fonts")
+"""Options that matter only by the font files they lead to; the digest of these is part of the environment."""
 
 _PACKAGES = ("trdg", "pillow", "numpy", "wordfreq", "faker", "fonttools")
 _LIBRARIES = {"freetype": "freetype2", "raqm": "raqm", "harfbuzz": "harfbuzz", "fribidi": "fribidi"}
@@ -33,20 +32,19 @@ _CODECS = {"libjpeg": ("libjpeg_turbo", "jpg"), "zlib": ("zlib_ng", "zlib")}
 
 
 @dataclass(frozen=True)
-class Earlier:
+class ExistingSet:
     """The set that a folder holds already."""
 
     manifest: Manifest | None = None
-    """What its pictures depend on; None where the folder holds no set."""
+    """What its images depend on; None if the folder holds no set."""
     count: int = 0
-    """How many pictures it was to have."""
+    """How many images it was to have."""
     format: LabelFormat = LabelFormat.IMAGEFOLDER
-    """How its labels are written."""
 
 
-def of(config: SynthConfig, faces: Sequence[fonts.FontFace]) -> Manifest:
-    """All that the pictures drawn with these options and fonts depend on, here and now."""
-    options = {key: value for key, value in asdict(config).items() if key not in _MACHINE}
+def create(config: SynthConfig, faces: Sequence[fonts.FontFace]) -> Manifest:
+    """Everything that images made with these options and fonts depend on, on this machine now."""
+    options = {key: value for key, value in asdict(config).items() if key not in _FONT_OPTIONS}
     return _as_json(
         {
             "made_by": "crnnocr synth",
@@ -63,48 +61,48 @@ def of(config: SynthConfig, faces: Sequence[fonts.FontFace]) -> Manifest:
     )
 
 
-def read(folder: Path) -> Earlier:
-    """What a folder holds. Raises `DataError` where its manifest cannot be understood."""
+def load(folder: Path) -> ExistingSet:
+    """The set that a folder holds. Raises `DataError` if its manifest is damaged."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         count, format = _count(manifest.pop("count")), LabelFormat(manifest.pop("format", LabelFormat.IMAGEFOLDER))
     except FileNotFoundError:
-        return Earlier()
+        return ExistingSet()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / MANIFEST} is damaged: name another folder, or delete this one") from error
-    return Earlier(manifest, count, format)
+    return ExistingSet(manifest, count, format)
 
 
 def _count(value: Any) -> int:
-    if not isinstance(value, int) or not 1 <= value <= MOST:
+    if not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
         raise ValueError
     return value
 
 
 def write(folder: Path, manifest: Manifest, count: int, format: LabelFormat) -> None:
-    """Say in `folder` what its pictures depend on, how many it is to have, and how their labels are written."""
+    """Write the manifest of a set that is to have `count` images with labels in `format`."""
     values = {**manifest, "count": count, "format": format}
     with atomic_write(folder / MANIFEST) as part:
         part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def difference(earlier: Manifest, now: Manifest) -> str:
-    """What sets an earlier set apart, in words."""
-    options = [_option(*values) for values in _changes(earlier, now, "options")]
-    environment = [_version(*values) for values in _changes(earlier, now, "environment")]
-    return f"it was drawn with {'; '.join(options + environment)}" if options + environment else f"its {MANIFEST} is another's"
+def difference(existing: Manifest, now: Manifest) -> str:
+    """How the manifest of an existing set differs, in words."""
+    options = [_option(*values) for values in _changes(existing, now, "options")]
+    environment = [_version(*values) for values in _changes(existing, now, "environment")]
+    return f"it was made with {'; '.join(options + environment)}" if options + environment else f"its {MANIFEST} is another's"
 
 
-def _changes(earlier: Manifest, now: Manifest, group: str) -> Iterator[tuple[str, Any, Any]]:
-    before = earlier.get(group)
+def _changes(existing: Manifest, now: Manifest, group: str) -> Iterator[tuple[str, Any, Any]]:
+    before = existing.get(group)
     if isinstance(before, dict):
         yield from ((key, before.get(key), value) for key, value in now[group].items() if before.get(key) != value)
 
 
 def _option(key: str, before: Any, now: Any) -> str:
     if key == "text" and before and now:
-        return "another --text file"
-    return f"--{key} {_typed(key, before)}, not {_typed(key, now)}"
+        return "another `text` file"
+    return f"`{key}={_typed(key, before)}`, not {_typed(key, now)}"
 
 
 def _typed(key: str, value: Any) -> str:
@@ -129,10 +127,9 @@ def _digest_of(file: str | None) -> str | None:
     if file is None:
         return None
     try:
-        with Path(file).open("rb") as data:
-            return hashlib.file_digest(data, "sha256").hexdigest()
+        return sha256_of(Path(file))
     except OSError as error:
-        raise UsageError(f"cannot read --text {file}: {error.strerror}") from error
+        raise UsageError(f"cannot read `text={file}`: {error.strerror}") from error
 
 
 def _sorted(characters: str | None) -> str | None:
@@ -147,12 +144,12 @@ def _installed(package: str) -> str | None:
 
 
 def _codec(feature: str, codec: str) -> str:
-    """The library behind a codec of Pillow, and its version: two libraries of one name write other bytes."""
+    """The library behind a codec of Pillow, and its version: two libraries for one format write different bytes."""
     variant = features.version_feature(feature)
     return f"{feature} {variant}" if variant else f"{features.version_codec(codec)}"
 
 
 def _as_json(values: dict[str, Any]) -> dict[str, Any]:
     """`values` as they come back from a file: tuples as lists, enumerations as their values."""
-    read: dict[str, Any] = json.loads(json.dumps(values))
-    return read
+    parsed: dict[str, Any] = json.loads(json.dumps(values))
+    return parsed

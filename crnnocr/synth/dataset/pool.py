@@ -1,7 +1,7 @@
-"""Draws the pictures of a set in worker processes, or in this one.
+"""Renders the images of a set in worker processes, or in this one.
 
-A set is done in stretches of a few pictures. Whoever has a hand free takes the next stretch, and the texts come back in the
-order of the set.
+A set is divided into chunks of a few images. Each idle worker receives the next chunk, and the texts come back in the order of
+the set.
 """
 
 from __future__ import annotations
@@ -23,139 +23,139 @@ from crnnocr.datasets import sidecar
 from crnnocr.errors import CrnnocrError
 from crnnocr.files import atomic_write
 from crnnocr.runtime import blocked_signals, cores, exit_with_parent
-from crnnocr.synth.dataset.contents import picture_name
+from crnnocr.synth.dataset.labels import image_name
 from crnnocr.synth.sampler import Sampler
 
-STRETCH = 4
-"""Pictures that a worker draws between two words with the process it works for."""
+CHUNK = 4
+"""Images of a chunk of which some have to be rendered."""
 
 _AHEAD = 2
-"""Stretches that a worker is given at a time, so that it never waits."""
+"""Chunks that a worker is sent at a time, so that it never waits."""
 
-_LABELS = 512
-"""Pictures of a stretch that needs no drawing."""
+_LABEL_CHUNK = 512
+"""Images of a chunk of which all are there, so that only texts are made."""
 
-_PICTURES_A_WORKER = 400
-"""Fewer than these are drawn before another process has started."""
+_IMAGES_PER_WORKER = 400
+"""About so many images are rendered while another process starts."""
 
-_LABELS_A_PICTURE = 100
-"""Texts that are made in the time of a drawing."""
+_TEXTS_PER_IMAGE = 100
+"""Texts that are made in the time of rendering an image."""
 
 _PATIENCE = 30.0
-"""Seconds that a worker has to finish what it was given."""
+"""Seconds that a worker has to finish what it was sent."""
 
 
-class Stretch(NamedTuple):
-    """Some neighbouring pictures of a set."""
+class Chunk(NamedTuple):
+    """Some consecutive images of a set."""
 
     start: int
-    """The first one's number."""
-    there: bytes
-    """For each of them 1 where it is there already, and 0 where it is to be drawn."""
+    """The index of the first."""
+    present: bytes
+    """For each image 1 if it is there already, and 0 if it has to be rendered."""
 
 
 class Job(NamedTuple):
-    """What a worker needs to know to draw pictures of a set."""
+    """What a worker needs to know to render images of a set."""
 
     folder: Path
     config: SynthConfig
     sidecars: bool
-    """Write `000000.gt.txt` beside each picture too."""
+    """Write `000000.gt.txt` beside each image too."""
 
 
-Texts: TypeAlias = tuple[Stretch, list[str]]
+Texts: TypeAlias = tuple[Chunk, list[str]]
 
 
-def team_size(workers: int | None, there: bytes) -> int:
-    """As many workers as are asked for; else as there are cores, but no more than are busy for longer than they take to start.
+def worker_count(workers: int | None, present: bytes) -> int:
+    """The number of workers for a set: `workers`, or as many as there are cores and as pay for the time they take to start.
 
-    Never more than there are pictures to draw.
+    Never more than there are images to render.
     """
-    missing = there.count(0)
-    work = missing + there.count(1) // _LABELS_A_PICTURE
-    return max(1, min(workers, missing) if workers else min(cores(), work // _PICTURES_A_WORKER))
+    missing = present.count(0)
+    work = missing + present.count(1) // _TEXTS_PER_IMAGE
+    return max(1, min(workers, missing) if workers else min(cores(), work // _IMAGES_PER_WORKER))
 
 
-def draw_pictures(job: Job, sampler: Sampler, there: bytes, workers: int) -> Generator[Texts]:
-    """Draw all pictures of a set that are not `there`, with `workers` processes. Yields the texts, in order.
+def make_images(job: Job, sampler: Sampler, present: bytes, workers: int) -> Generator[Texts]:
+    """Render all images of a set that are not `present`, with `workers` processes. Yields the texts of all, in order.
 
-    When it is closed, what was begun is finished. Several processes are started afresh and load the main module again: a
-    script that calls this guards its own calls by `if __name__ == "__main__"`.
+    If it is closed, images that were begun are finished. Several processes are spawned and load the main module again: a script
+    that calls this guards its own calls by `if __name__ == "__main__"`.
     """
     if workers == 1:
-        for stretch in _stretches(there, size=1):
-            yield stretch, _draw_stretch(job, sampler, stretch)
+        for chunk in _chunks(present, size=1):
+            yield chunk, _make_chunk(job, sampler, chunk)
     else:
-        yield from _draw_in_processes(job, _stretches(there, STRETCH), workers)
+        yield from _make_in_processes(job, _chunks(present, CHUNK), workers)
 
 
-def _stretches(there: bytes, size: int) -> Iterator[Stretch]:
+def _chunks(present: bytes, size: int) -> Iterator[Chunk]:
     start = 0
-    while start < len(there):
-        stretch = there[start : start + _LABELS]
-        if 0 in stretch:
-            stretch = stretch[:size]
-        yield Stretch(start, stretch)
-        start += len(stretch)
+    while start < len(present):
+        chunk = present[start : start + _LABEL_CHUNK]
+        if 0 in chunk:
+            chunk = chunk[:size]
+        yield Chunk(start, chunk)
+        start += len(chunk)
 
 
-def _draw_stretch(job: Job, sampler: Sampler, stretch: Stretch) -> list[str]:
-    return [draw_picture(job, sampler, index, bool(there)) for index, there in enumerate(stretch.there, stretch.start)]
+def _make_chunk(job: Job, sampler: Sampler, chunk: Chunk) -> list[str]:
+    return [make_image(job, sampler, index, bool(present)) for index, present in enumerate(chunk.present, chunk.start)]
 
 
-def draw_picture(job: Job, sampler: Sampler, index: int, there: bool) -> str:
-    """Draw picture `index`, unless it is `there`, and write the sidecar that it lacks. Returns its text."""
-    picture = job.folder / picture_name(index)
-    if there:
+def make_image(job: Job, sampler: Sampler, index: int, present: bool) -> str:
+    """Render image `index` unless it is `present`, and write its sidecar if that is missing. Returns its text."""
+    path = job.folder / image_name(index)
+    if present:
         text = sampler.text(index)
     else:
-        line = sampler.draw(index)
+        line = sampler.render(index)
         text = line.text
-        with atomic_write(picture) as part:
+        with atomic_write(path) as part:
             line.image.save(part, format="PNG")
-    if job.sidecars and not sidecar.label_of(picture).exists():
-        sidecar.write(picture, text)
+    if job.sidecars and not sidecar.label_of(path).exists():
+        sidecar.write(path, text)
     return text
 
 
-def _draw_in_processes(job: Job, stretches: Iterator[Stretch], workers: int) -> Generator[Texts]:
-    with _team(job, workers) as team:
-        free = [member for _ in range(_AHEAD) for member in team]
-        given: deque[Stretch] = deque()
+def _make_in_processes(job: Job, chunks: Iterator[Chunk], workers: int) -> Generator[Texts]:
+    with _pool(job, workers) as pool:
+        idle = [worker for _ in range(_AHEAD) for worker in pool]
+        sent: deque[Chunk] = deque()
         texts: dict[int, list[str]] = {}
         while True:
-            while free and (stretch := next(stretches, None)):
-                free.pop(0).give(stretch)
-                given.append(stretch)
-            if not given:
+            while idle and (chunk := next(chunks, None)):
+                idle.pop(0).send(chunk)
+                sent.append(chunk)
+            if not sent:
                 return
-            for member in _ready(team):
-                start, done = member.take()
+            for worker in _ready(pool):
+                start, done = worker.receive()
                 texts[start] = done
-                free.append(member)
-            while given and given[0].start in texts:
-                stretch = given.popleft()
-                yield stretch, texts.pop(stretch.start)
+                idle.append(worker)
+            while sent and sent[0].start in texts:
+                chunk = sent.popleft()
+                yield chunk, texts.pop(chunk.start)
 
 
-class _Member:
-    """A worker process, seen from the one that it works for."""
+class _Worker:
+    """A worker process, seen from its parent."""
 
     def __init__(self, job: Job) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(theirs, job), daemon=True)
         self.process.start()
-        theirs.close()  # so that its end is known from the closed connection
+        theirs.close()  # so that the connection breaks if the process ends
 
-    def give(self, stretch: Stretch) -> None:
+    def send(self, chunk: Chunk) -> None:
         try:
-            self.connection.send(stretch)
+            self.connection.send(chunk)
         except OSError:
             raise self._lost() from None
 
-    def take(self) -> tuple[int, list[str]]:
-        """What it has done of a stretch. Raises what went wrong in it."""
+    def receive(self) -> tuple[int, list[str]]:
+        """The start of a chunk and its texts. Raises the error that ended it in the worker."""
         try:
             start, done = self.connection.recv()
         except (EOFError, OSError):
@@ -168,50 +168,50 @@ class _Member:
         self.process.join(_PATIENCE)
         code = self.process.exitcode or 0
         if code < 0:
-            how = f"was killed ({signal.Signals(-code).name}): if memory is short, take fewer --workers, and"
+            how = f"was killed ({signal.Signals(-code).name}): if memory is short, take fewer `workers`;"
         else:
             how = f'ended with code {code}: a script keeps its calls under `if __name__ == "__main__"` or takes one worker;'
-        return CrnnocrError(f"a worker process {how} the same call goes on where it stopped")
+        return CrnnocrError(f"a worker process {how} the same call continues where it stopped")
 
 
-def _ready(team: list[_Member]) -> list[_Member]:
-    """Those of the team who have something to say; waits for the first."""
-    heard = wait([member.connection for member in team])
-    return [member for member in team if member.connection in heard]
+def _ready(pool: list[_Worker]) -> list[_Worker]:
+    """The workers that have something to receive; waits for the first."""
+    ready = wait([worker.connection for worker in pool])
+    return [worker for worker in pool if worker.connection in ready]
 
 
 @contextmanager
-def _team(job: Job, workers: int) -> Iterator[list[_Member]]:
-    team: list[_Member] = []
+def _pool(job: Job, workers: int) -> Iterator[list[_Worker]]:
+    pool: list[_Worker] = []
     try:
         with blocked_signals():
-            team.extend(_Member(job) for _ in range(workers))
-        yield team
+            pool.extend(_Worker(job) for _ in range(workers))
+        yield pool
     finally:
         try:
-            for member in team:
+            for worker in pool:
                 with suppress(OSError):
-                    member.connection.send(None)
-            for member in team:
-                member.process.join(_PATIENCE)
+                    worker.connection.send(None)
+            for worker in pool:
+                worker.process.join(_PATIENCE)
         finally:
-            for member in team:
-                member.process.kill()
-                member.connection.close()
+            for worker in pool:
+                worker.process.kill()
+                worker.connection.close()
 
 
 def _work(connection: Connection, job: Job) -> None:
-    """What a worker does: it draws stretch after stretch until it is given None."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be withheld
+    """The worker process: makes chunk after chunk until it receives None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on systems where signals cannot be blocked
     exit_with_parent()
-    warnings.simplefilter("ignore")  # the process it works for has given them already
+    warnings.simplefilter("ignore")  # the parent has given them already
     sampler: Sampler | None = None
-    while (stretch := connection.recv()) is not None:
+    while (chunk := connection.recv()) is not None:
         done: list[str] | Exception
         try:
             sampler = sampler or Sampler(job.config)
-            done = _draw_stretch(job, sampler, stretch)
-        except Exception as error:  # whatever it is, it is raised where the work was asked for
+            done = _make_chunk(job, sampler, chunk)
+        except Exception as error:  # any error is raised again in the parent
             error.add_note(f"in a worker process:\n{traceback.format_exc()}")
             done = error
-        connection.send((stretch.start, done))
+        connection.send((chunk.start, done))

@@ -1,4 +1,4 @@
-"""A contact sheet: the first samples as they will be drawn, each with its label, number and style beneath."""
+"""A contact sheet of the first samples, each with its label, index and style below it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 from crnnocr.config import Orientation, SynthConfig
 from crnnocr.files import atomic_write
 from crnnocr.synth.fonts import FontFace
-from crnnocr.synth.sampler import DrawnLine, Sampler
+from crnnocr.synth.render.image import RenderedLine
+from crnnocr.synth.sampler import Sampler
 
-SAMPLES = 60
-"""Samples on a sheet, at most."""
+MAX_SAMPLES = 60
+"""Most samples on a sheet."""
 
 _WIDTH, _MARGIN = 1640, 32
 _ROOM = (_WIDTH - 2 * _MARGIN, 640)
@@ -21,21 +22,21 @@ _COLUMNS, _GUTTER = 12, 20
 _COLUMN = (_WIDTH - 2 * _MARGIN + _GUTTER) // _COLUMNS
 _ROW_GAP = 26
 _ENLARGED_BELOW = 48
-"""Pictures less high than this, in pixels, are shown at twice their size."""
-_NARROWEST_LABEL = _COLUMN - _GUTTER
-"""Labels are not broken into lines shorter than this."""
+"""Images less high than this, in pixels, are shown at twice their size."""
+_MIN_LABEL_WIDTH = _COLUMN - _GUTTER
+"""Labels are not wrapped into lines shorter than this."""
 _PAPER, _INK, _QUIET = "#e9ecef", "#16191d", "#7b838c"
 _TITLE_SIZE, _LABEL_SIZE, _NOTE_SIZE = 22, 16, 12
 _LABEL_LINE, _NOTE_LINE = 21, 17
 
 
-def draw_sheet(sampler: Sampler, count: int) -> Image.Image:
-    """A sheet of samples 0 to `count` - 1, `SAMPLES` at most."""
+def contact_sheet(sampler: Sampler, count: int) -> Image.Image:
+    """A sheet of samples 0 to `count` - 1, `MAX_SAMPLES` at most."""
     faces = sorted(sampler.faces, key=_plainness)
     factor = 2 if sampler.config.height < _ENLARGED_BELOW else 1
-    cells = [_Cell(index, sampler.draw(index), factor, faces) for index in range(min(count, SAMPLES))]
+    cells = [_Cell(index, sampler.render(index), factor, faces) for index in range(min(count, MAX_SAMPLES))]
     if sampler.config.orientation is Orientation.VERTICAL:
-        cells.sort(key=lambda cell: cell.height, reverse=True)  # a row is as high as its highest picture
+        cells.sort(key=lambda cell: cell.height, reverse=True)  # a row is as high as its highest image
     rows = _packed(cells)
     top = _MARGIN + 2 * _TITLE_SIZE
     height = top + sum(_height(row) + _ROW_GAP for row in rows) + _MARGIN - _ROW_GAP
@@ -52,42 +53,42 @@ def draw_sheet(sampler: Sampler, count: int) -> Image.Image:
 
 
 def save(path: Path, sampler: Sampler, count: int) -> int:
-    """Write such a sheet as a PNG file. Returns how many samples are on it."""
-    sheet = draw_sheet(sampler, count)
+    """Write a contact sheet as a PNG file. Returns the number of samples on it."""
+    sheet = contact_sheet(sampler, count)
     with atomic_write(path) as part:
         sheet.save(part, format="PNG")
-    return min(count, SAMPLES)
+    return min(count, MAX_SAMPLES)
 
 
 class _Cell:
-    """A sample on the sheet: the picture, beneath it the label in as many lines as it takes, and beneath that the note."""
+    """A sample on the sheet: the image, below it the label in as many lines as it takes, and below that a note."""
 
-    def __init__(self, index: int, line: DrawnLine, factor: int, faces: Sequence[FontFace]) -> None:
-        self.picture = _shown(line.image, factor)
+    def __init__(self, index: int, line: RenderedLine, factor: int, faces: Sequence[FontFace]) -> None:
+        self.image = _enlarged(line.image, factor)
         self.note = f"{index}  {line.style}"
         self.font = _font(faces, line.text, line.font, _LABEL_SIZE)
         self.note_font = _font(faces, self.note, line.font, _NOTE_SIZE)
-        self.lines = _wrapped(line.text, self.font, max(self.picture.width, _NARROWEST_LABEL))
-        width = max(self.picture.width, *(self.font.getlength(text) for text in self.lines))
+        self.lines = _wrapped(line.text, self.font, max(self.image.width, _MIN_LABEL_WIDTH))
+        width = max(self.image.width, *(self.font.getlength(text) for text in self.lines))
         self.columns = min(_COLUMNS, -(-round(width + _GUTTER) // _COLUMN))
-        self.height = self.picture.height + _LABEL_LINE * len(self.lines) + _NOTE_LINE
+        self.height = self.image.height + _LABEL_LINE * len(self.lines) + _NOTE_LINE
 
     def draw(self, sheet: Image.Image, left: int, top: int) -> None:
-        sheet.paste(self.picture, (left, top))
+        sheet.paste(self.image, (left, top))
         pen = ImageDraw.Draw(sheet)
-        baseline = top + self.picture.height
+        baseline = top + self.image.height
         for text in self.lines:
             baseline += _LABEL_LINE
             pen.text((left, baseline), text, _INK, self.font, anchor="ls")
         pen.text((left, baseline + _NOTE_LINE), self.note, _QUIET, self.note_font, anchor="ls")
 
 
-def _shown(picture: Image.Image, factor: int) -> Image.Image:
-    """The picture enlarged by `factor`, unless there is no room for it, and never larger than there is room for."""
-    width, height = factor * picture.width, factor * picture.height
+def _enlarged(image: Image.Image, factor: int) -> Image.Image:
+    """The image enlarged by `factor` if there is room for that, or reduced to the room there is."""
+    width, height = factor * image.width, factor * image.height
     if width <= _ROOM[0] and height <= _ROOM[1]:
-        return picture.resize((width, height), Image.Resampling.NEAREST)
-    shown = picture.copy()
+        return image.resize((width, height), Image.Resampling.NEAREST)
+    shown = image.copy()
     shown.thumbnail(_ROOM, Image.Resampling.LANCZOS)
     return shown
 
@@ -110,7 +111,7 @@ def _height(row: Sequence[_Cell]) -> int:
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont, room: int) -> list[str]:
-    """`text` in lines that fit `room`, broken at spaces, and between characters where there are none."""
+    """`text` in lines that fit `room`, broken at spaces, or between characters if there are none."""
     lines = []
     while text:
         end = next(end for end in range(len(text), 0, -1) if end == 1 or font.getlength(text[:end]) <= room)
@@ -127,7 +128,7 @@ def _font(faces: Sequence[FontFace], text: str, own: FontFace, size: int) -> Ima
 
 
 def _plainness(face: FontFace) -> tuple[bool, bool, int, str]:
-    """Sorts faces from those that labels are easily read in to the others."""
+    """A sort key that puts the faces first in which labels are easiest to read."""
     return ("Sans" not in face.family, not face.name.endswith("Regular"), len(face.family), face.family)
 
 

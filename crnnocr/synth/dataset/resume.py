@@ -1,9 +1,10 @@
-"""Taking a folder over for a set of drawn pictures: what is in it, what of that belongs to the set, and what is in the way."""
+"""Resuming a folder: what it holds, which of that belongs to the set, and what is in the way of it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from crnnocr.config import LabelFormat
@@ -11,100 +12,145 @@ from crnnocr.datasets import imagefolder, sidecar
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.errors import DataError, UsageError
 from crnnocr.files import target_of_part
-from crnnocr.synth.dataset import contents as label_files
-from crnnocr.synth.dataset import manifest
-from crnnocr.synth.dataset.contents import Contents, OwnRows, Row, index_of, is_own, look, picture_name, sidecar_name
-from crnnocr.synth.dataset.manifest import Earlier, Manifest
+from crnnocr.synth.dataset import labels, manifest
+from crnnocr.synth.dataset.labels import IMAGE_ENDING, ExistingRecords, Record, image_name, index_of, is_own, sidecar_name
+from crnnocr.synth.dataset.manifest import ExistingSet, Manifest
 
-_LABELS_AND_MANIFEST = {imagefolder.LABEL_FILE, manifest.MANIFEST, *filter(None, map(label_files.table_name, LabelFormat))}
+_LABELS_AND_MANIFEST = {imagefolder.LABEL_FILE, manifest.MANIFEST, *filter(None, map(labels.table_name, LabelFormat))}
 
 SPARE = "spare"
-"""The name, in that of a half-written file, of room that is kept for labels."""
+"""The name, in that of a half-written file, of a file that reserves room for labels."""
+
+
+@dataclass
+class FolderContents:
+    """What is in a folder, found in one pass, with one byte an image."""
+
+    images: bytearray
+    """For each index 1 if an image of this name is there, else 0."""
+    sidecars: bytearray
+    """For each index 1 if a label file of this name is there, else 0."""
+    empty: list[int] = field(default_factory=list)
+    """Indices of images that are empty files, such as a power cut leaves."""
+    first: str | None = None
+    """The first of all names except leftovers; None if there is no other."""
+    leftovers: list[Path] = field(default_factory=list)
+    """Half-written files of processes that were killed."""
+
+    def present(self, count: int) -> bytes:
+        """For each of `count` images 1 if it is there and not empty, else 0."""
+        present = self.images[:count]
+        for index in self.empty:
+            if index < count:
+                present[index] = 0
+        return bytes(present)
+
+
+def scan(folder: Path, count: int) -> FolderContents:
+    """What is in `folder`, with the presence of images 0 to `count` - 1."""
+    contents = FolderContents(bytearray(count), bytearray(count))
+    if not folder.is_dir():
+        return contents
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if target_of_part(name) is not None:
+                contents.leftovers.append(folder / name)
+                continue
+            contents.first = name if contents.first is None else min(contents.first, name)
+            for ending, flags in ((IMAGE_ENDING, contents.images), (sidecar.ENDING, contents.sidecars)):
+                index = index_of(name, ending)
+                if index is not None and index < count:
+                    flags[index] = 1
+                    if flags is contents.images and not entry.stat().st_size:
+                        contents.empty.append(index)
+    return contents
 
 
 @dataclass(frozen=True)
-class Found:
-    """A folder that can be taken over."""
+class FolderState:
+    """A folder in which the set can be made."""
 
     folder: Path
-    earlier: Earlier
+    existing: ExistingSet
     """The set that it was to hold before."""
-    contents: Contents
-    """What is in it."""
-    same: bool
-    """The earlier set's pictures are those that would be drawn now."""
+    contents: FolderContents
+    is_same: bool
+    """The images of the existing set are those that would be made now."""
 
-    def there(self, count: int) -> bytes:
-        """For each of `count` pictures of the set 1 if it is there, else 0."""
-        return self.contents.drawn(count) if self.same else bytes(count)
+    def present(self, count: int) -> bytes:
+        """For each of `count` images of the set 1 if it is there, else 0."""
+        return self.contents.present(count) if self.is_same else bytes(count)
 
-    def is_finished(self, own: OwnRows, count: int, format: LabelFormat) -> bool:
-        """Whether nothing is left to do: the `count` pictures, their rows (`own`) and the labels of `format` are all there."""
-        table = label_files.table_name(format)
+    def is_complete(self, records: ExistingRecords, count: int, format: LabelFormat) -> bool:
+        """Whether nothing is left to do: the `count` images, their records and the labels of `format` are all there."""
+        table = labels.table_name(format)
         return (
-            self.same
-            and (self.earlier.count, self.earlier.format) == (count, format)
-            and 0 not in self.there(count)
-            and own.is_one_each(count)
+            self.is_same
+            and (self.existing.count, self.existing.format) == (count, format)
+            and 0 not in self.present(count)
+            and records.are_complete(count)
             and (format is not LabelFormat.GT_TXT or 0 not in self.contents.sidecars[:count])
             and (table is None or (self.folder / table).is_file())
         )
 
 
-def examine(folder: Path, now: Manifest, count: int, force: bool, format: LabelFormat) -> Found:
-    """What is in `folder`, of which nothing is changed.
+def inspect(folder: Path, now: Manifest, count: int, force: bool, format: LabelFormat) -> FolderState:
+    """Find out what is in `folder`, without changing it.
 
-    Raises `UsageError` where it cannot become a set of `count` pictures that depend on what `now` says.
+    Raises `UsageError` if it cannot become a set of `count` images with the manifest `now`.
     """
-    earlier = manifest.read(folder)
-    contents = look(folder, max(count, earlier.count))
-    found = Found(folder, earlier, contents, same=earlier.manifest == now)
-    if found.same:
+    existing = manifest.load(folder)
+    contents = scan(folder, max(count, existing.count))
+    state = FolderState(folder, existing, contents, is_same=existing.manifest == now)
+    if state.is_same:
         _refuse_fewer(folder, contents, count)
-    elif contents.first and not force and not _is_begun_only(folder, contents, earlier):
-        holds = manifest.difference(earlier.manifest, now) if earlier.manifest else f"it holds {contents.first}"
-        raise UsageError(f"{folder} is not empty ({holds}): name another folder, or mix into it with --force")
-    _refuse_to_overwrite(folder, contents, earlier, count, format)
-    return found
+    elif contents.first and not force and not _is_without_images(folder, contents, existing):
+        holds = manifest.difference(existing.manifest, now) if existing.manifest else f"it holds {contents.first}"
+        raise UsageError(f"{folder} is not empty ({holds}): name another folder, or mix into it with `force`")
+    _refuse_to_overwrite(folder, contents, existing, count, format)
+    return state
 
 
-def take_over(found: Found, now: Manifest, count: int, format: LabelFormat) -> tuple[list[Row], OwnRows]:
-    """Make a folder ready for the set. Returns the labels to be kept: those of other pictures, and those of the set's own."""
-    foreign = _foreign_rows(found.folder, found.earlier)
-    own = OwnRows(found.folder, found.earlier.count if found.same else 0)
-    if not found.same and found.contents.first:
-        # Before any picture goes or comes, so that a kill leaves no label for another picture, and none of the others' is lost.
-        with label_files.opened(found.folder, LabelFormat.IMAGEFOLDER) as write:
-            for row in foreign:
-                write(row)
-    _clear(found, format)
-    if not found.same or (found.earlier.count, found.earlier.format) != (count, format):
-        manifest.write(found.folder, now, count, format)
+def resume(state: FolderState, now: Manifest, count: int, format: LabelFormat) -> tuple[list[Record], ExistingRecords]:
+    """Prepare a folder for the set. Returns the records to keep: those of foreign images, and those of the set's own."""
+    foreign = _foreign_records(state.folder, state.existing)
+    own = ExistingRecords(state.folder, state.existing.count if state.is_same else 0)
+    if not state.is_same and state.contents.first:
+        # Before images come or go, so that a kill leaves no label of an image that is gone, and loses none of a foreign one.
+        with labels.open_label_files(state.folder, LabelFormat.IMAGEFOLDER) as write:
+            for record in foreign:
+                write(record)
+    _clear(state, format)
+    if not state.is_same or (state.existing.count, state.existing.format) != (count, format):
+        manifest.write(state.folder, now, count, format)
     return foreign, own
 
 
-def _is_begun_only(folder: Path, contents: Contents, earlier: Earlier) -> bool:
-    """Whether there is nothing but an earlier set of which no picture was drawn, for want of a font for instance."""
+def _is_without_images(folder: Path, contents: FolderContents, existing: ExistingSet) -> bool:
+    """Whether there is nothing but a set of which no image could be made, for want of a font for instance."""
     return (
-        earlier.manifest is not None
-        and not any(contents.pictures)
+        existing.manifest is not None
+        and not any(contents.images)
         and all(path.name in _LABELS_AND_MANIFEST or target_of_part(path.name) for path in folder.iterdir())
     )
 
 
-def _refuse_fewer(folder: Path, contents: Contents, count: int) -> None:
-    there = contents.pictures.rfind(1) + 1
+def _refuse_fewer(folder: Path, contents: FolderContents, count: int) -> None:
+    there = contents.images.rfind(1) + 1
     if there > count:
-        raise UsageError(f"{folder} holds {there} pictures of this set already: ask for --count {there} or more")
+        raise UsageError(f"{folder} holds {there} images of this set already: ask for `count={there}` or more")
 
 
-def _refuse_to_overwrite(folder: Path, contents: Contents, earlier: Earlier, count: int, format: LabelFormat) -> None:
-    names = [picture_name(index) for index in _first(contents.pictures, earlier.count, count)]
+def _refuse_to_overwrite(
+    folder: Path, contents: FolderContents, existing: ExistingSet, count: int, format: LabelFormat
+) -> None:
+    names = [image_name(index) for index in _first(contents.images, existing.count, count)]
     if format is LabelFormat.GT_TXT:
-        own = earlier.count if earlier.format is format else 0
+        own = existing.count if existing.format is format else 0
         names += [sidecar_name(index) for index in _first(contents.sidecars, own, count)]
-    table = label_files.table_name(format)
-    if table and earlier.format is not format and (folder / table).exists():
+    table = labels.table_name(format)
+    if table and existing.format is not format and (folder / table).exists():
         names.append(table)
     if names:
         raise UsageError(f"{folder / names[0]} is not of this set and would be overwritten: name another folder")
@@ -115,12 +161,12 @@ def _first(flags: bytearray, start: int, stop: int) -> list[int]:
     return [] if index < 0 else [index]
 
 
-def _foreign_rows(folder: Path, earlier: Earlier) -> list[Row]:
-    """The labels in a folder, in whatever form, that belong to other pictures than those of an earlier set."""
+def _foreign_records(folder: Path, existing: ExistingSet) -> list[Record]:
+    """The labels in a folder, in any format, of images that are not of its existing set."""
     if (folder / imagefolder.LABEL_FILE).is_file():
-        rows = (row for _, row in imagefolder.records(folder / imagefolder.LABEL_FILE))
-        return [row for row in rows if not is_own(row["file_name"], earlier.count)]
-    if earlier.manifest is not None:
+        records = (record for _, record in imagefolder.records(folder / imagefolder.LABEL_FILE))
+        return [record for record in records if not is_own(record["file_name"], existing.count)]
+    if existing.manifest is not None:
         return []
     try:
         samples = load_dataset(folder).samples
@@ -130,20 +176,20 @@ def _foreign_rows(folder: Path, earlier: Earlier) -> list[Row]:
     return [{"file_name": sample.path.relative_to(folder).as_posix(), "text": sample.text} for sample in files]
 
 
-def _clear(found: Found, format: LabelFormat) -> None:
-    """Remove what killed processes left, and what an earlier set has and this one has not."""
-    folder, earlier, contents = found.folder, found.earlier, found.contents
+def _clear(state: FolderState, format: LabelFormat) -> None:
+    """Remove what killed processes left, and what the existing set has and the new one has not."""
+    folder, existing, contents = state.folder, state.existing, state.contents
     own = {*_LABELS_AND_MANIFEST, SPARE}
     for path in contents.leftovers:
         name = target_of_part(path.name) or ""
         if name in own or index_of(name) is not None or index_of(name, sidecar.ENDING) is not None:
             path.unlink(missing_ok=True)
-    if not found.same:
-        _remove(folder, picture_name, contents.pictures, earlier.count)
-    if not found.same or format is not earlier.format:
-        if earlier.format is LabelFormat.GT_TXT:
-            _remove(folder, sidecar_name, contents.sidecars, earlier.count)
-        if table := label_files.table_name(earlier.format):
+    if not state.is_same:
+        _remove(folder, image_name, contents.images, existing.count)
+    if not state.is_same or format is not existing.format:
+        if existing.format is LabelFormat.GT_TXT:
+            _remove(folder, sidecar_name, contents.sidecars, existing.count)
+        if table := labels.table_name(existing.format):
             (folder / table).unlink(missing_ok=True)
 
 

@@ -1,7 +1,4 @@
-"""Where font files come from: trdg, installed font packages, a folder of the user's, the system.
-
-What the tables of a font file say: names, axes, characters. Cheap: no glyph is drawn.
-"""
+"""Font files: where they are found, and the faces in them, by their tables. No glyph is drawn."""
 
 from __future__ import annotations
 
@@ -28,23 +25,23 @@ from crnnocr.errors import UsageError
 from crnnocr.synth import trdg
 
 SUFFIXES = (".ttf", ".otf", ".ttc")
-"""Ends of the names of font files."""
+"""Suffixes of font files, in lower case."""
 
 
-def shipped() -> tuple[Path, ...]:
-    """Trdg's openly licensed files and those of every installed package `fontpkg-…`, in the same order everywhere."""
+def installed() -> tuple[Path, ...]:
+    """Trdg's openly licensed font files and those of all installed packages `fontpkg-…`, in the same order everywhere."""
     return (*trdg.open_font_files(), *(path for module in packages() for path in _of_package(module)))
 
 
 def packages() -> list[str]:
-    """The modules of the installed packages `fontpkg-…`."""
+    """The modules of all installed packages `fontpkg-…`."""
     return sorted({entry.module for entry in entry_points(group="fontpkg.family")})
 
 
 def in_folder(folder: Path) -> tuple[Path, ...]:
-    """The font files in a folder and the folders in it, by name. Raises `UsageError` where it is not there."""
+    """The font files in a folder and its subfolders, by name. Raises `UsageError` if there is no such folder."""
     if not folder.is_dir():
-        raise UsageError(f"--fonts {folder}: there is no such folder")
+        raise UsageError(f"`fonts={folder}`: there is no such folder")
     return _below(folder)
 
 
@@ -79,19 +76,19 @@ def _system_folders(platform: str, environ: Mapping[str, str], home: Path) -> tu
 
 _WEIGHTS = {300: "Light", 400: "Regular", 500: "Medium", 700: "Bold", 900: "Black"}
 _WIDTHS = {75: "Condensed", 100: "", 125: "Expanded"}
-"""The weights and widths that a variable font is drawn at, those in its range."""
+"""The weights and widths of a variable font that are used, if they are in its range."""
 
-_COLOURED = frozenset(("CBDT", "COLR", "SVG ", "sbix"))
+_COLORED = frozenset(("CBDT", "COLR", "SVG ", "sbix"))
 _LATIN_SYMBOL = 5
-"""Panose's family kind of fonts that have pictures where others have letters."""
+"""Panose's family kind of fonts that have symbols where others have letters."""
 _NO_LETTERS = re.compile(
     r"\b(barcode|braille|dingbats|emoji|icons?|lastresort|ornaments|symbols?|webdings|wingdings\d*)\b", re.IGNORECASE
 )
-"""In the names of families whose letters are none."""
+"""Words in the names of families that have no letters."""
 
-_PLAIN = string.ascii_letters + string.digits
+_ASCII = string.ascii_letters + string.digits
 
-# What fontTools raises over a file that is not what it says it is.
+# The errors that fontTools raises if a file is not what it says it is.
 _BROKEN = (
     TTLibError,
     OSError,
@@ -105,63 +102,62 @@ _BROKEN = (
 )
 
 _character = functools.cache(chr)
-"""One string for a character, however many fonts have it."""
+"""One string object for each character, however many fonts have it."""
 
 
 class UnusableFontError(Exception):
-    """A file that nothing can be drawn with, and why."""
+    """A font file that cannot be used, and why."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One look of a face: itself or, of a variable font, an instance."""
+    """A face itself or, of a variable font, an instance of it."""
 
     axes: tuple[float, ...]
-    """Values of a variable font's axes in the font's order; () for another font."""
+    """Values of a variable font's axes in the font's order; () for other fonts."""
     name: str
-    """For people: family, weight, slope."""
+    """Family, weight and slope, for people."""
 
 
 @dataclass(frozen=True)
-class Tables:
-    """What is known of a face before any of it is drawn."""
+class FaceTables:
+    """What the tables of a face say."""
 
     family: str
-    """Name of the family that it belongs to."""
     variants: tuple[Variant, ...]
-    """Its looks, at least one."""
+    """At least one."""
     characters: frozenset[str]
-    """Those that it has a glyph for, of whatever look."""
+    """Those that it has a glyph for, whatever that shows."""
     confused: frozenset[str]
-    """Letters and digits that share their glyph with another one of ASCII."""
+    """Letters and digits that share a glyph with another letter or digit of ASCII."""
     scripts: frozenset[str]
-    """OpenType tags of the scripts that it knows how to shape."""
+    """OpenType tags of the scripts that it can shape."""
     is_monospaced: bool
-    """Whether its Latin letters are all as wide as each other."""
+    """Whether its Latin letters all have the same width."""
 
 
 @functools.cache
-def read(path: Path) -> tuple[Tables, ...]:
-    """The faces of a font file, more than one for a collection. Raises `UnusableFontError`."""
+def load_faces(path: Path) -> tuple[FaceTables, ...]:
+    """The faces of a font file, several if it is a collection. Raises `UnusableFontError`."""
     try:
         with path.open("rb") as file:
             head = file.read(12)
         count = int.from_bytes(head[8:12], "big") if head.startswith(b"ttcf") else 1
-        return tuple(_read_face(path, number) for number in range(count))
+        return tuple(_load_face(path, number) for number in range(count))
     except _BROKEN as error:
         raise UnusableFontError(f"it cannot be read ({error or type(error).__name__})") from error
 
 
-def _read_face(path: Path, number: int) -> Tables:
+def _load_face(path: Path, number: int) -> FaceTables:
     ImageFont.truetype(str(path), 16, index=number)  # FreeType must be able to open it too
     with path.open("rb") as file, TTFont(file, fontNumber=number, lazy=True) as font:
-        _check_outlines(font)
-        font.setGlyphOrder([str(index) for index in range(font["maxp"].numGlyphs)])  # real names cost time and say nothing
+        _check_letters(font)
+        font.setGlyphOrder([str(index) for index in range(font["maxp"].numGlyphs)])  # real names take time and are not needed
         glyphs: dict[int, str] = font.getBestCmap() or {}
         if not glyphs:
             raise UnusableFontError("it has no Unicode characters")
         family = font["name"].getBestFamilyName() or path.stem
-        return Tables(
+        return FaceTables(
             family=family,
             variants=tuple(_variants(font, family)),
             characters=frozenset(map(_character, glyphs)),
@@ -171,9 +167,9 @@ def _read_face(path: Path, number: int) -> Tables:
         )
 
 
-def _check_outlines(font: TTFont) -> None:
-    if _COLOURED & set(font.keys()):
-        raise UnusableFontError("it is a colour font")
+def _check_letters(font: TTFont) -> None:
+    if _COLORED & set(font.keys()):
+        raise UnusableFontError("it is a color font")
     if not {"glyf", "CFF ", "CFF2"} & set(font.keys()):
         raise UnusableFontError("it has no outlines")
     panose = font["OS/2"].panose if "OS/2" in font else None
@@ -193,7 +189,7 @@ def _variants(font: TTFont, family: str) -> Iterable[Variant]:
 
 
 def _offered(axis: Any) -> list[tuple[float, str]]:
-    """The values of an axis to draw at, each with its name."""
+    """The values of an axis that are used, each with its name."""
     names = {"wght": _WEIGHTS, "wdth": _WIDTHS}.get(axis.axisTag, {})
     inside = [(float(value), name) for value, name in names.items() if axis.minValue <= value <= axis.maxValue]
     return inside or [(float(axis.defaultValue), "")]
@@ -206,16 +202,16 @@ def _scripts(font: TTFont) -> frozenset[str]:
 
 
 def _confused(glyphs: dict[int, str]) -> Iterable[str]:
-    """Letters and digits of ASCII that share a glyph with others, beyond case, and the others of the same script."""
-    plain = {glyphs[ord(character)] for character in _PLAIN if ord(character) in glyphs}
+    """Latin letters and digits that share a glyph of ASCII with others that are not just their other case."""
+    plain = {glyphs[ord(character)] for character in _ASCII if ord(character) in glyphs}
     sharing = defaultdict(list)
     for code, glyph in glyphs.items():
-        if glyph in plain and _latin(character := _character(code)):
+        if glyph in plain and _is_latin(character := _character(code)):
             sharing[glyph].append(character)
     for group in sharing.values():
         if len({unicodedata.normalize("NFKC", character).upper() for character in group}) > 1:
             yield from group
 
 
-def _latin(character: str) -> bool:
+def _is_latin(character: str) -> bool:
     return character.isalnum() and unicodedata.name(character, "").startswith(("LATIN", "DIGIT"))

@@ -1,8 +1,8 @@
-"""Whether a font draws a character as what it is: measured on the pictures that FreeType makes of it.
+"""Whether a font draws a character as what it is, measured on the bitmaps that FreeType makes of it.
 
-A variable font is measured at its default instance. What is relied on for shaped scripts: raqm (HarfBuzz) puts letters
-together by the font's GSUB table, so a letter of such a script counts only where that table knows the script; and GSUB never
-puts .notdef in a letter's place, so it is enough to look at each character by itself.
+A variable font is measured at its default instance. For shaped scripts, raqm (HarfBuzz) joins letters by the font's GSUB table,
+so a letter of such a script counts only if that table knows the script. GSUB never puts .notdef in a letter's place, so it is
+enough to look at each character by itself.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from crnnocr.synth.fonts import files
 from crnnocr.text.charset import JOINERS
 
 _SIZE = 64
-"""Pixels an em that characters are measured at."""
+"""Pixels an em at which characters are measured."""
 _GRID = 16
-"""Cells along a side of the box that shapes are compared in."""
+"""Cells along each side of the box in which shapes are compared."""
 _ABSENT = "\U0010ffff"
 """No character, so that FreeType draws .notdef for it."""
 
 _TWO_SHAPES = {"LATIN": "abdefghnqrt", "CYRILLIC": "абеђћ", "GREEK": "αβγδεζηλμνξσω"}
-"""Letters that look different in their two cases, by what Unicode calls their script."""
+"""Letters whose two cases look different, by Unicode's name of their script."""
 _ONE_CASE = 0.7
-"""Median of `_Pair.likeness` from which a font has one case only: over all families of trdg and `crnnocr[fonts]` it is 0.9 at
-least in those that have, and 0.48 at most in the others."""
+"""Median of `_Pair.similarity` from which a font has one case only. Over all families of trdg and `crnnocr[fonts]` it is at
+least 0.9 in fonts of one case, and at most 0.48 in the others."""
 _ONE_SHAPE = 0.92
-"""Correlation from which a letter's two cases are one shape: 0.87 at most over the same families that have both."""
+"""Correlation from which a letter's two cases have one shape; at most 0.87 over the same families that have both."""
 _SAME = 0.998
-"""Correlation from which two pictures in one place are the same letter: a stroke through a letter leaves 0.994 at most."""
+"""Correlation from which two bitmaps in one place are the same letter; a stroke through a letter leaves 0.994 at most."""
 _SAME_BOX = 0.97
-"""Correlation from which they are .notdef: less, for FreeType may hint it in another way under a letter's name."""
+"""Correlation from which a bitmap is .notdef; lower, since FreeType may hint it differently under a letter's name."""
 _SAME_DIGIT = 0.85
-"""Correlation from which a digit has the shape of the European one: 0.9 where it is borrowed, 0.72 at most elsewhere."""
+"""Correlation from which a digit has the shape of the European one: 0.9 if it is borrowed, otherwise 0.72 at most."""
 _BORROWED = 4
-"""Digits of that shape that mean that all are borrowed; 0 and one or two more are alike in many scripts."""
+"""Digits of that shape from which all are borrowed; 0 and one or two more are alike in many scripts."""
 _LEVEL = 1.25
-"""Capitals are of one height but for bowls and tails; among small letters those with ascenders are more than this taller."""
+"""Ratio of heights: capitals have one height except for bowls and tails; small letters with ascenders are taller."""
 
 _SHAPED = frozenset(
     ("Arab", "Beng", "Deva", "Gujr", "Guru", "Khmr", "Knda", "Mlym", "Mymr", "Orya", "Sinh", "Syrc", "Taml", "Telu", "Tibt")
 )
-"""Scripts whose letters are joined, stacked or put in order by GSUB (ISO 15924)."""
+"""Scripts whose letters GSUB joins, stacks or reorders (ISO 15924)."""
 
 Shape = npt.NDArray[np.float64]
 
@@ -64,21 +64,21 @@ def has_raqm() -> bool:
 
 @functools.cache
 def of(path: Path, number: int) -> Glyphs:
-    """The glyphs of a face, one object for all its variants."""
+    """The glyphs of a face; one object for all its variants."""
     return Glyphs(path, number)
 
 
 class Glyphs:
-    """What one face of a font file draws, looked at when it is asked for."""
+    """What one face of a font file draws, measured when it is asked for."""
 
     def __init__(self, path: Path, number: int) -> None:
-        self._tables = files.read(path)[number]
+        self._tables = files.load_faces(path)[number]
         self._font = ImageFont.truetype(str(path), _SIZE, index=number, layout_engine=ImageFont.Layout.BASIC)
         self._known: dict[str, bool] = {}
         self._cases_known: dict[str, Cases] = {}
 
     def draws(self, character: str) -> bool:
-        """Whether the character is drawn as what it is: in ink, not as .notdef, with its marks, in its case."""
+        """Whether a character is drawn as what it is: in ink, not as .notdef, with its marks, in its case."""
         known = self._known.get(character)
         if known is None:
             known = self._known[character] = self._measure(character)
@@ -86,7 +86,7 @@ class Glyphs:
 
     def _measure(self, character: str) -> bool:
         if character in JOINERS:
-            return has_raqm()  # which hides them, whether the font has them or not
+            return has_raqm()  # which hides them even if the font lacks them
         if character not in self._tables.characters or character in self._tables.confused or not self._shapes(character):
             return False
         try:
@@ -100,30 +100,30 @@ class Glyphs:
         return needless or not self._tables.scripts.isdisjoint(ot_tags_from_script(code))
 
     def _is_space(self, character: str) -> bool:
-        return not self._picture(character).inked and self._font.getlength(character) > 0
+        return not self._bitmap(character).inked and self._font.getlength(character) > 0
 
     def _is_drawn(self, character: str) -> bool:
-        picture = self._picture(character)
-        if not picture.inked or picture.same(self._notdef, _SAME_BOX):
+        bitmap = self._bitmap(character)
+        if not bitmap.inked or bitmap.same(self._notdef, _SAME_BOX):
             return False
-        if picture.same(self._picture_if_there(_without_mark(character))) or self._borrows_digits(character):
+        if bitmap.same(self._bitmap_if_there(_without_mark(character))) or self._borrows_digits(character):
             return False
-        return unicodedata.category(character) not in ("Ll", "Lu") or self._keeps_case(character, picture)
+        return unicodedata.category(character) not in ("Ll", "Lu") or self._keeps_case(character, bitmap)
 
     def _borrows_digits(self, character: str) -> bool:
-        """Whether a digit of another script is drawn as the European one that has its value, and so are others of it."""
+        """Whether a digit of another script is drawn as the European digit of its value, as are several others of it."""
         value = unicodedata.decimal(character, None)
-        if value is None or unicodedata.east_asian_width(character) in ("F", "Na"):  # ASCII's own, and the wide forms of them
+        if value is None or unicodedata.east_asian_width(character) in ("F", "Na"):  # ASCII and its wide forms
             return False
-        pictures = ((self._picture_if_there(chr(ord(character) - value + i)), self._picture(str(i))) for i in range(10))
-        return sum(bool(own and own.shape @ european.shape > _SAME_DIGIT) for own, european in pictures) >= _BORROWED
+        bitmaps = ((self._bitmap_if_there(chr(ord(character) - value + i)), self._bitmap(str(i))) for i in range(10))
+        return sum(bool(own and own.shape @ european.shape > _SAME_DIGIT) for own, european in bitmaps) >= _BORROWED
 
-    def _keeps_case(self, character: str, picture: Picture) -> bool:
+    def _keeps_case(self, character: str, bitmap: Bitmap) -> bool:
         cases = self._cases(unicodedata.name(character, "").partition(" ")[0])
-        if cases.drawn is not Drawn.BOTH:
-            return character.isupper() == (cases.drawn is Drawn.UPPER)
+        if cases.drawn is not DrawnCases.BOTH:
+            return character.isupper() == (cases.drawn is DrawnCases.UPPER)
         other = character.swapcase()
-        return other == character or not (character.lower() in cases.alike or picture.same(self._picture_if_there(other)))
+        return other == character or not (character.lower() in cases.alike or bitmap.same(self._bitmap_if_there(other)))
 
     def _cases(self, kind: str) -> Cases:
         if kind not in self._cases_known:
@@ -131,22 +131,22 @@ class Glyphs:
         return self._cases_known[kind]
 
     def _pair(self, letter: str) -> _Pair | None:
-        small, capital = self._picture_if_there(letter), self._picture_if_there(letter.upper())
+        small, capital = self._bitmap_if_there(letter), self._bitmap_if_there(letter.upper())
         return _Pair(letter, small, capital) if small and capital and small.inked and capital.inked else None
 
     @functools.cached_property
-    def _notdef(self) -> Picture:
-        return self._picture(_ABSENT)
+    def _notdef(self) -> Bitmap:
+        return self._bitmap(_ABSENT)
 
-    def _picture_if_there(self, character: str) -> Picture | None:
-        return self._picture(character) if character in self._tables.characters else None
+    def _bitmap_if_there(self, character: str) -> Bitmap | None:
+        return self._bitmap(character) if character in self._tables.characters else None
 
-    def _picture(self, character: str) -> Picture:
-        return Picture(*self._font.getmask2(character, mode="L"))
+    def _bitmap(self, character: str) -> Bitmap:
+        return Bitmap(*self._font.getmask2(character, mode="L"))
 
 
-class Picture:
-    """The ink of one character and where it lies."""
+class Bitmap:
+    """The ink of one character, and where it lies."""
 
     def __init__(self, core: Any, place: tuple[int, int]) -> None:
         self._core = core
@@ -166,22 +166,22 @@ class Picture:
 
     @functools.cached_property
     def shape(self) -> Shape:
-        """The ink scaled to a box that is the same for all, with a margin: ((_GRID + 2)²,), of mean 0 and length 1."""
+        """((_GRID + 2)²,) float64: the ink scaled to one box, with a margin, of mean 0 and length 1."""
         image = Image.frombytes("L", self._core.size, bytes(self._core)).crop(self._ink)
         ink = np.asarray(image.resize((_GRID, _GRID), Image.Resampling.BOX), dtype=np.float64)
         cells = np.pad(ink, 1).ravel()
         cells -= cells.mean()
         return cells / (np.linalg.norm(cells) or 1.0)
 
-    def same(self, other: Picture | None, correlation: float = _SAME) -> bool:
-        """Whether both are one drawing at one place."""
+    def same(self, other: Bitmap | None, correlation: float = _SAME) -> bool:
+        """Whether both are the same drawing in the same place."""
         if other is None or any(abs(mine - its) > 1 for mine, its in zip(self._box, other._box, strict=True)):
             return False
         return float(self.shape @ other.shape) > correlation
 
 
-class Drawn(Enum):
-    """The cases that a font draws the letters of a script in."""
+class DrawnCases(Enum):
+    """The cases in which a font draws the letters of a script."""
 
     BOTH = "both"
     UPPER = "upper"
@@ -192,48 +192,48 @@ class Drawn(Enum):
 class Cases:
     """How a font treats case in one script."""
 
-    drawn: Drawn
-    """All small letters may be drawn as capitals, or the other way round."""
+    drawn: DrawnCases
+    """One case only if small letters are drawn as capitals, or the other way round."""
     alike: frozenset[str]
-    """Small letters that cannot be told from their capitals in a font that draws both cases."""
+    """Small letters that look like their capitals in a font that draws both cases."""
 
 
 class _Pair:
-    """A letter that looks different in its two cases, as a font draws it."""
+    """A letter whose two cases usually look different, as a font draws it."""
 
-    def __init__(self, letter: str, small: Picture, capital: Picture) -> None:
+    def __init__(self, letter: str, small: Bitmap, capital: Bitmap) -> None:
         self.letter = letter
         self.height = capital.height
         reference_small, reference_capital = _reference(letter)
-        self.alike = float(small.shape @ capital.shape)
-        """How like its own capital the small letter is."""
-        self.likeness = self.alike + float(small.shape @ reference_capital) - float(small.shape @ reference_small)
-        """The same, and how much liker the reference's capital than the reference's small letter."""
+        self.case_similarity = float(small.shape @ capital.shape)
+        """Correlation of the small letter with its capital."""
+        self.similarity = self.case_similarity + float(small.shape @ reference_capital) - float(small.shape @ reference_small)
+        """The same, and by how much the small letter is more similar to the reference's capital than to its small letter."""
 
 
 def _cases(pairs: list[_Pair]) -> Cases:
     if len(pairs) < 3 or not _one_case(pairs):
-        return Cases(Drawn.BOTH, frozenset(pair.letter for pair in pairs if pair.alike > _ONE_SHAPE))
+        return Cases(DrawnCases.BOTH, frozenset(pair.letter for pair in pairs if pair.case_similarity > _ONE_SHAPE))
     low, _, high = statistics.quantiles((pair.height for pair in pairs), n=4)
-    return Cases(Drawn.UPPER if high < _LEVEL * low else Drawn.LOWER, frozenset())
+    return Cases(DrawnCases.UPPER if high < _LEVEL * low else DrawnCases.LOWER, frozenset())
 
 
 def _one_case(pairs: list[_Pair]) -> bool:
-    alike = statistics.median(pair.alike for pair in pairs)
-    return alike > _ONE_SHAPE or statistics.median(pair.likeness for pair in pairs) > _ONE_CASE
+    similarity = statistics.median(pair.case_similarity for pair in pairs)
+    return similarity > _ONE_SHAPE or statistics.median(pair.similarity for pair in pairs) > _ONE_CASE
 
 
 @functools.cache
 def _reference(letter: str) -> tuple[Shape, Shape]:
-    """The shapes of a small letter and its capital in trdg's Roboto."""
+    """The shapes of a small letter and its capital in trdg's Roboto Regular."""
     path = next(path for path in trdg.open_font_files() if path.name == "Roboto-Regular.ttf")
     font = ImageFont.truetype(str(path), _SIZE, layout_engine=ImageFont.Layout.BASIC)
-    small, capital = (Picture(*font.getmask2(each, mode="L")).shape for each in (letter, letter.upper()))
+    small, capital = (Bitmap(*font.getmask2(each, mode="L")).shape for each in (letter, letter.upper()))
     return small, capital
 
 
 def _without_mark(character: str) -> str:
-    """The letter that would be left if the marks of this one were not drawn; "" if it has none."""
+    """The letter that is left if the marks of this one are not drawn; "" if it has none."""
     parts = unicodedata.normalize("NFD", character)
     if len(parts) > 1:
         return parts[0]

@@ -1,1 +1,1 @@
-"""How a text becomes a picture: ink, shape, crop, paper, light and wear."""
+"""How a text becomes an image: ink, geometry and crop, background, degradations."""

@@ -1,4 +1,4 @@
-"""Paper, ink and light: luminances, colours, and soft fields of chance over a picture."""
+"""Colors of paper and ink, the background, and the smooth random fields that it is made of."""
 
 from __future__ import annotations
 
@@ -14,48 +14,49 @@ from crnnocr.synth import trdg
 from crnnocr.synth.render.recipe import Recipe
 
 Field: TypeAlias = NDArray[np.float32]
-"""(H, W) or, in colour, (H, W, 3) float32."""
+"""(H, W) or, in color, (H, W, 3) float32."""
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""Shares of red, green and blue in grey (ITU-R BT.601, as Pillow has it)."""
+"""Weights of red, green and blue in gray (ITU-R BT.601, as in Pillow)."""
 
-_BANK = 1 << 20
+_NOISE_VALUES = 1 << 20
 _PHOTO_SCALES = (0.15, 0.3, 0.6)
 
 
 @dataclass(frozen=True)
-class Colours:
-    """Of paper and ink: one number each for a grey picture, or red, green and blue; 0 to 255."""
+class Colors:
+    """Colors of paper and ink, 0 to 255."""
 
     paper: Field
+    """(1,) gray or (3,) red, green and blue; `ink` too."""
     ink: Field
-    is_colour: bool
+    is_color: bool
 
     @property
     def step(self) -> float:
-        """From paper to ink in luminance; below 0 for dark ink."""
+        """Luminance of ink minus that of paper; negative for dark ink."""
         return luminance(self.ink) - luminance(self.paper)
 
 
-def choose_colours(recipe: Recipe, rng: np.random.Generator) -> Colours:
-    """Paper and ink that stand out against each other in luminance, so that grey readers see them too."""
+def choose_colors(recipe: Recipe, rng: np.random.Generator) -> Colors:
+    """Paper and ink that differ in luminance, so that they can be told apart in gray too."""
     lighter = float(rng.uniform(*recipe.paper))
     contrast = float(rng.uniform(*recipe.contrast))
     darker = max(0.0, lighter - contrast)
     lighter = min(255.0, max(lighter, darker + recipe.contrast[0]))
     paper, ink = (darker, lighter) if rng.random() < recipe.dark else (lighter, darker)
-    if rng.random() >= recipe.colour:
-        return Colours(np.array([paper], np.float32), np.array([ink], np.float32), False)
-    return Colours(_tinted(paper, rng), _tinted(ink, rng), True)
+    if rng.random() >= recipe.color:
+        return Colors(np.array([paper], np.float32), np.array([ink], np.float32), False)
+    return Colors(_tinted(paper, rng), _tinted(ink, rng), True)
 
 
-def luminance(colour: Field) -> float:
-    """How bright a colour is, 0 to 255."""
-    return float(colour[0]) if len(colour) == 1 else float(colour @ LUMINANCE)
+def luminance(color: Field) -> float:
+    """Luminance of a (1,) gray or a (3,) color, 0 to 255."""
+    return float(color[0]) if len(color) == 1 else float(color @ LUMINANCE)
 
 
 def _tinted(luminance: float, rng: np.random.Generator) -> Field:
-    """A colour of any hue with this luminance, as strong as it leaves room for."""
+    """A random color with this luminance, at most as saturated as that allows."""
     hue = rng.uniform(-1, 1, size=3).astype(np.float32)
     hue -= hue @ LUMINANCE
     room = min(
@@ -65,35 +66,35 @@ def _tinted(luminance: float, rng: np.random.Generator) -> Field:
     return np.asarray(luminance + hue * min(room, 160.0) * float(rng.random()), np.float32)
 
 
-def beside(colours: Colours, rng: np.random.Generator) -> Field:
-    """Another colour for shadow or contour: on the paper's side of the ink, or past the paper."""
-    away = float(rng.uniform(-0.6, 0.35))
-    return np.clip(colours.paper + away * (colours.ink - colours.paper), 0, 255)
+def effect_color(colors: Colors, rng: np.random.Generator) -> Field:
+    """A color for a shadow or contour: between ink and paper, or beyond the paper."""
+    position = float(rng.uniform(-0.6, 0.35))
+    return np.clip(colors.paper + position * (colors.ink - colors.paper), 0, 255)
 
 
-def lay(size: tuple[int, int], colours: Colours, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
-    """Paper of `size` (width, height), of mode L or RGB, with gradient, texture or a photograph."""
+def make_background(size: tuple[int, int], colors: Colors, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
+    """A background of `size` (width, height), of mode L or RGB, with a gradient, a texture or a photograph, or without."""
     width, height = size
-    paper = np.broadcast_to(colours.paper, (height, width, len(colours.paper)))
-    if change := recipe.gradient.draw(rng):
-        paper = paper + change * slope(size, rng)[:, :, None]
-    if deviation := recipe.texture.draw(rng):
-        paper = paper + deviation * soft(size, float(rng.uniform(1.5, 12)), rng)[:, :, None]
-    if strength := recipe.photo.draw(rng):
-        photo = _photo(size, colours.is_colour, rng)
-        reach = max(8.0, abs(colours.step) * 0.75)  # in luminance: not so much that the ink drowns
+    paper = np.broadcast_to(colors.paper, (height, width, len(colors.paper)))
+    if change := recipe.gradient.sample(rng):
+        paper = paper + change * gradient(size, rng)[:, :, None]
+    if deviation := recipe.texture.sample(rng):
+        paper = paper + deviation * smooth_noise(size, float(rng.uniform(1.5, 12)), rng)[:, :, None]
+    if strength := recipe.photo.sample(rng):
+        photo = _photo(size, colors.is_color, rng)
+        reach = max(8.0, abs(colors.step) * 0.75)  # in luminance; more would drown the ink
         paper = paper + strength * np.clip(photo - photo.mean(), -reach, reach)
     return to_image(paper)
 
 
-def to_image(picture: Field) -> Image.Image:
-    """A picture of mode L or RGB from (H, W, 1) or (H, W, 3) values."""
-    values = np.clip(picture, 0, 255).astype(np.uint8)
+def to_image(pixels: Field) -> Image.Image:
+    """An image of mode L or RGB from (H, W, 1) or (H, W, 3) values, clipped to 0 to 255."""
+    values = np.clip(pixels, 0, 255).astype(np.uint8)
     return Image.fromarray(values if values.shape[2] == 3 else values[:, :, 0])
 
 
-def slope(size: tuple[int, int], rng: np.random.Generator) -> Field:
-    """(H, W) from -0.5 to 0.5 at most, rising evenly in a direction of chance."""
+def gradient(size: tuple[int, int], rng: np.random.Generator) -> Field:
+    """(H, W) values within -0.5 to 0.5 that rise evenly in a random direction."""
     width, height = size
     angle = float(rng.uniform(0, 2 * np.pi))
     x = np.linspace(-0.5, 0.5, width, dtype=np.float32) * np.float32(np.cos(angle))
@@ -101,8 +102,8 @@ def slope(size: tuple[int, int], rng: np.random.Generator) -> Field:
     return np.asarray((x + y[:, None]) / np.float32(abs(np.cos(angle)) + abs(np.sin(angle))), np.float32)
 
 
-def soft(size: tuple[int, int], grain: float, rng: np.random.Generator) -> Field:
-    """(H, W) of unit deviation about 0, with lumps of about `grain` pixels."""
+def smooth_noise(size: tuple[int, int], grain: float, rng: np.random.Generator) -> Field:
+    """(H, W) noise of about unit deviation around 0, with grains of about `grain` pixels."""
     width, height = size
     columns, rows = max(2, int(width / grain) + 1), max(2, int(height / grain) + 1)
     small = Image.fromarray(noise((rows, columns), rng))
@@ -110,24 +111,24 @@ def soft(size: tuple[int, int], grain: float, rng: np.random.Generator) -> Field
 
 
 def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Field:
-    """Standard normal numbers, a slice of a fixed store of them."""
+    """Standard normal numbers: a random slice of a fixed array of them, or new ones if that is too small."""
     needed = int(np.prod(shape))
-    store = _noise_store()
-    if needed >= len(store) // 2:
+    values = _noise_values()
+    if needed >= len(values) // 2:
         return rng.standard_normal(shape, dtype=np.float32)
-    start = int(rng.integers(len(store) - needed))
-    return store[start : start + needed].reshape(shape)
+    start = int(rng.integers(len(values) - needed))
+    return values[start : start + needed].reshape(shape)
 
 
 @functools.cache
-def _noise_store() -> Field:
-    store = np.random.default_rng(0).standard_normal(_BANK, dtype=np.float32)
-    store.flags.writeable = False
-    return store
+def _noise_values() -> Field:
+    values = np.random.default_rng(0).standard_normal(_NOISE_VALUES, dtype=np.float32)
+    values.flags.writeable = False
+    return values
 
 
-def _photo(size: tuple[int, int], is_colour: bool, rng: np.random.Generator) -> Field:
-    """A piece of one of trdg's photographs, (H, W, 3) or (H, W, 1)."""
+def _photo(size: tuple[int, int], is_color: bool, rng: np.random.Generator) -> Field:
+    """A random piece of one of trdg's photographs, (H, W, 3) or (H, W, 1)."""
     photos = _photos()
     photo = photos[int(rng.integers(len(photos)))]
     width, height = min(size[0], photo.shape[1]), min(size[1], photo.shape[0])
@@ -136,16 +137,16 @@ def _photo(size: tuple[int, int], is_colour: bool, rng: np.random.Generator) -> 
     if (width, height) != size:
         piece = np.asarray(Image.fromarray(piece).resize(size, Image.Resampling.BILINEAR))
     values = piece.astype(np.float32)
-    return values if is_colour else (values @ LUMINANCE)[:, :, None]
+    return values if is_color else (values @ LUMINANCE)[:, :, None]
 
 
 @functools.cache
 def _photos() -> list[NDArray[np.uint8]]:
-    """Photographs of trdg's at several scales, (H, W, 3) uint8."""
+    """Trdg's photographs at several scales, each (H, W, 3) uint8."""
     found = []
     for path in trdg.photographs():
-        with Image.open(path) as picture:
-            whole = picture.convert("RGB")
+        with Image.open(path) as image:
+            whole = image.convert("RGB")
         for scale in _PHOTO_SCALES:
             reach = 900 * scale / max(_PHOTO_SCALES)
             factor = reach / max(whole.size)

@@ -1,4 +1,4 @@
-"""What each style does to its pictures, and how often: data, which the other modules here carry out."""
+"""The effects of each style, their probabilities and strengths: data that the other modules here carry out."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from crnnocr.synth.fonts import Kind
 
 
 class Effect(NamedTuple):
-    """An effect that comes with a probability, and then with a strength between two limits."""
+    """An effect with a probability, and a strength between two limits."""
 
     probability: float = 0.0
     low: float = 0.0
     high: float = 0.0
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """The strength; 0 where the effect stays away."""
+    def sample(self, rng: np.random.Generator) -> float:
+        """A strength; 0 if the effect does not occur."""
         if rng.random() >= self.probability:
             return 0.0
         return float(rng.uniform(self.low, self.high))
 
     def times(self, factor: float) -> Effect:
-        """As likely, and that many times as strong."""
+        """The same effect, `factor` times as strong."""
         return Effect(self.probability, self.low * factor, self.high * factor)
 
 
@@ -35,122 +35,122 @@ NEVER = Effect()
 
 @dataclass(frozen=True)
 class Recipe:
-    """How likely and how strong each effect is. A share is of an em, the font's size, unless it says otherwise; pixels are
-    those of a picture 32 pixels high.
+    """Probability and strength of each effect. A share is one of an em, the font's size, unless it says otherwise; pixels are
+    those of an image 32 pixels high.
     """
 
     em: tuple[float, float]
-    """Least and greatest size of the font, in pixels: what the camera or the scanner saw of it."""
+    """Smallest and largest size of the font, in pixels, as a camera or scanner saw it."""
 
     fonts: tuple[tuple[Kind, float], ...] = ()
-    """Kinds of fonts, each with its probability; otherwise any."""
+    """Preferred kinds of fonts with their probabilities; otherwise any."""
 
     # Ink
     spacing: Effect = NEVER
     """Extra space between characters, a share."""
     small_capitals: Effect = NEVER
-    """Size of the capitals that follow a word's first one, a share."""
+    """Size of the capitals after the first of a word, a share."""
     slashed_zero: float = 0.0
-    """Probability of zeros with a stroke or a dot, where the font has such."""
+    """Probability of zeros with a stroke or a dot, if the font has them."""
     outline: Effect = NEVER
     """A contour around the letters, a share."""
     shadow: Effect = NEVER
-    """How far a shadow lies off, or a letter's side reaches back, or a glow around it, a share."""
+    """Offset of a shadow, depth of an extrusion, or width of a glow, a share."""
     underline: Effect = NEVER
     """Thickness of a line under the text, a share."""
     weight: Effect = NEVER
-    """Ink that spreads (above 0) or wears off (below 0), a share of a 3 × 3 filter's whole effect."""
+    """Ink that spreads (above 0) or thins (below 0), a share of the whole effect of a 3 × 3 filter."""
 
-    # Shape
-    turn: Effect = NEVER
-    """Rise of the line from its start to its end, in line heights; short lines turn by less."""
+    # Geometry
+    rotation: Effect = NEVER
+    """Rise of the line from its start to its end, in line heights; short lines rotate less."""
     shear: Effect = NEVER
-    """Slant, pixels along for each pixel up."""
+    """Slant, pixels along the line for each pixel up."""
     perspective: Effect = NEVER
-    """By how much one end, or one edge, is smaller, a share of its length."""
+    """By how much one end or one edge is smaller, a share of its length."""
     curve: Effect = NEVER
-    """How far the middle of the baseline lies off its ends, a share of the line's height."""
-    arch: Effect = NEVER
-    """The same for a line on a circle, whose letters turn with it."""
+    """Curved baseline: how far its middle lies off its ends, a share of the line's height."""
+    arc: Effect = NEVER
+    """The same for a baseline on a circle, with letters that rotate with it."""
 
     # Crop
     margin: float = 0.15
-    """Widest margin of the usual crop, a share of the ink's height."""
+    """Largest margin of the usual crop, a share."""
     loose: Effect = NEVER
-    """Widest margin of a loose crop."""
+    """Largest margin of a loose crop, a share."""
     cut: Effect = NEVER
-    """Pixels that an edge of the crop cuts off the line."""
-    neighbours: Effect = NEVER
-    """How much of the lines above and below shows, a share."""
+    """Pixels that one edge of the crop cuts off the line."""
+    neighbors: Effect = NEVER
+    """How much is seen of the lines above and below, a share."""
     side: Effect = NEVER
-    """How much of other words shows at the sides, a share."""
+    """How much is seen of other words at the sides, a share."""
     border: Effect = NEVER
     """Thickness of a box's border near the edge, a share."""
 
     # Paper and ink
-    colour: float = 0.0
-    """Probability of colours."""
+    color: float = 0.0
+    """Probability of colors."""
     dark: float = 0.0
     """Probability of light ink on dark paper."""
     paper: tuple[int, int] = (200, 255)
     """Luminance of the lighter of paper and ink."""
     contrast: tuple[int, int] = (100, 250)
-    """Luminance between paper and ink, as far as there is room."""
+    """Difference in luminance between paper and ink, as far as there is room."""
     gradient: Effect = NEVER
-    """Change of the paper over the picture, in luminance."""
+    """Change of the paper across the image, in luminance."""
     texture: Effect = NEVER
-    """Standard deviation of a soft texture of the paper, in luminance."""
+    """Standard deviation of a smooth texture of the paper, in luminance."""
     photo: Effect = NEVER
-    """How much of one of trdg's photographs lies under the text, 0 to 1."""
+    """Strength of a photograph under the text, 0 to 1."""
     ink_gradient: Effect = NEVER
-    """Change of the ink over the picture, in luminance."""
+    """Change of the ink across the image, in luminance."""
 
-    # Light and wear
+    # Light and degradation
     light: Effect = NEVER
     """Uneven light, a share of the brightness."""
     shade: Effect = NEVER
-    """A shadow's edge across the picture, a share of the brightness."""
+    """A shadow's edge across the image, a share of the brightness."""
     fade: Effect = NEVER
-    """Stripes in which print fades, a share of the contrast."""
+    """Stripes of faded print, a share of the contrast."""
     patches: Effect = NEVER
-    """Spots in which ink is worn off, a share of the contrast."""
-    dots: Effect = NEVER
+    """Worn spots, a share of the contrast."""
+    dot_matrix: Effect = NEVER
     """Print made of dots: pixels from dot to dot."""
     dropout: Effect = NEVER
-    """Scan lines of a fax that are lost, a share of all."""
+    """Lost scan lines of a fax, a share of all."""
     blur: Effect = NEVER
     """Radius of a Gaussian blur, in pixels."""
     motion: Effect = NEVER
     """Length of a motion blur, in pixels."""
     noise: Effect = NEVER
     """Standard deviation of the noise, in luminance."""
-    shrink: Effect = NEVER
-    """Low resolution: the font's size in pixels before the picture was scaled up."""
+    low_resolution: Effect = NEVER
+    """The font's size in pixels before the image was scaled up."""
     jpeg: Effect = NEVER
     """Quality of a JPEG."""
     threshold: Effect = NEVER
-    """A page in black and white: where between paper and ink the limit lies, 0 to 1."""
+    """Black and white only: the threshold between paper and ink, 0 to 1."""
 
 
-_IN_PIXELS = ("cut", "dots", "blur", "motion", "shrink")
+_IN_PIXELS = ("cut", "dot_matrix", "blur", "motion", "low_resolution")
 
 
 @functools.cache
 def at_height(recipe: Recipe, height: int) -> Recipe:
-    """The same looks for pictures that many pixels high: what a recipe counts in pixels is for 32."""
+    """The same recipe for images `height` pixels high: what it counts in pixels is meant for 32."""
     factor = height / 32
-    grown = {name: getattr(recipe, name).times(factor) for name in _IN_PIXELS}
-    return replace(recipe, em=(recipe.em[0] * factor, recipe.em[1] * factor), **grown)
+    scaled = {name: getattr(recipe, name).times(factor) for name in _IN_PIXELS}
+    return replace(recipe, em=(recipe.em[0] * factor, recipe.em[1] * factor), **scaled)
 
 
 RECIPES: dict[Style, Recipe] = {
     Style.CLEAN: Recipe(
         em=(18, 32),
-        turn=Effect(0.35, -0.25, 0.25),
+        rotation=Effect(0.35, -0.25, 0.25),
         blur=Effect(0.35, 0.3, 0.9),
         margin=0.35,
         dark=0.25,
-        colour=0.2,
+        color=0.2,
         paper=(190, 255),
         contrast=(110, 255),
     ),
@@ -161,17 +161,17 @@ RECIPES: dict[Style, Recipe] = {
         slashed_zero=0.05,
         underline=Effect(0.03, 0.04, 0.07),
         weight=Effect(0.3, -0.5, 1.0),
-        turn=Effect(0.4, -0.2, 0.2),
+        rotation=Effect(0.4, -0.2, 0.2),
         shear=Effect(0.1, -0.12, 0.12),
         perspective=Effect(0.05, -0.06, 0.06),
         curve=Effect(0.06, -0.15, 0.15),
         margin=0.22,
         loose=Effect(0.12, 0.2, 0.7),
         cut=Effect(0.1, 0.5, 2.0),
-        neighbours=Effect(0.18, 0.04, 0.2),
+        neighbors=Effect(0.18, 0.04, 0.2),
         side=Effect(0.04, 0.05, 0.25),
         border=Effect(0.04, 0.03, 0.09),
-        colour=0.05,
+        color=0.05,
         dark=0.02,
         paper=(190, 255),
         contrast=(90, 255),
@@ -184,7 +184,7 @@ RECIPES: dict[Style, Recipe] = {
         blur=Effect(0.35, 0.3, 1.1),
         motion=Effect(0.02, 2, 3),
         noise=Effect(0.35, 1, 12),
-        shrink=Effect(0.1, 15, 24),
+        low_resolution=Effect(0.1, 15, 24),
         jpeg=Effect(0.2, 25, 90),
         threshold=Effect(0.45, 0.22, 0.46),
     ),
@@ -197,18 +197,18 @@ RECIPES: dict[Style, Recipe] = {
         shadow=Effect(0.2, 0.04, 0.16),
         underline=Effect(0.03, 0.04, 0.1),
         weight=Effect(0.15, -0.6, 1.0),
-        turn=Effect(0.55, -1.6, 1.6),
+        rotation=Effect(0.55, -1.6, 1.6),
         shear=Effect(0.35, -0.35, 0.35),
         perspective=Effect(0.3, -0.25, 0.25),
         curve=Effect(0.14, -0.9, 0.9),
-        arch=Effect(0.16, -1.3, 1.3),
+        arc=Effect(0.16, -1.3, 1.3),
         margin=0.25,
         loose=Effect(0.15, 0.25, 0.8),
         cut=Effect(0.15, 0.5, 2.0),
-        neighbours=Effect(0.15, 0.05, 0.3),
+        neighbors=Effect(0.15, 0.05, 0.3),
         side=Effect(0.12, 0.05, 0.3),
         border=Effect(0.08, 0.03, 0.12),
-        colour=0.85,
+        color=0.85,
         dark=0.48,
         paper=(120, 255),
         contrast=(85, 255),
@@ -219,11 +219,11 @@ RECIPES: dict[Style, Recipe] = {
         light=Effect(0.35, 0.1, 0.5),
         shade=Effect(0.12, 0.15, 0.5),
         patches=Effect(0.08, 0.3, 0.9),
-        dots=Effect(0.03, 2.5, 4.5),
+        dot_matrix=Effect(0.03, 2.5, 4.5),
         blur=Effect(0.4, 0.3, 1.4),
         motion=Effect(0.08, 2, 4),
         noise=Effect(0.35, 2, 14),
-        shrink=Effect(0.22, 11, 20),
+        low_resolution=Effect(0.22, 11, 20),
         jpeg=Effect(0.5, 15, 85),
     ),
     Style.RECEIPT: Recipe(
@@ -233,17 +233,17 @@ RECIPES: dict[Style, Recipe] = {
         slashed_zero=0.2,
         underline=Effect(0.02, 0.04, 0.08),
         weight=Effect(0.35, -0.6, 1.0),
-        turn=Effect(0.4, -0.25, 0.25),
+        rotation=Effect(0.4, -0.25, 0.25),
         shear=Effect(0.1, -0.12, 0.12),
         perspective=Effect(0.08, -0.08, 0.08),
         curve=Effect(0.1, -0.2, 0.2),
         margin=0.3,
         loose=Effect(0.2, 0.3, 1.0),
         cut=Effect(0.12, 0.5, 2.0),
-        neighbours=Effect(0.2, 0.05, 0.25),
+        neighbors=Effect(0.2, 0.05, 0.25),
         side=Effect(0.08, 0.05, 0.3),
         border=Effect(0.03, 0.03, 0.08),
-        colour=0.08,
+        color=0.08,
         paper=(150, 255),
         contrast=(65, 235),
         gradient=Effect(0.25, 5, 50),
@@ -252,17 +252,17 @@ RECIPES: dict[Style, Recipe] = {
         shade=Effect(0.06, 0.1, 0.4),
         fade=Effect(0.3, 0.2, 0.6),
         patches=Effect(0.2, 0.3, 0.9),
-        dots=Effect(0.14, 2.0, 3.0),
+        dot_matrix=Effect(0.14, 2.0, 3.0),
         dropout=Effect(0.05, 0.02, 0.12),
         blur=Effect(0.35, 0.3, 1.2),
         motion=Effect(0.03, 2, 3),
         noise=Effect(0.4, 2, 14),
-        shrink=Effect(0.25, 13, 22),
+        low_resolution=Effect(0.25, 13, 22),
         jpeg=Effect(0.3, 20, 85),
         threshold=Effect(0.2, 0.22, 0.48),
     ),
 }
-"""The recipe of each style but trdg's own and `mixed`."""
+"""By style. `mixed` chooses among these; `trdg` has code of its own."""
 
-SHARES: dict[Style, float] = {Style.SCENE: 0.4, Style.DOCUMENT: 0.25, Style.RECEIPT: 0.22, Style.CLEAN: 0.13}
-"""How often `mixed` takes each style."""
+STYLE_SHARES: dict[Style, float] = {Style.SCENE: 0.4, Style.DOCUMENT: 0.25, Style.RECEIPT: 0.22, Style.CLEAN: 0.13}
+"""Probability of each style in `mixed`."""

@@ -1,4 +1,4 @@
-"""Where the texts of drawn pictures come from."""
+"""The texts of synthetic images: made up in a language, or taken from a file."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from crnnocr.config import Style, SynthConfig
 from crnnocr.text.charset import JOINERS, nfc
 
 _SIGNS = "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-"""Format characters that are drawn: signs that span numbers (Unicode's Prepended_Concatenation_Mark)."""
+"""Format characters that are visible: signs that span numbers (Unicode's Prepended_Concatenation_Mark)."""
 
 _SHAPED = "\u0590-\u109f\u1780-\u18af\ufb1d-\ufdff\ufe70-\ufefc"
-"""Blocks of the scripts that are shaped: Hebrew and Arabic, those of India and their neighbours."""
+"""Blocks of the scripts that are shaped: Hebrew and Arabic, those of India and their neighbors."""
 
 
 class TextWarning(UserWarning):
-    """Texts of the user's are left out."""
+    """Some of the user's texts are left out."""
 
 
 class Text(NamedTuple):
-    """A text to draw."""
+    """A text and its language."""
 
     text: str
     """In NFC and logical order, with single spaces, inside only."""
@@ -34,7 +34,7 @@ class Text(NamedTuple):
 
 
 class TextSource(Protocol):
-    """Gives the text of the sample with an index; what chance it needs it takes from the generator."""
+    """Gives the text of the sample with an index. All its randomness comes from the generator."""
 
     charset: str
     """Every character that it may give, in code point order."""
@@ -44,52 +44,47 @@ class TextSource(Protocol):
         ...
 
 
-def source(config: SynthConfig, drawable: frozenset[str]) -> TextSource:
-    """The texts that `config` asks for, of characters of `drawable` only; but trdg's may hold others.
+def create_source(config: SynthConfig, drawable: frozenset[str]) -> TextSource:
+    """The texts that `config` asks for, of `drawable` characters only.
 
-    Raises `UsageError` where no text can be as asked for, and `DataError` where a text file holds none or where most of a
-    language's letters are not drawable. Texts of a file with other characters are set aside with a `TextWarning`.
+    Raises `UsageError` if no text can be as asked for, and `DataError` if a text file holds none or most letters of a language
+    are not drawable. Warns with `TextWarning` if texts of a file are left out because they are not drawable.
     """
-    drawable = drawable.union(JOINERS)  # a text is shaped with them whether the font has them or not
     if config.text is not None:
         from crnnocr.synth.text.text_file import TextFile
 
         return TextFile(config, drawable)
-    if config.style is Style.TRDG:
-        from crnnocr.synth.text.dictionary import Dictionaries
+    from crnnocr.synth.text.generator import TextGenerator
 
-        return Dictionaries(config)
-    from crnnocr.synth.text.generator import Authors
-
-    return Authors(config, drawable)
+    return TextGenerator(config, drawable)
 
 
-def tidy(text: str) -> str:
-    """`text` in NFC with single spaces, inside only, and without characters that are drawn as nothing."""
-    return " ".join(nfc(text if text.isascii() else _undrawn().sub(_joiner, text)).split())
+def normalize_text(text: str) -> str:
+    """`text` in NFC with single spaces, inside only, and without invisible characters."""
+    return " ".join(nfc(text if text.isascii() else _invisible().sub(_kept_joiner, text)).split())
 
 
-def hidden(text: str) -> list[int]:
-    """Places of the characters of `text` that `tidy` leaves out because they are drawn as nothing."""
-    places: list[int] = []
-    for match in () if text.isascii() else _undrawn().finditer(text):
-        joiner = _joiner(match)
+def invisible_positions(text: str) -> list[int]:
+    """Positions of the invisible characters of `text` that `normalize_text` drops."""
+    positions: list[int] = []
+    for match in () if text.isascii() else _invisible().finditer(text):
+        joiner = _kept_joiner(match)
         kept = match.start() + match[0].index(joiner) if joiner else -1
-        places.extend(place for place in range(*match.span()) if place != kept)
-    return places
+        positions.extend(position for position in range(*match.span()) if position != kept)
+    return positions
 
 
 @functools.cache
-def _undrawn() -> re.Pattern[str]:
-    """Runs of characters that are drawn as nothing: those of Unicode's category Cf."""
+def _invisible() -> re.Pattern[str]:
+    """Runs of invisible characters: those of Unicode's category Cf, except the signs."""
     signs = re.compile(f"[{_SIGNS}]")
-    found = (chr(code) for code in range(sys.maxunicode + 1))
-    undrawn = "".join(c for c in found if unicodedata.category(c) == "Cf" and not signs.match(c))
-    return re.compile(f"[{re.escape(undrawn)}]+")
+    characters = (chr(code) for code in range(sys.maxunicode + 1))
+    invisible = "".join(c for c in characters if unicodedata.category(c) == "Cf" and not signs.match(c))
+    return re.compile(f"[{re.escape(invisible)}]+")
 
 
-def _joiner(undrawn: re.Match[str]) -> str:
-    """Of a run of undrawn characters the first joiner, if letters that are shaped stand on both sides."""
-    sides = undrawn.string[max(0, undrawn.start() - 1) : undrawn.start()] + undrawn.string[undrawn.end() : undrawn.end() + 1]
+def _kept_joiner(run: re.Match[str]) -> str:
+    """The first joiner of a run of invisible characters, if shaped letters stand on both sides; else nothing."""
+    sides = run.string[max(0, run.start() - 1) : run.start()] + run.string[run.end() : run.end() + 1]
     shaped = re.fullmatch(f"[{_SHAPED}]{{2}}", sides) and all(unicodedata.category(c)[0] in "LM" for c in sides)
-    return next((c for c in undrawn[0] if c in JOINERS), "") if shaped else ""
+    return next((c for c in run[0] if c in JOINERS), "") if shaped else ""

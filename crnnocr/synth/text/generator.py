@@ -1,6 +1,6 @@
-"""Texts that are made up.
+"""Made-up texts in one or more languages, within limits of length.
 
-Rare characters are lifted: a bounded share of the texts is made of words and strings that hold them.
+Rare characters are oversampled: a bounded share of the texts consists of words and strings that contain them.
 """
 
 from __future__ import annotations
@@ -8,212 +8,282 @@ from __future__ import annotations
 import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from math import sqrt
 
 import numpy as np
 
-from crnnocr.config import Style, SynthConfig
+from crnnocr.config import Range, Style, SynthConfig
 from crnnocr.errors import DataError, UsageError
 from crnnocr.synth.languages import Language, languages
-from crnnocr.synth.rng import Chance, Weighted
-from crnnocr.synth.text import Text, grammar, tidy
-from crnnocr.synth.text.corpus import corpus
-from crnnocr.synth.text.limits import Limits
-from crnnocr.synth.text.locale_formats import DEFAULT, USAGE, Usage
-from crnnocr.synth.text.phrase_rules import LIFTED_WORDS, MIXTURES, PROSE, RULES
-from crnnocr.synth.text.phrases import Phrases
-from crnnocr.synth.text.vocabulary import Alphabet, Stock, characters
+from crnnocr.synth.rng import Random, Weighted
+from crnnocr.synth.text import Text, grammar, normalize_text
+from crnnocr.synth.text.locale_formats import DEFAULT, LOCALE_FORMATS, LocaleFormats
+from crnnocr.synth.text.phrase_rules import MIXTURES, OVERSAMPLED_WORDS, PROSE, RULES
+from crnnocr.synth.text.phrases import PhraseGenerator
+from crnnocr.synth.text.vocabulary import Alphabet, Vocabulary, corpus, is_mark, parse_charset
 
 _WORDY = ("prose", "words")
-"""Kinds of text that are as many words as one asks for."""
+"""Kinds of text that can have any number of words."""
 
-_USUAL_LENGTH = 4
-"""Characters of a short word, up to which several words of a language count as one."""
+_SHORT_WORD = 4
+"""Characters of a short word. In a language with shorter ones, several words count as one."""
 
 _DRAFTS = 6
-"""Texts of the style's own length that are tried before one is made to measure."""
+"""Texts of the style's own kinds that are tried before one is composed of words of the right lengths."""
 
 _PROBES = 15
-"""Texts of a kind without one that can be spelt, after which it is left out."""
+"""Drafts of a kind after which it is given up, if none can be written."""
 
 
-class Authors:
-    """Made-up texts of each language of `config` in turns of chance."""
+class TextGenerator:
+    """Made-up texts, each in one of the languages of `config`."""
 
     def __init__(self, config: SynthConfig, drawable: frozenset[str]) -> None:
-        self._authors = [Author(code, config, drawable) for code in config.lang]
-        self.charset = "".join(sorted(frozenset().union(*(author.alphabet.characters for author in self._authors))))
+        self._languages = [_LanguageGenerator(code, config, drawable) for code in config.lang]
+        self.charset = "".join(sorted(frozenset().union(*(one.alphabet.characters for one in self._languages))))
 
     def __call__(self, index: int, style: Style, rng: np.random.Generator) -> Text:
         """A text in `style`."""
-        chance = Chance(rng)
-        author = chance.pick(self._authors)
-        return Text(author.text(style, chance), author.code)
+        random = Random(rng)
+        language = random.choice(self._languages)
+        return Text(language.text(style, random), language.code)
 
 
-class Author:
-    """Makes texts up in one language."""
+class _LanguageGenerator:
+    """Made-up texts in one language."""
 
     def __init__(self, code: str, config: SynthConfig, drawable: frozenset[str]) -> None:
         self.code = code
         [language] = languages([code])
         if config.words and not language.script.spaced:
-            raise UsageError(f"{language.name} sets no spaces between words: count characters with --chars, not --words")
-        usage = USAGE.get(code, DEFAULT)
+            raise UsageError(f"{language.name} sets no spaces between words: count characters with `chars`, not with `words`")
+        formats = LOCALE_FORMATS.get(code, DEFAULT)
         known = corpus(code)
         if config.charset is None and not _can_draw(known.letters, drawable):
-            raise DataError(_undrawn(language, config.fonts))
-        usual = characters(config.charset) if config.charset is not None else known.letters | _signs(usage)
+            raise DataError(_no_font(language, config.fonts))
+        usual = parse_charset(config.charset) if config.charset is not None else known.letters | _signs(formats)
         self.alphabet = Alphabet(usual & drawable, known.words, language.script.latin_confusables)
-        self._stock = Stock(known.words, self.alphabet)
-        self._phrases = Phrases(language, usage, self._stock)
+        self._vocabulary = Vocabulary(known.words, self.alphabet)
+        self._phrases = PhraseGenerator(language, formats, self._vocabulary)
         single = language.script.spaced and " " not in self.alphabet.characters
-        self._limits = Limits.of(config, self._phrases.glue, single=single)
+        self._limits = LengthLimits.of(config, self._phrases.separator, single=single)
         # Two Chinese words are as long as one of most languages.
-        self._stretch = max(1, round(_USUAL_LENGTH / self._stock.mean_length))
-        self._limited = any(limit is not None for limit in (config.charset, config.words, config.chars))
+        self._count_factor = max(1, round(_SHORT_WORD / self._vocabulary.mean_length))
+        self._is_limited = any(limit is not None for limit in (config.charset, config.words, config.chars))
         self._counts = {s: {"prose": Weighted(mix.prose), "words": Weighted(mix.words)} for s, mix in MIXTURES.items()}
         styles = [style for style in MIXTURES if config.style in (style, Style.MIXED)]
-        self._kinds = {style: self._spellable(style) for style in styles}
+        self._kinds = {style: self._possible_kinds(style) for style in styles}
         wanted = "".join(sorted({*self.alphabet.bases, *self.alphabet.marks}))
-        self._lifts = {style: Lift(wanted, partial(self._plain, style), partial(self._holding, style)) for style in styles}
+        self._oversampling = {
+            style: Oversampling(wanted, partial(self._usual_text, style), partial(self._text_containing, style))
+            for style in styles
+        }
 
-    def text(self, style: Style, chance: Chance) -> str:
+    def text(self, style: Style, rng: Random) -> str:
         """A text in `style`."""
-        lift = self._lifts[style]
-        return lift.text(chance) if chance.random() < lift.share else self._plain(style, chance)
+        oversampling = self._oversampling[style]
+        return oversampling.text(rng) if rng.random() < oversampling.share else self._usual_text(style, rng)
 
-    def _plain(self, style: Style, chance: Chance) -> str:
+    def _usual_text(self, style: Style, rng: Random) -> str:
         for _ in range(_DRAFTS):
-            text = self._draft(self._kinds[style].draw(chance), style, chance)
+            text = self._draft(self._kinds[style].choose(rng), style, rng)
             if text:
                 return text
-        return self._measured(chance)
+        return self._text_of_exact_length(rng)
 
-    def _draft(self, kind: str, style: Style, chance: Chance) -> str:
-        """A text of a kind, or nothing where it came out too short or cannot be spelt."""
-        count = self._count(kind, style, chance)
-        text = self._limits.cut(self.alphabet.spelt(tidy(self._phrases.make(kind, style, chance, count))))
-        if self._phrases.glue or kind not in _WORDY:
+    def _draft(self, kind: str, style: Style, rng: Random) -> str:
+        """A text of a kind; empty if it came out too short or cannot be written."""
+        count = self._word_count(kind, style, rng)
+        phrase = normalize_text(self._phrases.make(kind, style, rng, count))
+        text = self._limits.truncate(self.alphabet.encodable(phrase))
+        if self._phrases.separator or kind not in _WORDY:
             count = text.count(" ") + 1
-        return text if self._limits.keeps(text, count) else ""
+        return text if self._limits.allow(text, count) else ""
 
-    def _count(self, kind: str, style: Style, chance: Chance) -> int:
+    def _word_count(self, kind: str, style: Style, rng: Random) -> int:
         """How many words a text of a kind should have."""
         if kind not in _WORDY:
             return 1
         if self._limits.words:
-            return chance.between(*self._limits.words)
+            return rng.randint(*self._limits.words)
         if self._limits.chars:
-            return len(self._limits.lengths(chance, self._stock.mean_length))
-        return self._counts[style][kind].draw(chance) * self._stretch
+            return len(self._limits.word_lengths(rng, self._vocabulary.mean_length))
+        return self._counts[style][kind].choose(rng) * self._count_factor
 
-    def _measured(self, chance: Chance) -> str:
-        """Words, or random strings in place of those that are not there, with exactly a length within the limits."""
+    def _text_of_exact_length(self, rng: Random) -> str:
+        """Words, or random strings where words are missing, whose length is within the limits."""
         if self._limits.chars:
-            lengths = self._limits.lengths(chance, self._stock.mean_length)
-            return self._phrases.glue.join([self._stock.of_length(length, chance) for length in lengths])
-        return self._phrases.words(chance.between(*(self._limits.words or (1, 1))), chance)
+            lengths = self._limits.word_lengths(rng, self._vocabulary.mean_length)
+            return self._phrases.separator.join([self._vocabulary.of_length(length, rng) for length in lengths])
+        return self._phrases.words(rng.randint(*(self._limits.words or (1, 1))), rng)
 
-    def _holding(self, style: Style, ask: Callable[[], str], chance: Chance) -> str:
-        """Words or strings of which each holds a character that is asked for."""
+    def _text_containing(self, style: Style, ask: Callable[[], str], rng: Random) -> str:
+        """Words or strings, each of which contains a character that `ask` gives."""
         if self._limits.chars:
-            lengths = self._limits.lengths(chance, self._stock.mean_length)
-            return self._phrases.glue.join([self._stock.holding(ask, chance, length) for length in lengths])
-        count = chance.between(*(self._limits.words or LIFTED_WORDS[style]))
-        return self._phrases.glue.join([self._stock.holding(ask, chance) for _ in range(count)])
+            lengths = self._limits.word_lengths(rng, self._vocabulary.mean_length)
+            return self._phrases.separator.join([self._vocabulary.containing(ask, rng, length) for length in lengths])
+        count = rng.randint(*(self._limits.words or OVERSAMPLED_WORDS[style]))
+        return self._phrases.separator.join([self._vocabulary.containing(ask, rng) for _ in range(count)])
 
-    def _spellable(self, style: Style) -> Weighted[str]:
-        """The kinds of text that `style` has, less those that cannot be spelt or are never short enough."""
+    def _possible_kinds(self, style: Style) -> Weighted[str]:
+        """The kinds of text of `style`, without those that cannot be written or are never short enough."""
         kinds = MIXTURES[style].kinds
-        if not self._limited:
+        if not self._is_limited:
             return Weighted(kinds)
-        chance = Chance(np.random.default_rng(0))
+        rng = Random(np.random.default_rng(0))
         wordless = () if self.alphabet.letters else _WORDY
-        able = [kind for kind in kinds if kind not in wordless and any(self._drafts(kind, style, chance))]
-        return Weighted({kind: kinds[kind] for kind in able} or {"string": 1.0})
+        possible = [kind for kind in kinds if kind not in wordless and any(self._drafts(kind, style, rng))]
+        return Weighted({kind: kinds[kind] for kind in possible} or {"string": 1.0})
 
-    def _drafts(self, kind: str, style: Style, chance: Chance) -> Iterator[str]:
-        return (self._draft(kind, style, chance) for _ in range(_PROBES))
+    def _drafts(self, kind: str, style: Style, rng: Random) -> Iterator[str]:
+        return (self._draft(kind, style, rng) for _ in range(_PROBES))
 
 
 def _can_draw(letters: frozenset[str], drawable: frozenset[str]) -> bool:
     """Whether at least half of the letters, in one case or the other, are drawable."""
-    able = sum(not drawable.isdisjoint((c, c.lower(), c.upper())) for c in letters)
-    return 2 * able >= len(letters)
+    count = sum(not drawable.isdisjoint((c, c.lower(), c.upper())) for c in letters)
+    return 2 * count >= len(letters)
 
 
-def _undrawn(language: Language, folder: str | None) -> str:
-    """What to say where no font has the letters of a language."""
+def _no_font(language: Language, folder: str | None) -> str:
+    """The message that no font has the letters of a language."""
     if folder is not None:
-        return f"no font in {folder} draws {language.name}: name another folder with --fonts, or leave it out"
+        return f"no font in {folder} draws {language.name}: name another folder with `fonts`, or leave it out"
     alone = f" (or {language.script.fonts[0]} alone)" if language.script.fonts else ""
-    return f"no font here draws {language.name}: pip install 'crnnocr[fonts]'{alone}, or name a folder of fonts with --fonts"
+    return f"no font here draws {language.name}: pip install 'crnnocr[fonts]'{alone}, or name a folder of fonts with `fonts`"
 
 
-def _signs(usage: Usage) -> frozenset[str]:
-    """What texts hold besides the language's own letters: ASCII, the apostrophe, and what the rules are written with."""
-    rules = [PROSE, *RULES.values(), *usage.rules.values()]
-    literals = set().union(*map(grammar.literals, rules), *usage.marks.values(), *usage.quotes, usage.digits)
+def _signs(formats: LocaleFormats) -> frozenset[str]:
+    """What texts hold besides the language's own letters: ASCII, the apostrophe, and the literals of the rules."""
+    rules = [PROSE, *RULES.values(), *formats.rules.values()]
+    literals = set().union(*map(grammar.literals, rules), *formats.marks.values(), *formats.quotes, formats.digits)
     return frozenset(literals.union(string.ascii_letters, string.digits, string.punctuation, " ’"))
 
 
+@dataclass(frozen=True)
+class LengthLimits:
+    """The fewest and the most words and characters of a text."""
+
+    words: Range | None
+    """None if any number will do."""
+    chars: Range | None
+    """None if any number will do."""
+    separator: str
+    """What stands between two words."""
+
+    @classmethod
+    def of(cls, config: SynthConfig, separator: str, *, single: bool) -> LengthLimits:
+        """The limits of `config`; `single` if no text can have two words. Raises `UsageError` if no text can keep them."""
+        words, chars = config.words, config.chars
+        if single and words and words[0] > 1:
+            raise UsageError(f"`words={words[0]}` needs a space in `charset`")
+        if single:
+            words = (1, 1)
+        if words and chars and words[0] + (words[0] - 1) * len(separator) > chars[1]:
+            raise UsageError(f"{words[0]} words (`words`) never fit into {chars[1]} characters (`chars`)")
+        return cls(words, chars, separator)
+
+    def allow(self, text: str, count: int) -> bool:
+        """Whether `text`, of `count` words, is within the limits."""
+        return _is_within(count, self.words) and _is_within(len(text), self.chars)
+
+    def truncate(self, text: str) -> str:
+        """The start of `text` that is not too long, up to the end of a word if words are separated."""
+        max_length = self.chars[1] if self.chars else len(text)
+        if len(text) <= max_length:
+            return text
+        end = text.rfind(" ", 0, max_length + 1) if self.separator else max_length
+        while end > 0 and is_mark(text[end]):
+            end -= 1
+        return text[: max(end, 0)].rstrip()
+
+    def word_lengths(self, rng: Random, mean: float) -> list[int]:
+        """Lengths in characters of words that together, with separators, are within the limits. `mean` is a usual length."""
+        gap = len(self.separator)
+        min_words, max_words = self.words or (1, 10**6)
+        assert self.chars is not None
+        total = rng.randint(max(self.chars[0], min_words + (min_words - 1) * gap), self.chars[1])
+        max_words = min(max_words, (total + gap) // (1 + gap))
+        usual = round((total + gap) / (mean + gap) + rng.random() - 0.5)
+        count = min(max(usual, min_words), max_words)
+        return _split(total - (count - 1) * gap, count, rng)
+
+
+def _is_within(number: int, pair: Range | None) -> bool:
+    return pair is None or pair[0] <= number <= pair[1]
+
+
+def _split(total: int, count: int, rng: Random) -> list[int]:
+    """`total` as the sum of `count` random numbers of at least 1, near each other."""
+    parts = [1 + (total - count) // count] * count
+    for _ in range((total - count) % count):
+        parts[rng.randrange(count)] += 1
+    for _ in range(2 * count):
+        source, target = rng.randrange(count), rng.randrange(count)
+        moved = rng.randrange(parts[source])
+        parts[source] -= moved
+        parts[target] += moved
+    return parts
+
+
 MIN_RATE = 0.01
-"""Each character comes at least so many times a text in every style, as far as `MAX_SHARE` goes; beyond that, the rare ones
-come as evenly as it allows."""
+"""Occurrences that each character has in a text on average, in every style, as far as `MAX_SHARE` allows; if it does not, the
+rare characters come as evenly as it does.
+"""
 
 MAX_SHARE = 0.15
-"""Most texts that are made for their rare characters."""
+"""Largest share of texts that are made for their rare characters."""
 
-_PLAIN_SAMPLES = 600
-_LIFTED_SAMPLES = 100
+_USUAL_SAMPLES = 600
+_OVERSAMPLED = 100
 
-Holding = Callable[[Callable[[], str], Chance], str]
-"""Makes a text that holds the characters it asks for, one a call."""
+TextContaining = Callable[[Callable[[], str], Random], str]
+"""Makes a text that contains the characters it asks for, one a call."""
 
 
-class Lift:
-    """How many texts are lifted, and by which of `characters`, given how texts are made without."""
+class Oversampling:
+    """The share of texts made for rare characters, and the weights of these, given how texts are made otherwise."""
 
-    def __init__(self, characters: str, plain: Callable[[Chance], str], holding: Holding) -> None:
-        self._holding = holding
-        chance = Chance(np.random.default_rng(0))
-        seen = Counter("".join(plain(chance) for _ in range(_PLAIN_SAMPLES)))
+    def __init__(self, characters: str, usual: Callable[[Random], str], containing: TextContaining) -> None:
+        self._containing = containing
+        rng = Random(np.random.default_rng(0))
+        counts = Counter("".join(usual(rng) for _ in range(_USUAL_SAMPLES)))
         # The lower end of what the rate may be, so that a lucky sample leaves no character short.
-        rates = {c: (1 - MAX_SHARE) * max(0.0, seen[c] - sqrt(seen[c])) / _PLAIN_SAMPLES for c in characters}
+        rates = {c: (1 - MAX_SHARE) * max(0.0, counts[c] - sqrt(counts[c])) / _USUAL_SAMPLES for c in characters}
         self.rare = Weighted({c: MIN_RATE - rate for c, rate in rates.items()})
-        """The rare characters by what they lack."""
+        """The rare characters, each with what it lacks as its weight."""
         self.share = 0.0
-        """Share of the texts that are lifted."""
+        """Share of the texts that are made for rare characters."""
         if self.rare:
-            held = self._held(chance)
-            level = _level(rates, MAX_SHARE * held)
+            per_text = self._rare_per_text(rng)
+            level = _reachable_rate(rates, MAX_SHARE * per_text)
             self.rare = Weighted({c: level - rate for c, rate in rates.items()})
-            self.share = sum(max(0.0, level - rate) for rate in rates.values()) / held
+            self.share = sum(max(0.0, level - rate) for rate in rates.values()) / per_text
 
-    def text(self, chance: Chance) -> str:
-        """A text that holds rare characters."""
-        return self._holding(lambda: self.rare.draw(chance), chance)
+    def text(self, rng: Random) -> str:
+        """A text that contains rare characters."""
+        return self._containing(lambda: self.rare.choose(rng), rng)
 
-    def _held(self, chance: Chance) -> float:
-        """How many of the characters asked for a lifted text holds."""
-        held = 0
+    def _rare_per_text(self, rng: Random) -> float:
+        """How many of the characters that it asks for such a text contains, on average."""
+        total = 0
 
-        def asked() -> str:
-            wanted.append(self.rare.draw(chance))
+        def ask() -> str:
+            wanted.append(self.rare.choose(rng))
             return wanted[-1]
 
-        for _ in range(_LIFTED_SAMPLES):
+        for _ in range(_OVERSAMPLED):
             wanted: list[str] = []
-            text = Counter(self._holding(asked, chance))
-            held += sum(min(count, text[c]) for c, count in Counter(wanted).items())
-        return max(held, 1) / _LIFTED_SAMPLES
+            text = Counter(self._containing(ask, rng))
+            total += sum(min(count, text[c]) for c, count in Counter(wanted).items())
+        return max(total, 1) / _OVERSAMPLED
 
 
-def _level(rates: Mapping[str, float], mass: float) -> float:
-    """The highest rate, up to `MIN_RATE`, that all lower ones can be brought to with `mass` in all."""
+def _reachable_rate(rates: Mapping[str, float], mass: float) -> float:
+    """The highest rate, up to `MIN_RATE`, to which all lower ones can be raised with `mass` in all."""
     total = 0.0
     ordered = sorted(rates.values())
     for count, (rate, following) in enumerate(pairwise([*ordered, MIN_RATE]), 1):

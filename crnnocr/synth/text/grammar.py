@@ -1,9 +1,7 @@
-"""Which days there are in a calendar.
+"""Random texts by rules: a symbol is replaced by one of its templates, and the symbols in that by theirs.
 
-Texts by rules: a symbol is replaced by one of its templates, and the symbols in that by theirs.
-
-A template is text with fields in braces: `{price}` is a symbol, `{#AA-0000}` a shape, whose every `0` is replaced by a digit
-and so on as `SHAPES` says, and the rest stands for itself.
+A template is text with fields in braces: `{price}` is a symbol; `{#AA-0000}` is a pattern, in which each `0` is replaced by a
+digit and so on as `PLACEHOLDERS` says; the rest stands for itself.
 """
 
 from __future__ import annotations
@@ -13,34 +11,18 @@ import string
 from calendar import monthrange
 from collections.abc import Callable, Mapping
 
-from crnnocr.synth.rng import Chance, Weighted
+from crnnocr.synth.rng import Random, Weighted
 
-_DAYS_OF_ALL = 28
-"""Days that every month has."""
-
-_COMMON_YEAR = 2001
-"""Stands for a year that is not known."""
-
-
-def exists(fields: Mapping[str, str]) -> bool:
-    """Whether there is the day of a date, of the texts of its fields; with a month by name only one that every month has."""
-    day = int(fields.get("dayNumber") or fields.get("day") or 1)
-    month = fields.get("monthNumber") or fields.get("month") or fields.get("monthName") or ""
-    if not month.isdecimal():
-        return day <= _DAYS_OF_ALL
-    return day <= monthrange(int(fields.get("year", _COMMON_YEAR)), int(month))[1]
-
-
-Maker = Callable[[Chance], str]
+Maker = Callable[[Random], str]
 """Makes one text."""
 
 Check = Callable[[Mapping[str, str]], bool]
 """Whether the texts of a template's fields, by their symbols, go together."""
 
 Templates = Mapping[str, float] | tuple[str, ...]
-"""Templates with their weights, or templates that are each as likely."""
+"""Templates with their weights, or templates of equal weight."""
 
-SHAPES = {
+PLACEHOLDERS = {
     "0": string.digits,
     "9": string.digits[1:],
     "5": string.digits[:6],
@@ -50,15 +32,20 @@ SHAPES = {
     "^": string.digits + "abcdef",
     "~": string.digits + "ABCDEF",
 }
-"""What each character of a shape is replaced by one of; all others stand for themselves."""
+"""The choices for each placeholder of a pattern; all other characters stand for themselves."""
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
+_DAYS_OF_EVERY_MONTH = 28
+
+_COMMON_YEAR = 2001
+"""Stands for a year that is not known."""
+
 
 class Grammar:
-    """Rules that texts are made by; no shape has a letter of `without`.
+    """Rules that texts are made by. No pattern gives a letter of `without`.
 
-    A text for a symbol in `checks` is made again until its check, which is given the texts of its fields, holds.
+    A text for a symbol in `checks` is made again until its check, which gets the texts of its fields, holds.
     """
 
     def __init__(
@@ -69,25 +56,25 @@ class Grammar:
         without: str = "",
     ) -> None:
         self._checks = checks or {}
-        self._shapes = {sign: "".join(c for c in choices if c not in without) for sign, choices in SHAPES.items()}
+        self._choices = {sign: "".join(c for c in choices if c not in without) for sign, choices in PLACEHOLDERS.items()}
         self._makers: dict[str, Maker] = dict(makers)
         for symbol in rules:
-            self._makers.setdefault(symbol, self._later(symbol))
+            self._makers.setdefault(symbol, self._rule_maker(symbol))
         self._names = {maker: symbol for symbol, maker in self._makers.items()}
-        self._templates = {symbol: self.parsed(templates) for symbol, templates in rules.items()}
+        self._templates = {symbol: self.parse(templates) for symbol, templates in rules.items()}
 
-    def make(self, symbol: str, chance: Chance) -> str:
+    def make(self, symbol: str, rng: Random) -> str:
         """A text for `symbol`."""
-        return self._makers[symbol](chance)
+        return self._makers[symbol](rng)
 
-    def _later(self, symbol: str) -> Maker:
-        holds = self._checks.get(symbol)
+    def _rule_maker(self, symbol: str) -> Maker:
+        check = self._checks.get(symbol)
 
-        def make(chance: Chance) -> str:
-            parts = self._templates[symbol].draw(chance)
+        def make(rng: Random) -> str:
+            parts = self._templates[symbol].choose(rng)  # which are parsed only after all makers are known
             while True:
-                texts = [part if isinstance(part, str) else part(chance) for part in parts]
-                if holds is None or holds(self._fields(parts, texts)):
+                texts = [part if isinstance(part, str) else part(rng) for part in parts]
+                if check is None or check(self._fields(parts, texts)):
                     return "".join(texts)
 
         return make
@@ -97,8 +84,8 @@ class Grammar:
         made = zip(parts, texts, strict=True)
         return {self._names[part]: text for part, text in made if not isinstance(part, str) and part in self._names}
 
-    def parsed(self, templates: Templates) -> Weighted[tuple[str | Maker, ...]]:
-        """Templates to draw from, as their literal parts and the makers of the others."""
+    def parse(self, templates: Templates) -> Weighted[tuple[str | Maker, ...]]:
+        """Templates to choose from, each as its literal parts and the makers of its fields."""
         weights = templates if isinstance(templates, Mapping) else dict.fromkeys(templates, 1.0)
         return Weighted({self._parts(template): weight for template, weight in weights.items()})
 
@@ -107,13 +94,13 @@ class Grammar:
         return tuple(self._field(piece) if i % 2 else piece for i, piece in enumerate(pieces) if piece)
 
     def _field(self, field: str) -> Maker:
-        return self._shape(field[1:]) if field[0] == "#" else self._makers[field]
+        return self._pattern_maker(field[1:]) if field[0] == "#" else self._makers[field]
 
-    def _shape(self, pattern: str) -> Maker:
-        choices = [self._shapes.get(c, c) for c in pattern]
+    def _pattern_maker(self, pattern: str) -> Maker:
+        choices = [self._choices.get(c, c) for c in pattern]
 
-        def make(chance: Chance) -> str:
-            return "".join([c[int(chance.random() * len(c))] for c in choices])
+        def make(rng: Random) -> str:
+            return "".join([c[int(rng.random() * len(c))] for c in choices])
 
         return make
 
@@ -121,3 +108,12 @@ class Grammar:
 def literals(templates: Templates) -> set[str]:
     """The characters that stand for themselves in `templates`."""
     return set("".join(_FIELD.sub("", template) for template in templates))
+
+
+def is_date(fields: Mapping[str, str]) -> bool:
+    """Whether the day that the fields of a date name exists. A month by name counts as one of 28 days."""
+    day = int(fields.get("dayNumber") or fields.get("day") or 1)
+    month = fields.get("monthNumber") or fields.get("month") or fields.get("monthName") or ""
+    if not month.isdecimal():
+        return day <= _DAYS_OF_EVERY_MONTH
+    return day <= monthrange(int(fields.get("year", _COMMON_YEAR)), int(month))[1]

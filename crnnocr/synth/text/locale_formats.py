@@ -1,4 +1,4 @@
-"""How a language writes what the rules leave open: its marks, quotation marks, numbers, prices, dates and receipts."""
+"""How each language writes what the rules leave open: marks, quotation marks, numbers, prices, dates and receipts."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from crnnocr.synth.text.grammar import Templates
 
 
 @dataclass(frozen=True)
-class Usage:
-    """The customs of a language."""
+class LocaleFormats:
+    """How a language writes things."""
 
     marks: Mapping[str, str] = field(default_factory=dict)
-    """What is written for a mark of `rules.PROSE`, where it is another; `¿` and `¡` are nothing but in Spanish, and what
-    stands for a space is used by scripts without spaces only."""
+    """Its marks in place of those of `phrase_rules.PROSE`. `¿` and `¡` are written in Spanish only, and the mark for a space is
+    used by scripts without spaces only."""
     quotes: tuple[str, ...] = ("“”", '""', "‘’")
-    """Pairs of quotation marks, each opening and closing half as long as the pair."""
+    """Pairs of quotation marks; the first half of each pair opens, the second closes."""
     rules: Mapping[str, Templates] = field(default_factory=dict)
-    """Rules in place of the common ones."""
+    """Rules that replace the common ones."""
     upper: Mapping[str, str] = field(default_factory=dict)
-    """Upper case of letters, where it is not that of Unicode."""
+    """Upper case of letters, if it is not that of Unicode."""
     capitals: Mapping[str, str] = field(default_factory=dict)
-    """Upper case of letters in texts all in capitals, where it is another again."""
+    """Upper case of letters in texts that are all in capitals, if that is another again."""
     digits: str = ""
-    """Its own digits from 0 to 9, which some texts have in place of 0 to 9."""
+    """Its own digits from 0 to 9, which some texts have instead."""
 
-    def but(self, **rules: Templates) -> Usage:
-        """These customs with other `rules`."""
+    def with_rules(self, **rules: Templates) -> LocaleFormats:
+        """The same with `rules` in place of others."""
         return replace(self, rules={**self.rules, **rules})
 
 
-_PLAIN = Usage()
-_COMMA = _PLAIN.but(
+_PLAIN = LocaleFormats()
+_COMMA = _PLAIN.with_rules(
     decimal=(",",),
     group=(".",),
     currency=("€",),
@@ -47,8 +47,8 @@ _COMMA = _PLAIN.but(
         "{year}-{month}-{day}": 1,
     },
 )
-_SPACED = _COMMA.but(group=(" ",))
-_SLASHED = _COMMA.but(
+_SPACED = _COMMA.with_rules(group=(" ",))
+_SLASHED = _COMMA.with_rules(
     date={
         "{day}/{month}/{year}": 6,
         "{day}/{month}/{#00}": 2,
@@ -60,17 +60,17 @@ _SLASHED = _COMMA.but(
 _LOW = ("„“", "„”", '""')
 _POINTED = ("«»", "„“", '""')
 _GREEK_CAPITALS = dict(zip("άέήίόύώΐΰΆΈΉΊΌΎΏ", "ΑΕΗΙΟΥΩΪΫΑΕΗΙΟΥΩ", strict=True))
-_RUPEES = _PLAIN.but(
+_RUPEES = _PLAIN.with_rules(
     currency=("₹", "₹", "Rs."), date=("{day}/{month}/{year}", "{day}-{month}-{year}", "{dayNumber} {monthName} {year}")
 )
 _CJK_MARKS = {",": "，", ".": "。", "?": "？", "!": "！", ":": "：", ";": "；", "…": "……"}
 _ARABIC_MARKS = {",": "،", "?": "؟", ";": "؛"}
 
 DEFAULT = _PLAIN
-"""Of a language without a row of its own."""
+"""For a language without a row of its own."""
 
-USAGE: dict[str, Usage] = {
-    "ar": replace(_SLASHED, marks=_ARABIC_MARKS, quotes=("«»", "“”", '""'), digits="٠١٢٣٤٥٦٧٨٩").but(
+LOCALE_FORMATS: dict[str, LocaleFormats] = {
+    "ar": replace(_SLASHED, marks=_ARABIC_MARKS, quotes=("«»", "“”", '""'), digits="٠١٢٣٤٥٦٧٨٩").with_rules(
         decimal=(".",),
         group=(",",),
         currency=("ر.س", "د.إ", "ج.م", "$", "€"),
@@ -80,7 +80,7 @@ USAGE: dict[str, Usage] = {
         paid=("نقدا", "بطاقة", "الباقي"),
         receipt=("رقم",),
     ),
-    "bg": replace(_SPACED, quotes=_LOW).but(
+    "bg": replace(_SPACED, quotes=_LOW).with_rules(
         currency=("лв.", "лв", "€"),
         unit=("кг", "г", "л", "мл", "км", "м", "см", "бр."),
         total=("ОБЩО", "ВСИЧКО", "СУМА"),
@@ -88,7 +88,7 @@ USAGE: dict[str, Usage] = {
         paid=("В БРОЙ", "КАРТА", "РЕСТО"),
         receipt=("БОН №",),
     ),
-    "bn": replace(_PLAIN, marks={".": "।"}, digits="০১২৩৪৫৬৭৮৯").but(
+    "bn": replace(_PLAIN, marks={".": "।"}, digits="০১২৩৪৫৬৭৮৯").with_rules(
         currency=("৳",),
         unit=("কেজি", "গ্রাম", "কিমি", "লিটার", "মিটার"),
         total=("মোট", "সর্বমোট"),
@@ -96,37 +96,37 @@ USAGE: dict[str, Usage] = {
         paid=("নগদ", "কার্ড", "ফেরত"),
         receipt=("নং",),
     ),
-    "ca": replace(_SLASHED, quotes=("«»", "“”", '""')).but(
+    "ca": replace(_SLASHED, quotes=("«»", "“”", '""')).with_rules(
         total=("TOTAL", "SUBTOTAL", "IMPORT"), tax=("IVA",), paid=("EFECTIU", "TARGETA", "CANVI"), receipt=("Tiquet",)
     ),
-    "cs": replace(_SPACED, quotes=("„“", "‚‘", '""')).but(
+    "cs": replace(_SPACED, quotes=("„“", "‚‘", '""')).with_rules(
         currency=("Kč", "Kč", "€"),
         total=("CELKEM", "MEZISOUČET"),
         tax=("DPH",),
         paid=("HOTOVOST", "KARTA", "VRÁCENO"),
         receipt=("Účtenka č.",),
     ),
-    "da": replace(_COMMA, quotes=("»«", "”“", '""')).but(
+    "da": replace(_COMMA, quotes=("»«", "”“", '""')).with_rules(
         currency=("kr.", "kr", "DKK"),
         total=("I ALT", "TOTAL", "SUBTOTAL"),
         tax=("MOMS",),
         paid=("KONTANT", "KORT", "BYTTEPENGE"),
         receipt=("Bon nr.",),
     ),
-    "de": replace(_COMMA, quotes=("„“", "»«", "‚‘", '""')).but(
+    "de": replace(_COMMA, quotes=("„“", "»«", "‚‘", '""')).with_rules(
         total=("SUMME", "GESAMT", "Zwischensumme", "ZU ZAHLEN"),
         tax=("MwSt.", "MWST", "USt."),
         paid=("BAR", "EC-KARTE", "RÜCKGELD", "Gegeben"),
         receipt=("Beleg-Nr.", "Bon"),
     ),
-    "el": replace(_SLASHED, marks={"?": ";", ";": "·"}, quotes=("«»", "“”"), capitals=_GREEK_CAPITALS).but(
+    "el": replace(_SLASHED, marks={"?": ";", ";": "·"}, quotes=("«»", "“”"), capitals=_GREEK_CAPITALS).with_rules(
         unit=("κιλά", "γρ.", "λίτρα", "χλμ.", "μ.", "εκ.", "kg"),
         total=("ΣΥΝΟΛΟ", "ΜΕΡΙΚΟ ΣΥΝΟΛΟ", "ΠΛΗΡΩΤΕΟ"),
         tax=("Φ.Π.Α.", "ΦΠΑ"),
         paid=("ΜΕΤΡΗΤΑ", "ΚΑΡΤΑ", "ΡΕΣΤΑ"),
         receipt=("ΑΠΟΔΕΙΞΗ",),
     ),
-    "en": _PLAIN.but(
+    "en": _PLAIN.with_rules(
         currency={"$": 5, "£": 3, "€": 2, "¥": 0.5},
         price={
             "{currency}{amount}": 6,
@@ -182,14 +182,14 @@ USAGE: dict[str, Usage] = {
         shop=("{name}’s",),
         receipt=("No.", "ORDER", "Invoice #", "Table"),
     ),
-    "es": replace(_SLASHED, marks={"¿": "¿", "¡": "¡"}, quotes=("«»", "“”", '""')).but(
+    "es": replace(_SLASHED, marks={"¿": "¿", "¡": "¡"}, quotes=("«»", "“”", '""')).with_rules(
         currency=("€", "€", "$"),
         total=("TOTAL", "SUBTOTAL", "IMPORTE"),
         tax=("IVA", "I.V.A."),
         paid=("EFECTIVO", "TARJETA", "CAMBIO"),
         receipt=("Ticket", "Factura n.º"),
     ),
-    "fa": replace(_PLAIN, marks=_ARABIC_MARKS, quotes=("«»", '""'), digits="۰۱۲۳۴۵۶۷۸۹").but(
+    "fa": replace(_PLAIN, marks=_ARABIC_MARKS, quotes=("«»", '""'), digits="۰۱۲۳۴۵۶۷۸۹").with_rules(
         currency=("ریال", "تومان"),
         price=("{amount} {currency}",),
         date=("{year}/{month}/{day}", "{day}/{month}/{year}"),
@@ -199,20 +199,20 @@ USAGE: dict[str, Usage] = {
         paid=("نقدی", "کارت", "باقیمانده"),
         receipt=("شماره",),
     ),
-    "fi": replace(_SPACED, quotes=("””", "»»", '""')).but(
+    "fi": replace(_SPACED, quotes=("””", "»»", '""')).with_rules(
         total=("YHTEENSÄ", "VÄLISUMMA"), tax=("ALV",), paid=("KÄTEINEN", "KORTTI", "TAKAISIN"), receipt=("Kuitti",)
     ),
-    "fil": replace(_PLAIN).but(
+    "fil": replace(_PLAIN).with_rules(
         currency=("₱",), total=("KABUUAN", "TOTAL"), tax=("VAT",), paid=("CASH", "SUKLI", "CARD"), receipt=("OR No.",)
     ),
-    "fr": replace(_SLASHED, marks={"?": " ?", "!": " !", ":": " :", ";": " ;"}, quotes=("«  »", "“”", '""')).but(
+    "fr": replace(_SLASHED, marks={"?": " ?", "!": " !", ":": " :", ";": " ;"}, quotes=("«  »", "“”", '""')).with_rules(
         group=(" ",),
         total=("TOTAL", "SOUS-TOTAL", "À PAYER", "MONTANT"),
         tax=("TVA",),
         paid=("ESPÈCES", "CARTE", "RENDU", "CB"),
         receipt=("Ticket n°", "N°"),
     ),
-    "he": replace(_PLAIN, quotes=('""', "“”", "„”")).but(
+    "he": replace(_PLAIN, quotes=('""', "“”", "„”")).with_rules(
         currency=("₪", "₪", 'ש"ח'),
         price=("{amount} {currency}", "{amount} ₪", "₪{amount}", "₪ {#90}"),
         date=("{day}/{month}/{year}", "{day}.{month}.{#00}", "{dayNumber}.{month}.{year}"),
@@ -222,17 +222,17 @@ USAGE: dict[str, Usage] = {
         paid=("מזומן", "אשראי", "עודף"),
         receipt=("קבלה", "מס'"),
     ),
-    "hi": replace(_RUPEES, marks={".": "।"}, digits="०१२३४५६७८९").but(
+    "hi": replace(_RUPEES, marks={".": "।"}, digits="०१२३४५६७८९").with_rules(
         unit=("किग्रा", "ग्राम", "किमी", "लीटर", "मीटर"),
         total=("कुल", "कुल योग", "राशि"),
         tax=("कर", "जीएसटी"),
         paid=("नकद", "कार्ड", "शेष"),
         receipt=("बिल सं.", "क्र."),
     ),
-    "hr": replace(_COMMA, quotes=("„”", "»«", '""')).but(
+    "hr": replace(_COMMA, quotes=("„”", "»«", '""')).with_rules(
         total=("UKUPNO", "ZA PLATITI"), tax=("PDV",), paid=("GOTOVINA", "KARTICA", "POVRAT"), receipt=("Račun br.",)
     ),
-    "hu": replace(_SPACED, quotes=("„”", "»«", '""')).but(
+    "hu": replace(_SPACED, quotes=("„”", "»«", '""')).with_rules(
         currency=("Ft", "Ft", "€"),
         date=("{year}. {month}. {day}.", "{year}.{month}.{day}.", "{year}. {monthName} {dayNumber}."),
         total=("ÖSSZESEN", "RÉSZÖSSZEG"),
@@ -240,7 +240,7 @@ USAGE: dict[str, Usage] = {
         paid=("KÉSZPÉNZ", "BANKKÁRTYA", "VISSZAJÁRÓ"),
         receipt=("Nyugtaszám",),
     ),
-    "id": _SLASHED.but(
+    "id": _SLASHED.with_rules(
         currency=("Rp", "Rp", "IDR"),
         price=("{currency} {grouped}", "{currency}{grouped}", "{currency} {amount}"),
         total=("TOTAL", "JUMLAH", "SUBTOTAL"),
@@ -248,16 +248,16 @@ USAGE: dict[str, Usage] = {
         paid=("TUNAI", "KARTU", "KEMBALI"),
         receipt=("No.",),
     ),
-    "is": replace(_COMMA, quotes=("„“", '""')).but(
+    "is": replace(_COMMA, quotes=("„“", '""')).with_rules(
         currency=("kr.", "kr"), total=("SAMTALS", "ALLS"), tax=("VSK",), paid=("REIÐUFÉ", "KORT", "AFGANGUR"), receipt=("Nr.",)
     ),
-    "it": replace(_SLASHED, quotes=("«»", "“”", '""')).but(
+    "it": replace(_SLASHED, quotes=("«»", "“”", '""')).with_rules(
         total=("TOTALE", "SUBTOTALE", "TOTALE COMPLESSIVO"),
         tax=("IVA", "di cui IVA"),
         paid=("CONTANTI", "CARTA", "RESTO"),
         receipt=("Scontrino n.", "DOCUMENTO N."),
     ),
-    "ja": replace(_PLAIN, marks={**_CJK_MARKS, ",": "、"}, quotes=("「」", "『』", "（）")).but(
+    "ja": replace(_PLAIN, marks={**_CJK_MARKS, ",": "、"}, quotes=("「」", "『』", "（）")).with_rules(
         currency=("¥", "￥"),
         price=("{currency}{grouped}", "{currency}{#900}", "{#900}円", "{grouped}円"),
         amount=("{grouped}", "{#900}", "{#90}"),
@@ -277,7 +277,7 @@ USAGE: dict[str, Usage] = {
         paid=("現金", "お釣り", "カード", "お預り"),
         receipt=("領収書", "レジ"),
     ),
-    "ko": replace(_PLAIN, quotes=("“”", "‘’", "「」", '""')).but(
+    "ko": replace(_PLAIN, quotes=("“”", "‘’", "「」", '""')).with_rules(
         currency=("₩", "₩"),
         price=("{grouped}원", "{#900}원", "{currency}{grouped}", "{#9}만원"),
         amount=("{grouped}", "{#900}"),
@@ -295,13 +295,13 @@ USAGE: dict[str, Usage] = {
         paid=("현금", "카드", "거스름돈"),
         receipt=("영수증", "번호"),
     ),
-    "lt": replace(_SPACED, quotes=_LOW).but(
+    "lt": replace(_SPACED, quotes=_LOW).with_rules(
         total=("IŠ VISO", "SUMA", "MOKĖTI"), tax=("PVM",), paid=("GRYNIEJI", "KORTELĖ", "GRĄŽA"), receipt=("Kvitas",)
     ),
-    "lv": replace(_SPACED, quotes=_LOW).but(
+    "lv": replace(_SPACED, quotes=_LOW).with_rules(
         total=("KOPĀ", "SUMMA"), tax=("PVN",), paid=("SKAIDRA NAUDA", "KARTE", "ATLIKUMS"), receipt=("Čeks",)
     ),
-    "mk": replace(_COMMA, quotes=_LOW).but(
+    "mk": replace(_COMMA, quotes=_LOW).with_rules(
         currency=("ден.", "МКД"),
         unit=("кг", "г", "л", "км", "м", "см"),
         total=("ВКУПНО", "ЗА ПЛАЌАЊЕ"),
@@ -309,7 +309,7 @@ USAGE: dict[str, Usage] = {
         paid=("ГОТОВИНА", "КАРТИЧКА", "КУСУР"),
         receipt=("Бр.",),
     ),
-    "ms": _PLAIN.but(
+    "ms": _PLAIN.with_rules(
         currency=("RM", "RM"),
         price=("{currency}{amount}", "{currency} {amount}"),
         total=("JUMLAH", "JUMLAH KECIL"),
@@ -317,14 +317,14 @@ USAGE: dict[str, Usage] = {
         paid=("TUNAI", "KAD", "BAKI"),
         receipt=("No. Resit",),
     ),
-    "nb": replace(_SPACED, quotes=("«»", "“”", '""')).but(
+    "nb": replace(_SPACED, quotes=("«»", "“”", '""')).with_rules(
         currency=("kr", "kr", "NOK"),
         total=("TOTALT", "SUM", "Å BETALE"),
         tax=("MVA",),
         paid=("KONTANT", "KORT", "TILBAKE"),
         receipt=("Kvittering nr.",),
     ),
-    "nl": replace(_COMMA, quotes=("‘’", "“”", "„”")).but(
+    "nl": replace(_COMMA, quotes=("‘’", "“”", "„”")).with_rules(
         price=("€ {amount}", "€{amount}", "€ {#90},-"),
         date=("{day}-{month}-{year}", "{dayNumber} {monthName} {year}", "{day}/{month}/{#00}"),
         total=("TOTAAL", "SUBTOTAAL", "TE BETALEN"),
@@ -332,28 +332,28 @@ USAGE: dict[str, Usage] = {
         paid=("CONTANT", "PIN", "WISSELGELD"),
         receipt=("Bonnr.",),
     ),
-    "pl": replace(_SPACED, quotes=("„”", "«»", '""')).but(
+    "pl": replace(_SPACED, quotes=("„”", "«»", '""')).with_rules(
         currency=("zł", "zł", "PLN"),
         total=("SUMA", "RAZEM", "DO ZAPŁATY"),
         tax=("VAT", "PTU A"),
         paid=("GOTÓWKA", "KARTA", "RESZTA"),
         receipt=("Paragon nr",),
     ),
-    "pt": replace(_SLASHED, quotes=("“”", "«»", '""')).but(
+    "pt": replace(_SLASHED, quotes=("“”", "«»", '""')).with_rules(
         currency=("€", "R$"),
         total=("TOTAL", "SUBTOTAL", "TOTAL A PAGAR"),
         tax=("IVA", "ICMS"),
         paid=("DINHEIRO", "CARTÃO", "TROCO"),
         receipt=("Fatura n.º", "Cupom"),
     ),
-    "ro": replace(_COMMA, quotes=("„”", "«»")).but(
+    "ro": replace(_COMMA, quotes=("„”", "«»")).with_rules(
         currency=("lei", "RON", "€"),
         total=("TOTAL", "SUBTOTAL", "DE PLATĂ"),
         tax=("TVA",),
         paid=("NUMERAR", "CARD", "REST"),
         receipt=("Bon fiscal",),
     ),
-    "ru": replace(_SPACED, quotes=_POINTED).but(
+    "ru": replace(_SPACED, quotes=_POINTED).with_rules(
         currency=("₽", "руб.", "р.", "$"),
         unit=("кг", "г", "л", "мл", "км", "м", "см", "шт.", "°C"),
         date={"{day}.{month}.{year}": 5, "{day}.{month}.{#00}": 2, "{dayNumber}.{month}.{year} г.": 1, "{monthName} {year}": 1},
@@ -362,20 +362,20 @@ USAGE: dict[str, Usage] = {
         paid=("НАЛИЧНЫМИ", "КАРТА", "СДАЧА", "БЕЗНАЛИЧНЫМИ"),
         receipt=("ЧЕК №", "КАССА"),
     ),
-    "sk": replace(_SPACED, quotes=("„“", "‚‘", '""')).but(
+    "sk": replace(_SPACED, quotes=("„“", "‚‘", '""')).with_rules(
         total=("SPOLU", "CELKOM", "K ÚHRADE"), tax=("DPH",), paid=("HOTOVOSŤ", "KARTA", "VRÁTENÉ"), receipt=("Doklad č.",)
     ),
-    "sl": replace(_COMMA, quotes=("„“", "»«", '""')).but(
+    "sl": replace(_COMMA, quotes=("„“", "»«", '""')).with_rules(
         total=("SKUPAJ", "ZA PLAČILO"), tax=("DDV",), paid=("GOTOVINA", "KARTICA", "VRAČILO"), receipt=("Račun št.",)
     ),
-    "sr": replace(_COMMA, quotes=("„“", "„”", '""')).but(
+    "sr": replace(_COMMA, quotes=("„“", "„”", '""')).with_rules(
         currency=("din.", "RSD"),
         total=("UKUPNO", "ZA UPLATU"),
         tax=("PDV",),
         paid=("GOTOVINA", "KARTICA", "POVRAĆAJ"),
         receipt=("Račun br.",),
     ),
-    "sv": replace(_SPACED, quotes=("””", "»»", '""')).but(
+    "sv": replace(_SPACED, quotes=("””", "»»", '""')).with_rules(
         currency=("kr", "kr", "SEK"),
         date=("{year}-{month}-{day}", "{dayNumber}/{month} {year}", "{day}.{month}.{year}"),
         total=("TOTALT", "SUMMA", "ATT BETALA"),
@@ -383,14 +383,14 @@ USAGE: dict[str, Usage] = {
         paid=("KONTANT", "KORT", "VÄXEL"),
         receipt=("Kvitto nr",),
     ),
-    "ta": replace(_RUPEES).but(
+    "ta": replace(_RUPEES).with_rules(
         unit=("கிலோ", "கிராம்", "கிமீ", "லிட்டர்", "மீட்டர்"),
         total=("மொத்தம்", "கூட்டு"),
         tax=("வரி",),
         paid=("பணம்", "அட்டை", "மீதி"),
         receipt=("எண்",),
     ),
-    "th": replace(_PLAIN, marks={" ": " ", ",": "", ".": "", ";": "", ":": ":"}, digits="๐๑๒๓๔๕๖๗๘๙").but(
+    "th": replace(_PLAIN, marks={" ": " ", ",": "", ".": "", ";": "", ":": ":"}, digits="๐๑๒๓๔๕๖๗๘๙").with_rules(
         currency=("฿", "บาท"),
         price=("{amount} บาท", "฿{amount}", "{#90} บาท", "{grouped}.-"),
         date=("{dayNumber} {monthName} 25{#00}", "{day}/{month}/25{#00}"),
@@ -400,7 +400,7 @@ USAGE: dict[str, Usage] = {
         paid=("เงินสด", "เงินทอน", "บัตร"),
         receipt=("เลขที่", "ใบเสร็จ"),
     ),
-    "tr": replace(_COMMA, quotes=("“”", "‘’", '""'), upper={"i": "İ"}).but(
+    "tr": replace(_COMMA, quotes=("“”", "‘’", '""'), upper={"i": "İ"}).with_rules(
         currency=("₺", "TL"),
         price=("{amount} TL", "₺{amount}", "{amount} ₺", "{#90} TL"),
         total=("TOPLAM", "ARA TOPLAM", "TUTAR"),
@@ -408,7 +408,7 @@ USAGE: dict[str, Usage] = {
         paid=("NAKİT", "KREDİ KARTI", "PARA ÜSTÜ"),
         receipt=("FİŞ NO",),
     ),
-    "uk": replace(_SPACED, quotes=_POINTED).but(
+    "uk": replace(_SPACED, quotes=_POINTED).with_rules(
         currency=("₴", "грн", "грн."),
         unit=("кг", "г", "л", "мл", "км", "м", "см", "шт."),
         total=("СУМА", "РАЗОМ", "ДО СПЛАТИ"),
@@ -416,7 +416,7 @@ USAGE: dict[str, Usage] = {
         paid=("ГОТІВКА", "КАРТКА", "РЕШТА"),
         receipt=("ЧЕК №",),
     ),
-    "ur": replace(_PLAIN, marks={**_ARABIC_MARKS, ".": "۔"}, quotes=("“”", "‘’"), digits="۰۱۲۳۴۵۶۷۸۹").but(
+    "ur": replace(_PLAIN, marks={**_ARABIC_MARKS, ".": "۔"}, quotes=("“”", "‘’"), digits="۰۱۲۳۴۵۶۷۸۹").with_rules(
         currency=("روپے", "Rs."),
         price=("{amount} {currency}", "{currency} {amount}"),
         unit=("کلو", "گرام", "لیٹر", "میٹر", "کلومیٹر"),
@@ -425,7 +425,7 @@ USAGE: dict[str, Usage] = {
         paid=("نقد", "کارڈ", "بقایا"),
         receipt=("نمبر",),
     ),
-    "vi": _SLASHED.but(
+    "vi": _SLASHED.with_rules(
         currency=("đ", "₫", "VND"),
         price=("{grouped}{currency}", "{grouped} {currency}", "{#90}.000đ"),
         amount=("{grouped}", "{#90}.000"),
@@ -434,7 +434,7 @@ USAGE: dict[str, Usage] = {
         paid=("TIỀN MẶT", "THẺ", "TIỀN THỪA"),
         receipt=("Số HĐ",),
     ),
-    "zh": replace(_PLAIN, marks=_CJK_MARKS, quotes=("“”", "《》", "「」", "（）", "【】")).but(
+    "zh": replace(_PLAIN, marks=_CJK_MARKS, quotes=("“”", "《》", "「」", "（）", "【】")).with_rules(
         currency=("¥", "￥"),
         price=("{currency}{amount}", "{amount}元", "{#90}元", "{currency}{#90}"),
         date=(

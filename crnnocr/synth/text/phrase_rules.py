@@ -1,7 +1,4 @@
-"""The rules that made-up texts of all languages share.
-
-How often each style has which kind of text, how long, and in which case.
-"""
+"""The rules of made-up texts that all languages share, and how often each style has each kind of text, length and case."""
 
 from __future__ import annotations
 
@@ -36,8 +33,8 @@ PROSE: Mapping[str, float] = {
     "{words} {name}{,} {words}": 2,
     "{Words} {city}{.}": 1,
 }
-"""Running text. Each `{words}` is one or more words, `{Words}` begins with a capital. Marks in braces are written as the
-language writes them, “ and ” as each of its quotation marks, and a space is left out where the script has none."""
+"""Running text. Each `{words}` is one or more words, `{Words}` the same with a capital first. Marks in braces are written as
+the language writes them, “ and ” as each of its quotation marks; scripts without spaces drop the space."""
 
 RULES: Mapping[str, Templates] = {
     # Numbers
@@ -123,7 +120,7 @@ RULES: Mapping[str, Templates] = {
         "№ {#90}",
         "→ {word}",
     ),
-    # The net
+    # The web
     "tld": ("com", "org", "net", "io", "eu"),
     "host": ("{latin}.{tld}", "{latin}-{latin}.{tld}", "{latin}{#00}.{tld}"),
     "login": ("{latin}", "{latin}.{latin}", "{#a}.{latin}", "{latin}_{latin}", "{latin}{#00}"),
@@ -144,7 +141,7 @@ RULES: Mapping[str, Templates] = {
         "{#a} >= {#90}",
         "{#a}+{#a}={#a}",
     ),
-    # Names, where faker has none of the language's own
+    # Names, if faker has none of the language's own
     "name": ("{Word} {Word}", "{#A}. {Word}"),
     "company": ("{Word} {Word}", "{Word} & {Word}"),
     "address": ("{Word} {#90}", "{#90} {Word} {Word}"),
@@ -233,7 +230,7 @@ RULES: Mapping[str, Templates] = {
         "-{amount}": 0.5,
     },
 }
-"""Everything else. A language's own rules (see `usage`) take the place of these."""
+"""Everything else. A language's own rules (see `locale_formats`) replace these."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +238,8 @@ class Mixture:
     """How texts of a style are made up."""
 
     kinds: Mapping[str, float]
-    """Weight of each kind of text: of a rule, or of `prose`, `words` (a few, with no mark between), `string` (random
-    characters) and `glyph` (one or two of them)."""
+    """Weight of each kind of text: a symbol of `RULES`, or `prose`, `words` (a few without marks), `string` (random characters)
+    or `glyph` (one or two of them)."""
     prose: Mapping[int, float]
     """Weight of each number of words in running text."""
     words: Mapping[int, float]
@@ -360,9 +357,9 @@ MIXTURES: Mapping[Style, Mixture] = {
         cases={"asis": 42, "lower": 3, "upper": 48, "title": 6, "mixed": 1},
     ),
 }
-"""Of each style that makes its texts up."""
+"""By style."""
 
-LIFTED_WORDS: Mapping[Style, tuple[int, int]] = {
+OVERSAMPLED_WORDS: Mapping[Style, tuple[int, int]] = {
     Style.CLEAN: (2, 3),
     Style.DOCUMENT: (3, 6),
     Style.SCENE: (1, 2),

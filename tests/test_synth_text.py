@@ -1,4 +1,4 @@
-"""Texts are what they were asked to be, look like their language and style, and are the same each time."""
+"""Texts are as they were asked for, look like their language and style, and are the same each time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ import wordfreq
 from crnnocr.config import Range, Style, SynthConfig
 from crnnocr.errors import DataError, UsageError
 from crnnocr.synth import text as texts
-from crnnocr.synth import trdg
 from crnnocr.synth.languages import LANGUAGES
-from crnnocr.synth.rng import Chance
+from crnnocr.synth.rng import Random
 from crnnocr.synth.text.generator import MAX_SHARE, MIN_RATE
-from crnnocr.synth.text.grammar import exists
+from crnnocr.synth.text.grammar import is_date
 from crnnocr.synth.text.text_file import BLOCK, TextFile, pieces
 
 ALL = frozenset(map(chr, range(0x20, 0x20000)))
@@ -35,21 +34,21 @@ ALL = frozenset(map(chr, range(0x20, 0x20000)))
 STYLES = (Style.CLEAN, Style.DOCUMENT, Style.SCENE, Style.RECEIPT)
 
 
-def drawn(source: texts.TextSource, count: int, style: Style = Style.CLEAN, seed: int = 0) -> list[str]:
+def some_texts(source: texts.TextSource, count: int, style: Style = Style.CLEAN, seed: int = 0) -> list[str]:
     return [source(index, style, np.random.default_rng([seed, index])).text for index in range(count)]
 
 
 def of_all_styles(source: texts.TextSource, count: int) -> list[str]:
     """`count` texts of each style."""
-    return [text for style in STYLES for text in drawn(source, count, style)]
+    return [text for style in STYLES for text in some_texts(source, count, style)]
 
 
 @pytest.fixture(scope="module")
 def english() -> texts.TextSource:
-    return texts.source(SynthConfig(), ALL)
+    return texts.create_source(SynthConfig(), ALL)
 
 
-def is_tidy(text: str) -> bool:
+def is_normalized(text: str) -> bool:
     return bool(text) and text == " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -59,7 +58,7 @@ def script_of(character: str) -> str:
 
 
 def letters_of(lines: Iterable[str]) -> Counter[str]:
-    """How many letters there are of each script."""
+    """The number of letters of each script."""
     return Counter(script_of(c) for line in lines for c in line if c.isalpha())
 
 
@@ -81,7 +80,7 @@ SCRIPTS = {
     "ur": {"ARABIC"},
     "zh": {"CJK"},
 }
-"""Of the languages that are not written in Latin letters."""
+"""By language; the others are written in Latin letters."""
 
 
 LETTERS = {
@@ -98,18 +97,18 @@ LETTERS = {
     "vi": "ạảấầẩẫậắđơưĐ₫",
     "zh": "的一是不¥",
 }
-"""Some that a language is written with."""
+"""Some letters of each language."""
 
 MARKS = {"ar": "،؟", "de": "„“", "el": "·;«", "es": "¿¡«»", "fr": "«»", "hi": "।", "ja": "、。「", "ru": "«»", "zh": "，。《"}
-"""Some that come often."""
+"""Some frequent marks of each language."""
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_each_language_has_various_texts_in_its_script(lang: str) -> None:
-    source = texts.source(SynthConfig(lang=(lang,), style=Style.DOCUMENT), ALL)
-    lines = drawn(source, 400, Style.DOCUMENT)
+    source = texts.create_source(SynthConfig(lang=(lang,), style=Style.DOCUMENT), ALL)
+    lines = some_texts(source, 400, Style.DOCUMENT)
     assert len(set(lines)) >= 370  # single characters and short numbers come again
-    assert all(map(is_tidy, lines))
+    assert all(map(is_normalized, lines))
     assert set().union(*lines) <= set(source.charset)
     assert set(LETTERS.get(lang, "")) <= set(source.charset)
     assert set(MARKS.get(lang, ".,?")) <= set().union(*lines)
@@ -120,42 +119,44 @@ def test_each_language_has_various_texts_in_its_script(lang: str) -> None:
     assert sum(scripts[script] for script in own | {"LATIN"}) >= 0.98 * scripts.total()
 
 
-def test_a_language_that_is_not_known_is_refused_with_the_choices() -> None:
-    with pytest.raises(UsageError, match="--lang xx is not there: choose of ar, "):
-        texts.source(SynthConfig(lang=("xx",)), ALL)
+def test_an_unknown_language_is_refused_with_the_choices() -> None:
+    with pytest.raises(UsageError, match=r"^lang xx is not there: choose from ar, "):
+        texts.create_source(SynthConfig(lang=("xx",)), ALL)
 
 
-def test_words_are_drawn_by_their_frequency() -> None:
-    source = texts.source(SynthConfig(style=Style.SCENE, words=(1, 1)), ALL)
-    counts = Counter(text.lower() for text in drawn(source, 6000, Style.SCENE))
+def test_words_come_by_their_frequency() -> None:
+    source = texts.create_source(SynthConfig(style=Style.SCENE, words=(1, 1)), ALL)
+    counts = Counter(text.lower() for text in some_texts(source, 6000, Style.SCENE))
     ranked = wordfreq.top_n_list("en", 40_000)
     bands = [ranked[:100], ranked[100:1000], ranked[1000:10_000], ranked[10_000:40_000]]
     shares = [sum(counts[word] for word in band) for band in bands]
     rates = [share / len(band) for share, band in zip(shares, bands, strict=True)]
     assert rates == sorted(rates, reverse=True)
-    assert min(shares) >= 200  # none of the bands is left to chance
+    assert min(shares) >= 200  # enough in each band
 
 
-def test_of_final_sigma_and_eszett_the_folded_form_is_not_kept() -> None:
-    greek = " ".join(drawn(texts.source(SynthConfig(lang=("el",), style=Style.DOCUMENT), ALL), 1500, Style.DOCUMENT)).split()
+def test_final_sigma_and_eszett_are_restored() -> None:
+    greek = " ".join(
+        some_texts(texts.create_source(SynthConfig(lang=("el",), style=Style.DOCUMENT), ALL), 1500, Style.DOCUMENT)
+    ).split()
     words = [word for word in greek if word.isalpha() and word.islower() and len(word) > 3]
     assert sum(word.endswith("ς") for word in words) > 100
-    assert sum(word.endswith("σ") for word in words) < 10  # strings of chance have some
-    german = Counter(" ".join(drawn(texts.source(SynthConfig(lang=("de",), words=(6, 9)), ALL), 1500)).split())
+    assert sum(word.endswith("σ") for word in words) < 10  # random strings have some
+    german = Counter(" ".join(some_texts(texts.create_source(SynthConfig(lang=("de",), words=(6, 9)), ALL), 1500)).split())
     assert german["groß"] + german["außerdem"] + german["Straße"] + german["heißt"] > 0
     assert german["ausserdem"] + german["Ausserdem"] + german["heisst"] == 0  # in capitals ß is written SS
     assert german["dass"] + german["muss"] > 0
 
 
-# The brief's lengths, to a fifth.
+# The lengths that each style is meant to have, within a fifth.
 @pytest.mark.parametrize(("style", "mean"), [(Style.CLEAN, 14), (Style.DOCUMENT, 25), (Style.SCENE, 8), (Style.RECEIPT, 16)])
-def test_styles_have_their_lengths(style: Style, mean: int, english: texts.TextSource) -> None:
-    lengths = [len(text) for text in drawn(english, 1500, style)]
+def test_each_style_has_its_length(style: Style, mean: int, english: texts.TextSource) -> None:
+    lengths = [len(text) for text in some_texts(english, 1500, style)]
     assert np.mean(lengths) == pytest.approx(mean, rel=0.2)
 
 
-def test_styles_have_their_own_kinds_and_cases(english: texts.TextSource) -> None:
-    lines = {style: drawn(english, 1500, style) for style in STYLES}
+def test_each_style_has_its_kinds_and_cases(english: texts.TextSource) -> None:
+    lines = {style: some_texts(english, 1500, style) for style in STYLES}
 
     def share(style: Style, test: Callable[[str], bool]) -> float:
         return sum(map(test, lines[style])) / len(lines[style])
@@ -171,7 +172,7 @@ def test_styles_have_their_own_kinds_and_cases(english: texts.TextSource) -> Non
         assert share(style, lambda text: any(map(str.isdigit, text))) > 0.1
 
 
-def test_the_texts_hold_what_is_found_in_the_world(english: texts.TextSource) -> None:
+def test_texts_contain_what_real_images_show(english: texts.TextSource) -> None:
     lines = "\n".join(of_all_styles(english, 2500))
     for pattern in (
         r"^[\w.]+@[\w-]+\.\w+$",  # an e-mail
@@ -202,7 +203,7 @@ def test_the_texts_hold_what_is_found_in_the_world(english: texts.TextSource) ->
 
 def test_scripts_without_spaces_join_their_words() -> None:
     for lang in ("zh", "ja"):
-        lines = drawn(texts.source(SynthConfig(lang=(lang,), style=Style.DOCUMENT), ALL), 500, Style.DOCUMENT)
+        lines = some_texts(texts.create_source(SynthConfig(lang=(lang,), style=Style.DOCUMENT), ALL), 500, Style.DOCUMENT)
         own = [line for line in lines if sum(script_of(c) in SCRIPTS[lang] for c in line) > 6]
         assert len(own) > 200
         assert sum(" " in line for line in own) < 0.05 * len(own)
@@ -210,34 +211,34 @@ def test_scripts_without_spaces_join_their_words() -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "de", "ru", "ar", "hi", "th", "ja"])
-def test_every_character_comes_as_often_as_the_least_rate_asks(lang: str) -> None:
-    source = texts.source(SynthConfig(lang=(lang,), style=Style.DOCUMENT), ALL)
+def test_every_character_has_at_least_the_smallest_rate(lang: str) -> None:
+    source = texts.create_source(SynthConfig(lang=(lang,), style=Style.DOCUMENT), ALL)
     count = 3000
-    counts = Counter("".join(drawn(source, count, Style.DOCUMENT, seed=5)))
+    counts = Counter("".join(some_texts(source, count, Style.DOCUMENT, seed=5)))
     rare = [counts[c] for c in source.charset if c not in " " + LANGUAGES[lang].script.latin_confusables]
-    if len(source.charset) > 1000:  # more than the bounded share can lift: each still comes about as often
+    if len(source.charset) > 1000:  # more than the bounded share can oversample: they still come evenly
         assert sum(n > 0 for n in rare) > 0.6 * len(rare)
         return
-    # Of 3000 × 0.01 = 30 expected, a third is five standard deviations (√30 = 5.5) less, but for the marks that few words have.
+    # 3000 × 0.01 = 30 are expected; a third is five standard deviations (√30 = 5.5) less. Few words have some marks.
     assert np.mean(np.array(rare) >= MIN_RATE * count / 3) > 0.97
     assert min(rare) > 0
 
 
-def test_latin_letters_that_look_like_cyrillic_ones_come_in_latin_words_alone() -> None:
-    source = texts.source(SynthConfig(lang=("ru",), style=Style.CLEAN), ALL)
-    words = " ".join(drawn(source, 3000)).split()
-    twins = set("ABCEHKMOPTXaceopxy")
-    assert not [word for word in words if word in twins]
-    mixed = [word for word in words if not twins.isdisjoint(word) and letters_of([word])["CYRILLIC"]]
-    assert len(mixed) < 0.003 * len(words)  # Russian plates as faker has them
+def test_latin_confusables_of_cyrillic_come_in_latin_words_only() -> None:
+    source = texts.create_source(SynthConfig(lang=("ru",), style=Style.CLEAN), ALL)
+    words = " ".join(some_texts(source, 3000)).split()
+    confusables = set("ABCEHKMOPTXaceopxy")
+    assert not [word for word in words if word in confusables]
+    mixed = [word for word in words if not confusables.isdisjoint(word) and letters_of([word])["CYRILLIC"]]
+    assert len(mixed) < 0.003 * len(words)  # Russian plates of faker's
 
 
-def test_lifting_is_bounded_and_the_same_for_the_larger_set(english: texts.TextSource) -> None:
+def test_oversampling_is_bounded_and_does_not_depend_on_the_count(english: texts.TextSource) -> None:
     odd = set("^`{}~|\\<>")
     for style in STYLES:
-        lines = drawn(english, 2000, style)
+        lines = some_texts(english, 2000, style)
         assert sum(not odd.isdisjoint(line) for line in lines) / len(lines) < MAX_SHARE + 0.03  # random strings have some too
-    assert drawn(english, 50) == drawn(english, 100)[:50]
+    assert some_texts(english, 50) == some_texts(english, 100)[:50]
 
 
 CHARSETS = {
@@ -254,93 +255,93 @@ LENGTHS: list[Range | None] = [None, (1, 4), (7, 7), (30, 45)]
 
 @pytest.mark.parametrize("chars", LENGTHS, ids=str)
 @pytest.mark.parametrize("charset", CHARSETS)
-def test_lengths_and_characters_are_those_asked_for(charset: str, chars: Range | None) -> None:
+def test_texts_keep_the_lengths_and_characters_asked_for(charset: str, chars: Range | None) -> None:
     allowed = CHARSETS[charset]
-    spelt = None if allowed is None else set(unicodedata.normalize("NFC", allowed)) | set(allowed)
+    characters = None if allowed is None else set(unicodedata.normalize("NFC", allowed)) | set(allowed)
     for lang, words in itertools.product(("en",) if allowed else ("en", "th"), (None, (2, 3))):
         if lang == "th" and words:
             continue
         config = SynthConfig(lang=(lang,), style=Style.SCENE, charset=allowed, words=words, chars=chars)
         spaced = LANGUAGES[lang].script.spaced
-        fits = not (spaced and words == (2, 3) and spelt and " " not in spelt)  # two words need a space
+        fits = not (spaced and words == (2, 3) and characters and " " not in characters)  # two words need a space
         fits = fits and not (words == (2, 3) and chars and chars[1] < 2 + spaced)
         if not fits:
-            with pytest.raises(UsageError, match="--words"):
-                texts.source(config, ALL)
+            with pytest.raises(UsageError, match="`words"):
+                texts.create_source(config, ALL)
             continue
-        for text in drawn(texts.source(config, ALL), 40, Style.SCENE):
-            assert is_tidy(text)
-            assert spelt is None or set(text) <= spelt
+        for text in some_texts(texts.create_source(config, ALL), 40, Style.SCENE):
+            assert is_normalized(text)
+            assert characters is None or set(text) <= characters
             assert chars is None or chars[0] <= len(text) <= chars[1]
             assert not words or not spaced or words[0] <= len(text.split(" ")) <= words[1]
 
 
-def test_every_length_of_a_range_comes() -> None:
-    lines = of_all_styles(texts.source(SynthConfig(chars=(3, 9)), ALL), 150)
+def test_every_length_of_a_range_occurs() -> None:
+    lines = of_all_styles(texts.create_source(SynthConfig(chars=(3, 9)), ALL), 150)
     assert set(map(len, lines)) == set(range(3, 10))
-    lines = of_all_styles(texts.source(SynthConfig(words=(2, 5)), ALL), 150)
+    lines = of_all_styles(texts.create_source(SynthConfig(words=(2, 5)), ALL), 150)
     assert {len(line.split(" ")) for line in lines} == {2, 3, 4, 5}
 
 
-def test_a_charset_spells_words_where_it_can() -> None:
-    upper = drawn(texts.source(SynthConfig(charset=CHARSETS["codes"]), ALL), 300)
+def test_a_charset_gives_words_if_it_can_write_some() -> None:
+    upper = some_texts(texts.create_source(SynthConfig(charset=CHARSETS["codes"]), ALL), 300)
     known = {word.upper() for word in wordfreq.top_n_list("en", 50_000)}
     assert sum(word in known for word in upper) > 100
     assert sum(not word.isalpha() and not word.isdigit() for word in upper) > 20  # codes
-    greek = texts.source(SynthConfig(charset=CHARSETS["greek"]), ALL)  # English has no word with these
-    assert len(set(drawn(greek, 300))) > 250
+    greek = texts.create_source(SynthConfig(charset=CHARSETS["greek"]), ALL)  # English has no word with these
+    assert len(set(some_texts(greek, 300))) > 250
 
 
-def test_digits_alone_make_numbers_of_many_lengths() -> None:
-    lines = drawn(texts.source(SynthConfig(charset="0123456789"), ALL), 500)
+def test_only_digits_give_numbers_of_many_lengths() -> None:
+    lines = some_texts(texts.create_source(SynthConfig(charset="0123456789"), ALL), 500)
     assert all(line.isdigit() for line in lines)
     assert len(set(lines)) > 300
     assert set(map(len, lines)) >= set(range(1, 9))
 
 
-def test_made_up_texts_hold_only_what_a_font_can_draw() -> None:
-    able = frozenset("abcdefghijklmnopqrstuvwxyz .0123456789")
-    source = texts.source(SynthConfig(), able)
-    assert set(source.charset) == able
-    assert set("".join(of_all_styles(source, 200))) == able
+def test_made_up_texts_contain_only_drawable_characters() -> None:
+    drawable = frozenset("abcdefghijklmnopqrstuvwxyz .0123456789")
+    source = texts.create_source(SynthConfig(), drawable)
+    assert set(source.charset) == drawable
+    assert set("".join(of_all_styles(source, 200))) == drawable
 
 
 @pytest.mark.parametrize(("lang", "package"), [("ar", "fontpkg-noto-sans-arabic"), ("hi", "fontpkg-noto-sans-devanagari")])
-def test_a_language_without_a_font_is_an_error_that_names_the_mend(lang: str, package: str) -> None:
+def test_a_language_without_a_font_is_an_error_that_names_the_fix(lang: str, package: str) -> None:
     latin = frozenset(map(chr, range(0x20, 0x250)))
     name = LANGUAGES[lang].name
-    said = rf"^no font here draws {name}: pip install 'crnnocr\[fonts\]' \(or {package} alone\), or name a folder of fonts"
-    with pytest.raises(DataError, match=said):
-        texts.source(SynthConfig(lang=("en", lang)), latin)
-    with pytest.raises(DataError, match=f"^no font in my/fonts draws {name}: name another folder with --fonts"):
-        texts.source(SynthConfig(lang=(lang,), fonts="my/fonts"), latin)
+    message = rf"^no font here draws {name}: pip install 'crnnocr\[fonts\]' \(or {package} alone\), or name a folder of fonts"
+    with pytest.raises(DataError, match=message):
+        texts.create_source(SynthConfig(lang=("en", lang)), latin)
+    with pytest.raises(DataError, match=f"^no font in my/fonts draws {name}: name another folder with `fonts`"):
+        texts.create_source(SynthConfig(lang=(lang,), fonts="my/fonts"), latin)
     with pytest.raises(DataError, match=r"draws Chinese: pip install 'crnnocr\[fonts\]', or name"):
-        texts.source(SynthConfig(lang=("zh",)), latin)
-    assert texts.source(SynthConfig(lang=(lang,), charset="0123456789"), latin).charset == "0123456789"
-    letters = set(texts.source(SynthConfig(lang=(lang,)), ALL).charset)
-    rare = max(letters)  # a few missing letters are no reason
-    assert set(texts.source(SynthConfig(lang=(lang,)), ALL - {rare}).charset) == letters - {rare}
+        texts.create_source(SynthConfig(lang=("zh",)), latin)
+    assert texts.create_source(SynthConfig(lang=(lang,), charset="0123456789"), latin).charset == "0123456789"
+    letters = set(texts.create_source(SynthConfig(lang=(lang,)), ALL).charset)
+    rare = max(letters)  # a few missing letters do not matter
+    assert set(texts.create_source(SynthConfig(lang=(lang,)), ALL - {rare}).charset) == letters - {rare}
 
 
-def test_conjoining_jamo_are_no_letters_of_korean() -> None:
-    assert not [c for c in texts.source(SynthConfig(lang=("ko",)), ALL).charset if "\u1100" <= c <= "\u11ff"]
+def test_korean_has_no_conjoining_jamo() -> None:
+    assert not [c for c in texts.create_source(SynthConfig(lang=("ko",)), ALL).charset if "\u1100" <= c <= "\u11ff"]
 
 
-def test_a_charset_names_its_characters_composed_or_not() -> None:
-    assert texts.source(SynthConfig(charset="e\u0301"), ALL).charset == "eé\u0301"
-    assert texts.source(SynthConfig(charset="e\n\u0301\n"), ALL).charset == "e\u0301"
-    assert texts.source(SynthConfig(charset="\u212b"), ALL).charset == "Å"  # NFC of ANGSTROM SIGN
-    persian = texts.source(SynthConfig(lang=("fa",), charset="ابپتیم\u200c"), ALL)
+def test_a_charset_may_be_composed_or_decomposed() -> None:
+    assert texts.create_source(SynthConfig(charset="e\u0301"), ALL).charset == "eé\u0301"
+    assert texts.create_source(SynthConfig(charset="e\n\u0301\n"), ALL).charset == "e\u0301"
+    assert texts.create_source(SynthConfig(charset="\u212b"), ALL).charset == "Å"  # NFC of ANGSTROM SIGN
+    persian = texts.create_source(SynthConfig(lang=("fa",), charset="ابپتیم\u200c"), ALL)
     assert "\u200c" in persian.charset
-    assert not [text for text in drawn(persian, 300) if text.strip("\u200c") != text]
+    assert not [text for text in some_texts(persian, 300) if text.strip("\u200c") != text]
 
 
 def day_of(year: str, month: str, day: str) -> datetime.date:
     return datetime.date(int(year), int(month), int(day))
 
 
-def test_dates_and_times_are_such_as_there_are() -> None:
-    lines = "\n".join(of_all_styles(texts.source(SynthConfig(), ALL), 4000))
+def test_dates_and_times_exist() -> None:
+    lines = "\n".join(of_all_styles(texts.create_source(SynthConfig(), ALL), 4000))
     dates = re.findall(r"\b((?:19|20)\d\d)-(\d\d)-(\d\d)$", lines, re.MULTILINE)
     assert len(dates) > 30
     assert all(day_of(*date) for date in dates)  # which raises where there is none
@@ -350,7 +351,9 @@ def test_dates_and_times_are_such_as_there_are() -> None:
     hours = [int(hour) for hour in re.findall(r"(\d+):\d\d [ap]m\b", lines, re.IGNORECASE)]
     assert set(hours) == set(range(1, 13))
     for lang, month_sign, day_sign in (("zh", "月", "日"), ("ja", "月", "日"), ("ko", "월", "일")):
-        asian = "\n".join(drawn(texts.source(SynthConfig(lang=(lang,), style=Style.RECEIPT), ALL), 6000, Style.RECEIPT))
+        asian = "\n".join(
+            some_texts(texts.create_source(SynthConfig(lang=(lang,), style=Style.RECEIPT), ALL), 6000, Style.RECEIPT)
+        )
         found = re.findall(rf"([0-9]+){month_sign} ?([0-9]+){day_sign}", asian)
         assert {int(month) for month, _ in found} == set(range(1, 13))
         assert max(int(day) for _, day in found) in (29, 30, 31)
@@ -358,29 +361,29 @@ def test_dates_and_times_are_such_as_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("day", "month", "year", "there"),
+    ("day", "month", "year", "exists"),
     [
         ("29", "02", "1914", False),
         ("29", "02", "2000", True),
         ("29", "02", "1900", False),
         ("31", "04", "2001", False),
         ("31", "12", "2001", True),
-        ("30", "January", "2001", False),  # whose number is not known
+        ("30", "January", "2001", False),  # its number is not known
         ("28", "February", "2001", True),
     ],
 )
-def test_a_date_exists_where_the_calendar_has_it(day: str, month: str, year: str, there: bool) -> None:
-    assert exists({"day": day, "month": month, "year": year}) is there
+def test_is_date_knows_the_calendar(day: str, month: str, year: str, exists: bool) -> None:
+    assert is_date({"day": day, "month": month, "year": year}) is exists
 
 
 def test_only_english_names_have_an_apostrophe_and_s() -> None:
     for lang, some in (("en", True), ("fr", False), ("ru", False)):
-        lines = of_all_styles(texts.source(SynthConfig(lang=(lang,)), ALL), 2000)
+        lines = of_all_styles(texts.create_source(SynthConfig(lang=(lang,)), ALL), 2000)
         assert (sum(line.endswith("’s") and line.count("’") == 1 and " " in line for line in lines) > 0) is some
 
 
 @pytest.mark.parametrize(
-    ("text", "tidied"),
+    ("text", "normalized"),
     [
         ("\ufeffco\u00adop\u200b \u200b x\u2060y\u200e", "coop xy"),
         ("e\u200b\u0301", "é"),
@@ -390,28 +393,28 @@ def test_only_english_names_have_an_apostrophe_and_s() -> None:
         ("क\u094d\u200dष", "क\u094d\u200dष"),
         ("a\u200cb\u200dc", "abc"),
         ("\u200c", ""),
-        ("\u06dd١", "\u06dd١"),  # the end of an ayah is drawn
+        ("\u06dd١", "\u06dd١"),  # the end of ayah is visible
     ],
 )
-def test_what_is_drawn_as_nothing_is_left_out(text: str, tidied: str) -> None:
-    assert texts.tidy(text) == tidied
+def test_invisible_characters_are_dropped(text: str, normalized: str) -> None:
+    assert texts.normalize_text(text) == normalized
 
 
-def test_a_charset_that_stands_for_nothing_is_refused() -> None:
-    with pytest.raises(UsageError, match="--charset holds no character"):
-        texts.source(SynthConfig(charset="\u0301"), ALL)
-    with pytest.raises(UsageError, match="--charset holds no character that a font can draw"):
-        texts.source(SynthConfig(charset="☃"), frozenset("abc"))
+def test_a_charset_without_drawable_characters_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^charset holds no character"):
+        texts.create_source(SynthConfig(charset="\u0301"), ALL)
+    with pytest.raises(UsageError, match=r"^charset holds no character that a font can draw"):
+        texts.create_source(SynthConfig(charset="☃"), frozenset("abc"))
 
 
 @pytest.mark.parametrize("words", [(2, 3), (5, 5)])
 def test_words_that_never_fit_the_characters_are_refused(words: Range) -> None:
-    with pytest.raises(UsageError, match=rf"{words[0]} words .--words. never fit into 2 characters"):
-        texts.source(SynthConfig(words=words, chars=(1, 2)), ALL)
+    with pytest.raises(UsageError, match=rf"{words[0]} words \(`words`\) never fit into 2 characters"):
+        texts.create_source(SynthConfig(words=words, chars=(1, 2)), ALL)
 
 
-def test_each_text_is_of_one_of_the_languages_evenly() -> None:
-    source = texts.source(SynthConfig(lang=("ru", "el", "he"), style=Style.CLEAN), ALL)
+def test_languages_are_equally_likely() -> None:
+    source = texts.create_source(SynthConfig(lang=("ru", "el", "he"), style=Style.CLEAN), ALL)
     given = [source(i, Style.CLEAN, np.random.default_rng([0, i])) for i in range(900)]
     counts = Counter(text.lang for text in given)
     assert set(counts) == {"ru", "el", "he"}
@@ -420,12 +423,12 @@ def test_each_text_is_of_one_of_the_languages_evenly() -> None:
         assert not set(letters_of([text])) & (set().union(*SCRIPTS.values()) - SCRIPTS[lang])
 
 
-def test_a_text_depends_on_its_own_chance_alone() -> None:
-    first, second = (texts.source(SynthConfig(lang=("en", "ja")), ALL) for _ in range(2))
+def test_a_text_depends_on_its_random_numbers_only() -> None:
+    first, second = (texts.create_source(SynthConfig(lang=("en", "ja")), ALL) for _ in range(2))
     forwards = [first(i, style, np.random.default_rng([1, i])) for i in range(40) for style in STYLES]
     backwards = [second(i, style, np.random.default_rng([1, i])) for i in range(39, -1, -1) for style in reversed(STYLES)]
     assert forwards == backwards[::-1]
-    assert drawn(first, 20, seed=1) != drawn(first, 20, seed=2)
+    assert some_texts(first, 20, seed=1) != some_texts(first, 20, seed=2)
 
 
 @pytest.mark.parametrize("langs", [("hi", "en"), ("it", "uk")])
@@ -436,106 +439,80 @@ def test_texts_are_the_same_in_every_process(
         "import json, numpy as np\n"
         "from crnnocr.config import Style, SynthConfig\n"
         "from crnnocr.synth import text as texts\n"
-        f"source = texts.source(SynthConfig(lang={langs}), frozenset(map(chr, range(0x20, 0x20000))))\n"
+        f"source = texts.create_source(SynthConfig(lang={langs}), frozenset(map(chr, range(0x20, 0x20000))))\n"
         "print(json.dumps([source(i, Style.RECEIPT, np.random.default_rng([0, i])).text for i in range(300)]))"
     )
     done = run_process("-c", script)
-    assert json.loads(done.stdout) == drawn(texts.source(SynthConfig(lang=langs), ALL), 300, Style.RECEIPT)
+    assert json.loads(done.stdout) == some_texts(texts.create_source(SynthConfig(lang=langs), ALL), 300, Style.RECEIPT)
 
 
-def test_importing_the_texts_loads_neither_wordfreq_nor_faker(
+def test_importing_the_text_package_is_cheap(
     run_process: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     script = "import sys, crnnocr.synth.text; print({'wordfreq', 'faker', 'ftfy', 'PIL', 'trdg'} & set(sys.modules))"
     assert run_process("-c", script).stdout == "set()\n"
 
 
-@pytest.mark.parametrize("lang", ["en", "de", "fr", "zh"])
-def test_trdgs_style_draws_from_its_dictionary_as_ever(lang: str) -> None:
-    source = texts.source(SynthConfig(lang=(lang,), style=Style.TRDG, words=(2, 4)), ALL)
-    words = trdg.dictionary(lang)
-    for index in range(50):
-        ours, theirs = np.random.default_rng([3, index]), np.random.default_rng([3, index])
-        text = source(index, Style.TRDG, ours)
-        count = int(theirs.integers(2, 5))
-        assert text == (" ".join(" ".join(words[i] for i in theirs.integers(len(words), size=count)).split()), lang)
-        assert ours.bit_generator.state == theirs.bit_generator.state
-        assert set(text.text) <= set(source.charset)
-
-
-def test_numbers_of_one_length_are_as_many_as_there_can_be() -> None:
-    sampler = texts.source(SynthConfig(charset="0123456789", chars=(6, 6)), ALL)
-    numbers = drawn(sampler, 600)
-    # Of 600 draws of a million, 0.2 are expected to come twice.
+def test_numbers_of_one_length_hardly_repeat() -> None:
+    sampler = texts.create_source(SynthConfig(charset="0123456789", chars=(6, 6)), ALL)
+    numbers = some_texts(sampler, 600)
+    # Of 600 of a million, 0.2 are expected twice.
     assert len(set(numbers)) >= 590
     assert all(len(number) == 6 and number.isdecimal() for number in numbers)
 
 
-def test_trdgs_style_takes_one_to_three_words_and_keeps_to_its_limits() -> None:
-    counts = {len(line.split(" ")) for line in drawn(texts.source(SynthConfig(style=Style.TRDG), ALL), 100, Style.TRDG)}
-    assert counts == {1, 2, 3}
-    config = SynthConfig(style=Style.TRDG, charset="abcdefghijklm ", chars=(6, 6))
-    for line in drawn(texts.source(config, ALL), 100, Style.TRDG):
-        assert len(line) == 6
-        assert set(line) <= set("abcdefghijklm ")
-    with pytest.raises(UsageError, match="--style trdg has no --lang es"):
-        texts.source(SynthConfig(lang=("es",), style=Style.TRDG), ALL)
-    with pytest.raises(UsageError, match="no word that fits"):
-        texts.source(SynthConfig(charset="☃", style=Style.TRDG), ALL)
-
-
 def file_source(path: Path, text: str | bytes, **options: Any) -> TextFile:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    source = texts.source(SynthConfig(text=str(path), **options), ALL)
+    source = texts.create_source(SynthConfig(text=str(path), **options), ALL)
     assert isinstance(source, TextFile)
     return source
 
 
 def whole(source: TextFile) -> list[str]:
-    """All texts of a file, in turn."""
-    lines = drawn(source, source.count + 1)
+    """All texts of a file, in order."""
+    lines = some_texts(source, source.count + 1)
     assert lines[-1] == lines[0]  # again from the first
     return lines[:-1]
 
 
-def test_lines_of_a_file_come_in_turn(tmp_path: Path) -> None:
+def test_lines_of_a_file_come_in_order(tmp_path: Path) -> None:
     text = "\ufeffeins  zwei \r\n\r\n\t\nGru\u0308ße\rdrei\u2028vier\n x "
     assert whole(file_source(tmp_path / "a.txt", text)) == ["eins zwei", "Grüße", "drei", "vier", "x"]
-    assert texts.source(SynthConfig(text=str(tmp_path / "a.txt")), ALL).charset == "".join(
+    assert texts.create_source(SynthConfig(text=str(tmp_path / "a.txt")), ALL).charset == "".join(
         sorted(set("eins zweiGrüßedreivierx"))
     )
 
 
-def test_of_a_file_only_what_the_charset_spells_is_left(tmp_path: Path) -> None:
+def test_texts_of_a_file_that_the_charset_cannot_write_are_left_out(tmp_path: Path) -> None:
     lines = "abba\nabc\na b\nba\n"
     assert whole(file_source(tmp_path / "a.txt", lines, charset="ab")) == ["abba", "ba"]
     assert whole(file_source(tmp_path / "a.txt", lines, charset="ab", words=(1, 1))) == ["abba", "a", "b", "ba"]
-    with pytest.raises(DataError, match=r"a\.txt holds no text that --charset can spell"):
+    with pytest.raises(DataError, match=r"a\.txt holds no text that `charset` can write"):
         file_source(tmp_path / "a.txt", lines, charset="xyz")
 
 
-def test_of_a_file_only_what_a_font_can_draw_is_left(tmp_path: Path) -> None:
+def test_texts_of_a_file_that_no_font_draws_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    able = frozenset("abcdefghij ")
+    drawable = frozenset("abcdefghij ")
     path.write_text("abc\n\nd 😀\ne\u200bf\nghé😀\n😀 xyzwv\n")
     with pytest.warns(texts.TextWarning) as warned:
-        source = texts.source(SynthConfig(text=str(path)), able)
-    assert drawn(source, 3) == ["abc", "ef", "abc"]
+        source = texts.create_source(SynthConfig(text=str(path)), drawable)
+    assert some_texts(source, 3) == ["abc", "ef", "abc"]
     assert source.charset == "abcef"
     [warning] = warned
-    said = str(warning.message)
-    assert said.startswith("3 texts left out: no font here draws '😀' (U+1F600 GRINNING FACE), 'é' (U+00E9 ")
-    assert f"'z' (U+007A LATIN SMALL LETTER Z) and 2 more, first in {path}, line 3: " in said
+    message = str(warning.message)
+    assert message.startswith("3 texts left out: no font here draws '😀' (U+1F600 GRINNING FACE), 'é' (U+00E9 ")
+    assert f"'z' (U+007A LATIN SMALL LETTER Z) and 2 more, first in {path}, line 3: " in message
     with pytest.warns(texts.TextWarning, match=r"^2 texts left out: .*line 3"):
-        pieces_of = texts.source(SynthConfig(text=str(path), charset="abcd😀 ", words=(1, 1)), able)
-    assert drawn(pieces_of, 2) == ["abc", "d"]
+        pieces_of = texts.create_source(SynthConfig(text=str(path), charset="abcd😀 ", words=(1, 1)), drawable)
+    assert some_texts(pieces_of, 2) == ["abc", "d"]
     path.write_text("😀\n")
     with pytest.raises(DataError, match=r"no font here draws '😀' .*a\.txt, line 1: take them out"):
-        texts.source(SynthConfig(text=str(path)), able)
+        texts.create_source(SynthConfig(text=str(path)), drawable)
 
 
 @pytest.mark.parametrize("chars", [(4, 9), (3, 3)])
-def test_pieces_hold_nothing_that_is_drawn_as_nothing_and_begin_with_no_joiner(chars: Range, tmp_path: Path) -> None:
+def test_pieces_have_no_invisible_characters_and_no_joiner_at_the_ends(chars: Range, tmp_path: Path) -> None:
     story = "\ufeff\u200bمی\u200cخواهم co\u00adop کتاب\u200cهایم \u200b را نمی\u200c\u200cدانم " * 9
     lines = whole(file_source(tmp_path / "fa.txt", story, lang=("fa",), chars=chars))
     assert all(chars[0] <= len(line) <= chars[1] and line.strip("\u200c ") == line for line in lines)
@@ -548,19 +525,19 @@ def test_a_file_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path) ->
     options: dict[str, Range]
     for options in ({}, {"words": (1, 2)}, {"chars": (3, 3)}):
         path.unlink(missing_ok=True)
-        with pytest.raises(UsageError, match=r"cannot read --text .*lines\.txt: No such file"):
-            texts.source(replace(SynthConfig(text=str(path)), **options), ALL)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"cannot read `text=.*lines\.txt`: No such file"):
+            texts.create_source(replace(SynthConfig(text=str(path)), **options), ALL)  # type: ignore[arg-type]
         with pytest.raises(DataError, match=r"lines\.txt holds no text$"):
             file_source(path, " \n\n", **options)
         with pytest.raises(DataError, match=r"lines\.txt is not UTF-8 \(byte 7\)"):  # "Gut\n\nGr" is 7 bytes long
             file_source(path, "Gut\n\nGrüße".encode("latin-1"), **options)
     with pytest.raises(DataError, match=r"holds no text of that length"):
         file_source(path, "too short", chars=(50, 60))
-    with pytest.raises(UsageError, match="--chars"):
+    with pytest.raises(UsageError, match="`chars`"):
         file_source(path, "没有空格", lang=("zh",), words=(2, 2))
     for lang in ("zh", "ja", "th"):
-        with pytest.raises(UsageError, match=f"{LANGUAGES[lang].name} sets no spaces between words: .*--chars"):
-            texts.source(SynthConfig(lang=("en", lang), words=(2, 2)), ALL)
+        with pytest.raises(UsageError, match=f"{LANGUAGES[lang].name} sets no spaces between words: .*`chars`"):
+            texts.create_source(SynthConfig(lang=("en", lang), words=(2, 2)), ALL)
 
 
 STORY = (
@@ -570,52 +547,52 @@ STORY = (
 
 
 def covers(lines: list[str], story: str) -> bool:
-    """Whether the lines, one after the other, hold all of the story: each begins in or right after the one before it."""
-    told, end = " ".join(story.split()), 0
+    """Whether the lines cover all of the story in order: each begins in or right after the one before it."""
+    story_text, end = " ".join(story.split()), 0
     for line in lines:
-        starts = [i for i in range(max(0, end - len(line)), end + 2) if told.startswith(line, i)]
+        starts = [i for i in range(max(0, end - len(line)), end + 2) if story_text.startswith(line, i)]
         if not starts:
             return False
         end = max(end, starts[-1] + len(line))
-    return end == len(told)
+    return end == len(story_text)
 
 
 @pytest.mark.parametrize("words", [(1, 1), (3, 3), (2, 6), (20, 25)])
 def test_running_text_is_cut_into_pieces_of_words(words: Range, tmp_path: Path) -> None:
     lines = whole(file_source(tmp_path / "story.txt", STORY, words=words))
     assert {len(line.split(" ")) for line in lines} <= set(range(words[0], words[1] + 1))
-    assert all(map(is_tidy, lines))
+    assert all(map(is_normalized, lines))
     assert covers(lines, STORY)
 
 
 @pytest.mark.parametrize("chars", [(12, 30), (20, 25), (60, 90)])
 def test_running_text_is_cut_into_pieces_of_characters_at_the_ends_of_words(chars: Range, tmp_path: Path) -> None:
     lines = whole(file_source(tmp_path / "story.txt", STORY, chars=chars))
-    assert all(chars[0] <= len(line) <= chars[1] and is_tidy(line) for line in lines)
+    assert all(chars[0] <= len(line) <= chars[1] and is_normalized(line) for line in lines)
     assert covers(lines, STORY)
     whole_words = set(STORY.split())
     assert sum(set(line.split()) <= whole_words for line in lines) > 0.9 * len(lines)
 
 
-def test_pieces_of_words_and_characters_keep_both(tmp_path: Path) -> None:
+def test_pieces_keep_both_kinds_of_limits(tmp_path: Path) -> None:
     lines = whole(file_source(tmp_path / "story.txt", STORY, words=(2, 4), chars=(8, 24)))
     assert all(2 <= len(line.split(" ")) <= 4 and 8 <= len(line) <= 24 for line in lines)
     assert covers(lines, STORY)
 
 
 @pytest.mark.parametrize("length", [1, 2, 7])
-def test_pieces_of_one_exact_length_hold_all_that_pieces_can(length: int, tmp_path: Path) -> None:
-    told = "A tale of b cd efg, hijk (lmnop) q rstuvwx yzABCDEFGHIJKLMN – O."
-    lines = whole(file_source(tmp_path / "story.txt", told, chars=(length, length)))
+def test_pieces_of_one_exact_length_cover_all_that_is_possible(length: int, tmp_path: Path) -> None:
+    story_text = "A tale of b cd efg, hijk (lmnop) q rstuvwx yzABCDEFGHIJKLMN – O."
+    lines = whole(file_source(tmp_path / "story.txt", story_text, chars=(length, length)))
     assert {len(line) for line in lines} == {length}
-    assert all(map(is_tidy, lines))
-    able = [i for i in range(len(told) - length + 1) if is_tidy(told[i : i + length])]
-    for place, character in enumerate(told):
-        if character != " " and any(i <= place < i + length for i in able):
-            assert any(told[i : i + length] in lines for i in able if i <= place < i + length), place
+    assert all(map(is_normalized, lines))
+    possible = [i for i in range(len(story_text) - length + 1) if is_normalized(story_text[i : i + length])]
+    for place, character in enumerate(story_text):
+        if character != " " and any(i <= place < i + length for i in possible):
+            assert any(story_text[i : i + length] in lines for i in possible if i <= place < i + length), place
 
 
-def test_text_without_spaces_is_cut_anywhere_but_before_a_mark(tmp_path: Path) -> None:
+def test_text_without_spaces_is_cut_anywhere_except_before_a_mark(tmp_path: Path) -> None:
     story = "ภาษาไทยเป็นภาษาที่มีระดับเสียงของคำแน่นอนหรือวรรณยุกต์เช่นเดียวกับภาษาจีน" * 5
     lines = whole(file_source(tmp_path / "thai.txt", story, lang=("th",), chars=(5, 9)))
     assert "".join(lines).startswith(story[:60])
@@ -629,7 +606,7 @@ def test_decomposed_running_text_is_composed_before_it_is_measured(tmp_path: Pat
     assert lines == whole(file_source(tmp_path / "nfc.txt", story, chars=(10, 14)))
 
 
-def test_a_paragraph_ends_a_piece_where_both_are_long_enough(tmp_path: Path) -> None:
+def test_a_paragraph_ends_a_piece_if_both_are_long_enough(tmp_path: Path) -> None:
     story = "one two three four five six\n\nseven eight nine ten\n\nlast\n"
     assert whole(file_source(tmp_path / "a.txt", story, words=(4, 4))) == [
         "one two three four",
@@ -639,7 +616,7 @@ def test_a_paragraph_ends_a_piece_where_both_are_long_enough(tmp_path: Path) -> 
     ]
 
 
-def test_a_text_without_paragraphs_is_taken_in_blocks(tmp_path: Path) -> None:
+def test_a_text_without_paragraphs_is_read_in_blocks(tmp_path: Path) -> None:
     story = "".join(f"line {i} of a long text\n" for i in range(2 * BLOCK // 20))
     source = file_source(tmp_path / "long.txt", story, words=(6, 6))
     words = " ".join(whole(source)).split(" ")
@@ -649,5 +626,5 @@ def test_a_text_without_paragraphs_is_taken_in_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("words", "chars"), [((3, 3), None), (None, (4, 4)), ((2, 2), (3, 3))])
 def test_a_text_that_is_too_short_has_no_pieces(words: Range | None, chars: Range | None) -> None:
-    chance = Chance(np.random.default_rng(0))
-    assert list(pieces("a b" if words == (3, 3) else "abc", words, chars, spaced=True, chance=chance)) == []
+    rng = Random(np.random.default_rng(0))
+    assert list(pieces("a b" if words == (3, 3) else "abc", words, chars, spaced=True, rng=rng)) == []

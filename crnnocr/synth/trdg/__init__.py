@@ -1,10 +1,8 @@
-"""All that crnnocr knows of the package trdg: its fonts, its dictionaries, and how it draws a line of text.
+"""All that crnnocr knows of the package trdg: its fonts, dictionaries and photographs, and how it draws a line of text.
 
-trdg 0.1.1 was written for Pillow before version 10 and cuts ink that leaves the box it measures. Its drawing module is given
-stand-ins for the three Pillow modules it uses, in its own namespace only: they measure as it expects, and draw on a canvas
-with a margin. Nothing else of trdg is imported, so that neither OpenCV nor TensorFlow is, and nothing is printed.
-
-The looks of trdg's own pictures: grey ink on noisy paper, skewed and blurred a little. Kept as it is for good.
+trdg 0.1.1 was written for Pillow before version 10, and cuts off ink that leaves the box it measures. Its drawing module is
+loaded by itself and gets stand-ins for the three Pillow modules that it uses: they measure as it expects, and draw on a canvas
+with a margin. Nothing else of trdg is imported, so neither OpenCV nor TensorFlow is, and nothing is printed.
 """
 
 from __future__ import annotations
@@ -17,30 +15,29 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from crnnocr.errors import CrnnocrError, UsageError
 
 _DICTIONARIES = {"en": "en", "de": "de", "fr": "fr", "zh": "cn"}
 _FONT_FOLDERS = {"en": "latin", "de": "latin", "fr": "latin", "zh": "cn"}
 
-# trdg's German dictionary is in an encoding of its own; these are all of its letters that are not ASCII.
+# trdg's German dictionary has an encoding of its own; these are all of its letters outside ASCII.
 _GERMAN = {0x80: "ä", 0x83: "é", 0x84: "ö", 0x87: "ü", 0x88: "ç", 0x89: "ñ", 0x9C: "ß"}
 
-# Families that are published under an open licence (Apache-2.0 or OFL) and draw lower case as lower case. trdg holds
-# others: Aller, Bebas, Capture, Caviar Dreams, Tusj, Seaside and Walkway are not open, and Amatic draws small capitals.
+# Families under an open licence (Apache-2.0 or OFL) that draw lower case as lower case. trdg holds others: Aller, Bebas,
+# Capture, Caviar Dreams, Tusj, Seaside and Walkway are not open, and Amatic draws small capitals.
 _OPEN_FAMILIES = ("DroidSans", "Lato", "OpenSans", "Pacifico", "Raleway", "Roboto", "Sansation", "SourceHanSans")
 
 
 def languages() -> list[str]:
-    """Codes of the languages that trdg has a usable dictionary and fonts for (its Spanish one lacks the accents)."""
+    """Codes of the languages for which trdg has fonts and a usable dictionary (the Spanish one lacks the accents)."""
     return sorted(_DICTIONARIES)
 
 
 @functools.cache
 def dictionary(lang: str) -> tuple[str, ...]:
-    """The words of trdg's dictionary of a language, in its order. Raises `UsageError` where there is none."""
+    """The words of trdg's dictionary of a language, in its order. Raises `UsageError` if there is none."""
     path = _package_folder() / "dicts" / f"{_known(lang, _DICTIONARIES)}.txt"
     if lang == "de":
         text = path.read_bytes().decode("latin-1").translate(_GERMAN)
@@ -51,7 +48,7 @@ def dictionary(lang: str) -> tuple[str, ...]:
 
 @functools.cache
 def font_files(lang: str) -> tuple[Path, ...]:
-    """Trdg's openly licensed font files for a language, by name. Raises `UsageError` where there are none."""
+    """Trdg's openly licensed font files for a language, by name. Raises `UsageError` if there are none."""
     return _open_fonts(_known(lang, _FONT_FOLDERS))
 
 
@@ -71,17 +68,17 @@ def photographs() -> tuple[Path, ...]:
     return tuple(sorted((_package_folder() / "pictures").glob("*.jpg")))
 
 
-def draw_line(text: str, font: Path, size: int, colour: str) -> Image.Image:
+def draw_line(text: str, font: Path, size: int, color: str) -> Image.Image:
     """Draw `text` with trdg.
 
-    Returns an RGBA picture with transparent paper, as large as trdg's own box around the text (from the ascender line to
-    the lowest ink, from the first word's start to the last one's end), and larger where ink leaves that box.
+    Returns an RGBA image with a transparent background. It has the size of trdg's own box around the text (from the ascender
+    line to the lowest ink, from the start of the first word to the end of the last), and is larger where ink leaves that box.
     """
     module = _drawing_module()
     options = {
         "text": text,
         "font": str(font),
-        "text_color": colour,
+        "text_color": color,
         "font_size": size,
         "orientation": 0,
         "space_width": 1.0,
@@ -90,8 +87,8 @@ def draw_line(text: str, font: Path, size: int, colour: str) -> Image.Image:
         "word_split": True,
     }
     accepted = inspect.signature(module.generate).parameters
-    drawn = module.generate(**{name: value for name, value in options.items() if name in accepted})
-    canvas: Image.Image = drawn[0] if isinstance(drawn, tuple) else drawn  # later versions also return a mask
+    result = module.generate(**{name: value for name, value in options.items() if name in accepted})
+    canvas: Image.Image = result[0] if isinstance(result, tuple) else result  # later versions return a mask too
     margin = canvas.info["margin"]
     box = (margin, margin, canvas.width - margin, canvas.height - margin)
     ink = canvas.getchannel("A").getbbox()
@@ -100,17 +97,10 @@ def draw_line(text: str, font: Path, size: int, colour: str) -> Image.Image:
     return canvas.crop(box)
 
 
-def version() -> str:
-    """The installed version of trdg."""
-    from importlib.metadata import version as installed
-
-    return installed("trdg")
-
-
 def _known(lang: str, table: dict[str, str]) -> str:
     if lang not in table:
         raise UsageError(
-            f"--style trdg has no --lang {lang}, only {', '.join(languages())}: choose one of these, or another style"
+            f"`style=trdg` has no `lang={lang}`, only {', '.join(languages())}: choose one of these, or another style"
         )
     return table[lang]
 
@@ -124,7 +114,7 @@ def _package_folder() -> Path:
 
 @functools.cache
 def _drawing_module() -> Any:
-    """Trdg's drawing module, loaded apart from the package and given our stand-ins for Pillow's modules."""
+    """Trdg's drawing module, loaded without its package, with our stand-ins for Pillow's modules."""
     path = _package_folder() / "computer_text_generator.py"
     spec = importlib.util.spec_from_file_location("crnnocr.synth._trdg_drawing", path)
     assert spec is not None
@@ -134,18 +124,18 @@ def _drawing_module() -> Any:
     module.Image = SimpleNamespace(new=_new_canvas)
     module.ImageDraw = SimpleNamespace(Draw=_Pen)
     module.ImageFont = SimpleNamespace(truetype=_font)
-    module.rnd = random.Random(0)  # noqa: S311 (it picks a colour between two equal ones)
+    module.rnd = random.Random(0)  # noqa: S311 (it chooses between two equal colors)
     return module
 
 
 class _Font:
-    """A Pillow font that can be measured the way trdg does it."""
+    """A Pillow font that trdg can measure."""
 
     def __init__(self, font: ImageFont.FreeTypeFont) -> None:
         self.font = font
 
     def getsize(self, text: str) -> tuple[int, int]:
-        """Width of the ink and height of its lower edge, as Pillow's `getsize` gave them; a space has its advance."""
+        """Width of the ink and height of its lower edge, as Pillow's old `getsize` gave them; a space has its advance."""
         left, _, right, bottom = self.font.getbbox(text)
         return int(right - left), int(bottom)
 
@@ -155,15 +145,15 @@ def _font(font: str, size: int) -> _Font:
     return _Font(ImageFont.truetype(font, size, layout_engine=ImageFont.Layout.BASIC))
 
 
-def _new_canvas(mode: str, size: tuple[int, int], colour: Any) -> Image.Image:
-    margin = size[1]  # a line's height is more than any glyph overhangs its box
-    canvas = Image.new(mode, (size[0] + 2 * margin, size[1] + 2 * margin), colour)
+def _new_canvas(mode: str, size: tuple[int, int], color: Any) -> Image.Image:
+    margin = size[1]  # no glyph overhangs its box by a line's height
+    canvas = Image.new(mode, (size[0] + 2 * margin, size[1] + 2 * margin), color)
     canvas.info["margin"] = margin
     return canvas
 
 
 class _Pen:
-    """A Pillow pen that draws inside the margin of such a canvas."""
+    """A stand-in for Pillow's `ImageDraw.Draw` that keeps to the inside of a canvas' margin."""
 
     def __init__(self, canvas: Image.Image) -> None:
         self.pen = ImageDraw.Draw(canvas)
@@ -172,30 +162,3 @@ class _Pen:
     def text(self, position: tuple[int, int], text: str, fill: Any, font: _Font, **options: Any) -> None:
         x, y = position
         self.pen.text((x + self.margin, y + self.margin), text, fill=fill, font=font.font, **options)
-
-
-INK = "#282828"
-MARGIN = 5
-"""Pixels of paper on each side."""
-MAX_SKEW = 2
-"""Largest rotation either way, in whole degrees."""
-MAX_BLUR = 1
-"""Largest radius of the Gaussian blur, in whole pixels."""
-PAPER_MEAN, PAPER_DEVIATION = 235, 10
-"""Grey of the paper: normally distributed noise, each pixel by itself."""
-
-
-def draw(text: str, font: Path, height: int, rng: np.random.Generator) -> Image.Image:
-    """Draw `text` as trdg does with `--skew_angle 2 --random_skew --blur 1 --random_blur`; a grey picture `height` high.
-
-    The order of the steps, the resampling and the distributions are those of trdg's `FakeTextDataGenerator`.
-    """
-    skew = int(rng.integers(-MAX_SKEW, MAX_SKEW + 1))
-    blur = int(rng.integers(0, MAX_BLUR + 1))
-    line = draw_line(text, font, height, INK).rotate(skew, expand=True)
-    inner = height - 2 * MARGIN
-    line = line.resize((max(1, line.width * inner // line.height), inner), Image.Resampling.LANCZOS)
-    noise = rng.normal(PAPER_MEAN, PAPER_DEVIATION, size=(height, line.width + 2 * MARGIN))
-    paper = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
-    paper.paste(line.convert("L"), (MARGIN, MARGIN), line.getchannel("A"))
-    return paper.filter(ImageFilter.GaussianBlur(blur))
