@@ -152,7 +152,7 @@ class LanguageModel:
         return loss / max(count, 1)
 
     def _probs(self, context: int) -> Floats:
-        """Interpolate the context's own n-grams with the shorter context with its backoff weight."""
+        """Add the context's own n-grams to the shorter context's probabilities, weighted (Chen and Goodman 1999, section 3)."""
         ngrams = self.ngrams
         shorter = self.probs(int(ngrams.suffix_links[context])) if context else np.full(self.classes, 1 / self.classes)
         probs: Floats = shorter * float(ngrams.backoff_weights[context])
