@@ -145,19 +145,19 @@ class Preprocessor:
         gray = self._load(source, name)
         return [_shrunk(self._plain(gray, orientation, name)) for orientation in self._orientations(gray)]
 
-    def rescaled(self, image: LineImage, view: View) -> LineImage:
-        """An image that is seen at its own scale, seen at another one (for test-time augmentation).
+    def rescaled(self, image: LineImage, scale: View) -> LineImage:
+        """See an image in its orientation at another scale (for test-time augmentation).
 
         Args:
             image: the image at its own scale.
-            view: the scale, in the image's own orientation. Space around the text gets the image's median gray value.
+            scale: gives width and height of the text. Space around it gets the image's median gray value.
         """
-        rows, width = round(view.height * self.height), _limited(round(view.width * image.width))
+        rows, width = round(scale.height * self.height), _limited(round(scale.width * image.width))
         text = np.asarray(image.gray.resize((width, rows), Image.Resampling.BICUBIC))
         line = np.full((self.height, max(width, self.min_width)), np.median(text).astype(np.uint8))
         top = (self.height - rows) // 2
         line[top : top + rows, :width] = text
-        return replace(image, line=line, width=width, view=view)
+        return replace(image, line=line, width=width, view=replace(scale, orientation=image.view.orientation))
 
     def _load(self, source: Source, name: str) -> Image.Image:
         gray = load_gray(source, name)
