@@ -1,4 +1,4 @@
-"""Pictures as lines: in memory or in a file, decoded once."""
+"""Images as lines: in memory or in a file, decoded once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from crnnocr import images
 from crnnocr.config import Conv, ModelConfig, Orientation
 from crnnocr.datasets import Sample
-from crnnocr.datasets.lines import LineDataset, content_id, load_lines
+from crnnocr.datasets.lines import LineDataset, content_id, held_out, load_lines
 from crnnocr.errors import CrnnocrError
 from crnnocr.images import Preprocessor
 
@@ -27,8 +27,8 @@ NO_MEMORY = 0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the pictures are."""
-    path = tmp_path / "pictures"
+    """Where the images are."""
+    path = tmp_path / "images"
     path.mkdir()
     return path
 
@@ -41,7 +41,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The pictures that were decoded so far, by name."""
+    """The images that were decoded so far, by name."""
     names: list[str] = []
     whole = images.load_gray
 
@@ -53,8 +53,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def pictures(folder: Path, count: int = 5, seed: int = 0) -> list[Sample]:
-    """Noise pictures of several widths and heights."""
+def noise_images(folder: Path, count: int = 5, seed: int = 0) -> list[Sample]:
+    """Noise images of several widths and heights."""
     chance = np.random.default_rng(seed)
     samples = []
     for number in range(count):
@@ -87,23 +87,23 @@ def same(one: LineDataset, other: LineDataset) -> bool:
 
 
 @pytest.mark.parametrize("memory_limit", [NO_MEMORY, 500, 10**6])  # a line has up to 8 × 53 bytes
-def test_each_picture_becomes_its_line(memory_limit: int, folder: Path) -> None:
-    samples = pictures(folder)
+def test_each_image_becomes_its_line(memory_limit: int, folder: Path) -> None:
+    samples = noise_images(folder)
     result = read(samples, memory_limit)
     assert result.samples == tuple(samples)
     assert len(result) == 5
     for index, sample in enumerate(samples):
-        picture = images.load_gray(sample.path)
-        assert np.array_equal(result[index].pixels, PREPROCESSOR.line(picture))
+        image = images.load_gray(sample.path)
+        assert np.array_equal(result[index].pixels, PREPROCESSOR.line(image))
         assert result.widths[index] == result[index].pixels.shape[1]
-        assert result.sizes[index].tolist() == list(picture.size)
+        assert result.sizes[index].tolist() == list(image.size)
         assert result.content_ids[index] == content_id(sample.path.read_bytes())
 
 
 @pytest.mark.parametrize("memory_limit", [NO_MEMORY, 10**6])
-def test_pictures_that_cannot_be_read_are_issues_and_the_others_keep_their_order(memory_limit: int, folder: Path) -> None:
-    first, broken, missing, last = pictures(folder, 4)
-    broken.path.write_bytes(b"no picture")
+def test_images_that_cannot_be_read_are_issues_and_the_others_keep_their_order(memory_limit: int, folder: Path) -> None:
+    first, broken, missing, last = noise_images(folder, 4)
+    broken.path.write_bytes(b"no image")
     missing.path.unlink()
     for _ in range(2):  # the second time they may come from the cache
         result, issues = load_lines([first, broken, missing, last], PREPROCESSOR, memory_limit=memory_limit)
@@ -120,7 +120,7 @@ def test_a_vertical_line_is_turned_before_it_is_measured(folder: Path) -> None:
     Image.fromarray(np.arange(8 * 24, dtype=np.uint8).reshape(24, 8)).save(folder / "tall.png")
     result = read([Sample(folder / "tall.png", "x")], preprocessor=replace(PREPROCESSOR, orientation=Orientation.VERTICAL))
     assert result.sizes.tolist() == [[24, 8]]
-    # Turned counter-clockwise, the top is on the left: the first column is the picture's first row, from its end.
+    # Turned counter-clockwise, the top is on the left: the first column is the image's first row, from its end.
     assert result[0].pixels[:, 0].tolist() == list(range(7, -1, -1))
 
 
@@ -130,8 +130,8 @@ def test_nothing_is_read_from_nothing() -> None:
     assert result.sizes.shape == (0, 2)
 
 
-def test_progress_is_told_to_its_end(folder: Path, decoded: list[str]) -> None:
-    samples = pictures(folder, 700)  # 512 at a time
+def test_progress_is_reported_to_its_end(folder: Path, decoded: list[str]) -> None:
+    samples = noise_images(folder, 700)  # 512 at a time
     for found in (False, True):
         told: list[int] = []
         read(samples, progress=told.append)
@@ -143,7 +143,7 @@ def test_progress_is_told_to_its_end(folder: Path, decoded: list[str]) -> None:
 
 
 def test_lines_that_fit_into_memory_leave_no_file(folder: Path, cache: Path, decoded: list[str]) -> None:
-    samples = pictures(folder)
+    samples = noise_images(folder)
     read(samples, 10**6)
     assert not cache.exists()
     read(samples, 10**6)
@@ -151,7 +151,7 @@ def test_lines_that_fit_into_memory_leave_no_file(folder: Path, cache: Path, dec
 
 
 def test_lines_in_a_file_are_the_same_as_in_memory(folder: Path, cache: Path) -> None:
-    samples = pictures(folder)
+    samples = noise_images(folder)
     in_memory, in_file, found = read(samples, 10**6), read(samples, 500), read(samples, 500)
     assert same(in_memory, in_file)
     assert same(in_memory, found)
@@ -159,8 +159,8 @@ def test_lines_in_a_file_are_the_same_as_in_memory(folder: Path, cache: Path) ->
     assert (kept / "pixels").stat().st_size == 8 * int(in_memory.widths.sum())
 
 
-def test_the_same_pictures_are_decoded_once_whatever_they_are_called(folder: Path, decoded: list[str]) -> None:
-    samples = pictures(folder)
+def test_the_same_images_are_decoded_once_whatever_they_are_called(folder: Path, decoded: list[str]) -> None:
+    samples = noise_images(folder)
     first = read(samples)
     assert sorted(decoded) == [sample.path.name for sample in samples]
     renamed = [replace(sample, path=sample.path.rename(folder / f"other {i}.png")) for i, sample in enumerate(samples)]
@@ -171,7 +171,7 @@ def test_the_same_pictures_are_decoded_once_whatever_they_are_called(folder: Pat
 
 
 def test_labels_are_not_kept_with_the_lines(folder: Path, decoded: list[str]) -> None:
-    samples = pictures(folder)
+    samples = noise_images(folder)
     read(samples)
     corrected = [replace(sample, text="corrected") for sample in samples]
     assert read(corrected).samples == tuple(corrected)
@@ -188,14 +188,14 @@ def repaint(samples: list[Sample]) -> list[Sample]:
 
 
 def add(samples: list[Sample]) -> list[Sample]:
-    return samples + pictures(samples[0].path.parent, 1, seed=1)
+    return samples + noise_images(samples[0].path.parent, 1, seed=1)
 
 
 @pytest.mark.parametrize("change", [swap, repaint, add])
-def test_other_pictures_or_another_order_are_read_anew(
+def test_other_images_or_another_order_are_read_again(
     change: Callable[[list[Sample]], list[Sample]], folder: Path, decoded: list[str]
 ) -> None:
-    samples = pictures(folder)
+    samples = noise_images(folder)
     read(samples)
     changed = change(samples)
     decoded.clear()
@@ -204,8 +204,8 @@ def test_other_pictures_or_another_order_are_read_anew(
     assert same(in_file, read(changed, 10**6 + 1))
 
 
-def test_another_height_or_orientation_is_read_anew(folder: Path, decoded: list[str]) -> None:
-    samples = pictures(folder)
+def test_another_height_or_orientation_is_read_again(folder: Path, decoded: list[str]) -> None:
+    samples = noise_images(folder)
     read(samples)
     higher = read(samples, preprocessor=replace(PREPROCESSOR, height=12))
     turned = read(samples, preprocessor=replace(PREPROCESSOR, orientation=Orientation.VERTICAL))
@@ -215,7 +215,7 @@ def test_another_height_or_orientation_is_read_anew(folder: Path, decoded: list[
 
 
 def test_only_the_four_sets_last_used_are_kept(folder: Path, cache: Path, decoded: list[str]) -> None:
-    sets = [pictures(folder, 2, seed) for seed in range(6)]
+    sets = [noise_images(folder, 2, seed) for seed in range(6)]
     for samples in sets[:4]:
         read(samples)
     read(sets[0])  # used again, so that the second is the oldest
@@ -247,10 +247,10 @@ def lost(kept: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut_off, emptied, lost])
-def test_a_damaged_set_is_read_anew_and_mended(
+def test_a_damaged_set_is_read_again_and_replaced(
     harm: Callable[[Path], None], folder: Path, cache: Path, decoded: list[str]
 ) -> None:
-    samples = pictures(folder)
+    samples = noise_images(folder)
     whole = read(samples)
     expected = [whole[i].pixels.copy() for i in range(5)]
     (kept,) = cache.iterdir()
@@ -268,7 +268,7 @@ def test_a_cache_directory_that_cannot_be_made_is_one_clear_error(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("CRNNOCR_CACHE_DIR", str(tmp_path / "file"))
-    samples = pictures(folder)
+    samples = noise_images(folder)
     with pytest.raises(CrnnocrError, match=r"cannot write .*/file/lines"):
         read(samples)
     assert len(read(samples, 10**6)) == 5, "in memory it is not needed"
@@ -286,16 +286,69 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
         return file
 
     monkeypatch.setattr(Path, "open", full)
-    samples = pictures(folder, 2) * (count // 2)
+    samples = noise_images(folder, 2) * (count // 2)
     with pytest.raises(CrnnocrError, match=r"cannot write .*: No space left on device \(make room there"):
         read(samples)
     assert not list(cache.iterdir())
 
 
-def test_a_reading_that_is_broken_off_leaves_nothing(folder: Path, cache: Path) -> None:
+def test_an_interrupted_read_leaves_nothing(folder: Path, cache: Path) -> None:
     def stop(_: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        read(pictures(folder, 20), progress=stop)
+        read(noise_images(folder, 20), progress=stop)
     assert not list(cache.iterdir())
+
+
+# The split
+
+
+def test_a_content_id_is_the_top_of_blake2b_for_good() -> None:
+    assert content_id(b"crnnocr") == 0x8E43CCF54C78FF70 >> 1  # printf crnnocr | b2sum -l 64
+
+
+def random_ids(count: int) -> list[int]:
+    return [int(number) for number in np.random.default_rng(0).integers(2**63, size=count, dtype=np.uint64)]
+
+
+def test_about_the_given_share_is_held_out() -> None:
+    flags = held_out(random_ids(10_000), 0.1)
+    assert sum(flags) == pytest.approx(1000, abs=150)  # five standard deviations of √(10000 × 0.1 × 0.9) = 30
+
+
+def test_adding_files_moves_none_to_the_other_side() -> None:
+    ids = random_ids(2_000)
+    before = dict(zip(ids[:300], held_out(ids[:300], 0.1), strict=True))  # about 30 of 300: the share rules
+    after = dict(zip(ids, held_out(ids, 0.1), strict=True))
+    assert {identity: after[identity] for identity in before} == before
+
+
+def test_the_order_of_the_files_does_not_matter() -> None:
+    ids = random_ids(100)
+    assert held_out(ids[::-1], 0.1) == held_out(ids, 0.1)[::-1]
+
+
+def test_duplicates_stay_on_one_side() -> None:
+    ids = random_ids(100)
+    flags = held_out(ids + ids, 0.1)
+    assert flags[:100] == flags[100:]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999])
+def test_of_two_images_one_is_held_out(share: float) -> None:
+    for low, high in ((1, 2), (1, 2**63 - 1), (2**63 - 2, 2**63 - 1)):
+        assert held_out([high, low], share) == [False, True]
+
+
+@pytest.mark.parametrize("ids", [[], [5], [5, 5, 5]])
+def test_a_single_image_is_never_held_out(ids: list[int]) -> None:
+    assert not any(held_out(ids, 0.5))
+
+
+def test_nothing_is_held_out_for_a_share_of_zero() -> None:
+    assert not any(held_out(random_ids(100), 0.0))
+
+
+def test_a_tiny_set_with_the_lowest_image_twice_holds_out_both() -> None:
+    assert held_out([2**63 - 2, 2**63 - 1, 2**63 - 2], 0.1) == [True, False, True]

@@ -20,6 +20,7 @@ from crnnocr.datasets import Sample
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.issues import EMPTY_LABEL, UNREADABLE_IMAGE, Issue, Severity
 from crnnocr.datasets.lint import lint, sizes
+from crnnocr.datasets.lint.labels import describe_unknown_characters
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.images import Preprocessor
 from crnnocr.text.charset import Charset, frames_needed
@@ -36,12 +37,12 @@ ARABIC = "ابتثجحدرسع"
 _numbers = count(1)
 
 
-def seen(text: str, name: str = "", size: tuple[int, int] | None = None, picture: int | None = None) -> LintSample:
-    """A sample; by default with a picture of its own, 14 pixels wide for each character, or 28 if that is wide."""
+def seen(text: str, name: str = "", size: tuple[int, int] | None = None, content: int | None = None) -> LintSample:
+    """A sample; by default with an image of its own, 14 pixels wide for each character, or 28 if that is wide."""
     number = next(_numbers)
     width = sum(28 if c >= "\u2e80" else 14 for c in text) + 8
     return LintSample(
-        Sample(Path(name or f"{number:06}.png"), text), number if picture is None else picture, size or (width, 32)
+        Sample(Path(name or f"{number:06}.png"), text), number if content is None else content, size or (width, 32)
     )
 
 
@@ -118,17 +119,17 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
         "a label that is right needs the width that is listed with it",
     ),
     "a vertical line": ("tall-picture", Severity.WARNING, [seen("abc", size=(30, 90))], "`orientation=auto` turns such images"),
-    "a picture too long": (
+    "an image too long": (
         "picture-long-for-label",
         Severity.WARNING,
         [seen("ab", size=(400, 32))],
         "1 image is much longer",
     ),
-    "a picture too short": ("picture-short-for-label", Severity.WARNING, [seen("abcdefghijklmnop", size=(60, 32))], "shorter"),
+    "an image too short": ("picture-short-for-label", Severity.WARNING, [seen("abcdefghijklmnop", size=(60, 32))], "shorter"),
     "two labels": (
         "two-labels",
         Severity.WARNING,
-        [seen("one", picture=-1), seen("two", picture=-1)],
+        [seen("one", content=-1), seen("two", content=-1)],
         "1 image comes with different labels (2 files): only one can be right",
     ),
     "spaces in a row": ("double-space", Severity.WARNING, [seen("one  two"), seen("a   b c")], "2 labels have several spaces"),
@@ -166,7 +167,7 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
 
 
 @pytest.mark.parametrize(("kind", "severity", "planted", "message"), PLANTED.values(), ids=PLANTED)
-def test_a_planted_fault_is_found_and_nothing_else(
+def test_a_planted_issue_is_found_and_nothing_else(
     kind: str, severity: Severity, planted: list[LintSample], message: str
 ) -> None:
     (issue,) = lint_with(*planted)
@@ -175,7 +176,7 @@ def test_a_planted_fault_is_found_and_nothing_else(
     assert message in str(issue)
 
 
-def test_all_planted_faults_are_found_together() -> None:
+def test_all_planted_issues_are_found_together() -> None:
     planted = [one for _, _, samples, _ in PLANTED.values() for one in samples]
     expected: Counter[str] = Counter()
     for kind, _, samples, _ in PLANTED.values():
@@ -189,11 +190,11 @@ def test_all_planted_faults_are_found_together() -> None:
 # What readers left out.
 
 
-def test_what_the_reader_left_out_becomes_findings(tmp_path: Path) -> None:
+def test_what_the_loader_left_out_becomes_issues(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         Image.new("L", (40, 32)).save(tmp_path / name)
     (tmp_path / "labels.tsv").write_text("a.png\tone\nb.png\t \nd.png\ttwo\ne.png\tthree\n")
-    broken = UNREADABLE_IMAGE.at(tmp_path / "z.png", "z.png: not a readable picture")
+    broken = UNREADABLE_IMAGE.at(tmp_path / "z.png", "z.png: not a readable image")
     issues = lint_with(issues=[*load_dataset(tmp_path).issues, broken])
     assert {issue.severity for issue in issues} == {Severity.EXCLUDED}
     assert {issue.code: paths(issue) for issue in issues} == {
@@ -211,7 +212,7 @@ def test_what_the_reader_left_out_becomes_findings(tmp_path: Path) -> None:
 
 
 def test_each_copy_is_named_with_its_first() -> None:
-    planted = [seen("one", "x.png", picture=-1), seen("one", "y.png", picture=-1), seen("one", "x.png", picture=-1)]
+    planted = [seen("one", "x.png", content=-1), seen("one", "y.png", content=-1), seen("one", "x.png", content=-1)]
     (issue,) = lint_with(*planted)
     assert (issue.code, issue.severity) == ("duplicate", Severity.NOTE)
     assert [(location.path, location.detail) for location in issue.locations] == [
@@ -220,28 +221,28 @@ def test_each_copy_is_named_with_its_first() -> None:
     ]
 
 
-def test_a_validation_picture_to_learn_from_is_left_out_of_the_validation() -> None:
-    (issue,) = lint_with(seen("one", "x.png", picture=-1), validated=[seen("one", "y.png", picture=-1)])
+def test_a_validation_image_that_is_a_training_image_is_left_out() -> None:
+    (issue,) = lint_with(seen("one", "x.png", content=-1), validated=[seen("one", "y.png", content=-1)])
     assert (issue.code, issue.severity) == ("picture-in-both", Severity.WARNING)
     assert [(location.path, location.detail) for location in issue.locations] == [("y.png", "the same as x.png: 'one'")]
     assert "would make the scores too good: left out of the validation" in str(issue)
 
 
 def test_two_labels_are_found_across_the_split() -> None:
-    issues = lint_with(seen("one", "x.png", picture=-1), validated=[seen("two", "y.png", picture=-1)])
+    issues = lint_with(seen("one", "x.png", content=-1), validated=[seen("two", "y.png", content=-1)])
     assert {issue.code: paths(issue) for issue in issues} == {
         "two-labels": ["x.png", "y.png"],
         "picture-in-both": ["y.png"],
     }
 
 
-def test_a_text_in_both_is_a_note_where_texts_are_short() -> None:
+def test_a_text_in_both_sets_is_a_note_if_texts_are_short() -> None:
     (issue,) = lint_with(seen("total"), validated=[seen("total", "y.png")])
     assert (issue.code, issue.severity, paths(issue)) == ("text-in-both", Severity.NOTE, ["y.png"])
     assert str(issue).startswith("1 validation label is in the training set too (2%)")
 
 
-def test_a_text_in_both_is_a_warning_where_texts_are_long() -> None:
+def test_a_text_in_both_sets_is_a_warning_if_texts_are_long() -> None:
     learned, validated = clean_set(lambda chance: " ".join(word(chance) for _ in range(8)))
     (issue,) = lint(learned, [*validated, seen(learned[0].text, "y.png")], (), SMALL)
     assert (issue.code, issue.severity, paths(issue)) == ("text-in-both", Severity.WARNING, ["y.png"])
@@ -254,7 +255,9 @@ def test_a_text_in_both_is_a_warning_where_texts_are_long() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 @settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(width=st.integers(1, 400), height=st.integers(1, 100), text=st.text("ab", min_size=1, max_size=60))
-def test_a_label_fits_as_the_network_and_the_loss_have_it(preset: str, width: int, height: int, text: str) -> None:
+def test_a_label_fits_if_the_network_gives_the_frames_that_the_loss_needs(
+    preset: str, width: int, height: int, text: str
+) -> None:
     shape = PRESETS[preset]
     line = Preprocessor.for_model(shape).line(Image.new("L", (width, height)))
     fits = frames_needed(Charset("ab").encode(text)) <= shape.frames(line.shape[1])
@@ -263,7 +266,7 @@ def test_a_label_fits_as_the_network_and_the_loss_have_it(preset: str, width: in
 
 @pytest.mark.parametrize("height", [8, 31, 32, 45, 64, 100])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_width_that_is_named_is_the_least_that_fits(preset: str, height: int) -> None:
+def test_the_width_that_is_named_is_the_smallest_that_fits(preset: str, height: int) -> None:
     shape = PRESETS[preset]
     for text in ("abcdefghijkl", "aabbccddee", "abcdefghijklmnopqrstuvwxyz" * 9):
         (issue,) = sizes.too_long_labels([seen(text, size=(4, height))], shape, Orientation.HORIZONTAL)
@@ -282,12 +285,12 @@ def test_the_preset_that_would_fit_is_named() -> None:
     assert "preset" not in issue.locations[1].detail
 
 
-def test_a_label_that_no_line_can_hold_is_told_so() -> None:
+def test_a_label_that_no_line_can_hold_is_named_as_such() -> None:
     (issue,) = sizes.too_long_labels([seen("ab" * MAX_WIDTH, size=(10, 32))], SMALL, Orientation.HORIZONTAL)
     assert issue.locations[0].detail.endswith("only parts of the line would fit")
 
 
-def test_vertical_lines_are_to_be_turned() -> None:
+def test_vertical_lines_are_recomcorrected_to_be_turned() -> None:
     samples = [seen(word(random.Random(n), HAN, 4, 6), size=(32, 190)) for n in range(60)]
     issues = lint(samples[:50], samples[50:], (), SMALL)
     tall = next(issue for issue in issues if issue.code == "tall-picture")
@@ -297,14 +300,14 @@ def test_vertical_lines_are_to_be_turned() -> None:
 
 
 @pytest.mark.parametrize(("text", "size"), [("ll", (15, 30)), ("1", (10, 32)), ("Up", (25, 48)), ("THE", (29, 38))])
-def test_a_narrow_picture_of_few_characters_is_no_vertical_line(text: str, size: tuple[int, int]) -> None:
+def test_a_narrow_image_of_few_characters_is_no_vertical_line(text: str, size: tuple[int, int]) -> None:
     assert not sizes.is_tall(seen(text, size=size))
 
 
 # What training cannot begin with.
 
 
-def test_it_is_fatal_if_nothing_is_left_to_learn_from() -> None:
+def test_it_is_fatal_if_nothing_is_left_to_train_on() -> None:
     _, validated = clean_set(word)
     issues = lint([], validated, [EMPTY_LABEL.at("line 1")], SMALL)
     assert codes(issues) == ["nothing-to-learn", "empty-label"]
@@ -334,7 +337,7 @@ def test_characters_that_the_start_model_does_not_know_are_named() -> None:
     assert str(issue).endswith("they are added to it")
 
 
-def test_an_unknown_character_that_looks_like_a_known_one_is_told_so() -> None:
+def test_an_unknown_character_that_looks_like_a_known_one_is_a_warning() -> None:
     learned, validated = clean_set(word)
     first, second, *_ = lint([*learned, seen("sаnd")], validated, (), SMALL, start=Charset(LATIN))
     (issue,) = (one for one in (first, second) if one.code == "unknown-character")
@@ -342,7 +345,7 @@ def test_an_unknown_character_that_looks_like_a_known_one_is_told_so() -> None:
     assert str(issue).endswith("write 'a' for 'а', which it knows and looks the same")
 
 
-def test_what_a_start_model_lacks_is_only_rare_if_it_learns_that() -> None:
+def test_only_a_character_that_the_start_model_lacks_can_be_rare() -> None:
     learned, validated = clean_set(word, learned=3)
     unknown, issue = lint([*learned, seen("naïve", "x.png")], validated, (), SMALL, start=Charset(LATIN))
     assert (unknown.code, issue.code, paths(issue)) == ("unknown-character", "rare-character", ["x.png"])
@@ -354,7 +357,15 @@ def test_a_character_that_only_the_validation_has_is_a_note() -> None:
     assert (issue.code, issue.severity, paths(issue)) == ("unseen-character", Severity.NOTE, ["y.png"])
 
 
-# Look-alikes.
+def test_unknown_characters_are_named_with_their_files(tmp_path: Path) -> None:
+    samples = [Sample(tmp_path / f"{n}.png", "aß") for n in range(5)] + [Sample(tmp_path / "db", "é", "image-000000001")]
+    assert describe_unknown_characters(samples, Charset("a")) == [
+        "'ß' (U+00DF LATIN SMALL LETTER SHARP S) in 5 files (0.png, 1.png, 2.png, …)",
+        "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) in db:image-000000001",
+    ]
+
+
+# Confusables.
 
 
 def alike(*texts: str) -> list[tuple[str, str]]:
@@ -381,7 +392,7 @@ BOTH = ("the quick brown fox", "съешь ещё этих мягких було
         ("DАQc", []),
     ],
 )
-def test_a_letter_of_another_script_in_a_word_is_found_if_it_has_a_twin_there(
+def test_a_letter_of_another_script_in_a_word_is_found_if_it_has_a_counterpart_there(
     text: str, expected: list[tuple[str, str]]
 ) -> None:
     assert alike(*BOTH, text) == expected
@@ -392,16 +403,16 @@ def test_plates_in_two_scripts_are_found_by_the_rarer_one() -> None:
 
 
 @pytest.mark.parametrize("texts", [("ＡＢＣ 日本", "株式会社"), ("１２月、", "（株）"), ("A/B（日）,，",)])
-def test_wide_forms_are_no_look_alikes_among_wide_characters(texts: tuple[str, ...]) -> None:
+def test_full_width_forms_are_not_confusable_among_wide_characters(texts: tuple[str, ...]) -> None:
     assert alike(*texts) == []
 
 
-def test_a_wide_letter_is_one_if_the_plain_one_is_there_too() -> None:
+def test_a_full_width_letter_is_confusable_if_the_plain_one_is_there_too() -> None:
     assert alike("ＡＢ 日本", "A4") == [("Ａ", "A")]
     assert alike("⽇本") == [("⽇", "日")]
 
 
-def test_variants_of_a_sign_are_found_by_the_rarer_ways() -> None:
+def test_the_rarer_variants_of_a_sign_are_found() -> None:
     text = "don't can't won't it’s “x” 1-2 3−4 5-6"
     assert list(mixed_variants(Counter(text))) == [("'", "’"), ("-", "−")]
     (issue,) = lint_with(*(seen("it's") for _ in range(9)), seen("it’s", "x.png"))
@@ -409,15 +420,15 @@ def test_variants_of_a_sign_are_found_by_the_rarer_ways() -> None:
     assert "(’ beside ')" in str(issue)
 
 
-@pytest.mark.parametrize(("character", "twin"), [("А", "A"), ("Ａ", "A"), ("’", "'"), ("Ж", None), ("A", None)])
-def test_the_twin_among_known_characters(character: str, twin: str | None) -> None:
-    assert confusable_in("A'B", character) == twin
+@pytest.mark.parametrize(("character", "counterpart"), [("А", "A"), ("Ａ", "A"), ("’", "'"), ("Ж", None), ("A", None)])
+def test_a_known_character_that_an_unknown_one_looks_like_is_found(character: str, counterpart: str | None) -> None:
+    assert confusable_in("A'B", character) == counterpart
 
 
 # What is handed on.
 
 
-def test_a_finding_as_json() -> None:
+def test_an_issue_as_json() -> None:
     (issue,) = lint_with(seen("ﬁn", "x.png"))
     assert json.loads(json.dumps(issue.to_json())) == {
         "kind": "look-alike",
@@ -428,18 +439,18 @@ def test_a_finding_as_json() -> None:
     }
 
 
-def test_messages_name_no_more_than_a_few_characters() -> None:
+def test_messages_name_only_a_few_characters() -> None:
     planted = [seen(character * 2) for character in HAN]
     (issue,) = lint_with(*planted)
     assert issue.count == len(HAN)
     assert "and 12 more" in str(issue)
 
 
-@pytest.mark.parametrize("same", ["picture", "text", "nothing"])
+@pytest.mark.parametrize("same", ["image", "text", "nothing"])
 def test_the_time_grows_with_the_samples_and_no_faster(same: str) -> None:
     """Twenty thousand samples take about 0.4 s of one core; comparing each with each would take minutes."""
     samples = [
-        seen("one" if same == "text" else f"no {n:06}", picture=-1 if same == "picture" else None, size=(140, 32))
+        seen("one" if same == "text" else f"no {n:06}", content=-1 if same == "image" else None, size=(140, 32))
         for n in range(20_000)
     ]
     started = time.process_time()

@@ -29,10 +29,10 @@ from crnnocr.model.card import Card
 from crnnocr.text.charset import Charset
 
 
-def picture(width: int = 20, grey: int = 0) -> bytes:
+def png(width: int = 20, gray: int = 0) -> bytes:
     """The bytes of a PNG file."""
     file = io.BytesIO()
-    Image.new("L", (width, 16), grey).save(file, "PNG")
+    Image.new("L", (width, 16), gray).save(file, "PNG")
     return file.getvalue()
 
 
@@ -46,7 +46,7 @@ def write(folder: Path, entries: Mapping[str, bytes]) -> Path:
 def database(folder: Path, texts: Sequence[str], **more: bytes) -> Path:
     entries = {"num-samples": str(len(texts)).encode()}
     for number, text in enumerate(texts, start=1):
-        entries[f"image-{number:09d}"] = picture(10 + number)
+        entries[f"image-{number:09d}"] = png(10 + number)
         entries[f"label-{number:09d}"] = text.encode()
     return write(folder, entries | {key.replace("_", "-"): value for key, value in more.items()})
 
@@ -61,7 +61,7 @@ def test_an_lmdb_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     assert [sample.text for sample in dataset.samples] == texts
     assert dataset.samples[10].entry == "image-000000011"
     assert dataset.samples[10].name == f"{tmp_path}/db:image-000000011"
-    assert dataset.samples[10].read() == picture(21)
+    assert dataset.samples[10].read() == png(21)
     assert dataset.format == "LMDB"
     assert not dataset.issues
 
@@ -84,16 +84,16 @@ def test_labels_are_brought_to_nfc_without_white_space_around(tmp_path: Path) ->
     assert [sample.text for sample in load_dataset(database(tmp_path / "db", [" Gru\u0308n\n"])).samples] == ["Grün"]
 
 
-def test_what_an_lmdb_lacks_is_left_out_with_its_place(tmp_path: Path) -> None:
+def test_what_an_lmdb_lacks_is_left_out_with_its_location(tmp_path: Path) -> None:
     entries = {
         "num-samples": b"5",
-        "image-000000001": picture(),
+        "image-000000001": png(),
         "label-000000001": b"eins",
-        "image-000000002": picture(),
+        "image-000000002": png(),
         "label-000000003": b"drei",
-        "image-000000004": picture(),
+        "image-000000004": png(),
         "label-000000004": b" \n",
-        "image-000000005": picture(),
+        "image-000000005": png(),
         "label-000000005": "fünf".encode("latin-1"),
     }
     folder = write(tmp_path / "db", entries)
@@ -166,7 +166,7 @@ def test_many_threads_read_at_once_from_the_first_read_on(tmp_path: Path) -> Non
     samples = [Sample(folder, "x", f"image-{number:09d}") for number in range(1, 201)]
     with ThreadPoolExecutor(16) as threads:
         read = list(threads.map(Sample.read, samples * 5))
-    assert read == [picture(10 + number) for number in range(1, 201)] * 5
+    assert read == [png(10 + number) for number in range(1, 201)] * 5
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="the system cannot fork")
@@ -175,14 +175,14 @@ def test_many_threads_read_at_once_from_the_first_read_on(tmp_path: Path) -> Non
 def test_another_process_reads_what_this_one_has_opened(method: str, tmp_path: Path) -> None:
     sample = load_dataset(database(tmp_path / "db", ["eins"])).samples[0]
     with multiprocessing.get_context(method).Pool(1) as pool:
-        assert pool.apply(sample.read) == sample.read() == picture(11)
+        assert pool.apply(sample.read) == sample.read() == png(11)
 
 
 def test_one_lmdb_by_two_paths_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = database(tmp_path / "db", ["eins"])
     (tmp_path / "link").symlink_to(folder, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    assert [load_dataset(path).samples[0].read() for path in (folder, tmp_path / "link", Path("db"))] == [picture(11)] * 3
+    assert [load_dataset(path).samples[0].read() for path in (folder, tmp_path / "link", Path("db"))] == [png(11)] * 3
 
 
 def test_one_relative_path_in_two_folders_is_two_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,9 +236,9 @@ def test_a_model_reads_an_lmdb_as_it_reads_files(tmp_path: Path, recognizer: Rec
     entries = {"num-samples": b"150"}
     files = []
     for number, width in enumerate(widths, start=1):
-        entries[f"image-{number:09d}"] = picture(width)
+        entries[f"image-{number:09d}"] = png(width)
         entries[f"label-{number:09d}"] = b"a" * (width // 10)
-        (tmp_path / f"{number}.png").write_bytes(picture(width))
+        (tmp_path / f"{number}.png").write_bytes(png(width))
         files.append(Sample(tmp_path / f"{number}.png", "a" * (width // 10)))
     samples = load_dataset(write(tmp_path / "db", entries)).samples
     in_lmdb = list(predict_samples(recognizer, samples, DecodeConfig()))
@@ -248,8 +248,8 @@ def test_a_model_reads_an_lmdb_as_it_reads_files(tmp_path: Path, recognizer: Rec
     assert all(prediction.text == sample.text for sample, prediction in in_lmdb)
 
 
-def test_a_picture_that_cannot_be_read_keeps_its_place_and_is_named(tmp_path: Path, recognizer: Recognizer) -> None:
-    folder = database(tmp_path / "db", ["a"] * 130, image_000000001=b"no picture", image_000000070=b"")
+def test_an_image_that_cannot_be_read_keeps_its_position_and_is_named(tmp_path: Path, recognizer: Recognizer) -> None:
+    folder = database(tmp_path / "db", ["a"] * 130, image_000000001=b"no image", image_000000070=b"")
     samples = [*load_dataset(folder).samples, Sample(tmp_path / "gone.png", "a")]
     readings = list(predict_samples(recognizer, samples, DecodeConfig()))
     assert [index for index, (_, prediction) in enumerate(readings) if prediction.error] == [0, 69, 130]
@@ -262,7 +262,7 @@ def test_a_picture_that_cannot_be_read_keeps_its_place_and_is_named(tmp_path: Pa
 
 def test_what_a_model_was_trained_on_is_known_in_an_lmdb(tmp_path: Path, recognizer: Recognizer) -> None:
     samples = load_dataset(database(tmp_path / "db", ["eins", "zwei", "drei"])).samples
-    recognizer.trained_on = frozenset({content_id(picture(12))})
+    recognizer.trained_on = frozenset({content_id(png(12))})
     assert [sample.text for sample in unseen([*samples, Sample(tmp_path / "gone.png", "x")], recognizer)] == [
         "eins",
         "drei",

@@ -1,4 +1,4 @@
-"""Detection of the format in which a folder or file holds labelled images. To add a format, add a row to `FORMATS`."""
+"""Detection of the format in which a folder or file holds labeled images. To add a format, add a row to `FORMATS`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from natsort import natsorted
 
 from crnnocr import images
 from crnnocr.datasets import Dataset, Sample, doctr, imagefolder, lmdb_folder, sidecar, table, trdg_names
-from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELLED_IMAGE, Issue, label_differs_from, merged, summary
+from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELED_IMAGE, Issue, label_differs_from, merged, summary
 from crnnocr.errors import DataError
 from crnnocr.files import RealPaths
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format of labelled images."""
+    """A format of labeled images."""
 
     name: str
     """What a folder of this format holds, in words."""
@@ -30,7 +30,7 @@ class Format:
     suffixes: frozenset[str] = frozenset()
     """Suffixes of further label files of this format."""
     is_list: bool = True
-    """Whether the label file lists image files, so that a file that it does not name is unlabelled."""
+    """Whether the label file lists image files, so that a file that it does not name is unlabeled."""
 
 
 FORMATS = (
@@ -57,7 +57,7 @@ def label_file_names() -> list[str]:
 
 
 def load_dataset(source: Path) -> Dataset:
-    """Load the labelled images of a folder or label file.
+    """Load the labeled images of a folder or label file.
 
     Raises `DataError`, saying what was found and what is expected, if there is not one usable sample.
     """
@@ -71,7 +71,7 @@ def load_dataset(source: Path) -> Dataset:
 
 
 def load_datasets(sources: Sequence[Path]) -> tuple[Dataset, ...]:
-    """Load the labelled images of several folders or label files, a data set each.
+    """Load the labeled images of several folders or label files, a data set each.
 
     An image that two sources share counts for the first one. It is an issue of the other, which may be left without
     samples; the issue says so if their labels differ.
@@ -105,7 +105,7 @@ def _without(dataset: Dataset, owners: Sequence[_Owner | None]) -> Dataset:
 
 
 def _owned(sample: Sample, source: Path, text: str) -> Issue:
-    """The issue of a sample whose image another source has, labelled `text` there."""
+    """The issue of a sample whose image another source has, labeled `text` there."""
     if text == sample.text:
         return IN_TWO_SOURCES.at(sample.path, f"{sample.name}, in {source}")
     return label_differs_from(source).at(sample.path, f"{sample.name}, {sample.text!r} and {text!r}")
@@ -155,8 +155,8 @@ def _load_from(folder: Path, label_file: Path) -> Dataset:
     listed = {paths.of(sample.path) for sample in dataset.samples}
     listed |= {paths.of(Path(location.path)) for issue in dataset.issues for location in issue.locations}
     others = natsorted((path for path in images.image_files(folder.rglob("*")) if paths.of(path) not in listed), key=str)
-    unlabelled = [UNLABELLED_IMAGE.at(path.relative_to(folder)) for path in others]
-    return replace(dataset, issues=merged((*dataset.issues, *unlabelled)))
+    unlabeled = [UNLABELED_IMAGE.at(path.relative_to(folder)) for path in others]
+    return replace(dataset, issues=merged((*dataset.issues, *unlabeled)))
 
 
 def _expected() -> str:

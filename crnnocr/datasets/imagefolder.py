@@ -17,8 +17,8 @@ LABEL_FILE = "metadata.jsonl"
 
 def load(label_file: Path) -> Dataset:
     """Load a JSON lines file. Raises `DataError`, naming the line, if one is not as it should be."""
-    labelled = (LabelRecord(number, record["file_name"], record["text"]) for number, record in records(label_file))
-    return dataset_of(label_file, "imagefolder, JSON lines", labelled)
+    labeled = (LabelRecord(number, record["file_name"], record["text"]) for number, record in records(label_file))
+    return dataset_of(label_file, "imagefolder, JSON lines", labeled)
 
 
 def line(record: dict[str, Any]) -> str:

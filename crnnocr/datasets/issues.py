@@ -88,8 +88,8 @@ LABEL_WITHOUT_IMAGE = _excluded(
     "label-without-picture", "label without its image", "name the label as the image, or take it out"
 )
 UNREADABLE_IMAGE = _excluded("unreadable-picture", "image that cannot be read", "save the image again, or take it out")
-UNLABELLED_IMAGE = _excluded("unlabelled-picture", "image without a label", _WRITE_LABEL)
-UNLABELLED_ENTRY = _excluded("unlabelled-picture", "entry without a label", _WRITE_LABEL)
+UNLABELED_IMAGE = _excluded("unlabelled-picture", "image without a label", _WRITE_LABEL)
+UNLABELED_ENTRY = _excluded("unlabelled-picture", "entry without a label", _WRITE_LABEL)
 EMPTY_LABEL = _excluded("empty-label", "empty label", _WRITE_LABEL)
 NOT_UNICODE = _excluded("broken-label", "label that is not Unicode text", _ENCODE_LABEL)
 NOT_UTF_8 = _excluded("broken-label", "label that is not UTF-8", _ENCODE_LABEL)

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from crnnocr.datasets import Dataset, Sample
-from crnnocr.datasets.issues import EMPTY_LABEL, MISSING_ENTRY, NOT_UTF_8, UNLABELLED_ENTRY, Issue, merged
+from crnnocr.datasets.issues import EMPTY_LABEL, MISSING_ENTRY, NOT_UTF_8, UNLABELED_ENTRY, Issue, merged
 from crnnocr.errors import DataError, ImageError
 from crnnocr.text.charset import nfc
 
@@ -69,7 +69,7 @@ def _sample(folder: Path, transaction: lmdb.Transaction, number: int, whole: boo
     name = f"{folder}:{entry}"
     label = transaction.get(b"label-%09d" % number)
     if label is None:
-        return UNLABELLED_ENTRY.at(name)
+        return UNLABELED_ENTRY.at(name)
     if not whole and transaction.get(entry.encode()) is None:
         return MISSING_ENTRY.at(name)
     try:

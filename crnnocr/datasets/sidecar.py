@@ -8,7 +8,7 @@ from natsort import natsorted
 
 from crnnocr import images
 from crnnocr.datasets import Dataset, Sample
-from crnnocr.datasets.issues import EMPTY_LABEL, LABEL_WITHOUT_IMAGE, UNLABELLED_IMAGE, Issue, merged
+from crnnocr.datasets.issues import EMPTY_LABEL, LABEL_WITHOUT_IMAGE, UNLABELED_IMAGE, Issue, merged
 from crnnocr.files import atomic_write, read_text
 from crnnocr.text.charset import nfc
 
@@ -29,7 +29,7 @@ def load(folder: Path) -> Dataset | None:
     issues: list[Issue] = []
     for path in paths:
         if path not in found:
-            issues.append(UNLABELLED_IMAGE.at(path.relative_to(folder)))
+            issues.append(UNLABELED_IMAGE.at(path.relative_to(folder)))
         elif text := nfc(read_text(found[path])).strip():
             samples.append(Sample(path, text))
         else:

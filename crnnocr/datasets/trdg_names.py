@@ -36,9 +36,9 @@ def load(folder: Path) -> Dataset | None:
                 "list the texts in a labels.csv"
             )
     for format, found in fitting.items():
-        labelled = [(path, nfc(text).strip()) for _, (path, text) in sorted(found.items())]
-        samples = tuple(Sample(path, text) for path, text in labelled if text)
-        issues = merged(EMPTY_LABEL.at(path, path.name) for path, text in labelled if not text)
+        labeled = [(path, nfc(text).strip()) for _, (path, text) in sorted(found.items())]
+        samples = tuple(Sample(path, text) for path, text in labeled if text)
+        issues = merged(EMPTY_LABEL.at(path, path.name) for path, text in labeled if not text)
         return Dataset(folder, f"trdg, file names {format}", samples, issues)
     return None
 
