@@ -202,7 +202,7 @@ class Recognizer:
         preprocessor = self.preprocessor(read)
         for scale in _TTA:
             doubtful = [i for i, one in enumerate(found) if not (_is_confident(one) or one.is_impossible)]
-            rescaled = [preprocessor.rescaled(seen[i], replace(scale, orientation=seen[i].view.orientation)) for i in doubtful]
+            rescaled = [preprocessor.rescaled(seen[i], scale) for i in doubtful]
             for i, other in zip(doubtful, self._recognize(decoder, read, rescaled), strict=True):
                 may_replace = bool(other.text) or not found[i].text or _is_confident(other)
                 if other.confidence > found[i].confidence and may_replace:
