@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from transfer import measure
 
+from crnnocr import runtime
 from crnnocr.config import PRESETS, SCRATCH, TrainConfig
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.lines import LineDataset, held_out, load_lines
@@ -28,11 +29,8 @@ from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.runtime import prepare_to_train
 from crnnocr.text.charset import Charset
-from crnnocr.training import batching
-from crnnocr.training import trainer as loop
-from crnnocr.training.batching import Plan
+from crnnocr.training.batching import BatchSampler
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import fitting
 from crnnocr.training.schedule import Budget
@@ -71,7 +69,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(".work/ablation.jsonl"), help="where results are added")
     options = parser.parse_args()
-    prepare_to_train()
+    runtime.prepare_to_train()
     torch.set_num_threads(1)
     samples = load_dataset(options.learn).samples
     charset = Charset.from_texts(sample.text for sample in samples)
@@ -79,10 +77,8 @@ def main() -> None:
         lines = fitting(load_lines(samples, Preprocessor.for_model(PRESETS[preset]))[0], charset, PRESETS[preset])
         first = np.array(held_out(lines.content_ids.tolist(), HELD_OUT))
         for name in options.variants:
-            batching._BATCHES_A_POOL = 1 if name == "batches of any widths" else 24
-            loop.ctc_loss = distilled if name == "self-distillation" else ctc_loss
             config = replace(VARIANTS[name], minutes=options.minutes, seed=options.seed)
-            recognizer, about = trained(lines.subset(~first), lines.subset(first), charset, preset, config)
+            recognizer, about = trained(lines.subset(~first), lines.subset(first), charset, preset, config, name)
             result = {"preset": preset, "variant": name, "seed": options.seed, **about}
             result |= {folder.name: measure(recognizer, folder) for folder in options.data}
             print(json.dumps(result), flush=True)
@@ -105,22 +101,24 @@ def distilled(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, d
 
 
 def trained(
-    learn: LineDataset, held_out: LineDataset, charset: Charset, preset: str, config: TrainConfig
+    train: LineDataset, validation: LineDataset, charset: Charset, preset: str, config: TrainConfig, variant: str
 ) -> tuple[Recognizer, dict[str, float]]:
-    """What a recipe makes of the pictures, and how many it saw."""
+    """Train a variant of the recipe. Returns its recognizer, and how many samples it saw."""
     shape, device = PRESETS[preset], torch.device("cpu")
     size = config.batch_size or config.base_batch
-    plan = Plan(len(learn), size, config.seed)
-    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch, clock=time.process_time)
+    batches_per_bucket = 1 if variant == "batches of any widths" else BatchSampler.batches_per_bucket
+    sampler = BatchSampler(len(train), size, config.seed, batches_per_bucket=batches_per_bucket)
+    budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, clock=time.process_time)
     torch.manual_seed(config.seed)
     model, card = CRNN(shape, charset.classes), Card(preset, charset, shape)
-    trainer = Trainer(model, card, held_out, config, budget, device, size)
-    shown, cer = 0, 1.0
-    with Loader(plan, learn, iter(()), charset, shape, config.augmentation.times(config.augment)) as loader:
+    loss = distilled if variant == "self-distillation" else ctc_loss
+    trainer = Trainer(model, card, validation, config, budget, device, size, loss=loss)
+    seen, cer = 0, 1.0
+    with Loader(sampler, train, iter(()), charset, shape, config.augmentation.times(config.augment)) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
-                shown, cer = event.pictures, event.scores.cer
-    return Recognizer(card, TorchEngine(model, device)), {"pictures": shown, "CER drawn": cer}
+                seen, cer = event.progress.samples_seen, event.scores.cer
+    return Recognizer(card, TorchEngine(model, device)), {"pictures": seen, "CER drawn": cer}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from crnnocr import runtime
 from crnnocr.config import SCRATCH, DecodeConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
@@ -23,9 +24,9 @@ from crnnocr.evaluation.outcomes import predict_samples
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.calibration import expected_calibration_error
 from crnnocr.metrics.scores import Scorer
-from crnnocr.runtime import prepare_to_train
+from crnnocr.training.finalize import Finished
 from crnnocr.training.prepare import inspect, prepare
-from crnnocr.training.run import Finished, Order, run
+from crnnocr.training.run import Order, run
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--from", dest="origins", nargs="+", default=["start", SCRATCH], help="start, scratch or both")
     parser.add_argument("--out", type=Path, default=Path(".work/finetune.jsonl"), help="where results are added")
     options = parser.parse_args()
-    prepare_to_train()
+    runtime.prepare_to_train()
     learn, measure = load_dataset(options.learn), load_dataset(options.measure)
     report(options.out, {"size": 0, "from": "start", **measured(Recognizer.load(options.start), measure)})
     for size in options.sizes:
@@ -60,7 +61,7 @@ def trained(dataset: Dataset, config: TrainConfig) -> Recognizer:
     """What a training makes of the data."""
     with tempfile.TemporaryDirectory() as store:
         os.environ["CRNNOCR_DATA_DIR"] = store
-        prepared = prepare(inspect((dataset,), (), config), config, "finetune", None, None)
+        prepared = prepare(inspect((dataset,), (), config), config, "finetune")
         for event in run(Order(prepared, config, (dataset,))):
             if isinstance(event, Finished):
                 finished = event

@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from PIL import ImageFont
 
+from crnnocr import runtime
 from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH, DecodeConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
@@ -28,12 +29,12 @@ from crnnocr.evaluation.outcomes import predict_samples, score_samples
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scores, headline
 from crnnocr.model import registry
-from crnnocr.runtime import prepare_to_train
 from crnnocr.synth.dataset.folder import generate
 from crnnocr.synth.sampler import Sampler
+from crnnocr.training.finalize import Finished
 from crnnocr.training.prepare import inspect, prepare
-from crnnocr.training.run import Finished, Order, run
-from crnnocr.training.trainer import Progress
+from crnnocr.training.run import Order, run
+from crnnocr.training.schedule import Progress
 from crnnocr.training.validation import Validation
 
 COUNT = 987
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, help="pictures a step; by default as `crnnocr train` has it")
     parser.add_argument("--folder", type=Path, default=Path(".work/protocol987"), help="where pictures and models go")
     options = parser.parse_args()
-    prepare_to_train()
+    runtime.prepare_to_train()
     torch.set_num_threads(2)
     if options.start not in (AUTO, SCRATCH):
         options.start = str(registry.find(options.start).path)  # before each training has a store of its own
@@ -108,19 +109,19 @@ def _said(what: str, scores: Scores) -> None:
 def _once(learn: Dataset, measure: Dataset, seed: int, options: argparse.Namespace, folder: Path) -> dict[str, float]:
     config = TrainConfig(start=options.start, minutes=options.minutes, seed=seed, batch_size=options.batch_size)
     started = time.monotonic()
-    shown = 0
+    seen = 0
     os.environ["CRNNOCR_DATA_DIR"] = str(folder)
-    prepared = prepare(inspect((learn,), (), config), config, "protocol987", None, None)
+    prepared = prepare(inspect((learn,), (), config), config, "protocol987")
     for event in run(Order(prepared, config, (learn,), force=True, device="cpu")):
         if isinstance(event, Progress):
-            shown = event.pictures
+            seen = event.samples_seen
         elif isinstance(event, Validation):
-            print(f"  seed {seed} step {event.step}: validation CER {event.scores.cer:.2%}", flush=True)
+            print(f"  seed {seed} step {event.progress.step}: validation CER {event.scores.cer:.2%}", flush=True)
         elif isinstance(event, Finished):
             wall = (time.monotonic() - started) / 60
             scores = _measured(event.path, measure)
-    _said(f"seed {seed}, {shown} pictures shown in {wall:.1f} minutes with {torch.get_num_threads()} threads", scores)
-    return {**scores.to_json(), "seed": seed, "pictures_shown": shown, "minutes": wall}
+    _said(f"seed {seed}, {seen} samples seen in {wall:.1f} minutes with {torch.get_num_threads()} threads", scores)
+    return {**scores.to_json(), "seed": seed, "pictures_shown": seen, "minutes": wall}
 
 
 if __name__ == "__main__":

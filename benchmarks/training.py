@@ -1,4 +1,4 @@
-"""Training against a plain loop of the same preset: pictures a second, and the time to a fixed character error rate (CER).
+"""Training against a plain loop of the same preset: images per second, and the time to a fixed character error rate (CER).
 
 The plain loop is what a good tutorial has: a `Dataset` that decodes and resizes each file with Pillow when it is asked for, a
 shuffling `DataLoader`, batches of 16 padded to their widest line, torch's own layers, as many and as wide as the preset says,
@@ -34,19 +34,19 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils import data
 
+from crnnocr import runtime
 from crnnocr.config import PRESETS, SCRATCH, Conv, ModelConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.metrics.scores import Scorer
-from crnnocr.runtime import prepare_to_train
 from crnnocr.synth.dataset.folder import generate
 from crnnocr.text.charset import BLANK, Charset
-from crnnocr.training.batching import Plan
+from crnnocr.training.batching import BatchSampler
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import inspect, prepare
-from crnnocr.training.schedule import Budget
-from crnnocr.training.trainer import Progress, Trainer
+from crnnocr.training.schedule import Budget, Progress
+from crnnocr.training.trainer import Trainer
 from crnnocr.training.validation import Validation
 
 BATCH = 16
@@ -112,17 +112,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="time: of both trainings")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    prepare_to_train()
+    runtime.prepare_to_train()
     torch.set_num_threads(1)
     speeds: dict[str, Speed] = {}
     times = None
     with tempfile.TemporaryDirectory() as folder:
         if "speed" in options.parts:
-            learn = drawn(Path(folder) / "mixed", SynthConfig(seed=1, style=Style.MIXED, words=(1, 7)), options.pictures)
+            learn = synthetic_set(
+                Path(folder) / "mixed", SynthConfig(seed=1, style=Style.MIXED, words=(1, 7)), options.pictures
+            )
             speeds = {preset: compare_speed(learn, preset, options.rounds) for preset in options.presets}
         if "time" in options.parts:
-            learn = drawn(Path(folder) / "learn", easy(1, options), options.learn)
-            times = compare_times(learn, drawn(Path(folder) / "check", easy(2, options), options.check), options)
+            learn = synthetic_set(Path(folder) / "learn", easy(1, options), options.learn)
+            times = compare_times(learn, synthetic_set(Path(folder) / "check", easy(2, options), options.check), options)
     if options.json:
         print(json.dumps({"speed": {p: asdict(s) for p, s in speeds.items()}, "time": asdict(times) if times else None}))
         return
@@ -142,7 +144,7 @@ def easy(seed: int, options: argparse.Namespace) -> SynthConfig:
     return SynthConfig(seed=seed, style=options.style, chars=(3, 8), charset=options.charset)
 
 
-def drawn(folder: Path, config: SynthConfig, count: int) -> Dataset:
+def synthetic_set(folder: Path, config: SynthConfig, count: int) -> Dataset:
     for _ in generate(folder, config, count):
         pass
     return load_dataset(folder)
@@ -172,17 +174,17 @@ def compare_speed(learn: Dataset, preset: str, rounds: int) -> Speed:
 def our_epochs(learn: Dataset, preset: str, epochs: int) -> Generator[float]:
     """Pictures a second of each epoch of our training."""
     config = TrainConfig(preset=preset, start=SCRATCH, held_out=0.0, epochs=epochs, validations=epochs)
-    prepared = prepare(inspect((learn,), (), config), config, "training", None, None)
-    plan = Plan(len(prepared.train), config.base_batch, config.seed)
-    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
+    prepared = prepare(inspect((learn,), (), config), config, "training")
+    sampler = BatchSampler(len(prepared.train), config.base_batch, config.seed)
+    budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch)
     trainer = Trainer(prepared.model, prepared.card, prepared.validation, config, budget, CPU, config.base_batch)
-    with Loader(plan, prepared.train, iter(()), prepared.card.charset, prepared.card.config, config.augmentation) as loader:
+    with Loader(sampler, prepared.train, iter(()), prepared.card.charset, prepared.card.config, config.augmentation) as loader:
         settle()
         started = time.process_time()
         for event in trainer.train(loader):
-            if isinstance(event, Progress) and event.step % plan.steps_an_epoch == 0:
+            if isinstance(event, Progress) and event.step % sampler.steps_per_epoch == 0:
                 settle()  # as before the epoch, batches are ready for the next one
-                yield plan.pictures_an_epoch / (time.process_time() - started)
+                yield sampler.samples_per_epoch / (time.process_time() - started)
                 started = time.process_time()
 
 
@@ -218,17 +220,18 @@ def compare_times(learn: Dataset, check: Dataset, options: argparse.Namespace) -
 def our_arrival(learn: Dataset, check: Dataset, options: argparse.Namespace) -> Arrival:
     started = time.process_time()
     config = TrainConfig(preset=options.preset, start=SCRATCH, minutes=options.minutes, seed=options.seed)
-    prepared = prepare(inspect((learn,), (check,), config), config, "training", None, None)
-    plan = Plan(len(prepared.train), config.base_batch, config.seed)
-    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch, clock=time.process_time)
+    prepared = prepare(inspect((learn,), (check,), config), config, "training")
+    sampler = BatchSampler(len(prepared.train), config.base_batch, config.seed)
+    budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, clock=time.process_time)
     trainer = Trainer(prepared.model, prepared.card, prepared.validation, config, budget, CPU, config.base_batch)
     arrival = Arrival(0.0, 0, 1.0, False)
-    with Loader(plan, prepared.train, iter(()), prepared.card.charset, prepared.card.config, config.augmentation) as loader:
+    with Loader(sampler, prepared.train, iter(()), prepared.card.charset, prepared.card.config, config.augmentation) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
                 cer = event.scores.cer
-                arrival = Arrival(time.process_time() - started, event.pictures, cer, cer <= options.target)
-                say(f"ours {arrival.seconds:5.0f} s, {event.pictures} pictures: loss {event.loss:.2f}, CER {cer:.1%}")
+                stats = event.progress
+                arrival = Arrival(time.process_time() - started, stats.samples_seen, cer, cer <= options.target)
+                say(f"ours {arrival.seconds:5.0f} s, {stats.samples_seen} images: loss {stats.loss:.2f}, CER {cer:.1%}")
             if arrival.reached:
                 break
     return arrival

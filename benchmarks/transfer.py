@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from crnnocr import runtime
 from crnnocr.config import PRESETS, SCRATCH, Orientation, ReadConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.inference.engines import TorchEngine
@@ -27,13 +28,12 @@ from crnnocr.metrics.scores import Scorer, alphanumeric
 from crnnocr.model import checkpoint
 from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
-from crnnocr.runtime import prepare_to_train
 from crnnocr.synth.sampler import Sampler
 from crnnocr.text.charset import Charset
-from crnnocr.training.batching import Plan
+from crnnocr.training.batching import BatchSampler
 from crnnocr.training.loader import Loader
 from crnnocr.training.schedule import Budget
-from crnnocr.training.synthetic import drawn, drawn_lines
+from crnnocr.training.synthetic import synthetic_dataset, synthetic_lines
 from crnnocr.training.trainer import Trainer
 from crnnocr.training.validation import Validation
 
@@ -50,37 +50,36 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of real crops")
     parser.add_argument("--folder", type=Path, default=Path(".work/transfer"), help="where models go")
     options = parser.parse_args()
-    prepare_to_train()
+    runtime.prepare_to_train()
     torch.set_num_threads(1)
     config = TrainConfig(start=SCRATCH, minutes=options.minutes, seed=options.seed, patience=10**6)  # the whole time is used
     shape = PRESETS[options.preset]
     learn, validate = Sampler(SynthConfig(style=options.style, seed=1)), Sampler(SynthConfig(style=options.style, seed=2))
     charset = Charset(learn.charset)
-    held_out = drawn_lines(validate, charset, shape, Orientation.HORIZONTAL, VALIDATED)
+    held_out = synthetic_dataset(validate, charset, shape, Orientation.HORIZONTAL, VALIDATED)
     none = held_out.subset(np.zeros(len(held_out), dtype=bool))
     torch.manual_seed(options.seed)
     model = CRNN(shape, charset.classes)
     card = Card(f"{options.style}", charset, shape)
-    plan = Plan(0, config.base_batch, config.seed)
-    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch, clock=time.process_time)
+    sampler = BatchSampler(0, config.base_batch, config.seed)
+    budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, clock=time.process_time)
     trainer = Trainer(model, card, held_out, config, budget, torch.device("cpu"), config.base_batch)
-    shown = 0
-    stream = drawn(learn, charset, shape, Orientation.HORIZONTAL, workers=0)
-    with Loader(plan, none, stream, charset, shape, config.augmentation) as loader:
+    stream = synthetic_lines(learn, charset, shape, Orientation.HORIZONTAL, workers=0)
+    with Loader(sampler, none, stream, charset, shape, config.augmentation) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
-                scores, shown = event.scores, event.pictures
-                print(
-                    f"{event.seconds / 60:5.1f} min, {shown} pictures: CER {scores.cer:.2%}, exact {scores.exact_match:.1%}",
-                    flush=True,
-                )
+                scores, stats = event.scores, event.progress
+                where = f"{stats.seconds / 60:5.1f} min, {stats.samples_seen} images"
+                print(f"{where}: CER {scores.cer:.2%}, exact {scores.exact_match:.1%}", flush=True)
     path = options.folder / options.style / "model.safetensors"
     checkpoint.save(path, card, model, frozenset())
     recognizer = Recognizer(card, TorchEngine(model, torch.device("cpu")))
     results = {folder.name: measure(recognizer, folder) for folder in options.data}
     for name, result in results.items():
         print(f"{options.style} {name}: " + ", ".join(f"{key} {value:.2%}" for key, value in result.items()))
-    (path.parent / "results.json").write_text(json.dumps({"pictures": shown, **results}, indent=1) + "\n", encoding="utf-8")
+    (path.parent / "results.json").write_text(
+        json.dumps({"pictures": stats.samples_seen, **results}, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:

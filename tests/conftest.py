@@ -85,7 +85,7 @@ def tiny_model(
     from crnnocr.model.card import Card
     from crnnocr.model.crnn import CRNN
     from crnnocr.text.charset import Charset
-    from crnnocr.training.batching import Plan
+    from crnnocr.training.batching import BatchSampler
     from crnnocr.training.loader import Loader
     from crnnocr.training.prepare import fitting
     from crnnocr.training.schedule import Budget
@@ -97,10 +97,10 @@ def tiny_model(
     none = lines.subset(np.zeros(len(lines), dtype=bool))
     torch.manual_seed(0)
     card, model = Card("tiny", charset, tiny_shape), CRNN(tiny_shape, charset.classes)
-    plan = Plan(len(lines), 8, by_heart.seed)
-    budget = Budget(by_heart, plan.pictures_an_epoch, plan.steps_an_epoch)
-    trainer = Trainer(model, card, none, by_heart, budget, torch.device("cpu"), plan.batch_size)
-    with Loader(plan, lines, iter(()), charset, tiny_shape, by_heart.augmentation.times(by_heart.augment)) as loader:
+    sampler = BatchSampler(len(lines), 8, by_heart.seed)
+    budget = Budget(by_heart, sampler.samples_per_epoch, sampler.steps_per_epoch)
+    trainer = Trainer(model, card, none, by_heart, budget, torch.device("cpu"), sampler.batch_size)
+    with Loader(sampler, lines, iter(()), charset, tiny_shape, by_heart.augmentation.times(by_heart.augment)) as loader:
         for _ in trainer.train(loader):
             pass
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"

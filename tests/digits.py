@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, ModelConfig, Pool, TrainConfig
 from crnnocr.datasets import Dataset, Sample
+from crnnocr.training.finalize import STEPS, export_onnx
 from crnnocr.training.prepare import Prepared, inspect, prepare
 from crnnocr.training.synthetic import Sampler
 
@@ -37,6 +38,9 @@ CONFIG = TrainConfig(
     held_out=0.25,
 )
 """Under it 48 numbers are learnt to a CER of about 0.1 on those held out; untrained it is 1."""
+
+WITHOUT_ONNX = tuple(step for step in STEPS if step is not export_onnx)
+"""All of a training except the exported models, which take longer than it."""
 
 CHARACTERS = "2357"
 """Few, and none like another, so that they are learnt fast."""
@@ -87,15 +91,16 @@ def prepared(
     learn: Dataset | Sequence[Dataset],
     config: TrainConfig = CONFIG,
     validate: Sequence[Dataset] = (),
-    draw: Sampler | None = None,
-    check: Sampler | None = None,
+    synthetic: Sampler | None = None,
+    synthetic_validation: Sampler | None = None,
+    synthetic_validation_size: int = 20,
     name: str = "x",
     **options: Any,
 ) -> Prepared:
     """A training on `learn`, with `options` other than those of `config`."""
     config = replace(config, **options)
     sets = [learn] if isinstance(learn, Dataset) else learn
-    return prepare(inspect(sets, validate, config), config, name, draw, check)
+    return prepare(inspect(sets, validate, config), config, name, synthetic, synthetic_validation, synthetic_validation_size)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The record of a training: its rows, the picture drawn of them, and TensorBoard's."""
+"""The history of a training: its rows, their curves, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ import pytest
 
 from crnnocr.errors import CrnnocrError, DataError, UsageError
 from crnnocr.metrics.scores import Scorer
-from crnnocr.training.history import History, Row, TensorBoard, curves, read
+from crnnocr.training.history import History, HistoryRow, TensorBoard, draw_curves, load_history
+from crnnocr.training.schedule import Progress
 from crnnocr.training.validation import Validation
 
 
 def validation(step: int, is_best: bool = False) -> Validation:
-    """A validation on three pictures, with 1 edit in 12 characters."""
+    """A validation on three lines, with 1 edit in 12 characters."""
     scorer = Scorer()
-    for reading in ("four", "four", "for"):
-        scorer.update("four", reading)
-    return Validation(
+    for prediction in ("four", "four", "for"):
+        scorer.update("four", prediction)
+    progress = Progress(
         step=step,
         epoch=2,
-        pictures=640,
+        samples_seen=640,
         seconds=12.3456,
         loss=0.5,
         learning_rate=1e-3,
-        waiting=0.123456,
-        scores=scorer.summary(),
-        readings=(),
-        is_best=is_best,
+        data_wait=0.123456,
+        done=0.5,
+        images_per_second=50.0,
+        seconds_left=12.0,
     )
+    return Validation(progress, scorer.summary(), (), is_best)
 
 
-ROW = Row(
+ROW = HistoryRow(
     step=100,
-    pictures=6400,
+    samples_seen=6400,
     epoch=3,
     seconds=60.0,
     loss=0.5,
     learning_rate=1e-3,
     cer=0.08,
-    exact=0.75,
+    exact_match=0.75,
     mean_levenshtein=0.9,
-    waiting=0.02,
-    kept=False,
+    data_wait=0.02,
+    is_best=False,
 )
 
 
 class TestHistory:
-    def test_a_row_stands_in_the_file_as_soon_as_it_is_added(self, tmp_path: Path) -> None:
+    def test_a_row_is_in_the_file_as_soon_as_it_is_added(self, tmp_path: Path) -> None:
         path = tmp_path / "model" / "history.jsonl"
         with History.open(path) as history:
             history.add(validation(step=10, is_best=True))
@@ -72,21 +74,18 @@ class TestHistory:
             }
             history.add(validation(step=20))
             assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [10, 20]
-            assert [row.step for row in history.rows] == [10, 20]
-        assert tuple(read(path)) == history.rows
+        assert [row.step for row in load_history(path)] == [10, 20]
 
     def test_a_new_training_begins_a_new_history(self, tmp_path: Path) -> None:
         path = self.written(tmp_path, 10, 20)
-        with History.open(path) as history:
-            assert history.rows == ()
+        History.open(path).close()
         assert path.read_text() == ""
 
-    def test_a_resumed_training_drops_what_is_past_the_step_it_goes_on_from(self, tmp_path: Path) -> None:
+    def test_a_resumed_training_drops_later_rows(self, tmp_path: Path) -> None:
         path = self.written(tmp_path, 10, 20, 30)
         with History.open(path, up_to_step=20) as history:
             history.add(validation(step=25))
-            assert [row.step for row in history.rows] == [10, 20, 25]
-        assert [row.step for row in read(path)] == [10, 20, 25]
+        assert [row.step for row in load_history(path)] == [10, 20, 25]
 
     @pytest.mark.parametrize("cut", [1, 2, 40, 200])
     def test_a_last_row_that_was_cut_off_is_dropped(self, cut: int, tmp_path: Path) -> None:
@@ -94,12 +93,12 @@ class TestHistory:
         path.write_bytes(path.read_bytes()[:-cut])
         with History.open(path, up_to_step=100) as history:
             history.add(validation(step=20))
-        assert [row.step for row in read(path)] == [10, 20]
+        assert [row.step for row in load_history(path)] == [10, 20]
 
     def test_a_broken_row_among_others_is_named(self, tmp_path: Path) -> None:
         path = self.written(tmp_path, 10)
         path.write_text("mine\n" + path.read_text())
-        with pytest.raises(DataError, match=r"history\.jsonl, line 1: this is no row"):
+        with pytest.raises(DataError, match=r"history\.jsonl, line 1: this is not a row"):
             History.open(path, up_to_step=10)
 
     def test_a_history_that_cannot_be_written_says_so(self, tmp_path: Path) -> None:
@@ -116,9 +115,9 @@ class TestHistory:
 
 
 class TestCurves:
-    def drawn(self, folder: Path, rows: list[Row]) -> str:
-        """The picture of some rows, which must be well-formed and lie inside its own borders."""
-        curves(folder / "curves.svg", rows)
+    def drawn(self, folder: Path, rows: list[HistoryRow]) -> str:
+        """The curves of some rows, which must be well-formed and lie inside their borders."""
+        draw_curves(folder / "curves.svg", rows)
         text = (folder / "curves.svg").read_text(encoding="utf-8")
         root = ElementTree.fromstring(text)
         width, height = float(root.get("width", "")), float(root.get("height", ""))
@@ -132,20 +131,22 @@ class TestCurves:
         assert not re.search(r"(href|src|url)", text.replace("http://www.w3.org/2000/svg", ""))
         return text
 
-    def test_the_kept_point_is_told(self, tmp_path: Path) -> None:
-        rows = [replace(ROW, step=i, pictures=64 * i, cer=1 / i, kept=i in (5, 7)) for i in range(1, 10)]
+    def test_the_kept_point_is_labeled(self, tmp_path: Path) -> None:
+        rows = [replace(ROW, step=i, samples_seen=64 * i, cer=1 / i, is_best=i in (5, 7)) for i in range(1, 10)]
         text = self.drawn(tmp_path, rows)
         assert "kept: 14.29 %" in text  # 1/7
         assert "9 steps  ·  576 pictures shown  ·  1 min" in text
 
-    def test_where_none_was_kept_the_best_is_told(self, tmp_path: Path) -> None:
-        rows = [replace(ROW, pictures=p, cer=c, exact=e) for p, c, e in ((1, 0.5, 0.1), (2, 0.25, 0.5), (3, 0.3, 0.4))]
+    def test_if_none_was_kept_the_best_point_is_labeled(self, tmp_path: Path) -> None:
+        rows = [
+            replace(ROW, samples_seen=p, cer=c, exact_match=e) for p, c, e in ((1, 0.5, 0.1), (2, 0.25, 0.5), (3, 0.3, 0.4))
+        ]
         text = self.drawn(tmp_path, rows)
         assert "best: 25.00 %" in text
         assert "best: 50.0 %" in text
 
-    def test_what_falls_far_is_drawn_to_a_logarithmic_scale(self, tmp_path: Path) -> None:
-        rows = [replace(ROW, pictures=i, loss=4 * 0.5**i, cer=0.06 - i / 1000) for i in range(10)]
+    def test_values_that_fall_far_have_a_logarithmic_axis(self, tmp_path: Path) -> None:
+        rows = [replace(ROW, samples_seen=i, loss=4 * 0.5**i, cer=0.06 - i / 1000) for i in range(10)]
         text = self.drawn(tmp_path, rows)
         assert "Loss, nats a character, logarithmic" in text
         assert "Character error rate (CER)<" in text
@@ -154,22 +155,24 @@ class TestCurves:
         "rows",
         [
             [ROW],
-            [replace(ROW, pictures=0, loss=0.0, cer=0.0, exact=1.0)],
-            [replace(ROW, pictures=i, loss=30 / (i + 1) ** 4, cer=5.0 - i / 10) for i in range(50)],
-            [replace(ROW, pictures=10**8 * i, loss=1e-9, cer=0 if i % 2 else 0.5) for i in range(300)],
+            [replace(ROW, samples_seen=0, loss=0.0, cer=0.0, exact_match=1.0)],
+            [replace(ROW, samples_seen=i, loss=30 / (i + 1) ** 4, cer=5.0 - i / 10) for i in range(50)],
+            [replace(ROW, samples_seen=10**8 * i, loss=1e-9, cer=0 if i % 2 else 0.5) for i in range(300)],
         ],
         ids=["one row", "zeros", "more errors than characters", "very long"],
     )
-    def test_odd_trainings_are_drawn_too(self, rows: list[Row], tmp_path: Path) -> None:
+    def test_odd_trainings_are_drawn_too(self, rows: list[HistoryRow], tmp_path: Path) -> None:
         self.drawn(tmp_path, rows)
 
-    def test_of_no_rows_nothing_is_drawn(self, tmp_path: Path) -> None:
-        curves(tmp_path / "curves.svg", [])
+    def test_without_rows_there_is_no_file(self, tmp_path: Path) -> None:
+        draw_curves(tmp_path / "curves.svg", [])
         assert not list(tmp_path.iterdir())
 
 
 class TestTensorBoard:
-    def test_without_the_extra_one_sentence_says_how_to_get_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_if_it_is_not_installed_the_error_says_how_to_install_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
         with pytest.raises(UsageError, match=re.escape("pip install 'crnnocr[tensorboard]'")):
             TensorBoard(tmp_path)
@@ -192,8 +195,8 @@ class TestTensorBoard:
         monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
         with TensorBoard(tmp_path) as board:
             board.add(ROW)
-            board.add(replace(ROW, step=200, pictures=9400, seconds=70.0))
-        paces = {step: value for name, value, step in written if name == "pace/images a second"}
-        assert paces == {100: pytest.approx(6400 / 60), 200: pytest.approx(300)}  # 3,000 pictures in the 10 s between
+            board.add(replace(ROW, step=200, samples_seen=9400, seconds=70.0))
+        speeds = {step: value for name, value, step in written if name == "pace/images a second"}
+        assert speeds == {100: pytest.approx(6400 / 60), 200: pytest.approx(300)}  # 3,000 samples in the 10 s between
         names = {"loss", "held out/CER", "held out/exact", "pace/images a second", "pace/waiting", "learning rate"}
         assert {name for name, _, _ in written} == names

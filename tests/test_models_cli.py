@@ -333,7 +333,7 @@ def test_rm_leaves_what_an_interrupted_training_needs(measured: Path, run_cli: R
     (run.folder / "state.safetensors").write_bytes(b"state")
     result = run_cli("models", "rm", "plates")
     assert result.exit_code == 2
-    assert "plates is what the interrupted run signs began from" in result.stderr
+    assert "the interrupted run signs started from plates" in result.stderr
     assert str(run.folder) in result.stderr
     assert measured.is_file()
     run.remove()
@@ -345,7 +345,7 @@ def test_rm_leaves_an_interrupted_training_of_the_same_name(measured: Path, run_
     (run.folder / "state.safetensors").write_bytes(b"state")
     assert run_cli("models", "rm", "plates").exit_code == 0
     assert not measured.exists()
-    assert run.can_go_on
+    assert run.is_resumable
 
 
 # import
@@ -586,4 +586,4 @@ def test_data_with_the_name_of_a_pretrained_model_makes_a_model_of_another_name(
     result = run_cli("train", tmp_path / "en", "--preset", tiny_preset, "--steps", 1, *more)
     assert result.exit_code == 0, result.stderr
     assert registry.own_names() == ["en-2"]
-    assert force or "the name en was a shipped model's: stored as en-2" in result.stderr
+    assert force or "the name en was that of a pretrained model: stored as en-2" in result.stderr

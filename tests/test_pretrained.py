@@ -66,9 +66,9 @@ def test_texts_of_the_measured_protocol_are_never_trained_on(monkeypatch: pytest
     from crnnocr.synth.sampler import Sampler
 
     forbidden = Sampler(MEASURE).text(3)
-    assert forbidden in shipped.measured_with()
+    assert forbidden in shipped.protocol_texts()
     stream = shipped.Stream(shipped.STREAM)
-    says = _Says(forbidden, shipped.FIRST_OF_OTHERS)
+    says = _Says(forbidden, shipped.REPLACEMENTS_FROM)
     monkeypatch.setattr(stream, "_samplers", dict.fromkeys(shipped.STYLES, says))
     assert [stream[index][1] for index in range(len(shipped.STYLES))] == ["another"] * len(shipped.STYLES)
     sys.modules.pop("shipped")

@@ -25,7 +25,8 @@ from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
 from crnnocr.text.charset import Charset
 from crnnocr.training import run as training
-from crnnocr.training.run import Finished, Order
+from crnnocr.training.finalize import Finished
+from crnnocr.training.run import Order
 
 LINES = [
     Preprocessor.for_model(SHAPE).line(picture(text)) for text in (number(1), "7", "5327532753275", number(2, 9), number(3))

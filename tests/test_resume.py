@@ -1,6 +1,6 @@
-"""A training that was interrupted, or killed, goes on to the same bits.
+"""A training that was interrupted or killed is resumed to the same bits.
 
-This file is also the script of the trainings that are killed: `python tests/test_resume.py CASE FOLDER STEP`.
+This file is also the script of the trainings that are killed: `python tests/test_resume.py CASE FOLDER WHEN`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +24,30 @@ import pytest
 import safetensors.numpy
 import torch
 from cards import trained_card
-from digits import CONFIG, Drawer, numbers, prepared
+from digits import CONFIG, WITHOUT_ONNX, Drawer, numbers, prepared
 from digits import SHAPE as WITHOUT_DROPOUT
 from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from crnnocr.errors import CrnnocrError, UsageError
-from crnnocr.export import folder as exporting
 from crnnocr.files import folder_lock
 from crnnocr.model import registry
-from crnnocr.training import resume as runs
 from crnnocr.training import run as training
-from crnnocr.training import synthetic, validation
-from crnnocr.training import trainer as loop
-from crnnocr.training.batching import Plan
+from crnnocr.training.batching import BatchSampler
+from crnnocr.training.finalize import STEPS, Finished, Step, export_onnx, remove_run
+from crnnocr.training.history import HISTORY
 from crnnocr.training.loader import Loader
-from crnnocr.training.resume import Run
-from crnnocr.training.run import Begun, Event, Finished, Order
-from crnnocr.training.schedule import Budget
-from crnnocr.training.trainer import Progress, Trainer
+from crnnocr.training.resume import Run, interrupted_runs
+from crnnocr.training.run import Begun, Event, Finalizing, Order
+from crnnocr.training.schedule import Budget, Progress
+from crnnocr.training.trainer import Trainer, TrainerState
 from crnnocr.training.validation import Validation
 
 SHAPE = replace(WITHOUT_DROPOUT, dropout=0.2)
 
 SHORT = replace(CONFIG, steps=12, validations=3, batch_size=4)
+
+OTHER = replace(SHORT, seed=3, steps=13)
 
 CASES = {
     "steps": SHORT,
@@ -59,32 +58,23 @@ CASES = {
 }
 
 
-def order(case: TrainConfig, folder: Path, resume: bool = False, named: bool = False, name: str = "x") -> Order:
-    """A training on 24 numbers, some of them held out."""
-    data, draw = numbers(folder, 24), Drawer() if case.synth else None
-    return Order(prepared(data, case, draw=draw, name=name), case, (data,), draw, False, "cpu", resume, named)
-
-
-def keep_a_state_at_each_event(workers: int) -> None:
-    """Report after every step, keep a state each time, draw with few workers, and take no CER for one that reads nothing."""
-    training._SAVE_SECONDS = -1
-    loop._REPORT_SECONDS = -1
-    training.drawn = partial(synthetic.drawn, workers=workers)  # type: ignore[attr-defined]
-    validation._READS_NOTHING = 9
+def order(case: TrainConfig, folder: Path, name: str = "x", **options: Any) -> Order:
+    """A training on 24 numbers, some of them held out, that saves its state after every step."""
+    data, synthetic = numbers(folder, 24), Drawer() if case.synth else None
+    defaults: dict[str, Any] = {
+        "device": "cpu",
+        "save_seconds": -1,
+        "report_seconds": -1,
+        "synthetic_workers": 0,
+        "untrained_cer": 9,  # so that a plateau is found at once
+        "finalization": WITHOUT_ONNX,
+    }
+    return Order(prepared(data, case, synthetic=synthetic, name=name), case, (data,), synthetic, **defaults | options)
 
 
 @pytest.fixture(autouse=True)
 def _as_in_the_killed_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for place, name in (
-        (training, "_SAVE_SECONDS"),
-        (loop, "_REPORT_SECONDS"),
-        (training, "drawn"),
-        (validation, "_READS_NOTHING"),
-    ):
-        monkeypatch.setattr(place, name, getattr(place, name))  # to be put back
-    monkeypatch.setattr(exporting, "write_fp32", lambda *_: None)  # which takes longer than the training
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
-    keep_a_state_at_each_event(workers=0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums come in one order only
     yield
@@ -118,10 +108,10 @@ def last_states(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     states: list[dict[str, Any]] = []
     save = Run.save
 
-    def copied(run: Run, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
-        save(run, tensors, values)
-        whole = {name: tensor.clone() for name, tensor in tensors.items()}
-        states.append(whole | {key: copy.deepcopy(value) for key, value in values.items() if key != "seconds"})
+    def copied(run: Run, state: TrainerState) -> None:
+        save(run, state)
+        tensors = {name: tensor.clone() for name, tensor in state.tensors.items()}
+        states.append(tensors | {key: copy.deepcopy(value) for key, value in state.values.items() if key != "seconds"})
 
     monkeypatch.setattr(Run, "save", copied)
     return states
@@ -130,12 +120,16 @@ def last_states(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def finish(events: Iterator[Event], states: list[dict[str, Any]]) -> Outcome:
     *_, finished = events
     assert isinstance(finished, Finished)
-    card, record = trained_card(finished.path)
+    return outcome_of(finished.path, states[-1])
+
+
+def outcome_of(model: Path, state: dict[str, Any]) -> Outcome:
+    card, record = trained_card(model)
     return Outcome(
-        weights=safetensors.numpy.load_file(finished.path),
+        weights=safetensors.numpy.load_file(model),
         card={"scores": card.scores, "calibration": card.calibration, "steps": record.steps},
-        history=rows(finished.path.parent / runs.HISTORY),
-        state=states[-1],
+        history=rows(model.parent / HISTORY),
+        state=state,
     )
 
 
@@ -167,10 +161,17 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], O
     return of
 
 
-def last_step(events: Iterator[Event], step: int) -> None:
-    """Let a training go on to the first event at `step`, at which a state is kept, and close it there."""
+def step_of(event: Event) -> int:
+    """The step of a report or a validation; -1 for other events."""
+    if isinstance(event, Validation):
+        return event.progress.step
+    return event.step if isinstance(event, Progress) else -1
+
+
+def train_to(events: Iterator[Event], step: int) -> None:
+    """Let a training run to the first event at `step`, at which its state is saved, and close it there."""
     for event in events:
-        if isinstance(event, Progress | Validation) and event.step >= step:
+        if step_of(event) >= step:
             break
     events.close()  # type: ignore[attr-defined]
 
@@ -188,40 +189,40 @@ def test_interrupted_it_goes_on_to_the_same_bits(
     # At a validation, in the second epoch, and where only storing is left to do.
     for step in {"epochs": (4, 10), "drawn": (10, 12), "plateau": (4, 8)}[case]:
         monkeypatch.setenv("CRNNOCR_DATA_DIR", str(tmp_path / f"store {step}"))
-        last_step(training.run(order(CASES[case], tmp_path)), step)
+        train_to(training.run(order(CASES[case], tmp_path)), step)
         with monkeypatch.context() as patch:
             states = last_states(patch)
-            states.append(whole.state)  # which nothing is added to where no step is left
             assert_same(finish(training.run(order(CASES[case], tmp_path, resume=True)), states), whole)
 
 
 def test_it_may_be_interrupted_at_every_step(
     uninterrupted: Callable[[str], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last_step(training.run(order(SHORT, tmp_path)), 1)
+    train_to(training.run(order(SHORT, tmp_path)), 1)
     for step in range(2, 12):
         events = training.run(order(SHORT, tmp_path, resume=True))
         begun = next(events)
         assert isinstance(begun, Begun)
         assert begun.resumed_at == step - 1
-        last_step(events, step)
+        train_to(events, step)
     assert_same(finish(training.run(order(SHORT, tmp_path, resume=True)), last_states(monkeypatch)), uninterrupted("steps"))
 
 
-@pytest.mark.parametrize(("case", "step"), [("epochs", 5), ("plateau", 4)])
-def test_killed_it_goes_on_to_the_same_bits(
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "when"), [("epochs", "5"), ("plateau", "4"), ("steps", "store_model")])
+def test_killed_it_is_resumed_to_the_same_bits(
     case: str,
-    step: int,
+    when: str,
     uninterrupted: Callable[[str], Outcome],
     tmp_path: Path,
     own_store: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Where its output goes nowhere, nobody waits for the workers that outlive it by some seconds.
-    killed = subprocess.run([sys.executable, __file__, case, str(tmp_path), str(step)], stdout=subprocess.DEVNULL, timeout=100)
+    # Without a pipe for its output, nobody waits for the workers that outlive it by some seconds.
+    killed = subprocess.run([sys.executable, __file__, case, str(tmp_path), when], stdout=subprocess.DEVNULL, timeout=100)
     assert killed.returncode == -signal.SIGKILL
     assert {path.name for path in (own_store / "runs" / "x").iterdir()} == {"run.json", "state.safetensors", "history.jsonl"}
-    assert registry.own_names() == []
+    assert registry.own_names() == (["x"] if when == "store_model" else [])
     assert_same(finish(training.run(order(CASES[case], tmp_path, resume=True)), last_states(monkeypatch)), uninterrupted(case))
     assert registry.own_names() == ["x"]
     assert not (own_store / "runs" / "x").exists()
@@ -231,7 +232,7 @@ def test_the_batch_size_that_was_found_at_first_is_kept(tmp_path: Path, monkeypa
     config = replace(SHORT, batch_size=None)
     sizes = iter([5, 9])  # a device may be faster with another at another time
     monkeypatch.setattr(training, "batch_size_for", lambda *_: next(sizes))
-    last_step(training.run(order(config, tmp_path)), 2)
+    train_to(training.run(order(config, tmp_path)), 2)
     begun, *_, finished = training.run(order(config, tmp_path, resume=True))
     assert isinstance(begun, Begun)
     assert isinstance(finished, Finished)
@@ -241,7 +242,7 @@ def test_the_batch_size_that_was_found_at_first_is_kept(tmp_path: Path, monkeypa
 def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(
     uninterrupted: Callable[[str], Outcome], tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last_step(training.run(order(SHORT, tmp_path)), 3)
+    train_to(training.run(order(SHORT, tmp_path)), 3)
     # Killed after the validation at step 4 was written down, and before a state was kept.
     row = uninterrupted("steps").history[0] | {"seconds": 1, "waiting": 0}
     assert row["step"] == 4
@@ -254,39 +255,84 @@ def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(
 def test_a_state_taken_up_by_another_trainer_is_the_same_state(tmp_path: Path) -> None:
     config = replace(SHORT, validations=12)
     ready = prepared(numbers(tmp_path, 24), config)
-    plan = Plan(len(ready.train), 4, config.seed)
+    sampler = BatchSampler(len(ready.train), 4, config.seed)
 
     def trainer() -> Trainer:
-        budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
+        budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch)
         model = copy.deepcopy(ready.model)
         return Trainer(model, ready.card, ready.validation, config, budget, torch.device("cpu"), 4)
 
     first, second = trainer(), trainer()
-    with Loader(plan, ready.train, iter(()), ready.card.charset, SHAPE, config.augmentation.times(0)) as loader:
+    with Loader(sampler, ready.train, iter(()), ready.card.charset, SHAPE, config.augmentation.times(0)) as loader:
         for event in first.train(loader):
             if isinstance(event, Progress) and event.step == 11:  # of 12: annealed weights are kept by then
                 break
-    tensors, values = first.state()
+    tensors, values = first.state_dict()
     assert any(name.startswith("kept.") for name in tensors)
     copies = {name: value.clone() for name, value in tensors.items()}
-    second.go_on_from(copies, json.loads(json.dumps(values)))
-    again, values_again = second.state()
+    second.load_state_dict(TrainerState(copies, json.loads(json.dumps(values))))
+    again, values_again = second.state_dict()
     assert tensors.keys() == again.keys()
     assert all(torch.equal(value, again[name]) for name, value in tensors.items())
     assert values | {"seconds": 0} == values_again | {"seconds": 0}
     assert values_again["seconds"] >= values["seconds"]
 
 
+# From the last step to the stored model
+
+
+@pytest.fixture(scope="module")
+def stored(uninterrupted: Callable[[str], Outcome]) -> Outcome:
+    """A training that ended without an interruption."""
+    return uninterrupted("steps")
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+def test_ended_after_any_step_of_its_finalization_it_is_resumed_to_the_same_model(
+    step: Step, stored: Outcome, tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = own_store / "models" / "x"
+    steps = STEPS if step is export_onnx else WITHOUT_ONNX
+    with closing(training.run(order(SHORT, tmp_path, finalization=steps))) as events:
+        assert Finalizing(step.__name__) in events  # goes on to it
+    if step is not remove_run:
+        begun, *_, finished = training.run(order(SHORT, tmp_path, finalization=steps, resume=True))
+        assert isinstance(begun, Begun)
+        assert isinstance(finished, Finished)
+        assert (begun.resumed_at, finished.name) == (12, "x")
+    assert registry.own_names() == ["x"]
+    assert registry.find(None).name == "x"
+    assert interrupted_runs() == []
+    assert_same(outcome_of(data / "model.safetensors", stored.state), stored)
+    assert (data / "curves.svg").exists()
+    assert (data / "model.onnx").exists() == (step is export_onnx)
+
+
+def test_a_resumed_run_does_not_replace_a_model_that_took_its_name_meanwhile(tmp_path: Path) -> None:
+    with closing(training.run(order(SHORT, tmp_path))) as events:
+        assert Finalizing("choose_name") in events
+    *_, other = training.run(order(OTHER, tmp_path))
+    assert isinstance(other, Finished)
+    before = other.path.read_bytes()
+    *_, finished = training.run(order(SHORT, tmp_path, resume=True))
+    assert isinstance(finished, Finished)
+    assert (other.name, finished.name) == ("x", "x-2")
+    assert other.path.read_bytes() == before
+
+
 # A budget of minutes
 
 
-def test_minutes_are_counted_on_from_those_before_the_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count(0.0, 1.0)  # a second passes with each look at it
-    monkeypatch.setattr(training, "Budget", partial(Budget, clock=lambda: float(next(clock))))
+def test_minutes_are_counted_on_from_those_before_the_interruption(tmp_path: Path) -> None:
+    seconds_passed = itertools.count(0.0, 1.0)  # one with each look at the clock
+
+    def clock() -> float:
+        return next(seconds_passed)
+
     config = replace(SHORT, steps=None, minutes=2)
-    last_step(training.run(order(config, tmp_path)), 20)
-    next(itertools.islice(clock, 1000, None))  # what lies between does not count
-    begun, *events, finished = training.run(order(config, tmp_path, resume=True))
+    train_to(training.run(order(config, tmp_path, clock=clock)), 20)
+    next(itertools.islice(seconds_passed, 1000, None))  # the time in between does not count
+    begun, *events, finished = training.run(order(config, tmp_path, clock=clock, resume=True))
     assert isinstance(begun, Begun)
     assert isinstance(finished, Finished)
     assert begun.budget == "2 min"
@@ -296,19 +342,22 @@ def test_minutes_are_counted_on_from_those_before_the_interruption(tmp_path: Pat
     assert 30 < first.seconds < 120  # 20 steps of several looks each
     assert (last.done, last.seconds_left) == (1, 0)
     assert 120 <= last.seconds <= finished.seconds < 140
-    history = (finished.path.parent / runs.HISTORY).read_text().splitlines()
+    history = (finished.path.parent / HISTORY).read_text().splitlines()
     seconds = [json.loads(line)["seconds"] for line in history]
     assert seconds == sorted(seconds)
 
 
-def test_minutes_that_are_used_up_leave_only_the_model_to_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count(0.0, 1.0)
-    monkeypatch.setattr(training, "Budget", partial(Budget, clock=lambda: float(next(clock))))
+def test_minutes_that_are_used_up_leave_only_the_model_to_be_stored(tmp_path: Path) -> None:
+    seconds_passed = itertools.count(0.0, 1.0)
+
+    def clock() -> float:
+        return next(seconds_passed)
+
     config = replace(SHORT, steps=None, minutes=1)
-    events = training.run(order(config, tmp_path))
+    events = training.run(order(config, tmp_path, clock=clock))
     step = next(event.step for event in events if isinstance(event, Progress) and event.done == 1)
     events.close()
-    begun, finished = training.run(order(config, tmp_path, resume=True))
+    begun, *_, finished = training.run(order(config, tmp_path, clock=clock, resume=True))
     assert isinstance(begun, Begun)
     assert isinstance(finished, Finished)
     assert begun.resumed_at == step
@@ -320,9 +369,9 @@ def test_minutes_that_are_used_up_leave_only_the_model_to_be_stored(tmp_path: Pa
 
 def interrupt(config: TrainConfig, folder: Path, name: str = "x", minutes_ago: float = 0) -> None:
     """Leave a run behind."""
-    there = {run.name for run in runs.interrupted()}
-    last_step(training.run(order(config, folder, name=name)), 1)
-    (run,) = [run for run in runs.interrupted() if run.name not in there]
+    there = {run.name for run in interrupted_runs()}
+    train_to(training.run(order(config, folder, name=name)), 1)
+    (run,) = [run for run in interrupted_runs() if run.name not in there]
     state = run.folder / "state.safetensors"
     when = state.stat().st_mtime - 60 * minutes_ago
     os.utime(state, (when, when))
@@ -338,14 +387,11 @@ def resumed(config: TrainConfig, folder: Path, name: str | None = None) -> str:
     return begun.run
 
 
-OTHER = replace(SHORT, seed=3, steps=13)
-
-
 def test_the_newest_run_of_the_same_data_and_options_goes_on(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, minutes_ago=3)
     interrupt(SHORT, tmp_path, minutes_ago=2)
     interrupt(OTHER, tmp_path, minutes_ago=1)
-    assert [run.name for run in runs.interrupted()] == ["x-3", "x-2", "x"]
+    assert [run.name for run in interrupted_runs()] == ["x-3", "x-2", "x"]
     assert resumed(SHORT, tmp_path) == "x-2"
     assert resumed(OTHER, tmp_path) == "x-3"
 
@@ -390,7 +436,7 @@ def test_without_resume_an_interrupted_run_is_left_alone(tmp_path: Path, own_sto
     assert (begun.run, begun.resumed_at, begun.interrupted) == ("x-2", 0, "x")
     assert isinstance(finished, Finished)
     assert finished.name == "x"
-    assert [run.name for run in runs.interrupted()] == ["x"]
+    assert [run.name for run in interrupted_runs()] == ["x"]
     assert (own_store / "runs" / "x" / "state.safetensors").read_bytes() == state
 
 
@@ -403,7 +449,7 @@ def refusal(config: TrainConfig, folder: Path, name: str | None = None) -> str:
 
 
 def test_where_there_is_no_run_that_is_said(tmp_path: Path, own_store: Path) -> None:
-    assert refusal(SHORT, tmp_path) == "--resume: no interrupted run has the same data and options: there are none"
+    assert refusal(SHORT, tmp_path) == "`resume`: no interrupted run has the same data and options: there are none"
     assert not (own_store / "runs").exists()
 
 
@@ -411,7 +457,7 @@ def test_other_options_are_refused_and_those_of_each_run_named(tmp_path: Path) -
     interrupt(SHORT, tmp_path, minutes_ago=1)
     interrupt(OTHER, tmp_path)
     said = refusal(replace(SHORT, seed=5), tmp_path)
-    assert said.startswith("--resume: no interrupted run has the same data and options: x-2 (begun 2")
+    assert said.startswith("`resume`: no interrupted run has the same data and options: x-2 (started 2")
     newest, oldest = said.split("; ")
     assert newest.endswith(", with steps 13, seed 3)")
     assert oldest.endswith(", with seed 0)")
@@ -437,7 +483,7 @@ def test_another_charset_is_refused_though_data_and_options_are_the_same(tmp_pat
 def test_a_named_run_of_other_options_is_refused(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, "plates")
     said = refusal(SHORT, tmp_path, "signs")
-    assert said.startswith("--resume: no interrupted run called signs has the same data and options: plates (begun 2")
+    assert said.startswith("`resume`: no interrupted run called signs has the same data and options: plates (started 2")
     assert refusal(OTHER, tmp_path, "plates").endswith("with steps 12, seed 0)")
 
 
@@ -489,7 +535,7 @@ def test_a_damaged_state_is_an_error_that_says_what_to_do(
 ) -> None:
     interrupt(SHORT, tmp_path)
     harm(own_store / "runs" / "x" / "state.safetensors")
-    with pytest.raises(CrnnocrError, match=r"runs/x/state\.safetensors cannot be read .*: begin anew without --resume"):
+    with pytest.raises(CrnnocrError, match=r"runs/x/state\.safetensors cannot be read .*: begin again without `resume`"):
         next(training.run(order(SHORT, tmp_path, resume=True)))
 
 
@@ -510,7 +556,7 @@ def test_nothing_is_pickled(tmp_path: Path, own_store: Path, monkeypatch: pytest
     assert resumed(SHORT, tmp_path) == "x"
     state = own_store / "runs" / "x" / "state.safetensors"
     tensors = safetensors.numpy.load_file(state)
-    assert {name.split(".")[0] for name in tensors} == {"model", "average", "optimiser"}
+    assert {name.split(".")[0] for name in tensors} == {"model", "average", "optimizer"}
     header = json.loads(state.read_bytes()[8 : 8 + int.from_bytes(state.read_bytes()[:8], "little")])
     assert json.loads(header["__metadata__"]["crnnocr"])["step"] == 1
     about = json.loads((own_store / "runs" / "x" / "run.json").read_text())
@@ -522,7 +568,7 @@ def test_a_training_that_ends_before_a_state_was_kept_leaves_nothing(tmp_path: P
     assert isinstance(next(events), Begun)
     events.close()
     assert not [path for path in own_store.rglob("*") if path.is_file()]
-    assert runs.interrupted() == []
+    assert interrupted_runs() == []
 
 
 def test_a_disk_that_is_full_when_a_state_is_kept_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -536,36 +582,28 @@ def test_a_disk_that_is_full_when_a_state_is_kept_is_one_clear_error(tmp_path: P
         list(events)
 
 
-def test_closed_it_keeps_the_state_of_its_last_step(tmp_path: Path) -> None:
+def test_closed_it_keeps_the_state_of_its_train_to(tmp_path: Path) -> None:
     events = training.run(order(SHORT, tmp_path))
     step = next(event.step for event in events if isinstance(event, Progress) and event.step >= 5)
     events.close()
-    [left] = runs.interrupted()
-    assert left.load()[1]["step"] == step  # none was due by the clock
+    [left] = interrupted_runs()
+    assert left.load().values["step"] == step  # none was due by the clock
 
 
 def test_states_are_kept_now_and_then_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_SAVE_SECONDS", 1000)
     states = last_states(monkeypatch)
-    list(training.run(order(SHORT, tmp_path)))
-    assert not states
+    list(training.run(order(SHORT, tmp_path, save_seconds=1000)))
+    assert [state["step"] for state in states] == [12]
 
 
-def train_and_be_killed(case: str, folder: str, step: int) -> None:
-    """Train until the first state of `step` was kept."""
+def train_and_be_killed(case: str, folder: str, when: str) -> None:
+    """Train to a step, whose state is saved, or to the end of a step of the finalization, and be killed."""
     PRESETS[DEFAULT_PRESET] = SHAPE
-    keep_a_state_at_each_event(workers=1)
     torch.set_num_threads(1)
-    save = Run.save
-
-    def save_and_die(run: Run, tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> None:
-        save(run, tensors, values)
-        if values["step"] >= step:
+    for event in training.run(order(CASES[case], Path(folder), synthetic_workers=1)):
+        if event == Finalizing(when) or (when.isdecimal() and step_of(event) >= int(when)):
             os.kill(os.getpid(), signal.SIGKILL)
-
-    Run.save = save_and_die  # type: ignore[method-assign, assignment]
-    list(training.run(order(CASES[case], Path(folder))))
 
 
 if __name__ == "__main__":
-    train_and_be_killed(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    train_and_be_killed(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""`crnnocr train` as it is typed: several sources, faults, start models, drawn pictures, and a run that goes on."""
+"""`crnnocr train` as it is typed: several sources, issues, start models, synthetic images, and a run that is resumed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def few(source: Path, folder: Path, start: int, end: int) -> Path:
-    """Some of the pictures of an imagefolder, in a folder of their own."""
+    """Some images of an imagefolder, in a folder of their own."""
     folder.mkdir()
     rows = (source / "metadata.jsonl").read_text(encoding="utf-8").splitlines()[start:end]
     for row in rows:
@@ -42,24 +42,24 @@ def few(source: Path, folder: Path, start: int, end: int) -> Path:
     return folder
 
 
-def test_several_sources_are_one_and_val_is_validated_on(
+def test_several_sources_are_one_and_val_is_the_validation_split(
     folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli
 ) -> None:
     few(tiny_data, folder / "a", 0, 15)
     few(tiny_data, folder / "b", 15, 30)
-    few(tiny_data, folder / "v", 28, 40)  # two of them are learnt from too
+    few(tiny_data, folder / "v", 28, 40)  # two of them are trained on too
     result = run_cli("train", "a", "b", "--val", "v", "--preset", tiny_preset, "--steps", 2, "--verbose")
     assert result.exit_code == 0, result.stderr
-    assert "a/metadata.jsonl: 15 labelled pictures" in result.stderr
-    assert "v/metadata.jsonl: 12 labelled pictures to validate on" in result.stderr
-    assert "30 pictures to learn from, 10 held out" in result.stderr
+    assert "a/metadata.jsonl: 15 labeled images" in result.stderr
+    assert "v/metadata.jsonl: 12 labeled images to validate on" in result.stderr
+    assert "30 images to train on, 10 held out" in result.stderr
     card, record = trained_card(registry.path_of("a"))
     assert [source.samples for source in record.data.sources] == [15, 15]
     assert card.scores
     assert card.scores.n == 10
 
 
-def test_check_says_what_is_wrong_and_trains_nothing(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+def test_check_shows_issues_and_trains_nothing(folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
     few(tiny_data, folder / "data", 0, 10)
     (folder / "data/000003.png").write_bytes(b"broken")
     result = run_cli("train", "data", "--check", "--json")
@@ -73,7 +73,7 @@ def test_check_says_what_is_wrong_and_trains_nothing(folder: Path, tiny_data: Pa
     assert registry.own_names() == []
 
 
-def test_check_ends_with_1_where_training_cannot_begin(folder: Path, run_cli: RunCli) -> None:
+def test_check_ends_with_1_if_training_cannot_begin(folder: Path, run_cli: RunCli) -> None:
     (folder / "data").mkdir()
     Image.new("L", (20, 32), 255).save(folder / "data/a.png")
     (folder / "data/labels.csv").write_text("file_name,text\na.png,a text that is far too long for it\n", encoding="utf-8")
@@ -84,7 +84,7 @@ def test_check_ends_with_1_where_training_cannot_begin(folder: Path, run_cli: Ru
     assert registry.own_names() == []
 
 
-def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
+def test_files_beside_the_model(folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
     (folder / "data").symlink_to(tiny_data)
     assert run_cli("train", "data", "--preset", tiny_preset, "--steps", 3).exit_code == 0
     model = registry.path_of("data").parent
@@ -101,10 +101,10 @@ def test_what_a_training_leaves_beside_its_model(folder: Path, tiny_data: Path, 
     assert card.scores
     assert rows[-1]["cer"] == pytest.approx(card.scores.cer)
     assert card.calibration.samples == card.scores.n
-    assert resume.interrupted() == []
+    assert resume.interrupted_runs() == []
 
 
-def test_from_goes_on_and_learns_new_characters(
+def test_from_a_model_it_learns_new_characters(
     folder: Path, tiny_data: Path, current_model: str, tiny_preset: str, run_cli: RunCli
 ) -> None:
     few(tiny_data, folder / "data", 8, 30)
@@ -137,10 +137,12 @@ def test_wrong_options_are_named(options: list[str], said: str, folder: Path, ti
     assert f"error: {said}" in result.stderr
 
 
-def test_auto_begins_from_scratch_and_says_so(folder: Path, tiny_data: Path, current_model: str, run_cli: RunCli) -> None:
+def test_without_a_pretrained_model_auto_starts_from_scratch_and_says_so(
+    folder: Path, tiny_data: Path, current_model: str, run_cli: RunCli
+) -> None:
     (folder / "data").symlink_to(tiny_data)
     result = run_cli("train", "data", "--steps", 1)
-    assert "from scratch (no model was shipped)" in result.stderr
+    assert "from scratch (there is no pretrained model)" in result.stderr
     assert current_model not in result.stderr
 
 
@@ -157,9 +159,9 @@ def test_vertical_lines_are_turned_and_the_model_remembers(
     assert run_cli("eval", "data").exit_code == 0
 
 
-def test_drawn_pictures_alone_make_a_model(folder: Path, tiny_preset: str, run_process: Callable[..., object]) -> None:
-    # In a process of its own: the processes that draw load the main module again.
-    script = folder / "drawn.py"
+def test_synthetic_images_alone_make_a_model(folder: Path, tiny_preset: str, run_process: Callable[..., object]) -> None:
+    # In a process of its own: the worker processes import the main module again.
+    script = folder / "train_on_synthetic.py"
     script.write_text(
         "import os, pickle\n"
         "from crnnocr.cli import app\n"
@@ -173,7 +175,7 @@ def test_drawn_pictures_alone_make_a_model(folder: Path, tiny_preset: str, run_p
     result = run_process(script)
     assert isinstance(result, subprocess.CompletedProcess)
     assert result.returncode == 0, result.stderr
-    assert "pictures drawn (en:clean) to learn from, 400 held out" in result.stderr
+    assert "synthetic images (en:clean) to train on, 400 held out" in result.stderr
     assert trained_card(registry.path_of("synth-en-clean"))[1].pictures_shown >= 2
 
 
@@ -192,32 +194,32 @@ app({arguments!r})
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_run_goes_on(
+def test_an_interrupted_run_is_resumed(
     how: signal.Signals, tiny_data: Path, tiny_shape: ModelConfig, tiny_preset: str, run_cli: RunCli
 ) -> None:
     train = ["train", str(tiny_data), "--preset", tiny_preset]
     script = TRAINING.format(shape=tiny_shape, arguments=[*train, "--epochs", "2000"])
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, encoding="utf-8") as process:
-        while not resume.interrupted():
+        while not resume.interrupted_runs():
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(how)
         _, said = process.communicate(timeout=60)
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert said.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume goes on with data"
+        assert said.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume resumes data"
     if how is signal.SIGTERM:
         assert process.returncode == 143
-        assert said.splitlines()[-1] == "ended: no model was stored; the same command with --resume goes on with data"
+        assert said.splitlines()[-1] == "ended: no model was stored; the same command with --resume resumes data"
     other = run_cli(*train, "--epochs", 2, "--resume")
     assert other.exit_code == 2
-    assert "no interrupted run has the same data and options: data (begun" in other.stderr
-    # To its end it would take a minute: it is told that it has nearly got there.
-    [run] = resume.interrupted()
-    tensors, values = run.load()
-    run.save(tensors, values | {"step": 5990})
+    assert "no interrupted run has the same data and options: data (started" in other.stderr
+    # To its end it would take a minute, so it gets a state near the end.
+    [run] = resume.interrupted_runs()
+    state = run.load()
+    run.save(state._replace(values=state.values | {"step": 5990}))
     result = run_cli(*train, "--epochs", 2000, "--resume")
     assert result.exit_code == 0, result.stderr
-    assert "going on with the run data at step 5,990" in result.stderr
+    assert "resuming the run data at step 5,990" in result.stderr
     assert registry.own_names() == ["data"]
-    assert resume.interrupted() == []
+    assert resume.interrupted_runs() == []

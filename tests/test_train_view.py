@@ -1,4 +1,4 @@
-"""What `train` shows: lines that stay everywhere, and figures that are renewed on a terminal."""
+"""The display of `train`: lines that stay everywhere, and figures that are renewed on a terminal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.console import Console
 from crnnocr.cli import console as ui
 from crnnocr.cli.train_view import TrainView
 from crnnocr.metrics.scores import Scorer
-from crnnocr.training.trainer import Progress
-from crnnocr.training.validation import Reading, Validation
+from crnnocr.training.schedule import Progress
+from crnnocr.training.validation import Validation, ValidationSample
 
 LRM = "\u200e"
 
@@ -35,15 +35,15 @@ def console() -> Iterator[Callable[..., Console]]:
 
 def progress(step: int = 1234, done: float = 0.25) -> Progress:
     return Progress(
-        done=done,
         step=step,
         epoch=3,
-        pictures=64 * step,
+        samples_seen=64 * step,
+        seconds=60.0,
         loss=0.4321,
         learning_rate=1e-3,
-        rate=412.3,
-        waiting=0.034,
-        seconds=60.0,
+        data_wait=0.034,
+        done=done,
+        images_per_second=412.3,
         seconds_left=3725.0,
     )
 
@@ -52,22 +52,12 @@ def validation(*pairs: tuple[str, str], is_best: bool = False) -> Validation:
     scorer = Scorer()
     for pair in pairs:
         scorer.update(*pair)
-    return Validation(
-        step=1234,
-        epoch=3,
-        pictures=64 * 1234,
-        seconds=60.0,
-        loss=0.4321,
-        learning_rate=1e-3,
-        waiting=0.034,
-        scores=scorer.summary(),
-        readings=tuple(Reading(truth, text, -0.1) for truth, text in pairs),
-        is_best=is_best,
-    )
+    samples = tuple(ValidationSample(reference, prediction, -0.1) for reference, prediction in pairs)
+    return Validation(progress(), scorer.summary(), samples, is_best)
 
 
 def lines(console: Console, *events: Progress | Validation) -> list[str]:
-    """What stands on the screen after these events, while the training still goes on."""
+    """The screen after these events, while the training is still running."""
     with TrainView() as view:
         for event in events:
             if isinstance(event, Progress):
@@ -101,7 +91,7 @@ def screen(console: Console) -> list[str]:
 
 class TestLines:
     @pytest.mark.parametrize("is_terminal", [True, False])
-    def test_a_validation_tells_scores_readings_and_confusions(
+    def test_a_validation_shows_scores_predictions_and_confusions(
         self, console: Callable[..., Console], is_terminal: bool
     ) -> None:
         event = validation(("ROOM", "R0OM"), ("10 C", "1OC"), ("HOOD", "H0OD"), ("TIME", ""), ("right", "right"), is_best=True)
@@ -116,17 +106,17 @@ class TestLines:
             "  often: O → 0 ×2   space lost ×1   0 → O ×1   E lost ×1   I lost ×1",
         ]
 
-    def test_right_ones_are_shown_where_few_are_wrong(self, console: Callable[..., Console]) -> None:
+    def test_right_predictions_are_shown_if_few_are_wrong(self, console: Callable[..., Console]) -> None:
         event = validation(("a", "a"), ("b", "b"), ("c", "d"), ("e", "e"), ("f", "f"), ("g", "g"))
         shown = lines(console(is_terminal=False), event, event)
         assert shown[1:6] == ["  ✗ c → d", "  ✓ a", "  ✓ b", "  ✓ e", "  often: c → d ×1"]
         assert shown[7:11] == ["  ✗ c → d", "  ✓ e", "  ✓ f", "  ✓ g"]
 
-    def test_where_all_is_right_there_are_no_confusions(self, console: Callable[..., Console]) -> None:
+    def test_if_all_is_right_there_are_no_confusions(self, console: Callable[..., Console]) -> None:
         assert lines(console(is_terminal=False), validation(("a", "a")))[1:] == ["  ✓ a"]
 
-    def test_other_wrong_readings_are_shown_each_time(self, console: Callable[..., Console]) -> None:
-        event = validation(*((f"truth {i}", f"wrong {i}") for i in range(10)))
+    def test_other_wrong_predictions_are_shown_each_time(self, console: Callable[..., Console]) -> None:
+        event = validation(*((f"right {i}", f"wrong {i}") for i in range(10)))
         shown = [line[10] for line in lines(console(is_terminal=False), event, event, event) if "✗" in line]
         assert "".join(shown) == "012345678901"
 
@@ -138,7 +128,7 @@ class TestLines:
         lines(made, validation(("cart", "dart")))
         assert "\x1b[1;4;32mc\x1b[0mart → \x1b[1;4;31md\x1b[0mart" in written(made)
 
-    def test_without_colours_they_stand_out_too(self, console: Callable[..., Console], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_colors_they_stand_out_too(self, console: Callable[..., Console], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NO_COLOR", "1")
         made = console()
         lines(made, validation(("cart", "dart")))
@@ -153,16 +143,16 @@ class TestLines:
         assert sum("…" in line for line in shown) >= 3
 
     def test_a_long_text_is_cut_so_that_what_differs_can_be_seen(self, console: Callable[..., Console]) -> None:
-        truth = "a" * 200 + "O" + "b" * 200
-        shown = lines(console(60), validation((truth, truth.replace("O", "0"))))[1]
+        reference = "a" * 200 + "O" + "b" * 200
+        shown = lines(console(60), validation((reference, reference.replace("O", "0"))))[1]
         assert shown.count("…") == 4
         assert "aOb" in shown
         assert "a0b" in shown
 
-    def test_off_a_terminal_nothing_is_cut(self, console: Callable[..., Console]) -> None:
+    def test_without_a_terminal_nothing_is_cut(self, console: Callable[..., Console]) -> None:
         assert f"  ✗ {'a' * 300} → {'b' * 300}" in lines(console(80, is_terminal=False), validation(("a" * 300, "b" * 300)))
 
-    def test_what_would_steer_the_terminal_is_shown_by_a_sign(self, console: Callable[..., Console]) -> None:
+    def test_characters_that_control_the_terminal_are_shown_as_symbols(self, console: Callable[..., Console]) -> None:
         made = console(is_terminal=False)
         shown = lines(made, validation(("a\tb\x1b[31m\u202e\x9b", "[bold]x[/bold]\n")))
         assert shown[1] == "  ✗ a␉b␛[31m\ufffd\ufffd → [bold]x[/bold]␊"
@@ -172,12 +162,12 @@ class TestLines:
         assert shown[1] == f"  ✗ {LRM}שלום{LRM} → {LRM}שלוס"
         assert shown[2] == "  ✗ abc → abd"
 
-    def test_quiet_says_nothing(self, console: Callable[..., Console]) -> None:
+    def test_quiet_shows_nothing(self, console: Callable[..., Console]) -> None:
         assert lines(console(quiet=True), progress(), validation(("a", "b"))) == []
 
 
 class TestFigures:
-    def test_they_tell_where_the_training_stands(self, console: Callable[..., Console]) -> None:
+    def test_they_show_where_the_training_stands(self, console: Callable[..., Console]) -> None:
         events = validation(("abcd", "abcd")), progress(), validation(("abcd", "abc"))
         *_, bar, names, values = lines(console(), *events)
         assert bar.startswith("training ━")
@@ -185,7 +175,7 @@ class TestFigures:
         assert names.split() == ["epoch", "step", "loss", "CER", "best", "exact", "best", "images/s", "waiting"]
         assert values.split() == ["3", "1,234", "0.432", "25.00%", "0.00%", "0.0%", "100.0%", "412", "3%"]
 
-    def test_what_is_not_known_yet_is_left_open(self, console: Callable[..., Console]) -> None:
+    def test_values_that_are_not_known_yet_are_a_dash(self, console: Callable[..., Console]) -> None:
         *_, bar, _, values = lines(console(), progress(step=5))
         assert bar.endswith("25%")
         assert values.split() == ["3", "5", "0.432", "–", "–", "–", "–", "–", "3%"]
@@ -204,5 +194,5 @@ class TestFigures:
         assert [line for line in screen(made) if "training" in line or "epoch" in line] == []
         assert screen(made) == shown[:3]
 
-    def test_off_a_terminal_there_are_none(self, console: Callable[..., Console]) -> None:
+    def test_without_a_terminal_there_are_none(self, console: Callable[..., Console]) -> None:
         assert lines(console(is_terminal=False), progress()) == []

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cards import trained_card
-from digits import CHARACTERS, CONFIG, SHAPE, Drawer, numbers, picture, prepared, trained_below
+from digits import CHARACTERS, CONFIG, SHAPE, WITHOUT_ONNX, Drawer, numbers, picture, prepared, trained_below
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,7 +23,6 @@ from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, DecodeConfig, EngineCh
 from crnnocr.datasets import Dataset
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.evaluation.outcomes import predict_samples, score_samples, unseen
-from crnnocr.export import folder as exporting
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
@@ -32,15 +30,14 @@ from crnnocr.metrics.scores import Scorer
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import DataSource
 from crnnocr.training import run as training
-from crnnocr.training import synthetic
-from crnnocr.training import trainer as loop
-from crnnocr.training.batching import Plan
+from crnnocr.training.batching import BatchSampler
+from crnnocr.training.finalize import Finished
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import Prepared
-from crnnocr.training.run import Begun, Event, Finished, Order
-from crnnocr.training.schedule import Budget
-from crnnocr.training.trainer import Progress, Trained, Trainer, ctc_loss
-from crnnocr.training.validation import Reading, Validation, Validator
+from crnnocr.training.run import Begun, Event, Order
+from crnnocr.training.schedule import Budget, Progress
+from crnnocr.training.trainer import Trained, Trainer, ctc_loss
+from crnnocr.training.validation import Validation, ValidationSample, Validator
 
 CPU = torch.device("cpu")
 
@@ -60,35 +57,32 @@ def data(tmp_path: Path) -> Dataset:
     return numbers(tmp_path / "data", 24)
 
 
-def trainer_of(ready: Prepared, config: TrainConfig, budget: Budget | None = None) -> tuple[Trainer, Loader]:
-    """What trains, and what it learns from."""
-    plan = Plan(len(ready.train), config.batch_size or 16, config.seed)
-    budget = budget or Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
-    trainer = Trainer(ready.model, ready.card, ready.validation, config, budget, CPU, plan.batch_size)
-    return trainer, Loader(plan, ready.train, iter(()), ready.card.charset, SHAPE, config.augmentation.times(config.augment))
+def trainer_of(ready: Prepared, config: TrainConfig, budget: Budget | None = None, **options: Any) -> tuple[Trainer, Loader]:
+    sampler = BatchSampler(len(ready.train), config.batch_size or 16, config.seed)
+    budget = budget or Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch)
+    trainer = Trainer(ready.model, ready.card, ready.validation, config, budget, CPU, sampler.batch_size, **options)
+    return trainer, Loader(sampler, ready.train, iter(()), ready.card.charset, SHAPE, config.augmentation.times(config.augment))
 
 
-def events_of(ready: Prepared, config: TrainConfig, budget: Budget | None = None) -> list[Progress | Validation | Trained]:
-    trainer, loader = trainer_of(ready, config, budget)
+def events_of(
+    ready: Prepared, config: TrainConfig, budget: Budget | None = None, **options: Any
+) -> list[Progress | Validation | Trained]:
+    trainer, loader = trainer_of(ready, config, budget, **options)
     with loader:
         return list(trainer.train(loader))
 
 
 def losses(ready: Prepared, config: TrainConfig) -> list[float]:
     """The loss of each step."""
-    trainer, loader = trainer_of(ready, config)
-    with loader, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_REPORT_SECONDS", -1)
+    trainer, loader = trainer_of(ready, config, report_seconds=-1)
+    with loader:
         return [trainer._losses[-1].item() for event in trainer.train(loader) if isinstance(event, Progress)]
 
 
 def run(data: Dataset, config: TrainConfig, **options: Any) -> list[Event]:
-    """A whole training, without an exported model, which would take longer than it."""
-    draw = options.pop("draw", None)
-    ready = prepared(data if data.samples else [], config, draw=draw, name=options.pop("name", "x"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "write_fp32", lambda *_: None)
-        return list(training.run(Order(ready, config, (data,), draw, device="cpu", **options)))
+    """A whole training, without exported models, which would take longer than it."""
+    ready = prepared(data, config, name=options.pop("name", "x"))
+    return list(training.run(Order(ready, config, (data,), device="cpu", finalization=WITHOUT_ONNX, **options)))
 
 
 def finished(events: Sequence[Event]) -> Finished:
@@ -177,7 +171,7 @@ def test_what_is_reported_is_the_loss_a_character(data: Dataset) -> None:
 def test_a_loss_that_is_no_number_ends_the_training(data: Dataset) -> None:
     ready = prepared(data, CONFIG)
     torch.nn.init.constant_(ready.model.head.bias, math.nan)
-    with pytest.raises(CrnnocrError, match="the loss is no longer a number after 1 steps: begin anew with another --seed"):
+    with pytest.raises(CrnnocrError, match="the loss is no longer a number after 1 steps: begin again with another seed"):
         losses(ready, CONFIG)
 
 
@@ -243,15 +237,15 @@ def test_its_events_are_what_it_will_do_how_it_goes_on_and_what_came_of_it(whole
     assert begun == Begun("numbers", 12, "60 steps", 0, "cpu", "")
     assert isinstance(end, Finished)
     validations = [event for event in between if isinstance(event, Validation)]
-    assert [validation.step for validation in validations] == [15, 30, 45, 60]
-    assert all([reading.truth for reading in v.readings] == list(whole.ready.validation.texts) for v in validations)
+    assert [validation.progress.step for validation in validations] == [15, 30, 45, 60]
+    assert all([sample.reference for sample in v.samples] == list(whole.ready.validation.texts) for v in validations)
     progress = [event for event in between if isinstance(event, Progress)]
     assert [event.step for event in progress] == sorted(event.step for event in progress)
     last = progress[-1]
     assert (last.step, last.done, last.seconds_left, last.learning_rate) == (60, 1, 0, 0)
     assert 25 <= len(whole.ready.train) <= 36  # are three batches of about 12
-    assert (last.epoch, last.pictures) == (20, 20 * len(whole.ready.train))
-    assert all(0 <= event.waiting <= 1 and event.rate > 0 for event in progress)
+    assert (last.epoch, last.samples_seen) == (20, 20 * len(whole.ready.train))
+    assert all(0 <= event.data_wait <= 1 and event.images_per_second > 0 for event in progress)
 
 
 def test_it_leaves_a_model_its_history_its_curves_and_an_exported_model(whole: Whole) -> None:
@@ -268,13 +262,14 @@ def test_it_leaves_a_model_its_history_its_curves_and_an_exported_model(whole: W
     assert not list((whole.folder / "store" / "runs").iterdir())
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     validations = [event for event in whole.events if isinstance(event, Validation)]
-    assert [(row["step"], row["cer"], row["kept"]) for row in rows] == [(v.step, v.scores.cer, v.is_best) for v in validations]
+    assert [(row["step"], row["cer"], row["kept"]) for row in rows] == [
+        (v.progress.step, v.scores.cer, v.is_best) for v in validations
+    ]
 
 
 def test_its_card_says_how_it_was_trained(whole: Whole) -> None:
     card, record = trained_card(whole.finished.path)
     assert (card.name, card.charset.characters, card.config) == ("numbers", "2357", SHAPE)
-    assert card.calibration == whole.finished.calibration
     assert card.calibration.samples == len(whole.ready.validation)
     assert record.data.sources == (DataSource("data", "hand-made", 48),)
     assert record.data.learned + record.data.held_out == 48
@@ -289,7 +284,7 @@ def test_only_annealed_weights_are_kept_the_best_of_them(data: Dataset) -> None:
     config = replace(CONFIG, steps=40, validations=20)
     validations = [event for event in events_of(prepared(data, config), config) if isinstance(event, Validation)]
     # The rate is down to a fifth of its highest in the last fifth of the decay, which takes the last half.
-    annealed = [validation for validation in validations if validation.step >= 36]
+    annealed = [validation for validation in validations if validation.progress.step >= 36]
     assert len(annealed) == 3
     assert not any(validation.is_best for validation in validations if validation not in annealed)
     best = [validation for validation in annealed if validation.is_best]
@@ -301,19 +296,19 @@ def test_a_plateau_starts_the_decay_and_the_training_ends_annealed_and_early(
 ) -> None:
     steady = Scorer()
     steady.update("abcd", "abcx")
-    monkeypatch.setattr(Validator, "read", lambda *_: (steady.summary(), (Reading("abcd", "abcx", -1.0),)))
+    monkeypatch.setattr(Validator, "score", lambda *_: (steady.summary(), (ValidationSample("abcd", "abcx", -1.0),)))
     config = replace(CONFIG, steps=80, validations=40, patience=3)
     validations = [event for event in events_of(prepared(data, config), config) if isinstance(event, Validation)]
     # The first is the best so far, three more bring nothing: the decay starts after 8 of 80 steps and takes as long again.
-    assert validations[-1].step == 16
-    assert validations[-1].learning_rate == 0
+    assert validations[-1].progress.step == 16
+    assert validations[-1].progress.learning_rate == 0
     assert validations[-1].is_best
 
 
 def test_that_a_network_reads_nothing_yet_is_no_plateau(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = Scorer()
     nothing.update("abcd", "")
-    monkeypatch.setattr(Validator, "read", lambda *_: (nothing.summary(), (Reading("abcd", "", -1.0),)))
+    monkeypatch.setattr(Validator, "score", lambda *_: (nothing.summary(), (ValidationSample("abcd", "", -1.0),)))
     config = replace(CONFIG, steps=20, validations=20, patience=2)
     assert [event.step for event in events_of(prepared(data, config), config) if isinstance(event, Trained)] == [20]
 
@@ -342,11 +337,11 @@ def test_the_same_seed_gives_the_same_weights(data: Dataset) -> None:
     assert not torch.equal(one["head.weight"], other["head.weight"])
 
 
-def test_the_reported_loss_is_the_mean_of_the_last_fifty_steps(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "_REPORT_SECONDS", -1)
+def test_the_reported_loss_is_the_mean_of_the_last_fifty_steps(data: Dataset) -> None:
     config = replace(CONFIG, steps=55)
     each = losses(prepared(data, config), config)
-    reported = [event.loss for event in events_of(prepared(data, config), config) if isinstance(event, Progress)]
+    events = events_of(prepared(data, config), config, report_seconds=-1)
+    reported = [event.loss for event in events if isinstance(event, Progress)]
     assert reported == pytest.approx([np.mean(each[max(0, step - 50) : step]) for step in range(1, 56)], rel=1e-5)
 
 
@@ -356,7 +351,8 @@ def test_the_learning_rate_grows_with_the_root_of_the_batch_size_up_to_a_limit(
 ) -> None:
     config = replace(CONFIG, steps=10, batch_size=batch_size, learning_rate=1e-3, validations=10)
     assert config.base_batch == 16
-    rates = [event.learning_rate for event in events_of(prepared(data, config), config) if isinstance(event, Validation)]
+    events = events_of(prepared(data, config), config)
+    rates = [event.progress.learning_rate for event in events if isinstance(event, Validation)]
     assert max(rates) == pytest.approx(1e-3 * factor)  # from the end of the rise to the fifth step
 
 
@@ -366,7 +362,8 @@ def test_a_shape_that_is_not_normalised_throughout_learns_at_half_the_rate(
     config = replace(CONFIG, steps=10, batch_size=16, learning_rate=1e-3, validations=10)
     bare = replace(SHAPE, backbone=(Conv(8, norm=False), *SHAPE.backbone[1:]))
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, bare)
-    rates = [event.learning_rate for event in events_of(prepared(data, config), config) if isinstance(event, Validation)]
+    events = events_of(prepared(data, config), config)
+    rates = [event.progress.learning_rate for event in events if isinstance(event, Validation)]
     assert max(rates) == pytest.approx(5e-4)
 
 
@@ -381,15 +378,12 @@ def test_without_held_out_pictures_the_last_weights_are_kept_and_nothing_is_meas
     assert not (end.path.parent / "curves.svg").exists()
 
 
-def test_from_drawn_pictures_alone_it_learns_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "drawn", partial(synthetic.drawn, workers=0))
-    monkeypatch.setattr("crnnocr.training.prepare._DRAWN_HELD_OUT", 20)
+def test_it_learns_from_synthetic_images_alone(tmp_path: Path) -> None:
     config = replace(CONFIG, synth="digits")
     nothing = Dataset(tmp_path, "none", ())
-    ready = prepared([], config, draw=Drawer(), check=Drawer())
-    with monkeypatch.context() as patch:
-        patch.setattr(exporting, "write_fp32", lambda *_: None)
-        end = finished(list(training.run(Order(ready, config, (nothing,), Drawer(), device="cpu"))))
+    ready = prepared([], config, synthetic=Drawer(), synthetic_validation=Drawer())
+    order = Order(ready, config, (nothing,), Drawer(), device="cpu", synthetic_workers=0, finalization=WITHOUT_ONNX)
+    end = finished(list(training.run(order)))
     assert end.scores is not None
     assert end.scores.n == 20
     assert end.scores.cer < 0.3  # 60 batches of numbers of which none comes twice

@@ -16,13 +16,16 @@ from crnnocr.config import Orientation, Style, SynthConfig, TrainConfig
 from crnnocr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from crnnocr.cli.train_view import TrainView
     from crnnocr.datasets import Dataset
     from crnnocr.synth.sampler import Sampler
+    from crnnocr.training.finalize import Finished
+    from crnnocr.training.history import TensorBoard
     from crnnocr.training.prepare import Inspected
-    from crnnocr.training.run import Finished, Order
+    from crnnocr.training.run import Event, Order
 
-_CHECK_SEED = 1_000_003
-"""Added to the seed for drawn pictures to validate on."""
+_VALIDATION_SEED_OFFSET = 1_000_003
+"""Added to the seed for synthetic images to validate on."""
 
 
 @console.handle_errors
@@ -69,16 +72,18 @@ def train_cli(
     from crnnocr.model import registry
 
     if not data and not config.synth:
-        raise UsageError("name a folder of labelled pictures or a label file, or draw pictures with --synth en")
-    drawn = f"synth-{config.synth}".replace(":", "-").replace(",", "-")
-    wanted = registry.checked_name(name) if name is not None else _name_of(_name_from(data[0]) if data else drawn, force)
-    _check_options(config, device, tensorboard)
-    learn, validate = load_datasets(data or []), load_datasets(val or [])
-    train_view.say_data(learn, "")
-    train_view.say_data(validate, " to validate on")
-    inspected = inspect(learn, validate, config)
+        raise UsageError("name a folder of labeled images or a label file, or train on synthetic images with --synth en")
+    if name is not None:
+        model_name = registry.checked_name(name)
+    else:
+        model_name = _default_name(_name_from(data[0]) if data else _name_from_synth(config.synth or ""), force)
+    _check_early(config, device, tensorboard)
+    train_sets, validation_sets = load_datasets(data or []), load_datasets(val or [])
+    train_view.show_data(train_sets, "")
+    train_view.show_data(validation_sets, " to validate on")
+    inspected = _inspect(train_sets, validation_sets, config)
     if check and json_output:
-        typer.echo(json.dumps(_findings(inspected)))
+        typer.echo(json.dumps(_inspection_json(inspected)))
     if inspected.is_fatal:
         raise DataError(str(inspected.issues[0]))
     if check:
@@ -87,99 +92,104 @@ def train_cli(
     from crnnocr.training.prepare import prepare
     from crnnocr.training.run import Order
 
-    draw, draw_to_check = (_sampler(config, inspected, more) for more in (0, _CHECK_SEED))
-    prepared = prepare(inspected, config, wanted, draw, draw_to_check)
-    finished = train(Order(prepared, config, learn, draw, force, device, resume, name is not None), tensorboard)
+    synthetic, synthetic_validation = (_sampler(config, inspected, offset) for offset in (0, _VALIDATION_SEED_OFFSET))
+    order = Order(
+        prepared=prepare(inspected, config, model_name, synthetic, synthetic_validation),
+        config=config,
+        sources=train_sets,
+        synthetic=synthetic,
+        force=force,
+        device=device,
+        resume=resume,
+        named=name is not None,
+    )
+    finished = train(order, tensorboard)
     if json_output and finished:
-        typer.echo(json.dumps(_summary(finished)))
-
-
-def inspect(learn: tuple[Dataset, ...], validate: tuple[Dataset, ...], config: TrainConfig) -> Inspected:
-    """Read the pictures with a progress bar, and say what is wrong with them."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from crnnocr.training.prepare import inspect
-
-    columns = (TextColumn("reading"), BarColumn(bar_width=24), MofNCompleteColumn())
-    with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        inspected = inspect(learn, validate, config, lambda done, total: bar.update(task, completed=done, total=total))
-    for issue in inspected.issues:
-        if issue.severity != "fatal":  # it ends the command
-            train_view.say_issue(issue)
-    return inspected
+        typer.echo(json.dumps(_result_json(finished)))
 
 
 def train(order: Order, tensorboard: Path | None) -> Finished | None:
-    """Train, showing what happens, and say what has become of it. None in any but the first of several processes."""
+    """Train, showing what happens and what comes of it. None in any but the main one of several processes."""
     from crnnocr.cli.train_view import TrainView
-    from crnnocr.training.distributed import launched
-    from crnnocr.training.history import Row, TensorBoard
-    from crnnocr.training.resume import interrupted
-    from crnnocr.training.run import Begun, run
-    from crnnocr.training.trainer import Progress
-    from crnnocr.training.validation import Validation
+    from crnnocr.training.distributed import DistributedContext
+    from crnnocr.training.finalize import Finished
+    from crnnocr.training.history import TensorBoard
+    from crnnocr.training.resume import interrupted_runs
+    from crnnocr.training.run import Begun, Finalizing, run
 
+    context = DistributedContext.from_environment()
     finished: Finished | None = None
-    name = ""
+    run_name = ""
     events = run(order)
     try:
         with (
-            TensorBoard(tensorboard) if tensorboard and launched().is_first else nullcontext() as board,
+            TensorBoard(tensorboard) if tensorboard and context.is_main else nullcontext() as board,
             TrainView() as view,
-            console.deferred_signals(launched().size == 1) as signals,
+            console.deferred_signals(context.world_size == 1) as signals,
         ):
             for event in events:
+                _show(event, order, view, board)
                 if isinstance(event, Begun):
-                    name = event.run
-                    train_view.say_plan(order.prepared, order.config, event)
-                elif isinstance(event, Progress):
-                    view.progress(event)
-                elif isinstance(event, Validation):
-                    view.validation(event)
-                    if board:
-                        board.add(Row.of(event))
-                else:
+                    run_name = event.run
+                elif isinstance(event, Finished):
                     finished = event
-                if signals and not finished:  # between two steps, where the state can be kept
+                if signals and not isinstance(event, Finalizing | Finished):  # between two steps, where the state can be saved
                     events.close()
                     console.exit_on_signal(signals[0])
     except (KeyboardInterrupt, SystemExit) as end:
-        goes_on = (
-            f"; the same command with --resume goes on with {name}" if name in {kept.name for kept in interrupted()} else ""
-        )
-        message = f"no model was stored{goes_on}"
+        can_resume = run_name in {each.name for each in interrupted_runs()}
+        message = "no model was stored" + f"; the same command with --resume resumes {run_name}" * can_resume
         if isinstance(end, SystemExit):
             console.info(f"ended: {message}")
             raise
         raise KeyboardInterrupt(message) from None
     if finished:
-        train_view.say_end(finished)
+        train_view.show_result(finished)
     return finished
 
 
-def _name_from(path: Path) -> str:
+def _show(event: Event, order: Order, view: TrainView, board: TensorBoard | None) -> None:
+    from crnnocr.training.history import HistoryRow
+    from crnnocr.training.run import Begun
+    from crnnocr.training.schedule import Progress
+    from crnnocr.training.validation import Validation
+
+    if isinstance(event, Begun):
+        train_view.show_plan(order.prepared, order.config, event)
+    elif isinstance(event, Progress):
+        view.progress(event)
+    elif isinstance(event, Validation):
+        view.validation(event)
+        if board:
+            board.add(HistoryRow.of(event))
+
+
+def _default_name(data_name: str, force: bool) -> str:
+    """The name of a model from that of its data; the name of a pretrained model counts as taken."""
+    from crnnocr.model import registry
+
+    if data_name not in registry.PRETRAINED.values():
+        return registry.checked_name(data_name)
+    return f"{data_name}-2" if force else data_name  # which is replaced by a free one in the end
+
+
+def _name_from(data: Path) -> str:
     """A model's name from the folder or label file of its data."""
     from crnnocr.model import registry
 
-    path = path.resolve()
+    data = data.resolve()
     return registry.similar_name(
-        path.name if path.is_dir() else path.parent.name if path.stem in ("metadata", "labels") else path.stem
+        data.name if data.is_dir() else data.parent.name if data.stem in ("metadata", "labels") else data.stem
     )
 
 
-def _name_of(data: str, force: bool) -> str:
-    """What to call a model that was not named, from the name of its data; a shipped model's name counts as taken."""
-    from crnnocr.model import registry
-
-    if data not in registry.PRETRAINED.values():
-        return registry.checked_name(data)
-    return f"{data}-2" if force else data  # which becomes a free one in the end
+def _name_from_synth(synth: str) -> str:
+    return f"synth-{synth}".replace(":", "-").replace(",", "-")
 
 
-def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -> None:
-    """Raise what is wrong with the options before the pictures are read, which can take long."""
-    from crnnocr.training.history import check_installed
+def _check_early(config: TrainConfig, device: str, tensorboard: Path | None) -> None:
+    """Raise errors of the options before the images are read, which can take long."""
+    from crnnocr.training.history import check_tensorboard
     from crnnocr.training.prepare import start_from
 
     start_from(config)
@@ -187,16 +197,30 @@ def _check_options(config: TrainConfig, device: str, tensorboard: Path | None) -
     if config.deterministic:
         runtime.use_deterministic_kernels()
     if tensorboard:
-        check_installed()
+        check_tensorboard()
 
 
-def _findings(inspected: Inspected) -> dict[str, Any]:
-    findings = [{**each, "message": console.spell(each["message"])} for each in (issue.to_json() for issue in inspected.issues)]
-    return {"samples": len(inspected.train), "fatal": inspected.is_fatal, "findings": findings}
+def _inspect(train_sets: tuple[Dataset, ...], validation_sets: tuple[Dataset, ...], config: TrainConfig) -> Inspected:
+    """Read the images with a progress bar, and show their issues, except a fatal one, which ends the command."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from crnnocr.datasets.issues import Severity
+    from crnnocr.training.prepare import inspect
+
+    columns = (TextColumn("reading"), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        inspected = inspect(
+            train_sets, validation_sets, config, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    for issue in inspected.issues:
+        if issue.severity is not Severity.FATAL:
+            train_view.show_issue(issue)
+    return inspected
 
 
-def _sampler(config: TrainConfig, inspected: Inspected, more: int) -> Sampler | None:
-    """Draws pictures to learn from as `--synth` says, with `more` added to the seed."""
+def _sampler(config: TrainConfig, inspected: Inspected, seed_offset: int) -> Sampler | None:
+    """Makes the synthetic images that `--synth` asks for."""
     if config.synth is None:
         return None
     from crnnocr.synth.sampler import Sampler
@@ -204,22 +228,28 @@ def _sampler(config: TrainConfig, inspected: Inspected, more: int) -> Sampler | 
     codes, _, style = config.synth.partition(":")
     if style and style not in list(Style):
         raise UsageError(f"--synth {config.synth}: the style is one of {', '.join(Style)}")
-    start, drawn = inspected.start, SynthConfig()
+    start, defaults = inspected.start, SynthConfig()
     try:
         return Sampler(
             replace(
-                drawn,
+                defaults,
                 lang=tuple(filter(None, codes.split(","))),
-                style=Style(style) if style else drawn.style,
-                seed=(config.seed + more) % 2**31,
-                height=max(start.shape.height, drawn.height),
-                orientation=Orientation.VERTICAL if start.orientation is Orientation.VERTICAL else drawn.orientation,
+                style=Style(style) if style else defaults.style,
+                seed=(config.seed + seed_offset) % 2**31,
+                height=max(start.model_config.height, defaults.height),
+                orientation=Orientation.VERTICAL if start.orientation is Orientation.VERTICAL else defaults.orientation,
             )
         )
     except UsageError as error:
         raise UsageError(f"--synth {config.synth}: {error}") from error
 
 
-def _summary(finished: Finished) -> dict[str, Any]:
+def _inspection_json(inspected: Inspected) -> dict[str, Any]:
+    issues = (issue.to_json() for issue in inspected.issues)
+    findings = [{**each, "message": console.spell(each["message"])} for each in issues]
+    return {"samples": len(inspected.train), "fatal": inspected.is_fatal, "findings": findings}
+
+
+def _result_json(finished: Finished) -> dict[str, Any]:
     scores = finished.scores.to_json() if finished.scores else {}
     return {"model": finished.name, "path": str(finished.path), "seconds": round(finished.seconds, 1), **scores}

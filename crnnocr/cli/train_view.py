@@ -1,7 +1,4 @@
-"""What `crnnocr train` says on stderr about its data, its plan and its end.
-
-What `crnnocr train` shows while it goes on: figures that are renewed in place, and lines that stay.
-"""
+"""What `crnnocr train` shows on stderr: its data and plan, its figures and validations while it runs, and its result."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from crnnocr.cli import console
 from crnnocr.config import AUTO, TrainConfig
-from crnnocr.formatting import clock, plural
+from crnnocr.formatting import clock, duration, plural
 from crnnocr.metrics.confusions import Confusions, differing
 from crnnocr.text.charset import nfc
 
@@ -25,23 +22,36 @@ if TYPE_CHECKING:
 
     from crnnocr.datasets import Dataset
     from crnnocr.datasets.issues import Issue
+    from crnnocr.training.finalize import Finished
     from crnnocr.training.prepare import Prepared
-    from crnnocr.training.run import Begun, Finished
-    from crnnocr.training.trainer import Progress
-    from crnnocr.training.validation import Reading, Validation
+    from crnnocr.training.run import Begun
+    from crnnocr.training.schedule import Progress
+    from crnnocr.training.validation import Validation, ValidationSample
 
-_HARDLY_READS = 0.5
+_HIGH_CER = 0.5
 _MAX_LOCATIONS = 3
 
+_SAMPLES_SHOWN = 4
+"""Validation samples that are shown at each validation."""
+_CONFUSIONS = 5
+_STEPS_BEFORE_SPEED = 20
+_UNKNOWN = "–"
+_NARROWEST_BAR = 4
+_MAX_WIDTH = 78
+"""Columns that the figures take at most."""
 
-def say_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
-    """How many pictures there are, and for what."""
+_REFERENCE_STYLE, _PREDICTION_STYLE = "bold underline green", "bold underline red"
+_LEFT_TO_RIGHT = "\u200e"
+"""An invisible letter (LRM) that keeps what is beside a right-to-left text on its side."""
+
+
+def show_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
+    """Show how many images each data set has, and their `purpose`."""
     for dataset in datasets:
-        pictures = plural(len(dataset.samples), "labelled picture", "labelled pictures")
-        console.info(f"{dataset.source}: {pictures}{purpose} ({dataset.format})")
+        console.info(f"{dataset.source}: {plural(len(dataset.samples), 'labeled image')}{purpose} ({dataset.format})")
 
 
-def say_issue(issue: Issue) -> None:
+def show_issue(issue: Issue) -> None:
     """Show an issue of the data, with its first locations."""
     from crnnocr.datasets.issues import Severity
 
@@ -50,83 +60,71 @@ def say_issue(issue: Issue) -> None:
     else:
         console.warn(str(issue))
     for location in issue.locations if console.is_verbose() else issue.locations[:_MAX_LOCATIONS]:
-        told = location.detail if location.detail.startswith(location.path) else f"{location.path}: {location.detail}"
-        console.info(f"  {told}")
+        text = location.detail if location.detail.startswith(location.path) else f"{location.path}: {location.detail}"
+        console.info(f"  {text}")
     if issue.count > _MAX_LOCATIONS and not console.is_verbose():
         console.info(f"  … and {issue.count - _MAX_LOCATIONS:,} more (--verbose names all)")
 
 
-def say_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
-    """What is about to be trained, on what."""
+def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
+    """Show what is about to be trained, on what."""
     card, found = prepared.card, prepared.start.found
-    origin = found.label if found else "scratch" + " (no model was shipped)" * (config.start == AUTO)
-    drawn = f" and {config.synth} drawn ({config.mix:.0%})" if config.synth and len(prepared.train) else ""
-    learnt = plural(len(prepared.train), "picture", "pictures")
-    pictures = f"{learnt}{drawn}" if len(prepared.train) else f"pictures drawn ({config.synth})"
+    origin = found.label if found else "scratch" + " (there is no pretrained model)" * (config.start == AUTO)
+    synthetic = f" and {config.synth} synthetic ({config.mix:.0%})" if config.synth and len(prepared.train) else ""
+    images = (
+        f"{plural(len(prepared.train), 'image')}{synthetic}" if len(prepared.train) else f"synthetic images ({config.synth})"
+    )
     console.info(
-        f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {pictures} to "
-        f"learn from, {len(prepared.validation):,} held out, {len(card.charset.characters)} characters, "
-        f"{begun.batch_size} pictures a step"
+        f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {images} to "
+        f"train on, {len(prepared.validation):,} held out, {len(card.charset.characters)} characters, "
+        f"{begun.batch_size} images a step"
     )
     if begun.interrupted:
         console.info(
-            f"an interrupted run of the same data and options, {begun.interrupted}, is left alone: --resume goes on with it"
+            f"an interrupted run of the same data and options, {begun.interrupted}, stays as it is: --resume resumes it"
         )
     if begun.resumed_at:
-        console.info(f"going on with the run {begun.run} at step {begun.resumed_at:,}")
+        console.info(f"resuming the run {begun.run} at step {begun.resumed_at:,}")
     if prepared.new_characters:
         console.info(f"new to {origin}: {prepared.new_characters}")
-    if prepared.known:
-        console.info(f"{prepared.known:,} pictures that {origin} has learnt from are not validated on")
+    if prepared.already_seen:
+        images = plural(prepared.already_seen, "image is", "images are")
+        console.info(f"{images} not validated on, because {origin} was trained on them")
     if not len(prepared.validation):
-        why = f"{origin} has learnt from what would be" if prepared.known else "there is too little data"
-        console.warn(f"nothing is held out to measure with: {why} (--val names other pictures)")
+        why = f"{origin} was trained on all images that could be" if prepared.already_seen else "there is too little data"
+        console.warn(f"nothing is held out to measure with: {why} (--val names other images)")
     if begun.device == "mps":
         console.info("the loss is computed on the CPU, since MPS has no CTC loss")
     console.verbose(f"  characters: {card.charset.characters}")
 
 
-def say_end(finished: Finished) -> None:
-    """What came of it."""
-    from crnnocr.formatting import plural
+def show_result(finished: Finished) -> None:
+    """Show the name of the model and how good it is."""
     from crnnocr.model import registry
 
     if finished.name != finished.wanted:
-        why = "a shipped model's" if finished.wanted in registry.PRETRAINED.values() else "taken (--force would replace it)"
+        why = (
+            "that of a pretrained model"
+            if finished.wanted in registry.PRETRAINED.values()
+            else "taken (--force would replace it)"
+        )
         console.info(f"the name {finished.wanted} was {why}: stored as {finished.name}")
-    minutes, seconds = divmod(round(finished.seconds), 60)
-    measured = (
-        f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact_match:.1%} on "
-        + plural(finished.scores.n, "held-out picture", "held-out pictures")
-        if finished.scores
-        else "not measured"
-    )
-    console.info(f"{finished.name} is now the current model: {measured}, after {minutes}:{seconds:02d} min")
-    if finished.scores and finished.scores.cer > _HARDLY_READS:
-        console.warn(f"{finished.name} hardly reads yet: train for longer (--minutes), or with more pictures")
+    measured = "not measured"
+    if finished.scores:
+        images = plural(finished.scores.n, "held-out image")
+        measured = f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact_match:.1%} on {images}"
+    console.info(f"{finished.name} is now the current model: {measured}, after {duration(finished.seconds)}")
+    if finished.scores and finished.scores.cer > _HIGH_CER:
+        console.warn(f"{finished.name} recognizes little yet: train for longer (--minutes), or with more images")
     if finished.precision:
-        console.info(f"on a CPU it is read by onnxruntime, {finished.precision}")
+        console.info(f"on a CPU it is run by onnxruntime, {finished.precision}")
     else:
-        console.warn(f"{finished.name} reads otherwise when it is exported, so that it is read with torch")
+        console.warn(f"{finished.name} gives other results when it is exported, so it is run by torch")
     console.verbose(f"  {finished.path}")
 
 
-_READINGS = 4
-"""Held-out pictures that are shown at each validation."""
-_CONFUSIONS = 5
-_STEPS_BEFORE_A_PACE = 20
-_UNKNOWN = "–"
-_NARROWEST_BAR = 4
-_WIDEST = 78
-"""Columns that the figures take at most."""
-
-_TRUTH_STYLE, _READING_STYLE = "bold underline green", "bold underline red"
-_LEFT_TO_RIGHT = "\u200e"
-"""An invisible letter (LRM) that keeps what is beside a right-to-left text on its side."""
-
-
 class TrainView:
-    """Shows a training on stderr. On a terminal the figures stand below the lines and are renewed; elsewhere lines are all.
+    """Shows a running training. On a terminal figures below the lines are renewed in place; elsewhere there are only lines.
 
     Example::
 
@@ -160,54 +158,54 @@ class TrainView:
         self._renew()
 
     def validation(self, event: Validation) -> None:
-        """Say how the held-out pictures are read: the scores, some of the readings, and the most frequent confusions."""
+        """Show the scores, some predictions, and the most frequent confusions."""
         from rich.text import Text
 
-        scores = event.scores
+        progress, scores = event.progress, event.scores
         self._scores.append((scores.cer, scores.exact_match))
-        self._say(
+        self._print(
             Text(
-                f"step {event.step:>6,}  loss {event.loss:.3f}  CER {scores.cer:7.2%}  exact {scores.exact_match:6.1%}  "
+                f"step {progress.step:>6,}  loss {progress.loss:.3f}  CER {scores.cer:7.2%}  exact {scores.exact_match:6.1%}  "
                 f"Levenshtein {scores['mean_levenshtein']:.2f}"
             ).append("  kept" if event.is_best else "", "green")
         )
-        if not any(reading.text for reading in event.readings):
-            self._say(Text("  nothing is read yet", "dim"))
+        if not any(sample.prediction for sample in event.samples):
+            self._print(Text("  nothing is recognized yet", "dim"))
             self._renew()
             return
-        pairs = [(_shown(reading.truth), _shown(reading.text)) for reading in self._chosen(event.readings)]
+        pairs = [(_printable(sample.reference), _printable(sample.prediction)) for sample in self._chosen(event.samples)]
         for line in _side_by_side(pairs, console.console().width if self._live else None):
-            self._say(line)
-        if confusions := _most_confused(event.readings):
-            self._say(Text(f"  often: {confusions}", "dim"))
+            self._print(line)
+        if confusions := _most_confused(event.samples):
+            self._print(Text(f"  often: {confusions}", "dim"))
         self._renew()
 
     def _renew(self) -> None:
         if self._live and self._last:
             self._live.update(self._figures(self._last), refresh=True)
 
-    def _say(self, line: Text) -> None:
+    def _print(self, line: Text) -> None:
         if self._live:
             console.console().print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
         else:
             console.info(line.plain)
 
-    def _chosen(self, readings: Sequence[Reading]) -> list[Reading]:
-        """Some readings, wrong ones if there are, going round from one validation to the next."""
-        around = [(self._next + i) % len(readings) for i in range(len(readings))]
-        wrong = [i for i in around if nfc(readings[i].truth) != nfc(readings[i].text)]
-        chosen = (wrong + [i for i in around if i not in set(wrong)])[:_READINGS]
+    def _chosen(self, samples: Sequence[ValidationSample]) -> list[ValidationSample]:
+        """Some samples, wrong ones if there are any, taking turns from one validation to the next."""
+        around = [(self._next + i) % len(samples) for i in range(len(samples))]
+        wrong = [i for i in around if nfc(samples[i].reference) != nfc(samples[i].prediction)]
+        chosen = (wrong + [i for i in around if i not in set(wrong)])[:_SAMPLES_SHOWN]
         if chosen:
             self._next = chosen[min(len(wrong), len(chosen)) - 1] + 1
-        return [readings[i] for i in chosen]
+        return [samples[i] for i in chosen]
 
     def _figures(self, event: Progress) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        width = min(_WIDEST, console.console().width - 1)
-        left = f"{clock(event.seconds_left)} left" if event.step >= _STEPS_BEFORE_A_PACE else ""
+        width = min(_MAX_WIDTH, console.console().width - 1)
+        left = f"{clock(event.seconds_left)} left" if event.step >= _STEPS_BEFORE_SPEED else ""
         bar_width = width - len("training  100%  ") - len(left)
         if bar_width < _NARROWEST_BAR:
             bar_width, left = _NARROWEST_BAR, ""
@@ -216,7 +214,7 @@ class TrainView:
         return Group(head, self._table(event, width))
 
     def _table(self, event: Progress, width: int) -> Table:
-        """The figures in columns, as many from the first as fit `width`."""
+        """The figures in as many columns as fit `width`."""
         from rich.table import Table
 
         cers, exacts = [cer for cer, _ in self._scores], [exact for _, exact in self._scores]
@@ -228,61 +226,61 @@ class TrainView:
             ("best", f"{min(cers):.2%}" if cers else _UNKNOWN, 7),
             ("exact", f"{exacts[-1]:.1%}" if exacts else _UNKNOWN, 6),
             ("best", f"{max(exacts):.1%}" if exacts else _UNKNOWN, 6),
-            ("images/s", f"{event.rate:,.0f}" if event.step >= _STEPS_BEFORE_A_PACE else _UNKNOWN, 8),
-            ("waiting", f"{event.waiting:.0%}", 7),
+            ("images/s", f"{event.images_per_second:,.0f}" if event.step >= _STEPS_BEFORE_SPEED else _UNKNOWN, 8),
+            ("waiting", f"{event.data_wait:.0%}", 7),
         )
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
         values = []
-        for name, value, least in columns:
-            needed = max(least, len(value))
-            width -= needed + 2
+        for name, value, min_width in columns:
+            column_width = max(min_width, len(value))
+            width -= column_width + 2
             if width < -2:
                 break
-            table.add_column(name, justify="right", width=needed, no_wrap=True)
+            table.add_column(name, justify="right", width=column_width, no_wrap=True)
             values.append(value)
         table.add_row(*values)
         return table
 
 
 def _side_by_side(pairs: Sequence[tuple[str, str]], width: int | None) -> Iterator[Text]:
-    """A line for each pair of truth and reading. In a `width` they are cut to fit, the readings one below the other."""
+    """A line for each pair of reference and prediction. They are cut to fit `width`, with the predictions in one column."""
     from rich.text import Text
 
     left, right = (None, None) if width is None else _columns([pair for pair in pairs if pair[0] != pair[1]], width)
-    for truth, reading in pairs:
-        steer = _LEFT_TO_RIGHT if _is_right_to_left(truth + reading) else ""
-        if truth == reading:
-            room = None if width is None else width - len("  ✓ ")
-            yield Text.assemble("  ", ("✓", "green"), " ", steer, _cut(Text(truth), 0, room))
+    for reference, prediction in pairs:
+        mark = _LEFT_TO_RIGHT if _is_right_to_left(reference + prediction) else ""
+        if reference == prediction:
+            available = None if width is None else width - len("  ✓ ")
+            yield Text.assemble("  ", ("✓", "green"), " ", mark, _cut(Text(reference), 0, available))
             continue
-        lost, added = differing(truth, reading)
-        told = _cut(_highlighted(truth, lost, _TRUTH_STYLE), min(lost, default=0), left)
-        told.pad_right(max(0, (left or 0) - told.cell_len))
-        read = _cut(_highlighted(reading, added, _READING_STYLE), min(added, default=0), right)
-        yield Text.assemble("  ", ("✗", "red"), " ", steer, told, steer, " → ", steer, read or ("(nothing)", "dim"))
+        lost, added = differing(reference, prediction)
+        first = _cut(_highlighted(reference, lost, _REFERENCE_STYLE), min(lost, default=0), left)
+        first.pad_right(max(0, (left or 0) - first.cell_len))
+        second = _cut(_highlighted(prediction, added, _PREDICTION_STYLE), min(added, default=0), right)
+        yield Text.assemble("  ", ("✗", "red"), " ", mark, first, mark, " → ", mark, second or ("(nothing)", "dim"))
 
 
 def _columns(pairs: Sequence[tuple[str, str]], width: int) -> tuple[int, int]:
-    """Cells for the truths and for the readings: what the truths need, but half of the width if the readings need theirs."""
+    """Cells for the references and for the predictions: as the references need, or half if the predictions need the rest."""
     from rich.cells import cell_len
 
-    truth, reading = (max((cell_len(pair[side]) for pair in pairs), default=0) for side in (0, 1))
-    room = width - len("  ✗  → ")
-    left = min(truth, max(room // 2, room - reading))
-    return left, room - left
+    reference, prediction = (max((cell_len(pair[side]) for pair in pairs), default=0) for side in (0, 1))
+    available = width - len("  ✗  → ")
+    left = min(reference, max(available // 2, available - prediction))
+    return left, available - left
 
 
 def _highlighted(text: str, indices: set[int], style: str) -> Text:
     from rich.text import Text
 
-    told = Text(text)
+    highlighted = Text(text)
     for i in indices:
-        told.stylize(style, i, i + 1)
-    return told
+        highlighted.stylize(style, i, i + 1)
+    return highlighted
 
 
 def _cut(text: Text, first: int, cells: int | None) -> Text:
-    """The text in at most so many cells, with … for what is left out, and character `first` in sight."""
+    """The text in at most so many cells, with … for the rest, so that character `first` is visible."""
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -296,19 +294,19 @@ def _cut(text: Text, first: int, cells: int | None) -> Text:
     return shown
 
 
-def _most_confused(readings: Sequence[Reading]) -> str:
+def _most_confused(samples: Sequence[ValidationSample]) -> str:
     confusions = Confusions()
-    for reading in readings:
-        confusions.update(reading.truth, reading.text)
+    for sample in samples:
+        confusions.update(sample.reference, sample.prediction)
     return "   ".join(f"{edit} ×{count:,}" for edit, count in confusions.most_common(_CONFUSIONS))
 
 
-def _shown(text: str) -> str:
-    """The text after NFC as it can be shown: for a character that steers the terminal or its direction stands another."""
-    return "".join(map(_tamed, nfc(text)))
+def _printable(text: str) -> str:
+    """The text in NFC, with a visible character in place of each that controls the terminal or its direction."""
+    return "".join(map(_tame, nfc(text)))
 
 
-def _tamed(character: str) -> str:
+def _tame(character: str) -> str:
     if unicodedata.category(character) == "Cc":
         return chr(0x2400 + ord(character)) if ord(character) < 0x20 else "\ufffd"
     return "\ufffd" if "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069" else character

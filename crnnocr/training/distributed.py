@@ -1,4 +1,4 @@
-"""The processes that train one model together, on torch's own launcher (`torchrun`)."""
+"""The processes that train one model together, started by torch's own launcher (`torchrun`)."""
 
 from __future__ import annotations
 
@@ -10,69 +10,69 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
-_LAUNCHED = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
-"""What `torchrun` says of a process, and what is so without it."""
-
 
 @dataclass(frozen=True)
-class Ranks:
-    """Which of how many processes this is."""
+class DistributedContext:
+    """The place of this process among those that train together. The main one decides, validates and writes."""
 
     rank: int = 0
-    """Number of this process, from 0. The first one decides, validates and writes."""
-    size: int = 1
-    """How many there are."""
-    on_this_machine: int = 1
+    """Number of this process, from 0."""
+    world_size: int = 1
+    """How many processes there are."""
+    local_world_size: int = 1
     """How many of them run on this machine."""
 
+    @classmethod
+    def from_environment(cls) -> DistributedContext:
+        """The context that `torchrun` gives this process; a single process if it was started otherwise."""
+        rank = int(os.environ.get("RANK", "0"))
+        return cls(rank, int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process decides, validates and writes."""
         return self.rank == 0
 
-    def share(self, indices: range) -> range:
-        """Those of `indices` that are this process's; those of a range that follows go on from them."""
-        first = indices.start + (self.rank - indices.start) % self.size
-        return range(first, indices.stop, self.size)
+    def shard(self, indices: range) -> range:
+        """The `indices` that fall to this process: each `world_size`-th one. Shards of consecutive ranges join seamlessly."""
+        first = indices.start + (self.rank - indices.start) % self.world_size
+        return range(first, indices.stop, self.world_size)
 
-    def first_says(self, values: Sequence[float]) -> list[float]:
-        """What the first process has for `values`."""
-        if self.size == 1:
+    def broadcast(self, values: Sequence[float]) -> list[float]:
+        """The `values` of the main process."""
+        if self.world_size == 1:
             return list(values)
-        told = torch.tensor(values, dtype=torch.float64, device=_device())
-        distributed.broadcast(told, 0)
-        return told.tolist()
+        tensor = torch.tensor(values, dtype=torch.float64, device=_communication_device())
+        distributed.broadcast(tensor, 0)
+        return tensor.tolist()
 
-    def totals(self, values: Sequence[float]) -> list[float]:
-        """The sums of what the processes have for `values`."""
-        if self.size == 1:
+    def all_reduce_sum(self, values: Sequence[float]) -> list[float]:
+        """The sums of the `values` of all processes."""
+        if self.world_size == 1:
             return list(values)
-        summed = torch.tensor(values, dtype=torch.float64, device=_device())
-        distributed.all_reduce(summed)
-        return summed.tolist()
+        tensor = torch.tensor(values, dtype=torch.float64, device=_communication_device())
+        distributed.all_reduce(tensor)
+        return tensor.tolist()
 
 
-def launched() -> Ranks:
-    """What `torchrun` has made of this process; one alone where it was not launched so."""
-    rank, size, here = (int(os.environ.get(name, default)) for name, default in _LAUNCHED.items())
-    return Ranks(rank, size, here)
+SINGLE_PROCESS = DistributedContext()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
-    """Meet the other processes that `torchrun` has started, if it has, and part from them when the block ends."""
-    ranks = launched()
-    if ranks.size == 1 or distributed.is_initialized():
-        yield ranks
+def process_group(device: torch.device) -> Iterator[DistributedContext]:
+    """Join the processes that `torchrun` has started, if it has, and leave them when the block ends."""
+    context = DistributedContext.from_environment()
+    if context.world_size == 1 or distributed.is_initialized():
+        yield context
         return
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield ranks
+        yield context
     finally:
         distributed.destroy_process_group()
 
 
-def _device() -> torch.device:
+def _communication_device() -> torch.device:
     return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")

@@ -1,16 +1,11 @@
-"""`history.jsonl`: how a training went, one JSON row a validation.
-
-The rows of a training's history for TensorBoard, where the extra of this name is installed.
-
-`curves.svg`: how a training went, as a picture that needs nothing else to be looked at.
-"""
+"""The history of a training: `history.jsonl` (a row for each validation), TensorBoard, and `curves.svg`."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -19,62 +14,76 @@ from crnnocr.errors import DataError, UsageError
 from crnnocr.files import atomic_write, write_error
 from crnnocr.formatting import minutes
 from crnnocr.report.plots import Axis, decades, round_steps, short
+from crnnocr.training.schedule import StepStats
 
 if TYPE_CHECKING:
     from crnnocr.training.validation import Validation
 
+HISTORY = "history.jsonl"
+"""Name of the file with a row for each validation."""
+
+CURVES = "curves.svg"
+"""Name of the image of loss and error rates."""
+
 
 @dataclass(frozen=True)
-class Row:
-    """Where the training stood at one validation."""
+class HistoryRow(StepStats):
+    """A validation: the figures of its step, and its scores."""
 
-    step: int
-    """Steps made."""
-    pictures: int
-    """Pictures shown."""
-    epoch: int
-    """The running epoch, from 1."""
-    seconds: float
-    """Wall time of the training, that before an interruption included."""
-    loss: float
-    """CTC loss in nats a character, averaged over the last steps of training."""
-    learning_rate: float
-    """Of the last step."""
     cer: float
-    """Character error rate on the held-out pictures."""
-    exact: float
-    """Share of them that were read without an error."""
+    """Character error rate on the validation split."""
+    exact_match: float
+    """Share of its lines without an error."""
     mean_levenshtein: float
-    """Mean Levenshtein distance on them, in characters a picture."""
-    waiting: float
-    """Share of the time that the network waited for pictures, 0 to 1."""
-    kept: bool
+    """Mean Levenshtein distance, in characters per line."""
+    is_best: bool
     """Whether these were the weights to keep so far."""
 
     @classmethod
-    def of(cls, event: Validation) -> Row:
+    def of(cls, validation: Validation) -> HistoryRow:
         """The row of a validation."""
-        return cls(
-            step=event.step,
-            pictures=event.pictures,
-            epoch=event.epoch,
-            seconds=round(event.seconds, 2),
-            loss=event.loss,
-            learning_rate=event.learning_rate,
-            cer=event.scores.cer,
-            exact=event.scores.exact_match,
-            mean_levenshtein=event.scores["mean_levenshtein"],
-            waiting=round(event.waiting, 4),
-            kept=event.is_best,
+        stats, scores = validation.progress, validation.scores
+        row = cls(
+            **{field.name: getattr(stats, field.name) for field in fields(StepStats)},
+            cer=scores.cer,
+            exact_match=scores.exact_match,
+            mean_levenshtein=scores["mean_levenshtein"],
+            is_best=validation.is_best,
         )
+        return replace(row, seconds=round(row.seconds, 2), data_wait=round(row.data_wait, 4))
+
+    def to_line(self) -> str:
+        """The row as a line of the file."""
+        return json.dumps({key: getattr(self, name) for key, name in _KEYS.items()}) + "\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> HistoryRow:
+        """Undo `to_line`. Raises `ValueError`, `TypeError` or `KeyError` if the line is not a row."""
+        data = json.loads(line)
+        return cls(**{name: data[key] for key, name in _KEYS.items()})
+
+
+_KEYS = {
+    "step": "step",
+    "pictures": "samples_seen",
+    "epoch": "epoch",
+    "seconds": "seconds",
+    "loss": "loss",
+    "learning_rate": "learning_rate",
+    "cer": "cer",
+    "exact": "exact_match",
+    "mean_levenshtein": "mean_levenshtein",
+    "waiting": "data_wait",
+    "kept": "is_best",
+}
+"""The keys of a line in the file, and the fields of a row."""
 
 
 class History:
-    """The rows of one training, in memory and in its file, where each stands as soon as it is added."""
+    """The history file of a running training. Each row is in the file as soon as it is added."""
 
-    def __init__(self, path: Path, rows: list[Row]) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows = rows
         try:
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
@@ -82,36 +91,28 @@ class History:
 
     @classmethod
     def open(cls, path: Path, up_to_step: int = 0) -> History:
-        """Begin a history, or go on with the one in `path`, of which the rows past `up_to_step` are dropped.
+        """Begin a history, or continue the one in `path` without the rows after `up_to_step`.
 
         Args:
-            path: the file; its folder is made if need be.
-            up_to_step: where the training goes on; 0 begins anew.
+            path: the file; its folder is made if it is missing.
+            up_to_step: where the training is resumed; 0 begins a new one.
 
         Raises:
-            DataError: a row before the last is none. The last one may be cut off, as a kill leaves it: then it is dropped.
+            DataError: a line is not a row; except the last one, which a kill may cut off, and which is dropped then.
             CrnnocrError: the file cannot be written.
         """
-        rows = [row for row in read(path) if row.step <= up_to_step] if path.exists() else []
+        rows = [row for row in load_history(path) if row.step <= up_to_step] if path.exists() else []
         with atomic_write(path) as part:
-            part.write_text("".join(map(_line, rows)), encoding="utf-8")
-        return cls(path, rows)
+            part.write_text("".join(row.to_line() for row in rows), encoding="utf-8")
+        return cls(path)
 
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """All rows so far."""
-        return tuple(self._rows)
-
-    def add(self, event: Validation) -> Row:
-        """Write the row of a validation, and return it. Raises `CrnnocrError` where it cannot be written."""
-        row = Row.of(event)
+    def add(self, validation: Validation) -> None:
+        """Write the row of a validation. Raises `CrnnocrError` if it cannot be written."""
         try:
-            self._file.write(_line(row))
+            self._file.write(HistoryRow.of(validation).to_line())
             self._file.flush()
         except OSError as error:
             raise write_error(self._path, error) from error
-        self._rows.append(row)
-        return row
 
     def close(self) -> None:
         """Close the file."""
@@ -124,28 +125,23 @@ class History:
         self.close()
 
 
-def read(path: Path) -> Iterator[Row]:
-    """The rows of a history file, but for a last one that was cut off.
+def load_history(path: Path) -> Iterator[HistoryRow]:
+    """Read the rows of a history file, except a last one that was cut off.
 
-    Raises `DataError`, naming the line, where another one is no row.
+    Raises `DataError`, naming the line, if another one is not a row.
     """
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
-        if number == len(lines):  # whole lines end in a line end, so this is empty, or cut off
+        if number == len(lines):  # complete lines end in a line end, so this one is empty, or cut off
             return
         try:
-            data = json.loads(line)
-            yield Row(**{field.name: data[field.name] for field in fields(Row)})
+            yield HistoryRow.from_line(line)
         except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{path}, line {number}: this is no row of a history; remove the line to go on") from error
+            raise DataError(f"{path}, line {number}: this is not a row of a history; remove the line to continue") from error
 
 
-def _line(row: Row) -> str:
-    return json.dumps(asdict(row)) + "\n"
-
-
-def check_installed() -> None:
-    """Raise `UsageError` where the extra is not installed."""
+def check_tensorboard() -> None:
+    """Raise `UsageError` if TensorBoard is not installed."""
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
@@ -156,29 +152,28 @@ class TensorBoard:
     """Writes scalars over the steps of a training to a folder that `tensorboard --logdir` shows."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the folder, which is made if need be. Raises `UsageError` where the extra is not installed."""
-        check_installed()
+        """Open the folder, which is made if it is missing. Raises `UsageError` if TensorBoard is not installed."""
+        check_tensorboard()
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder))
-        self._before: Row | None = None
+        self._last: HistoryRow | None = None
 
-    def add(self, row: Row) -> None:
-        """Write one row. The pace is that since the row before."""
-        before = self._before
-        pictures, seconds = (row.pictures, row.seconds) if before is None else _since(before, row)
+    def add(self, row: HistoryRow) -> None:
+        """Write one row, with the speed since the row before."""
+        samples_before, seconds_before = (self._last.samples_seen, self._last.seconds) if self._last else (0, 0.0)
         scalars = {
             "loss": row.loss,
             "held out/CER": row.cer,
-            "held out/exact": row.exact,
-            "pace/images a second": pictures / max(seconds, 1e-9),
-            "pace/waiting": row.waiting,
+            "held out/exact": row.exact_match,
+            "pace/images a second": (row.samples_seen - samples_before) / max(row.seconds - seconds_before, 1e-9),
+            "pace/waiting": row.data_wait,
             "learning rate": row.learning_rate,
         }
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, row.step)
         self._writer.flush()
-        self._before = row
+        self._last = row
 
     def close(self) -> None:
         """Close the folder."""
@@ -191,11 +186,6 @@ class TensorBoard:
         self.close()
 
 
-def _since(before: Row, row: Row) -> tuple[int, float]:
-    """Pictures and seconds between two rows."""
-    return row.pictures - before.pictures, row.seconds - before.seconds
-
-
 _WIDTH, _HEIGHT = 860, 700
 _LEFT, _RIGHT = 72, 830
 _PANELS = ((112, 262), (322, 472), (532, 632))
@@ -203,51 +193,51 @@ _PANELS = ((112, 262), (322, 472), (532, 632))
 _INK, _FAINT, _GRID = "#1f2933", "#616e7c", "#e4e7eb"
 _FONTS = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 
-_LOG_FROM = 8.0
-"""How many times the smallest value the largest must be for a logarithmic axis."""
-_MOST_TICKS = 8
-_MOST_DOTS = 80
-"""Validations up to which each has a dot."""
+_LOGARITHMIC_FROM = 8.0
+"""Ratio of the largest to the smallest value from which on an axis is logarithmic."""
+_MAX_TICKS = 8
+_MAX_DOTS = 80
+"""With more validations there are no dots."""
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """One value over the training."""
+    """A curve of one value over the training."""
 
     title: str
-    colour: str
+    color: str
     axis: Axis
     values: tuple[float, ...]
     format: str
-    """Of the value at the best point."""
+    """Format of the value at the best point."""
     unit: float
-    """What one is on the ticks."""
+    """Factor from a value to its label on the axis."""
     suffix: str = ""
 
 
-def curves(path: Path, rows: Sequence[Row]) -> None:
-    """Draw loss, CER and exact match over the pictures shown. Nothing is drawn of no rows.
+def draw_curves(path: Path, rows: Sequence[HistoryRow]) -> None:
+    """Draw loss, CER and exact match over the samples seen; without rows no file is written.
 
-    Raises `CrnnocrError` where the file cannot be written.
+    Raises `CrnnocrError` if the file cannot be written.
     """
     if rows:
         with atomic_write(path) as part:
             part.write_text(_svg(rows), encoding="utf-8")
 
 
-def _svg(rows: Sequence[Row]) -> str:
+def _svg(rows: Sequence[HistoryRow]) -> str:
     last, best = rows[-1], _best(rows)
-    label = "kept" if best.kept else "best"
-    across = Axis(0, max(last.pictures, 1), _LEFT, _RIGHT, round_steps(max(last.pictures, 1), _MOST_TICKS))
-    xs = [across.at(row.pictures) for row in rows]
-    told = f"{last.step:,} steps  ·  {last.pictures:,} pictures shown  ·  {minutes(last.seconds)}"
+    label = "kept" if best.is_best else "best"
+    across = Axis(0, max(last.samples_seen, 1), _LEFT, _RIGHT, round_steps(max(last.samples_seen, 1), _MAX_TICKS))
+    xs = [across.at(row.samples_seen) for row in rows]
+    summary = f"{last.step:,} steps  ·  {last.samples_seen:,} pictures shown  ·  {minutes(last.seconds)}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
         f'role="img" font-family="{_FONTS}" font-size="13" fill="{_INK}">',
-        f"<title>Training: CER {best.cer:.2%}, exact {best.exact:.1%} after {best.pictures:,} pictures</title>",
+        f"<title>Training: CER {best.cer:.2%}, exact {best.exact_match:.1%} after {best.samples_seen:,} pictures</title>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="8" fill="#ffffff"/>',
         _text(_LEFT, 38, "How the training went", extra='font-size="19" font-weight="600"'),
-        _text(_LEFT, 60, told, colour=_FAINT),
+        _text(_LEFT, 60, summary, color=_FAINT),
         *(part for panel in _panels(rows) for part in _draw(panel, across, xs, rows.index(best), label)),
         *_below(across),
         "</svg>",
@@ -255,29 +245,29 @@ def _svg(rows: Sequence[Row]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _best(rows: Sequence[Row]) -> Row:
-    """The row whose weights were kept; where none were, the one with the smallest CER."""
-    kept = [row for row in rows if row.kept]
+def _best(rows: Sequence[HistoryRow]) -> HistoryRow:
+    """The row whose weights were kept or, if none were, the one with the lowest CER."""
+    kept = [row for row in rows if row.is_best]
     return kept[-1] if kept else min(rows, key=lambda row: row.cer)
 
 
-def _panels(rows: Sequence[Row]) -> Iterator[_Panel]:
+def _panels(rows: Sequence[HistoryRow]) -> Iterator[_Panel]:
     losses, cers = tuple(row.loss for row in rows), tuple(min(1.0, row.cer) for row in rows)
     (top, bottom), (cer_top, cer_bottom), (exact_top, exact_bottom) = _PANELS
     yield _Panel("Loss, nats a character", "#3b5bdb", _axis(losses, bottom, top), losses, "{:.3g}", 1)
     yield _Panel("Character error rate (CER)", "#d9480f", _axis(cers, cer_bottom, cer_top), cers, "{:.2f}", 100, " %")
     shares = Axis(0, 1, exact_bottom, exact_top, (0, 0.5, 1))
-    yield _Panel("Pictures read exactly", "#2b8a3e", shares, tuple(row.exact for row in rows), "{:.1f}", 100, " %")
+    yield _Panel("Pictures read exactly", "#2b8a3e", shares, tuple(row.exact_match for row in rows), "{:.1f}", 100, " %")
 
 
 def _axis(values: Sequence[float], start: float, end: float) -> Axis:
-    """Logarithmic where the values fall far, for the end to be seen; else from zero."""
+    """A logarithmic axis if the values fall so far that their end would not be visible, else one from zero."""
     high, low = max(values), min((value for value in values if value > 0), default=0.0)
-    if low > 0 and high / low > _LOG_FROM:
+    if low > 0 and high / low > _LOGARITHMIC_FROM:
         marks = decades(low, high)
         low, high = max(v for v in marks if v <= low), min(v for v in marks if v >= high)
         ticks = tuple(v for v in marks if low <= v <= high)
-        if len(ticks) > _MOST_TICKS:
+        if len(ticks) > _MAX_TICKS:
             ticks = tuple(v for v in ticks if math.isclose(math.log10(v) % 1, 0, abs_tol=1e-9))
         return Axis(low, high, start, end, ticks, is_log=True)
     ticks = round_steps(max(high, 1e-6), 4, past=True)
@@ -285,11 +275,11 @@ def _axis(values: Sequence[float], start: float, end: float) -> Axis:
 
 
 def _draw(panel: _Panel, across: Axis, xs: Sequence[float], best: int, label: str) -> Iterator[str]:
-    """A panel: title, grid, the line, a dot on each point if there are few, and a ring on the best."""
-    axis, stroke = panel.axis, f'stroke="{panel.colour}"'
-    told = f"{label}: {panel.format.format(panel.values[best] * panel.unit)}{panel.suffix}"
+    """Title, grid, the line, a dot on each point if there are few, and a ring on the best."""
+    axis, stroke = panel.axis, f'stroke="{panel.color}"'
+    best_value = f"{label}: {panel.format.format(panel.values[best] * panel.unit)}{panel.suffix}"
     yield _text(_LEFT, axis.end - 16, panel.title + (", logarithmic" if axis.is_log else ""), extra='font-weight="600"')
-    yield _text(_RIGHT, axis.end - 16, told, panel.colour, extra='font-weight="600" text-anchor="end"')
+    yield _text(_RIGHT, axis.end - 16, best_value, panel.color, extra='font-weight="600" text-anchor="end"')
     for value in axis.ticks:
         y = axis.at(value)
         yield f'<path d="M{_LEFT} {y}H{_RIGHT}" stroke="{_FAINT if y == axis.start else _GRID}"/>'
@@ -300,7 +290,7 @@ def _draw(panel: _Panel, across: Axis, xs: Sequence[float], best: int, label: st
     points = [(x, axis.at(value)) for x, value in zip(xs, panel.values, strict=True)]
     line = " ".join(f"{x},{y}" for x, y in points)
     yield f'<polyline points="{line}" fill="none" {stroke} stroke-width="2" stroke-linejoin="round"/>'
-    if len(points) <= _MOST_DOTS:
+    if len(points) <= _MAX_DOTS:
         dots = "".join(f"M{x} {y}h0" for x, y in points)
         yield f'<path d="{dots}" {stroke} stroke-width="5" stroke-linecap="round"/>'
     x, y = points[best]
@@ -308,12 +298,12 @@ def _draw(panel: _Panel, across: Axis, xs: Sequence[float], best: int, label: st
 
 
 def _below(across: Axis) -> Iterator[str]:
-    """Labels and title of the axis that the panels share."""
+    """Labels and title of the horizontal axis, which the panels share."""
     bottom = _PANELS[-1][1]
     for value in across.ticks:
         yield _text(across.at(value), bottom + 22, short(value), _FAINT, extra='text-anchor="middle"')
     yield _text((_LEFT + _RIGHT) / 2, bottom + 46, "pictures shown", _FAINT, extra='text-anchor="middle"')
 
 
-def _text(x: float, y: float, text: str, colour: str = _INK, extra: str = "") -> str:
-    return f'<text x="{x}" y="{y}" fill="{colour}" {extra}>{text}</text>'
+def _text(x: float, y: float, text: str, color: str = _INK, extra: str = "") -> str:
+    return f'<text x="{x}" y="{y}" fill="{color}" {extra}>{text}</text>'

@@ -1,4 +1,4 @@
-"""Batches for the network, prepared by threads while it learns from the last ones."""
+"""Batches for the network, prepared by threads while it trains on the ones before."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from crnnocr.datasets.lines import LabeledLine, LineDataset
 from crnnocr.errors import DataError
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.augmentation import augment
-from crnnocr.training.batching import Plan, Pool, cut, seed_of
-from crnnocr.training.distributed import Ranks
+from crnnocr.training.batching import BatchSampler, Bucket, derived_seed, split_by_width
+from crnnocr.training.distributed import SINGLE_PROCESS, DistributedContext
 
-_AHEAD = 4
-"""Batches for each thread that are begun before they are asked for."""
+_BATCHES_AHEAD = 4
+"""Batches per thread that are begun before they are needed."""
 
-Value = TypeVar("Value")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one process learns from in one step."""
+    """The samples of one process in one step."""
 
     step: int
     """The step, from 0."""
     epoch: int
     """The epoch, from 1."""
     lines: Tensor
-    """(N, 1, H, W) lines in [-1, 1], changed at random, zero right of each one's width."""
+    """(N, 1, H, W) augmented lines in [-1, 1], zero right of each one's width."""
     widths: Tensor
     """(N,) int64 widths in pixels."""
     ids: Tensor
@@ -51,41 +51,51 @@ class Batch:
 
 
 class Loader:
-    """Batches from `step` on, without end, made in threads of their own.
+    """Batches from a step on, without end, made in threads.
 
-    Each is a function of the plan, its step and the process's rank alone, however many threads there are.
+    Each batch is a function of the sampler, its step and the process's rank alone, however many threads there are.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        sampler: BatchSampler,
         lines: LineDataset,
-        drawn: Iterator[LabeledLine | None],
+        synthetic: Iterator[LabeledLine | None],
         charset: Charset,
-        shape: ModelConfig,
+        model_config: ModelConfig,
         augmentation: AugmentConfig,
-        ranks: Ranks = Ranks(),  # noqa: B008 (frozen)
+        context: DistributedContext = SINGLE_PROCESS,
         step: int = 0,
         threads: int = 1,
     ) -> None:
-        """`drawn` gives this process's share of the drawn pictures, from the pool that holds `step` on.
+        """Get ready to make batches from `step` on.
 
-        One of the `threads` keeps up with a network on the CPU, and takes little from it.
+        Args:
+            sampler: decides which samples a batch has.
+            lines: the data set.
+            synthetic: this process's shard of the synthetic lines, from the bucket that holds `step` on; None for a line whose
+                label does not fit it.
+            charset: gives the class ids.
+            model_config: gives the width that a label needs.
+            augmentation: how strongly lines are changed.
+            context: the processes that train together.
+            step: the first step.
+            threads: one keeps up with a network on the CPU, and takes little from it.
         """
-        self.waited = 0.0
-        """Seconds that were spent waiting for batches."""
-        self._plan, self._lines, self._drawn = plan, lines, drawn
-        self._charset, self._shape, self._augmentation, self._ranks = charset, shape, augmentation, ranks
+        self.seconds_waited = 0.0
+        """Time that was spent waiting for batches."""
+        self._sampler, self._lines, self._synthetic = sampler, lines, synthetic
+        self._charset, self._model_config, self._augmentation, self._context = charset, model_config, augmentation, context
         self._step = step
         self._threads = threads
-        self._queue: Queue[Future[Batch] | BaseException] = Queue(threads * _AHEAD)
-        self._is_alone, self._stop = Event(), Event()
+        self._queue: Queue[Future[Batch] | BaseException] = Queue(threads * _BATCHES_AHEAD)
+        self._is_started, self._stop = Event(), Event()
         self._thread = Thread(target=self._run, name="loader", daemon=True)
 
     def __enter__(self) -> Loader:
         threads = torch.get_num_threads()
         self._thread.start()
-        self._is_alone.wait()
+        self._is_started.wait()
         torch.set_num_threads(threads)
         return self
 
@@ -98,21 +108,21 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
-            asked = time.monotonic()
+            started = time.monotonic()
             made = self._queue.get()
             if isinstance(made, BaseException):
                 raise made
             batch = made.result()
-            self.waited += time.monotonic() - asked
+            self.seconds_waited += time.monotonic() - started
             yield batch
 
     def _run(self) -> None:
-        with ThreadPoolExecutor(self._threads, "batches", _compute_alone) as makers:
+        with ThreadPoolExecutor(self._threads, "batches", _use_one_thread) as makers:
             started = Barrier(self._threads + 1)
             for _ in range(self._threads):
                 makers.submit(started.wait)
             started.wait()
-            self._is_alone.set()
+            self._is_started.set()
             try:
                 for batch in self._batches(makers):
                     if not self._put(batch):
@@ -128,62 +138,63 @@ class Loader:
         return False
 
     def _batches(self, makers: ThreadPoolExecutor) -> Iterator[Future[Batch]]:
-        for pool in self._plan.pools(self._step):
-            contents = self._shares(pool) if not pool.drawn else self._mixture(pool)
-            order = np.random.default_rng([self._plan.seed, pool.first_step]).permutation(pool.batches)
-            for step, number in enumerate(order.tolist(), start=pool.first_step):
+        for bucket in self._sampler.buckets(self._step):
+            batches = self._mixed_batches(bucket) if bucket.synthetic else self._real_batches(bucket)
+            order = np.random.default_rng([self._sampler.seed, bucket.first_step]).permutation(bucket.batches)
+            for step, number in enumerate(order.tolist(), start=bucket.first_step):
                 if step >= self._step:
-                    yield makers.submit(self._batch, contents[number], step, pool.epoch)
+                    yield makers.submit(self._batch, batches[number], step, bucket.epoch)
 
-    def _shares(self, pool: Pool) -> list[list[LabeledLine]]:
-        """Each batch of the pool is formed first, and then this process takes its share of it."""
-        indices = _filled(list(pool.examples), pool.batches * self._ranks.size)
-        batches = cut(self._lines.widths[indices].tolist(), pool.batches, least=self._ranks.size)
-        return [[self._lines[indices[i]] for i in batch[self._ranks.rank :: self._ranks.size]] for batch in batches]
+    def _real_batches(self, bucket: Bucket) -> list[list[LabeledLine]]:
+        """Form each batch of the bucket, and take this process's shard of it."""
+        indices = _repeated(list(bucket.indices), bucket.batches * self._context.world_size)
+        batches = split_by_width(self._lines.widths[indices].tolist(), bucket.batches, min_size=self._context.world_size)
+        return [[self._lines[indices[i]] for i in batch[self._context.rank :: self._context.world_size]] for batch in batches]
 
-    def _mixture(self, pool: Pool) -> list[list[LabeledLine]]:
-        """This process draws its share of the pool's pictures, and forms batches of it alone."""
-        own = pool.examples[self._ranks.rank :: self._ranks.size] or pool.examples[:1]
+    def _mixed_batches(self, bucket: Bucket) -> list[list[LabeledLine]]:
+        """Take this process's shard of the bucket, and form batches of it."""
+        own = bucket.indices[self._context.rank :: self._context.world_size] or bucket.indices[:1]
         lines = [self._lines[i] for i in own]
-        lines += [line for line in islice(self._drawn, len(self._ranks.share(pool.drawn))) if line]
+        lines += [line for line in islice(self._synthetic, len(self._context.shard(bucket.synthetic))) if line]
         if not lines:
-            raise DataError("the texts that are drawn need more frames than their pictures have: take another --preset")
-        lines = _filled(lines, pool.batches)
-        return [[lines[i] for i in batch] for batch in cut([line.pixels.shape[1] for line in lines], pool.batches)]
+            raise DataError("the synthetic texts need more frames than their images have: take another preset")
+        lines = _repeated(lines, bucket.batches)
+        batches = split_by_width([line.pixels.shape[1] for line in lines], bucket.batches)
+        return [[lines[i] for i in batch] for batch in batches]
 
     def _batch(self, labeled: Sequence[LabeledLine], step: int, epoch: int) -> Batch:
         lines, widths = images.to_batch([line.pixels for line in labeled])
         labels = [self._charset.encode(line.text) for line in labeled]
-        least = [self._shape.min_width_for(frames_needed(ids)) for ids in labels]
-        generator = torch.Generator().manual_seed(seed_of(self._plan.seed, step, self._ranks.rank))
-        changed, widths_after = augment(
+        min_widths = [self._model_config.min_width_for(frames_needed(ids)) for ids in labels]
+        generator = torch.Generator().manual_seed(derived_seed(self._sampler.seed, step, self._context.rank))
+        augmented, new_widths = augment(
             torch.from_numpy(lines),
             torch.from_numpy(widths),
             self._augmentation,
-            self._shape.min_width,
+            self._model_config.min_width,
             generator,
-            torch.tensor(least),
+            torch.tensor(min_widths),
         )
         return Batch(
             step,
             epoch,
-            changed,
-            widths_after,
+            augmented,
+            new_widths,
             torch.tensor([i for ids in labels for i in ids]),
             torch.tensor([len(ids) for ids in labels]),
         )
 
 
-def _compute_alone() -> None:
-    """Have this thread compute without others: a second team that waits for the same cores costs a sixth of the speed.
+def _use_one_thread() -> None:
+    """Make torch compute in this thread alone: a second pool that waits for the same cores costs a sixth of the speed.
 
-    torch takes the number from the process when a thread first computes in parallel; after that that of the process may be
-    set right again.
+    torch takes the number of threads from the process when a thread first computes in parallel; after that the process may
+    have another number again.
     """
     torch.set_num_threads(1)
     torch.zeros(2**20).add_(1)
 
 
-def _filled(values: list[Value], least: int) -> list[Value]:
-    """`values`, from the first on again where they are fewer than `least`."""
-    return values * (least // len(values)) + values[: least % len(values)] if len(values) < least else values
+def _repeated(items: list[Item], length: int) -> list[Item]:
+    """`items`, repeated from the first on until there are `length`, if there are fewer."""
+    return items * (length // len(items)) + items[: length % len(items)] if len(items) < length else items

@@ -1,4 +1,4 @@
-"""From labelled pictures to a training that can begin: everything that can be wrong with them is looked for here."""
+"""From labeled images to a training that can begin: find issues, split the data, build the network."""
 
 from __future__ import annotations
 
@@ -15,47 +15,44 @@ from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.datasets.lines import LineDataset, held_out, load_lines
 from crnnocr.datasets.lint import lint
 from crnnocr.datasets.lint.sample import lint_samples
-from crnnocr.errors import DataError, ModelError, UsageError
+from crnnocr.errors import ConfigError, DataError, ModelError
 from crnnocr.images import Preprocessor
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN, resize_head
 from crnnocr.model.registry import FoundModel
 from crnnocr.text.charset import Charset, frames_needed
-from crnnocr.training.synthetic import Sampler, drawn_lines
-
-_DRAWN_HELD_OUT = 400
-"""Pictures that are drawn to validate with, where there are no others."""
+from crnnocr.training.synthetic import Sampler, synthetic_dataset
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a training begins from."""
+    """Where a training starts."""
 
-    shape: ModelConfig
-    """The shape of the model."""
+    model_config: ModelConfig
+    """The layers of the network."""
     orientation: Orientation
     """Which way its lines run."""
     found: FoundModel | None = None
-    """The model whose weights it begins with; None from scratch."""
+    """The model that gives the first weights; None for random ones."""
     charset: Charset | None = None
-    """That model's characters."""
+    """That model's charset."""
     trained_on: frozenset[int] = frozenset()
-    """Content ids of the pictures that it was trained on."""
+    """Content ids of the images that it was trained on."""
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """Labelled pictures that were read and looked at."""
+    """Labeled images that were read, and their issues."""
 
     start: Start
-    """What the training begins from."""
+    """Where the training starts."""
     train: LineDataset
     """Lines to train on and, if no data for validation was given, to hold some out of."""
     validation: LineDataset | None
     """The data for validation, if it was given."""
     issues: tuple[Issue, ...]
-    """What is wrong with them, the gravest first."""
+    """The most severe first."""
 
     @property
     def is_fatal(self) -> bool:
@@ -68,25 +65,25 @@ class Prepared:
     """A training that is ready to begin."""
 
     card: Card
-    """Charset and shape of the model to be."""
+    """Name, charset and configuration of the new model."""
     model: CRNN
     """The network with its first weights."""
     start: Start
     """Where these come from."""
     new_characters: str
-    """The characters that the start model did not know."""
+    """Characters that the start model does not know."""
     train: LineDataset
-    """The lines that it will be trained on."""
+    """The training split."""
     validation: LineDataset
-    """The lines that it will be validated on."""
-    known: int
-    """Pictures that were not taken for validation since the start model was trained on them."""
+    """The validation split."""
+    already_seen: int
+    """Images that are left out of the validation split because the start model was trained on them."""
 
 
 def start_from(config: TrainConfig) -> Start:
-    """What a training with these options begins from.
+    """Find where a training with these options starts.
 
-    Raises `ModelError` where there is no such model, and `UsageError` where it is of another preset.
+    Raises `ModelError` if there is no such model, and `ConfigError` if it is of another preset.
     """
     preset = config.preset or DEFAULT_PRESET
     found = None
@@ -96,103 +93,114 @@ def start_from(config: TrainConfig) -> Start:
         found = registry.find(config.start)
     if found is None:
         if config.freeze:
-            raise UsageError("--freeze keeps the convolutions of a start model: name one with --from")
+            raise ConfigError("freeze", "keeps the convolutions of a start model: name one with `start`")
         return Start(PRESETS[preset], config.orientation or Orientation.HORIZONTAL)
     if found.path.suffix != ".safetensors":
-        raise ModelError(f"--from {config.start}: training goes on from a .safetensors model, not from an exported one")
+        raise ModelError(f"`start={config.start}`: training starts from a .safetensors model, not from an exported one")
     card = checkpoint.load_card(found.path)
     if config.preset not in (None, card.config.preset):
-        raise UsageError(f"--from {config.start} is of the preset {card.config.preset}: leave --preset {config.preset} out")
-    # What a shipped model reads in all ways is other people's pictures: of one's own, a tall one mostly shows a narrow letter.
+        raise ConfigError("preset", f"{config.preset}: {config.start} is of the preset {card.config.preset}, so leave it out")
+    # A pretrained model reads lines in all directions, of all kinds of images; in one's own, a tall crop is a narrow letter.
     orientation = config.orientation or (Orientation.HORIZONTAL if found.is_pretrained else card.orientation)
     return Start(card.config, orientation, found, card.charset, checkpoint.trained_on(found.path))
 
 
 def inspect(
-    learn: Sequence[Dataset],
-    validate: Sequence[Dataset],
+    train: Sequence[Dataset],
+    validation: Sequence[Dataset],
     config: TrainConfig,
-    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Inspected:
     """Read the images and look for issues.
 
     Args:
-        learn: data to learn from.
-        validate: data to validate on; where there is none, a part of the other is held out.
+        train: data to train on.
+        validation: data to validate on; if there is none, some of the other is held out.
         config: the options.
-        progress: is told how many pictures of how many have been read.
+        progress: is called with the number of images read so far, and of all images.
 
     Raises:
         ModelError: there is no such start model.
         CrnnocrError: the lines do not fit into memory, and the cache directory cannot be written.
     """
     start = start_from(config)
-    samples, more = _samples(learn), _samples(validate)
-    count = len(samples) + len(more)
-    preprocessor = Preprocessor.for_model(start.shape, start.orientation)
-    train, unreadable = load_lines(samples, preprocessor, progress=lambda done: progress(done, count))
-    validation = None
-    if validate:
-        validation, unreadable_too = load_lines(more, preprocessor, progress=lambda done: progress(len(samples) + done, count))
-        unreadable += unreadable_too
-    loading = [issue for dataset in (*learn, *validate) for issue in dataset.issues]
+    train_samples, validation_samples = _samples(train), _samples(validation)
+    before, total = len(train_samples), len(train_samples) + len(validation_samples)
+    preprocessor = Preprocessor.for_model(start.model_config, start.orientation)
+    train_lines, unreadable = load_lines(train_samples, preprocessor, progress=lambda done: progress(done, total))
+    validation_lines = None
+    if validation:
+        validation_lines, more = load_lines(
+            validation_samples, preprocessor, progress=lambda done: progress(before + done, total)
+        )
+        unreadable += more
+    loading = [issue for dataset in (*train, *validation) for issue in dataset.issues]
     issues = lint(
-        lint_samples(train),
-        lint_samples(validation) if validation is not None else None,
+        lint_samples(train_lines),
+        None if validation_lines is None else lint_samples(validation_lines),
         [*loading, *unreadable],
-        start.shape,
+        start.model_config,
         start.orientation,
         start.charset,
-        held_out(train.content_ids.tolist(), config.held_out),
+        held_out(train_lines.content_ids.tolist(), config.held_out),
     )
-    if not learn and config.synth:  # what is drawn is learnt from
+    if not train and config.synth:  # there will be synthetic images to train on
         issues = [issue for issue in issues if issue.code != "nothing-to-learn"]
-    return Inspected(start, train, validation, tuple(issues))
+    return Inspected(start, train_lines, validation_lines, tuple(issues))
 
 
-def prepare(inspected: Inspected, config: TrainConfig, name: str, draw: Sampler | None, check: Sampler | None) -> Prepared:
-    """Split the pictures and build the network.
+def prepare(
+    inspected: Inspected,
+    config: TrainConfig,
+    name: str,
+    synthetic: Sampler | None = None,
+    synthetic_validation: Sampler | None = None,
+    synthetic_validation_size: int = 400,
+) -> Prepared:
+    """Split the data and build the network.
 
     Args:
-        inspected: the pictures.
+        inspected: the data.
         config: the options.
-        name: what the model is to be called.
-        draw: draws pictures to learn from, if any are to be drawn.
-        check: draws others to validate on; used where there are no real ones.
+        name: of the new model.
+        synthetic: makes images to train on.
+        synthetic_validation: makes images to validate on; used if there are no real images at all.
+        synthetic_validation_size: how many of these.
 
     Raises:
-        DataError: no picture is left to learn from.
+        DataError: no image is left to train on, or none to validate on.
     """
     torch.manual_seed(config.seed)
     start = inspected.start
-    charset = _charset(inspected, config, draw)
-    lines = fitting(inspected.train, charset, start.shape)
-    seen = np.array(sorted(start.trained_on), dtype=np.int64)
+    charset = _charset(inspected, config, synthetic)
+    lines = fitting(inspected.train, charset, start.model_config)
+    trained_on = np.array(sorted(start.trained_on), dtype=np.int64)
     if inspected.validation is not None:
-        validation = fitting(inspected.validation, charset, start.shape)
-        seen_before = np.isin(validation.content_ids, seen)
-        validation = validation.subset(~seen_before & ~np.isin(validation.content_ids, lines.content_ids))
-        aside = np.zeros(len(lines), dtype=bool)
+        validation = fitting(inspected.validation, charset, start.model_config)
+        already_seen = np.isin(validation.content_ids, trained_on)
+        validation = validation.subset(~already_seen & ~np.isin(validation.content_ids, lines.content_ids))
+        train = lines
+        if not len(validation) and already_seen.any():
+            model_name = start.found.name if start.found else "the start model"
+            raise DataError(f"{model_name} was trained on all of the validation images: give others")
     else:
-        aside, seen_before = _held_out(lines.content_ids, seen, config.held_out)
-        validation = lines.subset(aside)
-    if inspected.validation is not None and not len(validation) and seen_before.any():
-        name = start.found.name if start.found else "the start model"
-        raise DataError(f"{name} has learnt from all of the validation pictures: give others")
-    train = lines.subset(~aside)
-    if not len(train) and draw is None:
-        raise DataError("no picture is left to learn from: " + "; ".join(map(str, inspected.issues[:1])))
-    if not len(train) and check is not None and not len(validation):
-        validation = drawn_lines(check, charset, start.shape, start.orientation, _DRAWN_HELD_OUT)
-    model, new = _network(start, charset)
+        chosen, already_seen = _hold_out(lines.content_ids, trained_on, config.held_out)
+        train, validation = lines.subset(~chosen), lines.subset(chosen)
+    if not len(train) and synthetic is None:
+        raise DataError("no image is left to train on: " + "; ".join(map(str, inspected.issues[:1])))
+    if not len(train) and synthetic_validation is not None and not len(validation):
+        validation = synthetic_dataset(
+            synthetic_validation, charset, start.model_config, start.orientation, synthetic_validation_size
+        )
+    model, new_characters = _network(start, charset)
     return Prepared(
-        card=Card(name, charset, start.shape, start.orientation),
+        card=Card(name, charset, start.model_config, start.orientation),
         model=model,
         start=start,
-        new_characters=new,
+        new_characters=new_characters,
         train=train,
         validation=validation,
-        known=int(seen_before.sum()),
+        already_seen=int(already_seen.sum()),
     )
 
 
@@ -209,23 +217,26 @@ def _samples(datasets: Sequence[Dataset]) -> list[Sample]:
     return [sample for dataset in datasets for sample in dataset.samples]
 
 
-def _held_out(ids: NDArray[np.int64], seen: NDArray[np.int64], share: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """For each of the (N,) content `ids` whether it is held out, and whether it is not since it is in `seen`.
+def _hold_out(
+    ids: NDArray[np.int64], trained_on: NDArray[np.int64], share: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Choose lines for the validation split by their (N,) content `ids`, except those in `trained_on`.
 
-    Where all that would be held out are in `seen`, others are.
+    Returns two (N,) masks: the lines held out, and those that would be if they were not in `trained_on`. If these are all that
+    would be held out, other lines are.
     """
     flags = np.array(held_out(ids.tolist(), share), dtype=bool)
-    before = np.isin(ids, seen)
-    aside = flags & ~before
-    if flags.any() and not aside.any():
-        aside[~before] = held_out(ids[~before].tolist(), share)
-    return aside, flags & before
+    already_seen = np.isin(ids, trained_on)
+    chosen = flags & ~already_seen
+    if flags.any() and not chosen.any():
+        chosen[~already_seen] = held_out(ids[~already_seen].tolist(), share)
+    return chosen, flags & already_seen
 
 
-def _charset(inspected: Inspected, config: TrainConfig, draw: Sampler | None) -> Charset:
-    """The start model's characters in their order, then those of the texts that it lacks."""
+def _charset(inspected: Inspected, config: TrainConfig, synthetic: Sampler | None) -> Charset:
+    """The start model's characters in their order, then the others of the texts."""
     texts = [text for lines in (inspected.train, inspected.validation) if lines for text in lines.texts]
-    wanted = set(Charset.from_texts(texts).characters if texts else "") | set(draw.charset if draw else "")
+    wanted = set(Charset.from_texts(texts).characters if texts else "") | set(synthetic.charset if synthetic else "")
     known = inspected.start.charset.characters if inspected.start.charset else ""
     if config.charset is CharsetChoice.DATA:
         known = "".join(character for character in known if character in wanted)
@@ -235,7 +246,7 @@ def _charset(inspected: Inspected, config: TrainConfig, draw: Sampler | None) ->
 def _network(start: Start, charset: Charset) -> tuple[CRNN, str]:
     """The network with its first weights, and the characters that are new to it."""
     if start.found is None or start.charset is None:
-        return CRNN(start.shape, charset.classes), ""
+        return CRNN(start.model_config, charset.classes), ""
     _, model = checkpoint.load(start.found.path)
     new = "".join(c for c in charset.characters if c not in start.charset.characters)
     return (model if charset == start.charset else resize_head(model, start.charset, charset)), new

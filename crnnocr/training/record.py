@@ -57,7 +57,7 @@ def record(
         config=as_json(asdict(config)),
         batch_size=batch_size,
         steps=trained.step,
-        pictures_shown=trained.pictures,
+        pictures_shown=trained.samples_seen,
         seconds=round(seconds, 1),
         device=device,
         threads=torch.get_num_threads(),

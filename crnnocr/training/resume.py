@@ -1,4 +1,4 @@
-"""Trainings that have not ended yet: `runs/NAME` in the data directory holds what one needs to go on.
+"""Runs: trainings that have not ended yet. `runs/NAME` in the data directory holds what is needed to resume one.
 
 There are no pickles: tensors are in `state.safetensors`, and the rest is JSON.
 """
@@ -20,13 +20,14 @@ from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.files import atomic_write, data_directory, folder_lock
 from crnnocr.model import registry
 from crnnocr.model.registry import FoundModel
+from crnnocr.training.history import HISTORY
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from crnnocr.training.trainer import TrainerState
 
-_ABOUT, _STATE, _VALUES, _MODEL = "run.json", "state.safetensors", "crnnocr", "model"
-HISTORY = "history.jsonl"
-"""Name of the file with a row for each validation."""
+_INFO, _STATE = "run.json", "state.safetensors"
+_VALUES = "crnnocr"
+_STARTED, _MODEL, _STORED_AS = "started", "model", "stored_as"
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,24 @@ class Run:
     """A training in a folder of its own."""
 
     folder: Path
-    """Where it keeps what it needs."""
-    about: dict[str, Any]
-    """Its data and options as JSON gives them back: what must be the same for it to go on, and `started`."""
+    """Where it keeps its files."""
+    info: dict[str, Any]
+    """Its identity (data and options, which must be the same for it to be resumed), when it started, and its model's name."""
 
     @property
     def name(self) -> str:
-        """The name it goes by."""
+        """The name by which it is resumed."""
         return self.folder.name
 
     @property
     def model(self) -> str:
-        """What the model was to be called when it began."""
-        return str(self.about.get(_MODEL, self.name))
+        """The name that its model was to have when it began."""
+        return str(self.info.get(_MODEL, self.name))
+
+    @property
+    def stored_as(self) -> str:
+        """The name under which its model is being stored; empty while it is still training."""
+        return str(self.info.get(_STORED_AS, ""))
 
     @property
     def history(self) -> Path:
@@ -54,48 +60,61 @@ class Run:
         return self.folder / HISTORY
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether a state of it was kept."""
+    def is_resumable(self) -> bool:
+        """Whether a state was saved."""
         return (self.folder / _STATE).is_file()
 
-    def save(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Keep a state of the training in place of the last one, whole or not at all."""
+    def note_stored_as(self, name: str) -> None:
+        """Note the name under which the model is going to be stored."""
+        self.info[_STORED_AS] = name
+        self.write_info()
+
+    def write_info(self) -> None:
+        """Write `info` to its file."""
+        with atomic_write(self.folder / _INFO) as part:
+            part.write_text(json.dumps(self.info, indent=1) + "\n", encoding="utf-8")
+
+    def save(self, state: TrainerState) -> None:
+        """Replace the saved state, as a whole or not at all."""
         from safetensors.torch import save
 
-        whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.tensors.items()}
         with atomic_write(self.folder / _STATE, durable=True) as part:
-            part.write_bytes(save(whole, metadata={_VALUES: json.dumps(values)}))
+            part.write_bytes(save(tensors, metadata={_VALUES: json.dumps(state.values)}))
 
-    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The state that was last kept. Raises `CrnnocrError` where it cannot be read."""
+    def load(self) -> TrainerState:
+        """The saved state. Raises `CrnnocrError` if it cannot be read."""
         from safetensors import SafetensorError, safe_open
+
+        from crnnocr.training.trainer import TrainerState
 
         path = self.folder / _STATE
         try:
             with safe_open(path, framework="pt") as file:
                 values = json.loads(file.metadata()[_VALUES])
-                return {name: file.get_tensor(name) for name in file.keys()}, values  # noqa: SIM118
+                return TrainerState({name: file.get_tensor(name) for name in file.keys()}, values)  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise CrnnocrError(f"{path} cannot be read ({error}): begin anew without --resume") from error
+            raise CrnnocrError(f"{path} cannot be read ({error}): begin again without `resume`") from error
 
     def remove(self) -> None:
-        """Forget it: it has ended."""
+        """Remove the run, its state first: a part of a run is never resumed."""
+        with suppress(OSError):
+            (self.folder / _STATE).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def begin(name: str, about: dict[str, Any]) -> Run:
-    """A folder for a new training called `name`, or if there is one already, `name-2`, `name-3`, …"""
+def begin(name: str, identity: dict[str, Any]) -> Run:
+    """Make a folder for a new training called `name` or, if there is one already, `name-2`, `name-3`, …"""
     folder, number = _runs() / name, 2
     while not _is_free(folder):
         folder, number = _runs() / f"{name}-{number}", number + 1
-    run = Run(folder, about | {"started": datetime.now(UTC).isoformat(timespec="seconds"), _MODEL: name})
-    with atomic_write(folder / _ABOUT) as part:
-        part.write_text(json.dumps(run.about, indent=1) + "\n", encoding="utf-8")
+    run = Run(folder, identity | {_STARTED: datetime.now(UTC).isoformat(timespec="seconds"), _MODEL: name})
+    run.write_info()
     return run
 
 
 def _is_free(folder: Path) -> bool:
-    """Whether a run may begin there: none did, or it was killed before a state was kept."""
+    """Whether a run may begin there: there is none, or it was killed before a state was saved."""
     if not folder.exists():
         return True
     if (folder / _STATE).is_file() or sys.platform == "win32":
@@ -108,10 +127,10 @@ def _is_free(folder: Path) -> bool:
 
 
 @contextmanager
-def held(run: Run) -> Iterator[None]:
-    """Keep other processes from going on with the same run, and forget it if it ends before a state was kept.
+def locked(run: Run) -> Iterator[None]:
+    """Keep other processes from resuming the same run, and remove it if it ends before a state was saved.
 
-    Raises `UsageError` where another process goes on with it already.
+    Raises `UsageError` if another process has resumed it already.
     """
     with ExitStack() as stack:
         try:
@@ -121,72 +140,72 @@ def held(run: Run) -> Iterator[None]:
         try:
             yield
         finally:
-            if not run.can_go_on:
+            if not run.is_resumable:
                 run.remove()
 
 
-def interrupted() -> list[Run]:
-    """The runs that can go on, the newest first."""
+def interrupted_runs() -> list[Run]:
+    """The runs that can be resumed, the newest first."""
     found = []
-    for about in _runs().glob(f"*/{_ABOUT}"):
+    for info in _runs().glob(f"*/{_INFO}"):
         with suppress(OSError, ValueError):
-            found.append(Run(about.parent, json.loads(about.read_text(encoding="utf-8"))))
-    return sorted((run for run in found if run.can_go_on), key=lambda run: (run.folder / _STATE).stat().st_mtime, reverse=True)
+            found.append(Run(info.parent, json.loads(info.read_text(encoding="utf-8"))))
+    resumable = (run for run in found if run.is_resumable)
+    return sorted(resumable, key=lambda run: (run.folder / _STATE).stat().st_mtime, reverse=True)
+
+
+def find_resumable(name: str | None, identity: dict[str, Any]) -> Run:
+    """The newest run with the same data and options; with a `name`, only one of this name or whose model has it.
+
+    Raises `UsageError`, listing the runs there are, if there is none.
+    """
+    runs = interrupted_runs()
+    for run in runs:
+        if name in (None, run.name, run.model) and not _differences(run, identity):
+            return run
+    listed = "; ".join(f"{run.name} ({_described(run, identity)})" for run in runs) or "there are none"
+    called = f" called {name}" if name else ""
+    raise UsageError(f"`resume`: no interrupted run{called} has the same data and options: {listed}")
+
+
+def find_interrupted(identity: dict[str, Any]) -> str:
+    """The name of the newest run with the same data and options; empty if there is none."""
+    return next((run.name for run in interrupted_runs() if not _differences(run, identity)), "")
 
 
 def check_unneeded(model: FoundModel) -> None:
-    """Raise `UsageError` where an interrupted run began from a model, without which it cannot go on."""
-    for run in interrupted():
-        if _begun_from(run) == model.path.resolve():
+    """Raise `UsageError` if an interrupted run started from a model, without which it cannot be resumed."""
+    for run in interrupted_runs():
+        if _start_model(run) == model.path.resolve():
             raise UsageError(
-                f"{model.name} is what the interrupted run {run.name} began from, and without it that cannot go on: end the "
-                f"run with `crnnocr train` and --resume, or delete {run.folder}"
+                f"the interrupted run {run.name} started from {model.name}, and cannot be resumed without it: end the run with "
+                f"`crnnocr train` and --resume, or delete {run.folder}"
             )
 
 
-def _begun_from(run: Run) -> Path | None:
-    start = run.about.get("options", {}).get("start", AUTO)
+def _start_model(run: Run) -> Path | None:
+    start = run.info.get("options", {}).get("start", AUTO)
     try:
         return None if start in (AUTO, SCRATCH) else registry.find(start).path.resolve()
-    except CrnnocrError:  # it is gone already
+    except CrnnocrError:  # it was removed
         return None
 
 
-def resumable(name: str | None, about: dict[str, Any]) -> Run:
-    """The newest run with the same data and options; where a `name` is given, it or its model must be called so.
-
-    Raises `UsageError`, listing what there is, where there is none such.
-    """
-    there = interrupted()
-    for run in there:
-        if name in (None, run.name, run.model) and not _differences(run, about):
-            return run
-    listed = "; ".join(f"{run.name} ({_why_not(run, about)})" for run in there) or "there are none"
-    called = f" called {name}" if name else ""
-    wanted = f"no interrupted run{called} has the same data and options"
-    raise UsageError(f"--resume: {wanted}: {listed}")
-
-
-def left_alone(about: dict[str, Any]) -> str:
-    """The name of the newest run with the same data and options; empty where there is none."""
-    return next((run.name for run in interrupted() if not _differences(run, about)), "")
-
-
-def _differences(run: Run, about: dict[str, Any]) -> list[str]:
-    """What is other than in `about`, in words."""
+def _differences(run: Run, identity: dict[str, Any]) -> list[str]:
+    """How the run differs from `identity`, in words."""
     found = []
-    for key, wanted in about.items():
-        had = run.about.get(key)
-        if isinstance(wanted, dict) and isinstance(had, dict):
-            found += [f"{entry} {had.get(entry)}" for entry in wanted if had.get(entry) != wanted[entry]]
-        elif had != wanted:
+    for key, wanted in identity.items():
+        value = run.info.get(key)
+        if isinstance(wanted, dict) and isinstance(value, dict):
+            found += [f"{entry} {value.get(entry)}" for entry in wanted if value.get(entry) != wanted[entry]]
+        elif value != wanted:
             found.append(f"other {key}")
     return found
 
 
-def _why_not(run: Run, about: dict[str, Any]) -> str:
-    started = run.about.get("started", "at an unknown time")
-    return f"begun {started}, with {', '.join(_differences(run, about)) or 'the same data and options'}"
+def _described(run: Run, identity: dict[str, Any]) -> str:
+    started = run.info.get(_STARTED, "at an unknown time")
+    return f"started {started}, with {', '.join(_differences(run, identity)) or 'the same data and options'}"
 
 
 def _runs() -> Path:

@@ -4,53 +4,36 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass
 
 import torch
 
 from crnnocr import runtime
-from crnnocr.config import ExportConfig, Precision, TrainConfig
+from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.lines import LabeledLine
 from crnnocr.errors import CrnnocrError
-from crnnocr.export import quantization
-from crnnocr.export.folder import derive_onnx, serialize_onnx
-from crnnocr.inference.engines import DERIVED, OnnxEngine
-from crnnocr.inference.recognizer import Recognizer
-from crnnocr.metrics import calibration
-from crnnocr.metrics.calibration import Calibration
-from crnnocr.metrics.scores import Scores
-from crnnocr.model import checkpoint, registry
-from crnnocr.model.card import Card
+from crnnocr.formatting import plural
+from crnnocr.model import registry
 from crnnocr.runtime import cores
-from crnnocr.training import resume as runs
-from crnnocr.training.batching import Plan, batch_size_for
-from crnnocr.training.distributed import Ranks, joined
-from crnnocr.training.history import History, curves
-from crnnocr.training.history import read as history_rows
+from crnnocr.training import resume
+from crnnocr.training.batching import BatchSampler, batch_size_for
+from crnnocr.training.distributed import DistributedContext, process_group
+from crnnocr.training.finalize import STEPS, Ending, Finished, Step
+from crnnocr.training.history import History
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import Prepared
-from crnnocr.training.record import as_json, digest, record
+from crnnocr.training.record import as_json, digest
 from crnnocr.training.resume import Run
-from crnnocr.training.schedule import Budget
-from crnnocr.training.synthetic import Sampler, drawn
-from crnnocr.training.trainer import Progress, Trained, Trainer
-from crnnocr.training.validation import Validation, read_lines
+from crnnocr.training.schedule import Budget, Progress
+from crnnocr.training.synthetic import Sampler, synthetic_lines
+from crnnocr.training.trainer import REPORT_SECONDS, Trained, Trainer, TrainerState
+from crnnocr.training.validation import UNTRAINED_CER, Validation
 
-_SAVE_SECONDS = 20.0
-"""Between two states that are kept."""
-
-_MAKERS = 8
-"""Most threads that make batches for a GPU."""
-
-_WORSE = 0.001
-"""How much higher the character error rate of the quantised network may be for it to be used."""
-
-CURVES = "curves.svg"
-"""The picture of loss and error rate."""
+_MAX_LOADER_THREADS = 8
+"""More do not help a GPU."""
 
 
 @dataclass(frozen=True)
@@ -58,218 +41,195 @@ class Begun:
     """The first event: what the training will do."""
 
     run: str
-    """The name that it goes on under if it is interrupted."""
+    """The name by which it is resumed if it is interrupted."""
     batch_size: int
-    """Pictures a step."""
+    """Samples per step."""
     budget: str
-    """How long it goes on, in words."""
+    """How long it lasts, in words."""
     resumed_at: int
     """Steps made before it was interrupted."""
     device: str
     """Where it runs, and in how many processes, in words."""
     interrupted: str
-    """The name of an interrupted run of the same data and options that it does not go on with; empty where there is none."""
+    """The name of an interrupted run of the same data and options that it does not resume; empty if there is none."""
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A training that ended well."""
+class Finalizing:
+    """A step on the way from the end of the training loop to the stored model is done."""
 
-    name: str
-    """The name it is stored under."""
-    wanted: str
-    """The name it was to have, if that was free."""
-    path: Path
-    """The stored model."""
-    scores: Scores | None
-    """Scores of the kept weights on the held-out pictures, if there are any."""
-    calibration: Calibration
-    """What brings confidences to the share of right readings."""
-    precision: Precision | None
-    """The numbers that it is read with on a CPU, without torch; None where it is read by torch."""
-    seconds: float
-    """Wall time of the training, that before an interruption included."""
+    step: str
+    """Name of the function in `finalize.STEPS`."""
 
 
-Event = Begun | Progress | Validation | Finished
+Event = Begun | Progress | Validation | Finalizing | Finished
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be trained."""
+    """What is to be trained, and how it runs."""
 
     prepared: Prepared
-    """The network and what it learns from."""
+    """The network and the data."""
     config: TrainConfig
-    """The recipe."""
-    learn: tuple[Dataset, ...]
-    """Where the pictures come from."""
-    draw: Sampler | None = None
-    """Draws more of them, if any are to be drawn."""
+    """The options."""
+    sources: tuple[Dataset, ...]
+    """Where the data come from."""
+    synthetic: Sampler | None = None
+    """Makes synthetic images to train on."""
     force: bool = False
     """Replace a model of the same name."""
     device: str = "auto"
     """Where it runs."""
     resume: bool = False
-    """Go on with an interrupted run of the same data and options: that called as the model, if `named`, else the newest."""
+    """Resume an interrupted run of the same data and options: that of the model's name if `named`, else the newest."""
     named: bool = False
-    """Whether the user has said what the model is to be called."""
+    """Whether the user chose the model's name."""
+    report_seconds: float = REPORT_SECONDS
+    """Least time between two reports of progress; a negative one reports each step."""
+    save_seconds: float = 20.0
+    """Least time between two saved states; a negative one saves at each event."""
+    synthetic_workers: int | None = None
+    """Processes that make synthetic images; by default as many as fit the cores."""
+    untrained_cer: float = UNTRAINED_CER
+    """A higher CER than this is never taken for a plateau."""
+    clock: Callable[[], float] = time.monotonic
+    """Measures the training, in seconds."""
+    finalization: tuple[Step, ...] = STEPS
+    """The steps from the trained network to the stored model."""
 
 
 def run(order: Order) -> Generator[Event]:
     """Train and, if it ends well, store the model under the card's name and make it the current one.
 
-    A name that is taken by then becomes `name-2`, or with `force` the model of this name is replaced. Closed, interrupted or
-    killed before that, it can go on from where it stood less than half a minute earlier.
+    If the name is taken by then, the model is called `name-2`; with `force` it replaces the model of this name. A run that is
+    closed, interrupted or killed before can be resumed from where it stood less than half a minute earlier.
 
     Raises:
-        UsageError: there is no such device, or no run to go on with.
-        CrnnocrError: the loss is no longer a number, or the data directory cannot be written.
+        UsageError: there is no such device, or no run to resume.
+        CrnnocrError: the loss is no longer finite, the GPU has too little memory, or the data directory cannot be written.
     """
-    config = order.config
     device = runtime.select_device(order.device)
-    with joined(device) as ranks:
+    with process_group(device) as context:
         registry.check_writable()
         card = order.prepared.card
-        about = {
+        identity = {
             "data": digest(order.prepared),
             "characters": card.charset.characters,
             "shape": json.dumps(card.config.to_json()),
-            "options": as_json(asdict(config)),
+            "options": as_json(asdict(order.config)),
         }
-        resumed = runs.resumable(card.name if order.named else None, about) if order.resume else None
-        left = "" if order.resume else runs.left_alone(about)
-        kept = resumed or (runs.begin(card.name, about) if ranks.is_first else None)
-        with runs.held(kept) if kept and ranks.is_first else nullcontext():
+        resumed = resume.find_resumable(card.name if order.named else None, identity) if order.resume else None
+        other = "" if order.resume else resume.find_interrupted(identity)
+        run = resumed or (resume.begin(card.name, identity) if context.is_main else None)
+        with resume.locked(run) if run and context.is_main else nullcontext():
             try:
-                yield from _train(order, kept, resumed is not None, left, device, ranks)
+                yield from _train(order, run, resumed is not None, other, device, context)
             except torch.OutOfMemoryError as error:
-                raise CrnnocrError("the GPU has no memory left: train with a smaller --batch-size") from error
+                raise CrnnocrError("the GPU has no memory left: train with a smaller `batch_size`") from error
 
 
-def _train(order: Order, run: Run | None, resume: bool, left: str, device: torch.device, ranks: Ranks) -> Iterator[Event]:
+def _train(
+    order: Order, run: Run | None, is_resumed: bool, other: str, device: torch.device, context: DistributedContext
+) -> Iterator[Event]:
     prepared, config = order.prepared, order.config
-    state = run.load() if run and resume else None
-    batch_size = state[1]["batch_size"] if state else batch_size_for(config, prepared, device, ranks)
-    plan = Plan(len(prepared.train), batch_size, config.seed, config.mix if order.draw else 0.0)
-    budget = Budget(config, plan.pictures_an_epoch, plan.steps_an_epoch)
-    trainer = Trainer(prepared.model, prepared.card, prepared.validation, config, budget, device, batch_size, ranks)
+    state = run.load() if run and is_resumed else None
+    batch_size = state.values["batch_size"] if state else batch_size_for(config, prepared, device, context)
+    sampler = BatchSampler(len(prepared.train), batch_size, config.seed, config.mix if order.synthetic else 0.0)
+    budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, order.clock)
+    trainer = Trainer(
+        prepared.model,
+        prepared.card,
+        prepared.validation,
+        config,
+        budget,
+        device,
+        batch_size,
+        context,
+        report_seconds=order.report_seconds,
+        untrained_cer=order.untrained_cer,
+    )
     if state:
         try:
-            trainer.go_on_from(*state)
+            trainer.load_state_dict(state)
         except (KeyError, RuntimeError, TypeError) as error:
-            raise CrnnocrError(f"the run {run.name if run else ''} is of another version of crnnocr: begin anew") from error
-    where = f"{device}, {ranks.size} processes" if ranks.size > 1 else str(device)
-    yield Begun(run.name if run else "", batch_size, _in_words(budget, plan, config), trainer.step, where, left)
-    with _loader(order, plan, trainer.step, device, ranks) as loader:
-        if not ranks.is_first or run is None:
+            raise CrnnocrError(f"the run {run.name if run else ''} is of another version of crnnocr: begin again") from error
+    where = f"{device}, {context.world_size} processes" if context.world_size > 1 else str(device)
+    yield Begun(run.name if run else "", batch_size, _in_words(budget, sampler, config), trainer.step, where, other)
+    with _loader(order, sampler, trainer.step, device, context) as loader:
+        if not context.is_main or run is None:
             for _ in trainer.train(loader):
                 pass
             return
         with (
             History.open(run.history, trainer.step) as history,
-            closing(_kept(trainer, loader, history, run, batch_size)) as events,
+            closing(_saving(trainer, loader, history, run, batch_size, order.save_seconds)) as events,
         ):
             for event in events:
                 if isinstance(event, Trained):
                     trained = event
                 else:
                     yield event
-    yield _finish(order, run, trained, budget.seconds, str(device), batch_size)
+    wanted = prepared.card.name if order.named else run.model
+    ending = Ending(
+        prepared=prepared,
+        config=config,
+        sources=order.sources,
+        trained=trained,
+        run=run,
+        wanted=wanted,
+        force=order.force,
+        seconds=budget.seconds,
+        device=str(device),
+        batch_size=batch_size,
+        card=prepared.card,
+    )
+    for step in order.finalization:
+        step(ending)
+        yield Finalizing(step.__name__)
+    yield ending.finished()
 
 
-def _kept(
-    trainer: Trainer, loader: Loader, history: History, run: Run, batch_size: int
+def _saving(
+    trainer: Trainer, loader: Loader, history: History, run: Run, batch_size: int, save_seconds: float
 ) -> Generator[Progress | Validation | Trained]:
-    """The events of a training whose states are kept as it goes on, and when it is closed."""
+    """The events of a training whose state is saved from time to time, at its end, and when it is closed."""
 
-    def keep() -> None:
-        tensors, values = trainer.state()
-        run.save(tensors, values | {"batch_size": batch_size})
+    def save() -> None:
+        tensors, values = trainer.state_dict()
+        run.save(TrainerState(tensors, values | {"batch_size": batch_size}))
 
     saved = time.monotonic()
     for event in trainer.train(loader):
         if isinstance(event, Validation):
             history.add(event)
-        if time.monotonic() - saved > _SAVE_SECONDS:
-            keep()
+        if isinstance(event, Trained) or time.monotonic() - saved > save_seconds:
+            save()
             saved = time.monotonic()
         try:
             yield event
         except GeneratorExit:
             if not isinstance(event, Trained):
-                keep()
+                save()
             raise
 
 
-def _loader(order: Order, plan: Plan, step: int, device: torch.device, ranks: Ranks) -> Loader:
-    prepared = order.prepared
-    card = prepared.card
-    stream: Iterator[LabeledLine | None] = iter(())
-    if order.draw:
-        share = ranks.share(next(plan.pools(step)).drawn)
-        stream = drawn(order.draw, card.charset, card.config, card.orientation, share.start, share.step)
+def _loader(order: Order, sampler: BatchSampler, step: int, device: torch.device, context: DistributedContext) -> Loader:
+    card = order.prepared.card
+    synthetic: Iterator[LabeledLine | None] = iter(())
+    if order.synthetic:
+        shard = context.shard(next(sampler.buckets(step)).synthetic)
+        synthetic = synthetic_lines(
+            order.synthetic, card.charset, card.config, card.orientation, shard.start, shard.step, order.synthetic_workers
+        )
     augmentation = order.config.augmentation.times(order.config.augment)
-    threads = 1 if device.type == "cpu" else max(1, min(_MAKERS, cores() // ranks.on_this_machine - 1))
-    return Loader(plan, prepared.train, stream, card.charset, card.config, augmentation, ranks, step, threads)
+    threads = 1 if device.type == "cpu" else max(1, min(_MAX_LOADER_THREADS, cores() // context.local_world_size - 1))
+    return Loader(sampler, order.prepared.train, synthetic, card.charset, card.config, augmentation, context, step, threads)
 
 
-def _finish(order: Order, run: Run, trained: Trained, seconds: float, device: str, batch_size: int) -> Finished:
-    """Store the model with all that belongs to it, and forget the run."""
-    prepared, scores = order.prepared, trained.scores
-    prepared.model.to("cpu")
-    fitted = calibration.fit(
-        [reading.log_prob for reading in trained.readings], [reading.text == reading.truth for reading in trained.readings]
-    )
-    wanted = prepared.card.name if order.named else run.model
-    name = wanted if order.force else registry.free_name(wanted)
-    card = replace(
-        prepared.card,
-        name=name,
-        training=record(prepared, order.learn, order.config, trained, seconds, device, batch_size),
-        scores=scores,
-        calibration=fitted,
-    )
-    path = registry.path_of(name)
-    rows = tuple(history_rows(run.history))
-    card = replace(card, activation_ranges=_peaks(prepared))
-    with suppress(CrnnocrError):  # what cannot be quantised is kept as it is
-        if scores and _reads_as_well(card, prepared, scores):
-            card = replace(card, precision=Precision.INT8)
-    checkpoint.save(path, card, prepared.model, prepared.start.trained_on | set(prepared.train.content_ids.tolist()))
-    (path.parent / runs.HISTORY).write_bytes(run.history.read_bytes())
-    for derived in (CURVES, *DERIVED.values()):  # those of the model it replaces
-        (path.parent / derived).unlink(missing_ok=True)
-    if rows:
-        curves(path.parent / CURVES, rows)
-    derive_onnx(path)
-    registry.make_current(name)
-    run.remove()
-    readable = [numbers for numbers in (card.precision, Precision.FP32) if (path.parent / DERIVED[numbers]).is_file()]
-    precision = readable[0] if readable else None
-    return Finished(name, wanted, path, scores, fitted, precision, seconds)
-
-
-def _peaks(prepared: Prepared) -> tuple[float, ...]:
-    """How far the network's values reach over what it learnt from, or where that was drawn, over what it was validated on."""
-    lines = prepared.train if len(prepared.train) else prepared.validation
-    if not len(lines):
-        return ()
-    chosen = range(0, len(lines), -(-len(lines) // quantization.LINES))
-    return quantization.activation_ranges(prepared.model, [lines[i].pixels for i in chosen])
-
-
-def _reads_as_well(card: Card, prepared: Prepared, scores: Scores) -> bool:
-    """Whether the quantised network reads the held-out pictures nearly as well as the network itself."""
-    engine = OnnxEngine(serialize_onnx(card, prepared.model, ExportConfig(precision=Precision.INT8)))
-    quantised, _ = read_lines(Recognizer(card, engine), prepared.validation)
-    return quantised.cer <= scores.cer + _WORSE
-
-
-def _in_words(budget: Budget, plan: Plan, config: TrainConfig) -> str:
+def _in_words(budget: Budget, sampler: BatchSampler, config: TrainConfig) -> str:
     if budget.in_seconds:
         return f"{config.minutes:g} min"
     if config.steps:
         return f"{config.steps:,} steps"
-    epochs = round(budget.total / plan.steps_an_epoch)
-    return f"{epochs:,} epoch{'s' * (epochs > 1)}"
+    return plural(round(budget.total / sampler.steps_per_epoch), "epoch")

@@ -1,4 +1,4 @@
-"""How well the held-out pictures are read while training goes on, and which weights are kept."""
+"""How well the validation split is recognized while a training runs, and which weights are kept."""
 
 from __future__ import annotations
 
@@ -12,78 +12,70 @@ from crnnocr.datasets.lines import LineDataset
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scorer, Scores
 from crnnocr.model.crnn import CRNN
+from crnnocr.training.schedule import Progress
 
-_READS_NOTHING = 0.8
-"""Character error rate above which a network has not begun to read."""
+UNTRAINED_CER = 0.8
+"""A network with a higher character error rate than this has not begun to recognize anything."""
 
-_AT_A_TIME = 512
-"""Pictures whose log-probabilities are held at a time."""
+_LINES_AT_A_TIME = 512
+"""Lines whose log-probabilities are in memory at the same time."""
 
 _ANNEALED = 0.2
-"""Share of the highest learning rate from which on down weights count as annealed."""
+"""Weights count as annealed once the learning rate is at most this share of its highest value."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What was read in a held-out picture."""
+class ValidationSample:
+    """A line of the validation split, as it was recognized."""
 
-    truth: str
-    """Its label."""
-    text: str
-    """The best text, by greedy decoding."""
+    reference: str
+    """The label."""
+    prediction: str
+    """The most probable text, by greedy decoding."""
     log_prob: float
     """Natural log of that text's probability, over all its alignments."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """How the averaged weights read the held-out pictures."""
+    """The scores of the averaged weights on the validation split."""
 
-    step: int
-    """Steps made."""
-    epoch: int
-    """The running epoch, from 1."""
-    pictures: int
-    """Pictures shown."""
-    seconds: float
-    """Since the start."""
-    loss: float
-    """CTC loss in nats a character, averaged over the last steps of training."""
-    learning_rate: float
-    """The running learning rate."""
-    waiting: float
-    """Share of the time that was spent waiting for pictures, lately, 0 to 1."""
+    progress: Progress
+    """Where the training stood."""
     scores: Scores
-    """Greedy reading against the labels."""
-    readings: tuple[Reading, ...]
-    """What was read in each picture, in the same order each time."""
+    """Greedy predictions against the labels."""
+    samples: tuple[ValidationSample, ...]
+    """Each line, in the same order every time."""
     is_best: bool
     """Whether these are the weights to keep so far; only annealed ones ever are."""
 
 
-def read_lines(recognizer: Recognizer, lines: LineDataset, limit: int | None = None) -> tuple[Scores, tuple[Reading, ...]]:
-    """Read lines, or some from all over if there are more than `limit`, and score that."""
+def recognize_lines(
+    recognizer: Recognizer, lines: LineDataset, limit: int | None = None
+) -> tuple[Scores, tuple[ValidationSample, ...]]:
+    """Recognize and score the lines; if there are more than `limit`, every n-th of them."""
     scorer = Scorer()
-    readings = []
+    samples = []
     charset, decoder = recognizer.card.charset, recognizer.decoder(DecodeConfig())
     chosen = range(0, len(lines), -(-len(lines) // limit) if limit and lines else 1)
-    for start in range(0, len(chosen), _AT_A_TIME):
-        some = [lines[i] for i in chosen[start : start + _AT_A_TIME]]
-        found = decoder.decode(recognizer.log_probs([line.pixels for line in some]))
-        for line, (best, *_) in zip(some, found, strict=True):
-            readings.append(Reading(line.text, charset.decode(best.ids), best.log_prob))
-            scorer.update(line.text, readings[-1].text)
-    return scorer.summary(), tuple(readings)
+    for start in range(0, len(chosen), _LINES_AT_A_TIME):
+        batch = [lines[i] for i in chosen[start : start + _LINES_AT_A_TIME]]
+        hypotheses = decoder.decode(recognizer.log_probs([line.pixels for line in batch]))
+        for line, (best, *_) in zip(batch, hypotheses, strict=True):
+            samples.append(ValidationSample(line.text, charset.decode(best.ids), best.log_prob))
+            scorer.update(line.text, samples[-1].prediction)
+    return scorer.summary(), tuple(samples)
 
 
 class Validator:
-    """Reads the held-out pictures, keeps the best annealed weights, and counts validations without progress."""
+    """Scores the validation split, keeps the best annealed weights, and counts validations without progress."""
 
-    def __init__(self, recognizer: Recognizer, held_out: LineDataset, config: TrainConfig) -> None:
+    def __init__(
+        self, recognizer: Recognizer, lines: LineDataset, config: TrainConfig, untrained_cer: float = UNTRAINED_CER
+    ) -> None:
         self.best_weights: dict[str, Tensor] | None = None
         """The weights to keep; None before there are annealed ones."""
-        self._recognizer = recognizer
-        self._held_out = held_out
+        self._recognizer, self._lines, self._untrained_cer = recognizer, lines, untrained_cer
         self._limit = config.validation_limit
         self._patience = config.patience
         self._stale = 0
@@ -91,33 +83,33 @@ class Validator:
 
     @property
     def is_on_plateau(self) -> bool:
-        """Whether the CER has not sunk for as many validations as patience lasts."""
+        """Whether the CER has not fallen for `config.patience` validations."""
         return self._stale >= self._patience
 
-    def validate(self, model: CRNN, rate_share: float) -> tuple[Scores, tuple[Reading, ...], bool]:
-        """Score `model` on the held-out pictures (some from all over, if there are many), and keep it if it is the best.
+    def validate(self, model: CRNN, rate_share: float) -> tuple[Scores, tuple[ValidationSample, ...], bool]:
+        """Score `model`, whose weights the recognizer has, on at most `config.validation_limit` lines; keep it if it is best.
 
-        `rate_share` is the learning rate's share of the highest. Returns whether it was kept, too.
+        `rate_share` is the current share of the highest learning rate. The last value tells whether the weights were kept.
         """
-        scores, readings = self.read(self._limit)
-        # Before the network reads anything at all, no progress is no sign of an end.
-        self._stale = 0 if scores.cer < self._best or scores.cer > _READS_NOTHING else self._stale + 1
+        scores, samples = self.score(self._limit)
+        # Before the network recognizes anything at all, a lack of progress is no plateau.
+        self._stale = 0 if scores.cer < self._best or scores.cer > self._untrained_cer else self._stale + 1
         self._best = min(self._best, scores.cer)
         is_best = rate_share <= _ANNEALED and scores.cer <= self._best_annealed
         if is_best:
             self._best_annealed = scores.cer
             self.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-        return scores, readings, is_best
+        return scores, samples, is_best
 
-    def read(self, limit: int | None = None) -> tuple[Scores, tuple[Reading, ...]]:
-        """Read the held-out pictures, at most `limit` of them, with the recognizer's weights as they are."""
-        return read_lines(self._recognizer, self._held_out, limit)
+    def score(self, limit: int | None = None) -> tuple[Scores, tuple[ValidationSample, ...]]:
+        """Score the recognizer's current weights on the validation split, or on at most `limit` lines from all over it."""
+        return recognize_lines(self._recognizer, self._lines, limit)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """What an interrupted training needs to go on: the weights to keep, and where the validations stand."""
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """The weights to keep, and the counts and best scores so far."""
         return self.best_weights or {}, {"stale": self._stale, "best": self._best, "best_annealed": self._best_annealed}
 
-    def go_on_from(self, weights: dict[str, Tensor], values: dict[str, float]) -> None:
-        """Take up what `state` gave."""
+    def load_state_dict(self, weights: dict[str, Tensor], values: dict[str, float]) -> None:
+        """Take over the result of `state_dict`."""
         self.best_weights = weights or None
         self._stale, self._best, self._best_annealed = int(values["stale"]), values["best"], values["best_annealed"]

@@ -149,7 +149,7 @@ def test_a_start_model_that_is_not_there_is_named_with_those_that_are(data: Data
 
 def test_an_exported_model_is_none_to_go_on_from(data: Dataset, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"training goes on from a \.safetensors model, not from an exported one"):
+    with pytest.raises(ModelError, match=r"training starts from a \.safetensors model, not from an exported one"):
         prepared(data, TrainConfig(start=str(tmp_path / "model.onnx")))
 
 
@@ -157,21 +157,21 @@ def test_a_start_model_brings_its_shape_and_orientation(data: Dataset) -> None:
     narrow = replace(SHAPE, hidden=5, preset="narrow")
     model(registry.path_of("plates"), shape=narrow, orientation=Orientation.VERTICAL)
     start = start_from(TrainConfig(start="plates"))
-    assert (start.shape, start.orientation) == (narrow, Orientation.VERTICAL)
+    assert (start.model_config, start.orientation) == (narrow, Orientation.VERTICAL)
     assert start_from(TrainConfig(start="plates", orientation=Orientation.AUTO)).orientation is Orientation.AUTO
 
 
 def test_a_start_model_of_another_preset_than_asked_for_is_refused() -> None:
     model(registry.path_of("plates"))  # its shape says that it is of the default one
     assert start_from(TrainConfig(start="plates", preset=DEFAULT_PRESET)).found
-    with pytest.raises(UsageError, match=f"is of the preset {DEFAULT_PRESET}: leave --preset classic out"):
+    with pytest.raises(UsageError, match=f"preset classic: plates is of the preset {DEFAULT_PRESET}"):
         start_from(TrainConfig(start="plates", preset="classic"))
 
 
 def test_freezing_needs_a_start_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "pretrained", lambda _: None)
     for start in ("auto", "scratch"):
-        with pytest.raises(UsageError, match="freeze keeps the convolutions of a start model: name one with"):
+        with pytest.raises(UsageError, match="freeze keeps the convolutions of a start model"):
             start_from(TrainConfig(start=start, freeze=True))
 
 
@@ -183,7 +183,7 @@ def test_from_scratch_the_characters_are_those_of_all_texts(data: Dataset, tmp_p
     assert prepared(data, SCRATCH).card.charset.characters == "abc"
     assert prepared([data, more], SCRATCH).card.charset.characters == "abcx"
     assert prepared(data, SCRATCH, validate=[more]).card.charset.characters == "abcx"
-    assert prepared(data, SCRATCH, draw=Drawer()).card.charset.characters == "2357abc"
+    assert prepared(data, SCRATCH, synthetic=Drawer()).card.charset.characters == "2357abc"
 
 
 def test_new_characters_follow_those_of_the_start_model(data: Dataset, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_what_the_start_model_has_learnt_from_is_learnt_again_and_not_validated_
     would_be = fresh.validation.content_ids.tolist()
     model(registry.path_of("plates"), seen=would_be[:4] + fresh.train.content_ids.tolist()[:3])
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
-    assert ready.known == 4
+    assert ready.already_seen == 4
     assert sorted(ready.validation.content_ids) == sorted(would_be[4:])
     assert sorted(ready.train.content_ids) == sorted([*fresh.train.content_ids, *would_be[:4]])
 
@@ -256,7 +256,7 @@ def test_where_the_start_model_knows_all_that_would_be_held_out_others_are(data:
     fresh = prepared(data, SCRATCH, held_out=0.3)
     model(registry.path_of("plates"), seen=fresh.validation.content_ids.tolist())
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
-    assert ready.known == len(fresh.validation)
+    assert ready.already_seen == len(fresh.validation)
     assert len(ready.validation) >= 1
     assert set(ready.validation.content_ids) < set(fresh.train.content_ids)
 
@@ -265,14 +265,14 @@ def test_where_the_start_model_knows_all_nothing_is_held_out(data: Dataset) -> N
     fresh = prepared(data, SCRATCH, held_out=0.3)
     model(registry.path_of("plates"), seen=[*fresh.validation.content_ids.tolist(), *fresh.train.content_ids.tolist()])
     ready = prepared(data, TrainConfig(start="plates"), held_out=0.3)
-    assert (len(ready.validation), len(ready.train), ready.known) == (0, 40, len(fresh.validation))
+    assert (len(ready.validation), len(ready.train), ready.already_seen) == (0, 40, len(fresh.validation))
 
 
 def test_validation_data_that_the_start_model_knows_wholly_are_refused(data: Dataset, tmp_path: Path) -> None:
     validate = labelled(tmp_path / "validate", ["abc"] * 6, seed=1)
     ids = prepared(data, SCRATCH, validate=[validate]).validation.content_ids.tolist()
     model(registry.path_of("plates"), seen=ids)
-    with pytest.raises(DataError, match="plates has learnt from all of the validation pictures"):
+    with pytest.raises(DataError, match="plates was trained on all of the validation images"):
         prepared(data, TrainConfig(start="plates"), validate=[validate])
 
 
@@ -286,7 +286,7 @@ def test_pictures_that_are_in_both_sets_are_learnt_and_not_validated_on(data: Da
     ready = prepared(data, SCRATCH, validate=[replace(validate, samples=(*validate.samples, *copies))])
     assert len(ready.train) == 40
     assert texts(ready.validation) == ["abc"] * 6
-    assert ready.known == 0
+    assert ready.already_seen == 0
     assert not set(ready.validation.content_ids) & set(ready.train.content_ids)
 
 
@@ -295,7 +295,7 @@ def test_given_validation_data_that_the_start_model_has_learnt_from_are_left_out
     ids = prepared(data, SCRATCH, validate=[validate]).validation.content_ids.tolist()
     model(registry.path_of("plates"), seen=ids[:2])
     ready = prepared(data, TrainConfig(start="plates"), validate=[validate])
-    assert ready.known == 2
+    assert ready.already_seen == 2
     assert sorted(ready.validation.content_ids) == sorted(ids[2:])
     assert len(ready.train) == 40
 
@@ -303,9 +303,8 @@ def test_given_validation_data_that_the_start_model_has_learnt_from_are_left_out
 # What is drawn
 
 
-def test_without_data_all_is_drawn_and_so_is_what_is_validated_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crnnocr.training.prepare._DRAWN_HELD_OUT", 7)
-    ready = prepared([], SCRATCH, draw=Drawer(), check=Drawer())
+def test_without_data_both_splits_are_synthetic() -> None:
+    ready = prepared([], SCRATCH, synthetic=Drawer(), synthetic_validation=Drawer(), synthetic_validation_size=7)
     assert len(ready.train) == 0
     assert list(ready.validation.texts) == [number(10_000 + i) for i in range(7)]
     assert ready.card.charset.characters == "2357"
@@ -326,10 +325,9 @@ def test_texts_that_are_learnt_and_held_out_are_noted(tmp_path: Path) -> None:
     assert issue.severity is Severity.NOTE
 
 
-def test_drawn_vertical_lines_are_turned_as_those_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crnnocr.training.prepare._DRAWN_HELD_OUT", 3)
-    upright = prepared([], SCRATCH, draw=Drawer(), check=Drawer())
-    running_down = prepared([], SCRATCH, draw=Drawer(), check=Vertical(), orientation=Orientation.VERTICAL)
+def test_synthetic_vertical_lines_are_turned_like_those_of_the_data() -> None:
+    upright = prepared([], SCRATCH, synthetic=Drawer(), synthetic_validation=Drawer())
+    running_down = prepared([], SCRATCH, synthetic=Drawer(), synthetic_validation=Vertical(), orientation=Orientation.VERTICAL)
     for i in range(3):
         assert np.array_equal(upright.validation[i].pixels, running_down.validation[i].pixels)
 
@@ -343,7 +341,7 @@ class Vertical(Drawer):
 
 
 def test_with_data_real_pictures_are_validated_on(data: Dataset) -> None:
-    ready = prepared(data, SCRATCH, draw=Drawer(), check=Drawer(), held_out=0.3)
+    ready = prepared(data, SCRATCH, synthetic=Drawer(), synthetic_validation=Drawer(), held_out=0.3)
     assert len(ready.validation) == 40 - len(ready.train)
 
 
@@ -389,5 +387,5 @@ def test_data_of_which_nothing_is_left_are_fatal_and_cannot_be_trained_on(what: 
         data.samples[0].path.write_bytes(b"not a picture")
     inspected = inspect([data], [], SCRATCH)
     assert inspected.is_fatal
-    with pytest.raises(DataError, match=r"no picture is left to learn from|a charset needs at least one character"):
+    with pytest.raises(DataError, match=r"no image is left to train on|a charset needs at least one character"):
         prepared(data, SCRATCH)

@@ -1,0 +1,186 @@
+"""From the end of the training loop to a stored model, in steps that can each be repeated after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from crnnocr.config import ExportConfig, Precision, TrainConfig
+from crnnocr.datasets import Dataset
+from crnnocr.errors import CrnnocrError, ModelError
+from crnnocr.export import quantization
+from crnnocr.export.folder import derive_onnx, serialize_onnx
+from crnnocr.files import atomic_write
+from crnnocr.inference.engines import DERIVED, OnnxEngine
+from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics import calibration
+from crnnocr.metrics.scores import Scores
+from crnnocr.model import checkpoint, registry
+from crnnocr.model.card import Card
+from crnnocr.training.history import CURVES, HISTORY, draw_curves, load_history
+from crnnocr.training.prepare import Prepared
+from crnnocr.training.record import record
+from crnnocr.training.resume import Run
+from crnnocr.training.trainer import Trained
+from crnnocr.training.validation import recognize_lines
+
+_MAX_CER_LOSS = 0.001
+"""The quantized network is used if its character error rate is higher by at most this."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that ended well."""
+
+    name: str
+    """The name that the model is stored under."""
+    wanted: str
+    """The name that it was to have, if that was free."""
+    path: Path
+    """The model's file."""
+    scores: Scores | None
+    """Scores of the kept weights on the validation split, if there is one."""
+    precision: Precision | None
+    """Precision with which onnxruntime runs it on a CPU; None if torch does."""
+    seconds: float
+    """Wall time of the training, including that before an interruption."""
+
+
+@dataclass
+class Ending:
+    """A training whose loop has ended. The network holds the weights to keep."""
+
+    prepared: Prepared
+    config: TrainConfig
+    sources: tuple[Dataset, ...]
+    trained: Trained
+    run: Run
+    wanted: str
+    """The name that the model is to have."""
+    force: bool
+    """Replace a model of that name."""
+    seconds: float
+    device: str
+    batch_size: int
+    card: Card
+    """The card of the new model, completed by the first steps."""
+
+    @property
+    def path(self) -> Path:
+        """The model's file."""
+        return registry.path_of(self.card.name)
+
+    def finished(self) -> Finished:
+        """The result, once all steps are done."""
+        readable = [each for each in (self.card.precision, Precision.FP32) if (self.path.parent / DERIVED[each]).is_file()]
+        precision = readable[0] if readable else None
+        return Finished(self.card.name, self.wanted, self.path, self.trained.scores, precision, self.seconds)
+
+
+def choose_name(ending: Ending) -> None:
+    """Choose a name that is free, and note it in the run, so that a resumed run takes the same."""
+    if ending.force:
+        name = ending.wanted
+    else:
+        name = ending.run.stored_as
+        if not name or not _is_free_for(name, ending.prepared):
+            name = registry.free_name(ending.wanted)
+            ending.run.note_stored_as(name)
+    ending.card = replace(ending.card, name=name)
+
+
+def complete_card(ending: Ending) -> None:
+    """Fill in how the model was trained, its scores and calibration, and the precision that is as good on a CPU."""
+    prepared, trained = ending.prepared, ending.trained
+    prepared.model.to("cpu")
+    card = replace(
+        ending.card,
+        training=record(prepared, ending.sources, ending.config, trained, ending.seconds, ending.device, ending.batch_size),
+        scores=trained.scores,
+        calibration=calibration.fit(
+            [sample.log_prob for sample in trained.samples],
+            [sample.prediction == sample.reference for sample in trained.samples],
+        ),
+        activation_ranges=_activation_ranges(prepared),
+    )
+    with suppress(CrnnocrError):  # a model that cannot be quantized stays as it is
+        if trained.scores and _is_as_good_quantized(card, prepared, trained.scores):
+            card = replace(card, precision=Precision.INT8)
+    ending.card = card
+
+
+def store_model(ending: Ending) -> None:
+    """Write the model's file."""
+    trained_on = ending.prepared.start.trained_on | set(ending.prepared.train.content_ids.tolist())
+    checkpoint.save(ending.path, ending.card, ending.prepared.model, trained_on)
+
+
+def store_history(ending: Ending) -> None:
+    """Write history and curves beside the model, and remove files that were derived from a model that it replaces."""
+    with atomic_write(ending.path.parent / HISTORY) as part:
+        part.write_bytes(ending.run.history.read_bytes())
+    for name in (CURVES, *DERIVED.values()):
+        (ending.path.parent / name).unlink(missing_ok=True)
+    draw_curves(ending.path.parent / CURVES, tuple(load_history(ending.run.history)))
+
+
+def export_onnx(ending: Ending) -> None:
+    """Write the files that onnxruntime runs in place of the model."""
+    derive_onnx(ending.path)
+
+
+def make_current(ending: Ending) -> None:
+    """Make the model the current one."""
+    registry.make_current(ending.card.name)
+
+
+def remove_run(ending: Ending) -> None:
+    """Remove the run: it has ended."""
+    ending.run.remove()
+
+
+Step: TypeAlias = Callable[[Ending], None]
+
+STEPS: tuple[Step, ...] = (
+    choose_name,
+    complete_card,
+    store_model,
+    store_history,
+    export_onnx,
+    make_current,
+    remove_run,
+)
+"""The steps in their order. A run that was killed after any of them is resumed from its last state, and ends the same."""
+
+
+def _is_free_for(name: str, prepared: Prepared) -> bool:
+    """Whether no model has this name, or only the one that this run has stored before it was killed."""
+    if not registry.path_of(name).exists():
+        return True
+    try:
+        _, stored = checkpoint.load(registry.path_of(name))
+    except ModelError:
+        return False
+    there, here = stored.state_dict(), prepared.model.state_dict()
+    return there.keys() == here.keys() and all(torch.equal(there[key], here[key].cpu()) for key in here)
+
+
+def _activation_ranges(prepared: Prepared) -> tuple[float, ...]:
+    """The ranges over lines of the training split; over the validation split if all training images are synthetic."""
+    lines = prepared.train if len(prepared.train) else prepared.validation
+    if not len(lines):
+        return ()
+    chosen = range(0, len(lines), -(-len(lines) // quantization.LINES))
+    return quantization.activation_ranges(prepared.model, [lines[i].pixels for i in chosen])
+
+
+def _is_as_good_quantized(card: Card, prepared: Prepared, scores: Scores) -> bool:
+    """Whether the quantized network recognizes the validation split nearly as well as the network itself."""
+    engine = OnnxEngine(serialize_onnx(card, prepared.model, ExportConfig(precision=Precision.INT8)))
+    quantized, _ = recognize_lines(Recognizer(card, engine), prepared.validation)
+    return quantized.cer <= scores.cer + _MAX_CER_LOSS
