@@ -616,9 +616,9 @@ def test_eval_of_the_real_crops_names_the_characters_that_the_model_does_not_kno
 @pytest.mark.usefixtures("folder", "current_model")
 def test_the_onnx_example_gives_the_same_texts_as_predict(run_cli: RunCli) -> None:
     assert run_cli("export", "-o", "x").exit_code == 0
-    read = runpy.run_path(str(ROOT / "docs/examples/read_onnx.py"))["read"]
+    recognize = runpy.run_path(str(ROOT / "docs/examples/read_onnx.py"))["recognize"]
     for image in sorted(REAL.glob("*.png")):
-        assert run_cli("predict", image, "--quick").stdout == read("x/model.onnx", str(image)) + "\n"
+        assert run_cli("predict", image, "--quick").stdout == recognize("x/model.onnx", str(image)) + "\n"
 
 
 @pytest.mark.usefixtures("folder", "current_model")

@@ -40,10 +40,13 @@ def test_links_between_the_documents_lead_somewhere() -> None:
             assert target.startswith("https://") or (document.parent / target).exists(), f"{document}: {target}"
 
 
-def test_the_example_in_the_page_on_export_is_the_one_under_test() -> None:
+def test_the_examples_in_the_page_on_export_are_those_under_test() -> None:
+    page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
     code = (ROOT / "docs/examples/read_onnx.py").read_text(encoding="utf-8")
-    function = code[code.index("def read(") : code.index("\n\nif __name__")].rstrip()
-    assert function in (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    function = code[code.index("def recognize(") : code.index("\n\nif __name__")].rstrip()
+    assert function in page
+    script = (ROOT / "docs/examples/read_onnx.mjs").read_text(encoding="utf-8")
+    assert script[script.index("const [folder") :].rstrip() in page
 
 
 def test_the_example_in_the_page_on_scaling_is_the_one_under_test() -> None:

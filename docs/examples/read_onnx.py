@@ -1,4 +1,4 @@
-"""Read one picture with an exported model and onnxruntime alone: read_onnx.py MODEL.onnx PICTURE."""
+"""Recognize one image with an exported model and onnxruntime alone: read_onnx.py MODEL.onnx IMAGE."""
 
 import json
 import sys
@@ -8,15 +8,16 @@ import onnxruntime
 from PIL import Image
 
 
-def read(model: str, picture: str) -> str:
+def recognize(model: str, image: str) -> str:
     """The text of the best path."""
     session = onnxruntime.InferenceSession(model)
     card = json.loads(session.get_modelmeta().custom_metadata_map["crnnocr"])
-    how = card["preprocessing"]
-    grey = Image.open(picture).convert("L")
-    width = min(how["max_width"], max(1, round(grey.width * how["height"] / grey.height)))
-    line = np.asarray(grey.resize((width, how["height"]), Image.Resampling.BILINEAR))
-    line = np.pad(line, ((0, 0), (0, max(0, how["min_width"] - width))), mode="edge")
+    preprocessing = card["preprocessing"]
+    height, min_width, max_width = (preprocessing[key] for key in ("height", "min_width", "max_width"))
+    gray = Image.open(image).convert("L")
+    width = min(max_width, max(1, round(gray.width * height / gray.height)))
+    line = np.asarray(gray.resize((width, height), Image.Resampling.BILINEAR))
+    line = np.pad(line, ((0, 0), (0, max(0, min_width - width))), mode="edge")
     images = (line / np.float32(127.5) - np.float32(1))[None, None]
     widths = np.array([line.shape[1]], dtype=np.int64)
     log_probs, frames = session.run(["log_probs", "frames"], {"images": images, "widths": widths})
@@ -26,4 +27,4 @@ def read(model: str, picture: str) -> str:
 
 
 if __name__ == "__main__":
-    print(read(sys.argv[1], sys.argv[2]))  # noqa: T201
+    print(recognize(sys.argv[1], sys.argv[2]))  # noqa: T201
