@@ -1,4 +1,4 @@
-"""What tests share: a store of their own each, a tiny data set and model made once, and two ways to run the command."""
+"""Shared by the tests: an own registry for each, a tiny data set and model made once, and two ways to run the command."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 # Networks this small are faster on one thread, in this process and in those that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# What several test files share is imported from beside them, also by worker processes.
+# Modules beside the tests can be imported, also by worker processes.
 sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
-def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test sees the pretrained models, or the models of whoever runs it. Returns the data directory, not there yet."""
     data = tmp_path / "store"
     monkeypatch.setenv("CRNNOCR_DATA_DIR", str(data))
@@ -39,22 +39,22 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_shape() -> ModelConfig:
-    """A CRNN that learns eight words by heart within three seconds."""
+def tiny_config() -> ModelConfig:
+    """A CRNN that overfits to eight words within three seconds."""
     layers = (Conv(12), Pool((2, 2), (2, 2)), Conv(24), Pool((2, 1), (2, 1)), Conv(48), Pool((4, 1), (4, 1)))
     return ModelConfig(preset="tiny", height=16, backbone=layers, hidden=48)
 
 
 @pytest.fixture
-def tiny_preset(tiny_shape: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name under which this test's process knows the tiny shape as a preset."""
-    monkeypatch.setitem(PRESETS, "tiny", tiny_shape)
+def tiny_preset(tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a preset that is the tiny config in this test."""
+    monkeypatch.setitem(PRESETS, "tiny", tiny_config)
     return "tiny"
 
 
 @pytest.fixture(scope="session")
-def by_heart() -> TrainConfig:
-    """Options under which a tiny model learns a few unchanging pictures by heart."""
+def overfit_config() -> TrainConfig:
+    """Options under which a tiny model overfits to a few images."""
     return TrainConfig(
         start="scratch", epochs=130, batch_size=8, warmup_steps=10, learning_rate=4e-2, validations=4, ema=0.95, augment=0
     )
@@ -62,7 +62,7 @@ def by_heart() -> TrainConfig:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 40 pictures in trdg's style of one English word each. Not to be written to."""
+    """A folder of 40 images in trdg's style, of one English word each. Not to be written to."""
     from crnnocr.synth.dataset.folder import generate
 
     folder = tmp_path_factory.mktemp("tiny") / "data"
@@ -72,9 +72,9 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_model(
-    tiny_data: Path, tiny_shape: ModelConfig, by_heart: TrainConfig, tmp_path_factory: pytest.TempPathFactory
+    tiny_data: Path, tiny_config: ModelConfig, overfit_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The file of a model that has learnt the first 8 pictures of the tiny data set by heart. Not to be written to."""
+    """The file of a model that is overfitted to the first 8 images of the tiny data set. Not to be written to."""
     import numpy as np
     import torch
 
@@ -93,14 +93,16 @@ def tiny_model(
 
     samples = load_dataset(tiny_data).samples
     charset = Charset.from_texts(sample.text for sample in samples)
-    lines = fitting(load_lines(samples[:8], Preprocessor.for_model(tiny_shape))[0], charset, tiny_shape)
+    lines = fitting(load_lines(samples[:8], Preprocessor.for_model(tiny_config))[0], charset, tiny_config)
     none = lines.subset(np.zeros(len(lines), dtype=bool))
     torch.manual_seed(0)
-    card, model = Card("tiny", charset, tiny_shape), CRNN(tiny_shape, charset.classes)
-    sampler = BatchSampler(len(lines), 8, by_heart.seed)
-    budget = Budget(by_heart, sampler.samples_per_epoch, sampler.steps_per_epoch)
-    trainer = Trainer(model, card, none, by_heart, budget, torch.device("cpu"), sampler.batch_size)
-    with Loader(sampler, lines, iter(()), charset, tiny_shape, by_heart.augmentation.times(by_heart.augment)) as loader:
+    card, model = Card("tiny", charset, tiny_config), CRNN(tiny_config, charset.classes)
+    sampler = BatchSampler(len(lines), 8, overfit_config.seed)
+    budget = Budget(overfit_config, sampler.samples_per_epoch, sampler.steps_per_epoch)
+    trainer = Trainer(model, card, none, overfit_config, budget, torch.device("cpu"), sampler.batch_size)
+    with Loader(
+        sampler, lines, iter(()), charset, tiny_config, overfit_config.augmentation.times(overfit_config.augment)
+    ) as loader:
         for _ in trainer.train(loader):
             pass
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
@@ -109,8 +111,8 @@ def tiny_model(
 
 
 @pytest.fixture
-def current_model(tiny_model: Path, own_store: Path) -> str:
-    """The tiny model as the current one of the test's own store. Returns its name there."""
+def current_model(tiny_model: Path, own_registry: Path) -> str:
+    """The name of the tiny model, which is the current one in the test's own registry."""
     path = registry.path_of("tiny")
     path.parent.mkdir(parents=True)
     path.write_bytes(tiny_model.read_bytes())

@@ -30,16 +30,16 @@ CHARSET = Charset(" aß漢")
 
 
 @pytest.fixture
-def model(tiny_shape: ModelConfig) -> CRNN:
+def model(tiny_config: ModelConfig) -> CRNN:
     """A tiny network with chance weights, ready to read."""
     torch.manual_seed(0)
-    return CRNN(tiny_shape, CHARSET.classes).eval()
+    return CRNN(tiny_config, CHARSET.classes).eval()
 
 
 @pytest.fixture
-def card(tiny_shape: ModelConfig) -> Card:
+def card(tiny_config: ModelConfig) -> Card:
     """What is said of it."""
-    return Card("plates", CHARSET, tiny_shape, training=replace(RECORD, start="Straße"), scores=SCORES)
+    return Card("plates", CHARSET, tiny_config, training=replace(RECORD, start="Straße"), scores=SCORES)
 
 
 @pytest.fixture
@@ -246,9 +246,9 @@ def test_a_value_of_another_kind_is_named_with_its_place(card: Card, tmp_path: P
         (Conv(12, kernel=(3, 9999)),),  # wider than any
     ],
 )
-def test_layers_that_no_network_can_have_are_refused(backbone: tuple[Layer, ...], tiny_shape: ModelConfig) -> None:
+def test_layers_that_no_network_can_have_are_refused(backbone: tuple[Layer, ...], tiny_config: ModelConfig) -> None:
     with pytest.raises(ModelError, match="no network has this architecture"):
-        replace(tiny_shape, backbone=backbone)
+        replace(tiny_config, backbone=backbone)
 
 
 def test_weights_and_all_that_is_counted_come_back_to_the_bit(saved: Path, card: Card, model: CRNN) -> None:
@@ -307,9 +307,9 @@ def test_a_damaged_list_of_training_images_is_an_error(saved: Path, card: Card) 
         checkpoint.trained_on(saved)
 
 
-def test_weights_that_do_not_fit_the_card_are_refused(tmp_path: Path, model: CRNN, tiny_shape: ModelConfig) -> None:
+def test_weights_that_do_not_fit_the_card_are_refused(tmp_path: Path, model: CRNN, tiny_config: ModelConfig) -> None:
     path = tmp_path / "odd.safetensors"
-    checkpoint.save(path, Card("odd", Charset("abcdefgh"), tiny_shape), model, [])
+    checkpoint.save(path, Card("odd", Charset("abcdefgh"), tiny_config), model, [])
     with pytest.raises(ModelError, match=r"odd\.safetensors: its weights do not fit its card"):
         checkpoint.load(path)
 

@@ -587,10 +587,10 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
 def test_an_interrupted_training_changes_no_model(
-    tiny_data: Path, current_model: str, own_store: Path, started: Callable[..., subprocess.Popen[str]]
+    tiny_data: Path, current_model: str, own_registry: Path, started: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    (own_store / "runs").mkdir(exist_ok=True)
-    before = sorted(own_store.rglob("*"))
+    (own_registry / "runs").mkdir(exist_ok=True)
+    before = sorted(own_registry.rglob("*"))
     process = started("train", tiny_data, "--preset", "tiny", "--minutes", 1, "--name", "fresh")
     assert process.stderr is not None
     assert any(line.startswith("step ") for line in process.stderr)  # after the first validation
@@ -600,7 +600,7 @@ def test_an_interrupted_training_changes_no_model(
         130,
         "interrupted: no model was stored; the same command with --resume goes on with fresh",
     )
-    assert [path for path in sorted(own_store.rglob("*")) if "fresh" not in path.parts] == before
+    assert [path for path in sorted(own_registry.rglob("*")) if "fresh" not in path.parts] == before
     assert registry.find(None).name == current_model
 
 

@@ -270,10 +270,10 @@ HEADS = ("head", "auxiliary")
 
 
 @pytest.fixture
-def model(tiny_shape: ModelConfig) -> CRNN:
+def model(tiny_config: ModelConfig) -> CRNN:
     """A network with random weights for the known characters."""
     torch.manual_seed(0)
-    return CRNN(tiny_shape, KNOWN.classes)
+    return CRNN(tiny_config, KNOWN.classes)
 
 
 def row(model: CRNN, head: str, charset: Charset, character: str) -> tuple[Tensor, float]:

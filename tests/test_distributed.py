@@ -75,7 +75,7 @@ def losses(file: Path) -> NDArray[np.float64]:
 
 
 def test_two_processes_train_as_one_does_though_they_are_killed_in_between(
-    tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         note_losses(tmp_path / "losses alone", patch)
@@ -85,12 +85,12 @@ def test_two_processes_train_as_one_does_though_they_are_killed_in_between(
     finished.path.unlink()
 
     assert launch(tmp_path, "killed") != 0
-    assert (own_store / "runs" / "x" / "state.safetensors").exists()
+    assert (own_registry / "runs" / "x" / "state.safetensors").exists()
     # The second process had a store of its own.
     assert not [path for path in (tmp_path / "second").rglob("*") if path.is_file()], "only the main process writes"
     assert launch(tmp_path, "resumed") == 0
     assert "resuming at step 20" in (tmp_path / "output when resumed").read_text()
-    assert not (own_store / "runs" / "x").exists()
+    assert not (own_registry / "runs" / "x").exists()
 
     alone = losses(tmp_path / "losses alone")
     shares = [losses(tmp_path / f"losses {rank}") for rank in range(2)]

@@ -100,10 +100,10 @@ def own_data(tiny_data: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("option", ["--report", "--suspect-labels"])
-def test_other_files_are_not_replaced(option: str, own_data: Path, run_cli: RunCli, own_store: Path) -> None:
+def test_other_files_are_not_replaced(option: str, own_data: Path, run_cli: RunCli, own_registry: Path) -> None:
     (own_data / "foreign.csv").write_text("of someone else")
     (own_data / "linked.csv").symlink_to(own_data / "000020.png")
-    weights = own_store / "models" / "tiny" / "model.safetensors"
+    weights = own_registry / "models" / "tiny" / "model.safetensors"
     there = [own_data / "labels.jsonl", own_data / "foreign.csv", own_data / "linked.csv"]
     there += [own_data / "000020.png", weights] if option == "--report" else []
     before = [path.read_bytes() for path in there]

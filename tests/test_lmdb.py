@@ -227,8 +227,8 @@ class WidthReader:
 
 
 @pytest.fixture
-def recognizer(tiny_shape: ModelConfig) -> Recognizer:
-    return Recognizer(Card("widths", Charset("a"), tiny_shape), WidthReader())
+def recognizer(tiny_config: ModelConfig) -> Recognizer:
+    return Recognizer(Card("widths", Charset("a"), tiny_config), WidthReader())
 
 
 def test_a_model_reads_an_lmdb_as_it_reads_files(tmp_path: Path, recognizer: Recognizer) -> None:

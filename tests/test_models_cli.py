@@ -167,9 +167,9 @@ def test_a_model_that_was_never_trained_or_measured_is_shown(tiny_model: Path, r
 
 
 @pytest.mark.usefixtures("measured")
-def test_a_folder_that_is_no_model_does_not_end_the_list(own_store: Path, run_cli: RunCli) -> None:
-    put(own_store / "models" / "we ird" / registry.WEIGHTS, registry.path_of("plates"))
-    (own_store / "models" / "dir" / registry.WEIGHTS).mkdir(parents=True)
+def test_a_folder_that_is_no_model_does_not_end_the_list(own_registry: Path, run_cli: RunCli) -> None:
+    put(own_registry / "models" / "we ird" / registry.WEIGHTS, registry.path_of("plates"))
+    (own_registry / "models" / "dir" / registry.WEIGHTS).mkdir(parents=True)
     result = run_cli("models")
     assert (result.exit_code, [row[0] for row in rows(result.stdout)]) == (0, ["name", "plates"])
 
@@ -407,26 +407,26 @@ def test_a_name_that_cannot_be_is_refused(name: str, foreign: Path, run_cli: Run
     [(b"no model", "is not a model of crnnocr, or is damaged"), (None, "is cut off"), (b"", "is not a model of crnnocr")],
 )
 def test_what_is_no_model_is_not_stored(
-    content: bytes | None, said: str, foreign: Path, own_store: Path, run_cli: RunCli
+    content: bytes | None, said: str, foreign: Path, own_registry: Path, run_cli: RunCli
 ) -> None:
     foreign.write_bytes(foreign.read_bytes()[:-1] if content is None else content)
     result = run_cli("models", "import", foreign)
     assert (result.exit_code, said in result.stderr) == (1, True)
-    assert list((own_store / "models").iterdir()) == []
+    assert list((own_registry / "models").iterdir()) == []
 
 
 def test_weights_that_do_not_fit_the_card_are_not_stored(
-    tiny_model: Path, tmp_path: Path, own_store: Path, run_cli: RunCli
+    tiny_model: Path, tmp_path: Path, own_registry: Path, run_cli: RunCli
 ) -> None:
     card, model = checkpoint.load(tiny_model)
     checkpoint.save(tmp_path / "m.safetensors", replace(card, config=replace(card.config, hidden=47)), model, ())
     result = run_cli("models", "import", tmp_path / "m.safetensors")
     assert (result.exit_code, "its weights do not fit its card" in result.stderr) == (1, True)
-    assert list((own_store / "models").iterdir()) == []
+    assert list((own_registry / "models").iterdir()) == []
 
 
 def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
-    tiny_model: Path, tmp_path: Path, own_store: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, own_registry: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = with_card(tmp_path / "few.safetensors", tiny_model, quantisation={"peaks": [1.0]})
     result = run_cli("models", "import", few)
@@ -445,11 +445,11 @@ def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
     with pytest.raises(ValueError, match="no graph"):
         run_cli("models", "import", tiny_model)
     assert seen == [[]]  # nobody sees it before it is whole
-    assert list((own_store / "models").iterdir()) == []
+    assert list((own_registry / "models").iterdir()) == []
 
 
 def test_a_full_disk_is_said_of_the_target_and_leaves_nothing(
-    foreign: Path, own_store: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+    foreign: Path, own_registry: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -458,7 +458,7 @@ def test_a_full_disk_is_said_of_the_target_and_leaves_nothing(
     result = run_cli("models", "import", foreign)
     said = f"cannot write {registry.path_of('tiny').parent}: No space left on device (make room there, then run it again)"
     assert (result.exit_code, said in result.stderr) == (1, True)
-    assert list((own_store / "models").iterdir()) == []
+    assert list((own_registry / "models").iterdir()) == []
 
 
 @pytest.mark.parametrize("is_url", [True, False])

@@ -227,7 +227,7 @@ def test_a_reader_that_goes_away_ends_it(crops: list[Path]) -> None:
 
 
 def test_on_a_cpu_torch_is_never_imported(
-    tiny_data: Path, tiny_preset: str, own_store: Path, run_cli: RunCli, run_process: RunProcess
+    tiny_data: Path, tiny_preset: str, own_registry: Path, run_cli: RunCli, run_process: RunProcess
 ) -> None:
     assert run_cli("train", tiny_data, "--preset", tiny_preset, "--steps", 3).exit_code == 0
     image = next(tiny_data.glob("*.png"))
@@ -300,7 +300,9 @@ def test_images_are_drawn_with_their_predictions(crops: list[Path], tmp_path: Pa
     assert width_of(first) >= width_of(crops[0])
 
 
-def test_the_engines_read_the_same(tiny_data: Path, tiny_preset: str, tmp_path: Path, own_store: Path, run_cli: RunCli) -> None:
+def test_the_engines_read_the_same(
+    tiny_data: Path, tiny_preset: str, tmp_path: Path, own_registry: Path, run_cli: RunCli
+) -> None:
     assert run_cli("train", tiny_data, "--preset", tiny_preset, "--steps", 30).exit_code == 0
     texts = {}
     for engine in ("torch", "onnxruntime", "auto"):

@@ -115,7 +115,7 @@ def test_the_card_says_which_precision_is_used(model_file: Path) -> None:
 
 
 def test_if_its_error_rate_is_higher_the_network_itself_is_used(
-    tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
     measure = quantization.activation_ranges

@@ -22,9 +22,9 @@ def keep(*names: str) -> None:
         registry.path_of(name).write_bytes(b"weights")
 
 
-def test_the_data_directory_is_where_the_environment_says(own_store: Path) -> None:
-    assert data_directory() == own_store
-    assert registry.path_of("plates") == own_store / "models" / "plates" / "model.safetensors"
+def test_the_data_directory_is_where_the_environment_says(own_registry: Path) -> None:
+    assert data_directory() == own_registry
+    assert registry.path_of("plates") == own_registry / "models" / "plates" / "model.safetensors"
 
 
 def test_without_that_it_is_the_platforms_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -37,18 +37,18 @@ def test_at_first_there_are_no_names() -> None:
     assert registry.own_names() == []
 
 
-def test_names_are_sorted_and_folders_without_a_model_are_left_out(own_store: Path) -> None:
+def test_names_are_sorted_and_folders_without_a_model_are_left_out(own_registry: Path) -> None:
     keep("zebra", "ant")
-    (own_store / "models" / "empty").mkdir()
+    (own_registry / "models" / "empty").mkdir()
     assert registry.own_names() == ["ant", "zebra"]
 
 
-def test_only_folders_with_a_possible_name_are_listed(own_store: Path) -> None:
+def test_only_folders_with_a_possible_name_are_listed(own_registry: Path) -> None:
     keep("ant")
     for odd in ("we ird", ".ant.7.part"):
-        (own_store / "models" / odd).mkdir()
-        (own_store / "models" / odd / "model.safetensors").write_bytes(b"weights")
-    (own_store / "models" / "folder" / "model.safetensors").mkdir(parents=True)
+        (own_registry / "models" / odd).mkdir()
+        (own_registry / "models" / odd / "model.safetensors").write_bytes(b"weights")
+    (own_registry / "models" / "folder" / "model.safetensors").mkdir(parents=True)
     assert [registry.find_named(name).name for name in registry.own_names()] == ["ant"]
 
 
@@ -131,10 +131,10 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside", "models/../../outside"])
-def test_a_name_never_leads_out_of_the_data_directory(name: str, own_store: Path) -> None:
-    (own_store / "outside").mkdir(parents=True)
-    (own_store / "outside" / "model.safetensors").write_bytes(b"weights")
-    (own_store / "models").mkdir()
+def test_a_name_never_leads_out_of_the_data_directory(name: str, own_registry: Path) -> None:
+    (own_registry / "outside").mkdir(parents=True)
+    (own_registry / "outside" / "model.safetensors").write_bytes(b"weights")
+    (own_registry / "models").mkdir()
     with pytest.raises(ModelError, match="no model"):
         registry.find(name)
 
@@ -178,20 +178,20 @@ def test_a_current_model_that_is_gone_is_named() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 7, b"\xff\xfe", b"../x", b"two words"])
-def test_a_damaged_current_model_file_counts_as_none(content: bytes, own_store: Path) -> None:
+def test_a_damaged_current_model_file_counts_as_none(content: bytes, own_registry: Path) -> None:
     install("en")
     keep("plates")
-    (own_store / "current-model").write_bytes(content)
+    (own_registry / "current-model").write_bytes(content)
     assert registry.find(None) == found_pretrained("en")
     registry.remove(registry.find_named("plates"))
     assert registry.own_names() == []
 
 
-def test_the_current_model_is_on_the_disk_itself(own_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_model_is_on_the_disk_itself(own_registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[Path] = []
     monkeypatch.setattr(files, "_flush", flushed.append)
     registry.make_current("plates")
-    assert flushed[-1] == own_store
+    assert flushed[-1] == own_registry
     assert "current-model" in flushed[0].name
 
 
@@ -304,20 +304,20 @@ def test_a_removed_model_is_gone_with_all_files_of_its_folder() -> None:
     assert registry.own_names() == ["meters"]
 
 
-def test_when_the_current_model_is_removed_there_is_none(own_store: Path) -> None:
+def test_when_the_current_model_is_removed_there_is_none(own_registry: Path) -> None:
     keep("plates", "meters")
     registry.make_current("plates")
     registry.remove(registry.find_named("meters"))
     assert registry.find(None).name == "plates"
     registry.remove(registry.find_named("plates"))
-    assert not (own_store / "current-model").exists()
+    assert not (own_registry / "current-model").exists()
 
 
-def test_removing_a_link_leaves_its_target(own_store: Path, tmp_path: Path) -> None:
+def test_removing_a_link_leaves_its_target(own_registry: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "model.safetensors").write_bytes(b"weights")
-    (own_store / "models").mkdir(parents=True)
-    (own_store / "models" / "plates").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (own_registry / "models").mkdir(parents=True)
+    (own_registry / "models" / "plates").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     registry.remove(registry.find_named("plates"))
     assert registry.own_names() == []
     assert (tmp_path / "elsewhere" / "model.safetensors").is_file()

@@ -215,17 +215,17 @@ def test_killed_it_is_resumed_to_the_same_bits(
     when: str,
     uninterrupted: Callable[[str], Outcome],
     tmp_path: Path,
-    own_store: Path,
+    own_registry: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Without a pipe for its output, nobody waits for the workers that outlive it by some seconds.
     killed = subprocess.run([sys.executable, __file__, case, str(tmp_path), when], stdout=subprocess.DEVNULL, timeout=100)
     assert killed.returncode == -signal.SIGKILL
-    assert {path.name for path in (own_store / "runs" / "x").iterdir()} == {"run.json", "state.safetensors", "history.jsonl"}
+    assert {path.name for path in (own_registry / "runs" / "x").iterdir()} == {"run.json", "state.safetensors", "history.jsonl"}
     assert registry.own_names() == (["x"] if when == "store_model" else [])
     assert_same(finish(training.run(order(CASES[case], tmp_path, resume=True)), last_states(monkeypatch)), uninterrupted(case))
     assert registry.own_names() == ["x"]
-    assert not (own_store / "runs" / "x").exists()
+    assert not (own_registry / "runs" / "x").exists()
 
 
 def test_the_batch_size_that_was_found_at_first_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,13 +240,13 @@ def test_the_batch_size_that_was_found_at_first_is_kept(tmp_path: Path, monkeypa
 
 
 def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(
-    uninterrupted: Callable[[str], Outcome], tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+    uninterrupted: Callable[[str], Outcome], tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train_to(training.run(order(SHORT, tmp_path)), 3)
     # Killed after the validation at step 4 was written down, and before a state was kept.
     row = uninterrupted("steps").history[0] | {"seconds": 1, "waiting": 0}
     assert row["step"] == 4
-    with (own_store / "runs" / "x" / "history.jsonl").open("a") as file:
+    with (own_registry / "runs" / "x" / "history.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
     outcome = finish(training.run(order(SHORT, tmp_path, resume=True)), last_states(monkeypatch))
     assert_same(outcome, uninterrupted("steps"))
@@ -289,9 +289,9 @@ def stored(uninterrupted: Callable[[str], Outcome]) -> Outcome:
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_ended_after_any_step_of_its_finalization_it_is_resumed_to_the_same_model(
-    step: Step, stored: Outcome, tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch
+    step: Step, stored: Outcome, tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = own_store / "models" / "x"
+    data = own_registry / "models" / "x"
     steps = STEPS if step is export_onnx else WITHOUT_ONNX
     with closing(training.run(order(SHORT, tmp_path, finalization=steps))) as events:
         assert Finalizing(step.__name__) in events  # goes on to it
@@ -415,9 +415,9 @@ def test_a_run_is_found_by_the_name_of_its_model_too(tmp_path: Path) -> None:
     assert resumed(SHORT, tmp_path, "plates") == "plates-2"
 
 
-def test_a_run_that_was_killed_before_it_kept_a_state_leaves_its_name_free(tmp_path: Path, own_store: Path) -> None:
-    (own_store / "runs" / "x").mkdir(parents=True)
-    (own_store / "runs" / "x" / "run.json").write_text("{}", encoding="utf-8")
+def test_a_run_that_was_killed_before_it_kept_a_state_leaves_its_name_free(tmp_path: Path, own_registry: Path) -> None:
+    (own_registry / "runs" / "x").mkdir(parents=True)
+    (own_registry / "runs" / "x" / "run.json").write_text("{}", encoding="utf-8")
     with closing(training.run(order(SHORT, tmp_path))) as events:
         begun = next(events)
         assert isinstance(begun, Begun)
@@ -428,16 +428,16 @@ def test_a_run_that_was_killed_before_it_kept_a_state_leaves_its_name_free(tmp_p
             assert second.run == "x-2", "the first is being trained"
 
 
-def test_without_resume_an_interrupted_run_is_left_alone(tmp_path: Path, own_store: Path) -> None:
+def test_without_resume_an_interrupted_run_is_left_alone(tmp_path: Path, own_registry: Path) -> None:
     interrupt(SHORT, tmp_path)
-    state = (own_store / "runs" / "x" / "state.safetensors").read_bytes()
+    state = (own_registry / "runs" / "x" / "state.safetensors").read_bytes()
     begun, *_, finished = training.run(order(SHORT, tmp_path))
     assert isinstance(begun, Begun)
     assert (begun.run, begun.resumed_at, begun.interrupted) == ("x-2", 0, "x")
     assert isinstance(finished, Finished)
     assert finished.name == "x"
     assert [run.name for run in interrupted_runs()] == ["x"]
-    assert (own_store / "runs" / "x" / "state.safetensors").read_bytes() == state
+    assert (own_registry / "runs" / "x" / "state.safetensors").read_bytes() == state
 
 
 def refusal(config: TrainConfig, folder: Path, name: str | None = None) -> str:
@@ -448,9 +448,9 @@ def refusal(config: TrainConfig, folder: Path, name: str | None = None) -> str:
     return str(caught.value)
 
 
-def test_where_there_is_no_run_that_is_said(tmp_path: Path, own_store: Path) -> None:
+def test_where_there_is_no_run_that_is_said(tmp_path: Path, own_registry: Path) -> None:
     assert refusal(SHORT, tmp_path) == "`resume`: no interrupted run has the same data and options: there are none"
-    assert not (own_store / "runs").exists()
+    assert not (own_registry / "runs").exists()
 
 
 def test_other_options_are_refused_and_those_of_each_run_named(tmp_path: Path) -> None:
@@ -487,9 +487,9 @@ def test_a_named_run_of_other_options_is_refused(tmp_path: Path) -> None:
     assert refusal(OTHER, tmp_path, "plates").endswith("with steps 12, seed 0)")
 
 
-def test_a_run_that_another_process_trains_is_refused(tmp_path: Path, own_store: Path) -> None:
+def test_a_run_that_another_process_trains_is_refused(tmp_path: Path, own_registry: Path) -> None:
     interrupt(SHORT, tmp_path)
-    with folder_lock(own_store / "runs" / "x"):
+    with folder_lock(own_registry / "runs" / "x"):
         said = refusal(SHORT, tmp_path)
     assert said == "the run x is being trained by another process: wait until it has ended"
     assert resumed(SHORT, tmp_path) == "x"
@@ -531,15 +531,15 @@ def half_written(state: Path) -> None:
 
 @pytest.mark.parametrize("harm", [cut_off, emptied, garbage, foreign, half_written])
 def test_a_damaged_state_is_an_error_that_says_what_to_do(
-    harm: Callable[[Path], None], tmp_path: Path, own_store: Path
+    harm: Callable[[Path], None], tmp_path: Path, own_registry: Path
 ) -> None:
     interrupt(SHORT, tmp_path)
-    harm(own_store / "runs" / "x" / "state.safetensors")
+    harm(own_registry / "runs" / "x" / "state.safetensors")
     with pytest.raises(CrnnocrError, match=r"runs/x/state\.safetensors cannot be read .*: begin again without `resume`"):
         next(training.run(order(SHORT, tmp_path, resume=True)))
 
 
-def test_nothing_is_pickled(tmp_path: Path, own_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_pickled(tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a pickle")
 
@@ -554,20 +554,20 @@ def test_nothing_is_pickled(tmp_path: Path, own_store: Path, monkeypatch: pytest
         monkeypatch.setattr(module, name, never)
     interrupt(SHORT, tmp_path)
     assert resumed(SHORT, tmp_path) == "x"
-    state = own_store / "runs" / "x" / "state.safetensors"
+    state = own_registry / "runs" / "x" / "state.safetensors"
     tensors = safetensors.numpy.load_file(state)
     assert {name.split(".")[0] for name in tensors} == {"model", "average", "optimizer"}
     header = json.loads(state.read_bytes()[8 : 8 + int.from_bytes(state.read_bytes()[:8], "little")])
     assert json.loads(header["__metadata__"]["crnnocr"])["step"] == 1
-    about = json.loads((own_store / "runs" / "x" / "run.json").read_text())
+    about = json.loads((own_registry / "runs" / "x" / "run.json").read_text())
     assert about["options"] == json.loads(json.dumps(asdict(SHORT)))
 
 
-def test_a_training_that_ends_before_a_state_was_kept_leaves_nothing(tmp_path: Path, own_store: Path) -> None:
+def test_a_training_that_ends_before_a_state_was_kept_leaves_nothing(tmp_path: Path, own_registry: Path) -> None:
     events = training.run(order(SHORT, tmp_path))
     assert isinstance(next(events), Begun)
     events.close()
-    assert not [path for path in own_store.rglob("*") if path.is_file()]
+    assert not [path for path in own_registry.rglob("*") if path.is_file()]
     assert interrupted_runs() == []
 
 

@@ -195,10 +195,10 @@ app({arguments!r})
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_is_resumed(
-    how: signal.Signals, tiny_data: Path, tiny_shape: ModelConfig, tiny_preset: str, run_cli: RunCli
+    how: signal.Signals, tiny_data: Path, tiny_config: ModelConfig, tiny_preset: str, run_cli: RunCli
 ) -> None:
     train = ["train", str(tiny_data), "--preset", tiny_preset]
-    script = TRAINING.format(shape=tiny_shape, arguments=[*train, "--epochs", "2000"])
+    script = TRAINING.format(shape=tiny_config, arguments=[*train, "--epochs", "2000"])
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, encoding="utf-8") as process:
         while not resume.interrupted_runs():
             assert process.poll() is None

@@ -450,11 +450,11 @@ def test_a_taken_name_is_left_alone_and_with_force_replaced(data: Dataset) -> No
     assert registry.own_names() == ["x", "x-2"]
 
 
-def test_a_device_that_there_is_not_is_refused_before_anything_is_done(data: Dataset, own_store: Path) -> None:
+def test_a_device_that_there_is_not_is_refused_before_anything_is_done(data: Dataset, own_registry: Path) -> None:
     ready = prepared(data, CONFIG)
     with pytest.raises(UsageError, match="device tpu is none of"):
         next(training.run(Order(ready, CONFIG, (data,), device="tpu")))
-    assert not own_store.exists()
+    assert not own_registry.exists()
 
 
 def test_a_data_directory_that_cannot_be_written_is_said_before_the_training(
