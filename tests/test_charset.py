@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnnocr.errors import DataError
-from crnnocr.text.charset import BLANK, Charset, describe, nfc
+from crnnocr.text.charset import BLANK, Charset, describe, nfc, unknown_characters
 
 DECOMPOSED = "e\u0301"
 """é as a letter and a combining accent: two code points."""
@@ -20,7 +20,7 @@ COMPOSED = "\u00e9"
 """é as NFC writes it: one code point."""
 
 
-def test_normalising_makes_one_character_of_a_letter_and_its_accent() -> None:
+def test_normalizing_makes_one_character_of_a_letter_and_its_accent() -> None:
     assert nfc(DECOMPOSED) == COMPOSED
     assert len(nfc(DECOMPOSED)) == 1
 
@@ -108,6 +108,10 @@ def test_unknown_characters_are_listed_once_in_order_of_appearance() -> None:
     assert Charset("abc").unknown("cab") == []
 
 
+def test_unknown_characters_are_listed_with_the_texts_that_hold_them() -> None:
+    assert unknown_characters(["ab", "xa", "yxx"], Charset("ab")) == {"x": [1, 2], "y": [2]}
+
+
 def test_an_accent_is_unknown_as_the_one_character_that_nfc_makes_of_it() -> None:
     assert Charset("e").unknown(DECOMPOSED) == [COMPOSED]
 
@@ -134,7 +138,7 @@ def test_a_description_shows_what_cannot_be_seen() -> None:
         ("a\u212b", r"U\+212B ANGSTROM SIGN"),  # NFC writes the sign as the letter Å, U+00C5
     ],
 )
-def test_empty_doubled_and_unnormalised_charsets_are_refused(characters: str, complaint: str) -> None:
+def test_empty_doubled_and_unnormalized_charsets_are_rejected(characters: str, complaint: str) -> None:
     with pytest.raises(DataError, match=complaint):
         Charset(characters)
 
@@ -146,6 +150,6 @@ def test_labels_without_a_character_make_no_charset(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("wrong", [BLANK, -1, 3])
-def test_decoding_refuses_the_blank_and_ids_out_of_range(wrong: int) -> None:
+def test_decoding_rejects_the_blank_and_ids_out_of_range(wrong: int) -> None:
     with pytest.raises(ValueError, match="between 1 and 2"):
         Charset("ab").decode([1, wrong, 2])

@@ -24,7 +24,6 @@ from crnnocr.datasets.lint.labels import describe_unknown_characters
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.images import Preprocessor
 from crnnocr.text.charset import Charset, frames_needed
-from crnnocr.text.confusables import confusable_in, find_confusables, mixed_variants
 
 SMALL, CLASSIC = PRESETS["small"], PRESETS["classic"]
 
@@ -365,64 +364,10 @@ def test_unknown_characters_are_named_with_their_files(tmp_path: Path) -> None:
     ]
 
 
-# Confusables.
-
-
-def alike(*texts: str) -> list[tuple[str, str]]:
-    return [(one.character, one.intended) for one in find_confusables(texts, Counter("".join(texts)))]
-
-
-BOTH = ("the quick brown fox", "съешь ещё этих мягких булок")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("кaк", [("a", "а")]),
-        ("COBЕТ", [("Е", "E"), ("Т", "T")]),
-        ("PУССКИЙ", [("P", "Р")]),
-        ("Тhe", [("Т", "T")]),
-        ("тёмный", []),
-        ("Яndex", []),
-        ("Wi-Fi в США", []),
-        ("iPhone-ом", []),
-        ("x и у", []),
-        ("Qх", []),
-        ("LщVz", []),
-        ("DАQc", []),
-    ],
-)
-def test_a_letter_of_another_script_in_a_word_is_found_if_it_has_a_counterpart_there(
-    text: str, expected: list[tuple[str, str]]
-) -> None:
-    assert alike(*BOTH, text) == expected
-
-
-def test_plates_in_two_scripts_are_found_by_the_rarer_one() -> None:
-    assert alike("АВ123С", "КМ456Н", "AB789C") == [("A", "А"), ("B", "В"), ("C", "С")]
-
-
-@pytest.mark.parametrize("texts", [("ＡＢＣ 日本", "株式会社"), ("１２月、", "（株）"), ("A/B（日）,，",)])
-def test_full_width_forms_are_not_confusable_among_wide_characters(texts: tuple[str, ...]) -> None:
-    assert alike(*texts) == []
-
-
-def test_a_full_width_letter_is_confusable_if_the_plain_one_is_there_too() -> None:
-    assert alike("ＡＢ 日本", "A4") == [("Ａ", "A")]
-    assert alike("⽇本") == [("⽇", "日")]
-
-
-def test_the_rarer_variants_of_a_sign_are_found() -> None:
-    text = "don't can't won't it’s “x” 1-2 3−4 5-6"
-    assert list(mixed_variants(Counter(text))) == [("'", "’"), ("-", "−")]
+def test_the_rarer_variants_of_a_sign_are_a_note() -> None:
     (issue,) = lint_with(*(seen("it's") for _ in range(9)), seen("it’s", "x.png"))
     assert (issue.code, issue.severity, paths(issue)) == ("mixed-variants", Severity.NOTE, ["x.png"])
     assert "(’ beside ')" in str(issue)
-
-
-@pytest.mark.parametrize(("character", "counterpart"), [("А", "A"), ("Ａ", "A"), ("’", "'"), ("Ж", None), ("A", None)])
-def test_a_known_character_that_an_unknown_one_looks_like_is_found(character: str, counterpart: str | None) -> None:
-    assert confusable_in("A'B", character) == counterpart
 
 
 # What is handed on.
