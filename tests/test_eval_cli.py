@@ -169,6 +169,7 @@ def test_every_model_whose_training_data_is_left_out_is_named(
     (alone / "x.gt.txt").write_text("x")
     result = run_cli("eval", alone, "--compare", tmp_path / "good.safetensors")
     assert f"tiny or good was trained on all of {alone} (1 image)" in result.stderr
+    assert "score them with --all" in result.stderr
 
 
 def test_markup_in_a_folder_name_stays_text(own_data: Path, run_cli: RunCli) -> None:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr.datasets import Sample
-from crnnocr.evaluation.outcomes import EvalResult, Outcome
+from crnnocr.evaluation.outcomes import EvalResult, Outcome, count_columns
 from crnnocr.metrics import bootstrap, calibration
 from crnnocr.metrics.bootstrap import Estimate
 from crnnocr.metrics.calibration import Bin, RiskCoverage
 from crnnocr.metrics.confusions import CharacterClass, Confusions, edits_by_class
-from crnnocr.metrics.scores import METRICS, Counts
+from crnnocr.metrics.scores import METRICS
 
 _LENGTHS = (4, 8, 16, 32, 64, 128)
 """First lengths of the groups of labels after the first, in characters."""
@@ -60,10 +60,7 @@ class Analysis:
         self.result = result
         self.outcomes: Sequence[Outcome] = result.outcomes
         self.sources = sources or {}
-        self._counts = {
-            name: np.array([getattr(outcome.counts, name) for outcome in result.outcomes], dtype=np.float64)
-            for name in Counts._fields
-        }
+        self._counts = count_columns(result.outcomes)
         self._confidences = np.array([outcome.prediction.confidence for outcome in result.outcomes])
 
     @functools.cached_property

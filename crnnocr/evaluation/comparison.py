@@ -6,14 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from crnnocr.evaluation.outcomes import EvalResult, Outcome
+from crnnocr.evaluation.outcomes import EvalResult, Outcome, count_columns
 from crnnocr.formatting import plural
 from crnnocr.metrics import bootstrap
 from crnnocr.metrics.bootstrap import Difference
-from crnnocr.metrics.scores import METRICS, Better, Counts, Scorer, Scores
+from crnnocr.metrics.scores import METRICS, Better, Scorer, Scores
 
 _MIN_CHANGES = 6
 """Samples with more or fewer edits that a winner needs: a sign test on five is not significant even if all agree."""
@@ -110,7 +107,7 @@ def compare(first_name: str, first: EvalResult, second_name: str, second: EvalRe
     others = {outcome.sample: outcome for outcome in second.outcomes}
     pairs = [Change(outcome, others[outcome.sample]) for outcome in first.outcomes if outcome.sample in others]
     ours, theirs = [pair.first for pair in pairs], [pair.second for pair in pairs]
-    columns, other_columns = _columns(ours), _columns(theirs)
+    columns, other_columns = count_columns(ours), count_columns(theirs)
     return Comparison(
         first_name=first_name,
         second_name=second_name,
@@ -128,10 +125,6 @@ def compare(first_name: str, first: EvalResult, second_name: str, second: EvalRe
         },
         changes=tuple(pair for pair in pairs if pair.first.predicted != pair.second.predicted),
     )
-
-
-def _columns(outcomes: Sequence[Outcome]) -> dict[str, NDArray[np.float64]]:
-    return {name: np.array([getattr(each.counts, name) for each in outcomes], dtype=np.float64) for name in Counts._fields}
 
 
 def _scores(outcomes: Sequence[Outcome]) -> Scores:

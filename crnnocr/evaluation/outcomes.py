@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.datasets.lines import content_id
@@ -123,3 +126,8 @@ def score_samples(
             raise DataError(f"the image could not be read ({unreadable[0]})")
         raise DataError(f"none of the {len(unreadable):,} images could be read (first: {unreadable[0]})")
     return EvalResult(scorer.summary(), tuple(unreadable), tuple(outcomes), normalization)
+
+
+def count_columns(outcomes: Sequence[Outcome]) -> dict[str, NDArray[np.float64]]:
+    """Give each field of `Counts` as a column: (N,) one number for each outcome."""
+    return {name: np.array([getattr(each.counts, name) for each in outcomes], dtype=np.float64) for name in Counts._fields}
