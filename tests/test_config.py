@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 
+import crnnocr
 from crnnocr.cli import options
 from crnnocr.cli.eval import eval_cli
 from crnnocr.cli.export import export_cli
@@ -166,6 +170,31 @@ def test_the_help_shows_each_option_with_its_default(command: Callable[..., None
             if default not in (None, False):
                 text = f"{each.about.help} [default: {','.join(default) if isinstance(default, tuple) else default}]"
                 assert text in shown
+
+
+def messages(module: Path) -> Iterator[str]:
+    """The texts in a module that are no docstrings."""
+    nodes = list(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
+    docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            yield node.value
+
+
+def test_the_core_names_no_option() -> None:
+    flags = {each.flag for _, config, _ in COMMANDS for each in options_of(config)}
+    flags |= {"--resume", "--force", "--count", "--workers", "--report", "--suspect-labels", "--all", "--output", "--model"}
+    package = Path(crnnocr.__file__).parent
+    core = [path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in ("cli", "config")]
+    assert len(core) > 100
+    named = {
+        (str(path.relative_to(package)), flag)
+        for path in core
+        for text in messages(path)
+        for flag in re.findall(r"(?<![\w-])--[a-z-]+", text)
+        if flag in flags
+    }
+    assert named == {("export/model_card.py", "--model")}  # the README of an export, for people who type
 
 
 def test_american_spelling_is_accepted_and_not_shown(run_cli: Callable[..., Any]) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from crnnocr import __version__
-from crnnocr.errors import CrnnocrError, UsageError
+from crnnocr.errors import ConfigError, CrnnocrError, UsageError
 from crnnocr.files import cache_directory, lock, sha256_of, write_error
 
 MAX_BYTES = 2 * 10**9
@@ -36,9 +36,9 @@ Progress = Callable[[int, int | None], None]
 
 
 def checked_sha256(given: str) -> str:
-    """A SHA-256 in lower case. Raises `UsageError` where it is none."""
+    """A SHA-256 in lower case. Raises `ConfigError` if it is none."""
     if not re.fullmatch(r"[0-9a-fA-F]{64}", given):
-        raise UsageError(f"--sha256 {given}: a SHA-256 has 64 hex digits, 0 to 9 and a to f")
+        raise ConfigError("sha256", f"{given}: a SHA-256 has 64 hex digits, 0 to 9 and a to f")
     return given.lower()
 
 
@@ -79,7 +79,7 @@ def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lam
         return whole
     if offline:
         raise CrnnocrError(
-            f"{url} was not downloaded before, and with --offline (or CRNNOCR_OFFLINE) nothing is: it has {wanted}"
+            f"{url} was not downloaded before, and with `offline` (or CRNNOCR_OFFLINE) nothing is: it has {wanted}"
         )
     part = whole.with_name(f"{wanted}.part")
     try:

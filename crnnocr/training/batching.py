@@ -11,7 +11,7 @@ import torch
 
 from crnnocr import runtime
 from crnnocr.config import TrainConfig
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError
 from crnnocr.inference.engines import on_device
 from crnnocr.model.crnn import CRNN
 from crnnocr.training.distributed import DistributedContext
@@ -168,13 +168,13 @@ def batch_size_for(
     A CPU is as fast with small batches as with large ones, and small ones learn more from each sample. On other devices the
     size is doubled as long as that pays, by the speed that `measure` finds.
 
-    Raises `UsageError` if the size is less than the number of processes.
+    Raises `ConfigError` if the size is less than the number of processes.
     """
     size = config.batch_size
     if size is None:
         size = config.base_batch if device.type == "cpu" else context.world_size * _fastest(prepared, device, context, measure)
     if size < context.world_size:
-        raise UsageError(f"--batch-size {size} is less than an image for each of {context.world_size} processes")
+        raise ConfigError("batch_size", f"{size} is less than an image for each of {context.world_size} processes")
     return size
 
 

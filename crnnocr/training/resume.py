@@ -178,8 +178,8 @@ def check_unneeded(model: FoundModel) -> None:
     for run in interrupted_runs():
         if _start_model(run) == model.path.resolve():
             raise UsageError(
-                f"the interrupted run {run.name} started from {model.name}, and cannot be resumed without it: end the run with "
-                f"`crnnocr train` and --resume, or delete {run.folder}"
+                f"the interrupted run {run.name} started from {model.name}, and cannot be resumed without it: resume the run "
+                f"with `crnnocr train`, or delete {run.folder}"
             )
 
 
