@@ -1,1 +1,1 @@
-"""A model handed to other programs, and the proof that it reads the same there."""
+"""Models for other programs: as an ONNX graph or a page for browsers, verified against the model."""

@@ -1,1 +1,1 @@
-"""The network, its file, and the place where models are kept."""
+"""The network, its card, the file of both, and the registry of models."""

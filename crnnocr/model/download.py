@@ -1,7 +1,6 @@
-"""Fetching a file over https into the cache directory: the very file that was meant, or none. Imports no torch.
+"""Download a file over https into the cache directory: the one that was meant, or none. Needs no torch.
 
-A file is known by its SHA-256. What an interrupted download has brought stays beside it as `SHA256.part`, and the next one
-goes on from there.
+A file is identified by its SHA-256. An interrupted download leaves `SHA256.part`, from which the next one resumes.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -22,17 +22,25 @@ from crnnocr import __version__
 from crnnocr.errors import ConfigError, CrnnocrError, UsageError
 from crnnocr.files import cache_directory, lock, sha256_of, write_error
 
-MAX_BYTES = 2 * 10**9
-"""No model is larger."""
-
-_SCHEMES = ("https",)
-_SILENCE = 30.0
-"""Seconds without a byte after which a server is given up."""
 _CHUNK = 1 << 18
-_GOES_ON = "the same command goes on where it stood"
+_RESUMES = "the same command resumes it"
 
-Progress = Callable[[int, int | None], None]
-"""Is told how many bytes of how many are there; of None where the server does not say."""
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Called with the bytes that are there, and with all there will be, or None if the server does not say."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is downloaded, and how long a server may take."""
+
+    schemes: tuple[str, ...] = ("https",)
+    max_bytes: int = 2 * 10**9
+    """No model is larger."""
+    timeout: float = 30.0
+    """Seconds without a byte."""
+
+
+DEFAULT_LIMITS = Limits()
 
 
 def checked_sha256(given: str) -> str:
@@ -42,8 +50,8 @@ def checked_sha256(given: str) -> str:
     return given.lower()
 
 
-def check_url(url: str) -> None:
-    """Raise `UsageError` where nothing is downloaded from a URL. Secrets in it are not repeated."""
+def check_url(url: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Raise `UsageError` if nothing is downloaded from a URL. A password in it is not repeated."""
     if re.match(r"[^/?#]*//[^/?#]*@", url):
         raise UsageError("the URL has a user name or password in it, which everybody would see: give one without")
     if strange := re.search(r"[^!-~]", url):
@@ -53,29 +61,36 @@ def check_url(url: str) -> None:
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError as error:
         raise UsageError(f"{url} is no URL: {error}") from error
-    if parts.scheme.lower() not in _SCHEMES:
+    if parts.scheme.lower() not in limits.schemes:
         raise UsageError(f"{url}: downloads are over https only, where nobody on the way can change them")
     if not has_host:
         raise UsageError(f"{url} is no URL: it names no server")
 
 
-def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lambda _done, _all: None) -> Path:
-    """The file of a URL, downloaded unless the cache holds it already.
+def fetch(
+    url: str,
+    sha256: str,
+    offline: bool = False,
+    progress: Progress = lambda _done, _all: None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Path:
+    """Download a file, unless the cache has it already.
 
     Args:
-        url: where it is; it and all that it redirects to are https.
-        sha256: its hash, which it must have.
-        offline: take only what the cache holds.
-        progress: is told how far it is.
+        url: where it is.
+        sha256: the hash that it must have.
+        offline: use only what the cache has.
+        progress: called after each chunk.
+        limits: they hold for redirects, too.
 
     Raises:
-        UsageError: the URL is not https, the hash is none, or another process is downloading.
-        CrnnocrError: it cannot be had, or is not the file that was meant.
+        UsageError: the URL or the hash is not one, or another process is downloading the file.
+        CrnnocrError: it cannot be downloaded, or is not the file that was meant.
     """
     wanted = checked_sha256(sha256)
-    check_url(url)
+    check_url(url, limits)
     whole = cache_directory() / "downloads" / wanted
-    if _is(whole, wanted):
+    if _has_hash(whole, wanted):
         return whole
     if offline:
         raise CrnnocrError(
@@ -83,12 +98,13 @@ def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lam
         )
     part = whole.with_name(f"{wanted}.part")
     try:
-        with _kept_alone(part):
-            if not _is(part, wanted):
-                if _complete(url, part, progress) and not _is(part, wanted):
-                    os.truncate(part, 0)  # what was there before was not the start of the file, as after a crash
-                    _complete(url, part, progress)
-                _check(url, part, wanted)
+        with _locked(part):
+            if not _has_hash(part, wanted):
+                download = _Download(url, limits, progress)
+                if download.complete(part) and not _has_hash(part, wanted):
+                    os.truncate(part, 0)  # the part was not the start of the file, as after a crash
+                    download.complete(part)
+                _check_hash(url, part, wanted)
             os.replace(part, whole)
     except OSError as error:
         raise write_error(part, error) from error
@@ -96,13 +112,13 @@ def fetch(url: str, sha256: str, offline: bool = False, progress: Progress = lam
 
 
 @contextmanager
-def _kept_alone(part: Path) -> Iterator[None]:
-    """Keep other processes from fetching the same file meanwhile. Nothing is left where nothing has come.
+def _locked(part: Path) -> Iterator[None]:
+    """Keep other processes from downloading the same file. An empty part is removed.
 
-    Raises `UsageError` where another process is fetching it.
+    Raises `UsageError` if another process is downloading it.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":  # which neither locks nor moves a file that is open
+    if sys.platform == "win32":  # which can neither lock nor move an open file
         yield
         return
     with part.open("ab") as file:
@@ -114,91 +130,99 @@ def _kept_alone(part: Path) -> Iterator[None]:
                 part.unlink()
 
 
-def _is(path: Path, sha256: str) -> bool:
+def _has_hash(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
 
 
-def _check(url: str, part: Path, wanted: str) -> None:
-    """Remove a file that is not the one that was meant, and raise `CrnnocrError`."""
+def _check_hash(url: str, part: Path, wanted: str) -> None:
+    """Raise `CrnnocrError` if the file is not the one that was meant, and remove it."""
     found = sha256_of(part)
     if found != wanted:
         part.unlink()
         raise CrnnocrError(f"{url} is not the file that was meant, and was removed: its SHA-256 is {found}, not {wanted}")
 
 
-def _complete(url: str, part: Path, progress: Progress) -> int:
-    """Fetch what is missing of a file. Returns how many bytes of what was there already were kept."""
-    had = part.stat().st_size if part.is_file() else 0
-    response, start = _response(url, had if had < MAX_BYTES else 0)
-    with response, part.open("r+b" if start else "wb") as file:
-        length = response.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdecimal() else None
-        done = file.seek(start)
-        progress(done, total)
-        while max(done, total or 0) <= MAX_BYTES and (chunk := _chunk(response, url)):
-            file.write(chunk)
-            done += len(chunk)
-            progress(done, total)
-        file.truncate()
-    if max(done, total or 0) > MAX_BYTES:
-        part.unlink()
-        raise CrnnocrError(f"{url} has more than {MAX_BYTES / 1e9:g} GB, which no model has")
-    if total is not None and done < total:
-        raise CrnnocrError(f"{url}: the connection ended after {done:,} of {total:,} bytes: {_GOES_ON}")
-    return start
+@dataclass(frozen=True)
+class _Download:
+    """Requests for one URL."""
 
+    url: str
+    limits: Limits
+    progress: Progress
 
-def _response(url: str, had: int) -> tuple[HTTPResponse, int]:
-    """The answer to a request for all but the first `had` bytes, and where the bytes that it gives begin."""
-    headers = {"User-Agent": f"crnnocr/{__version__}"} | ({"Range": f"bytes={had}-"} if had else {})
-    try:
-        response: HTTPResponse = build_opener(_Redirects).open(Request(url, headers=headers), timeout=_SILENCE)  # noqa: S310
-    except HTTPError as error:
-        error.close()
-        if error.code == 416 and had:  # it is not that long
-            return _response(url, 0)
-        raise _refused(url, error) from error
-    except (OSError, HTTPException, ValueError) as error:
-        raise _unreachable(url, error) from error
-    if response.status != 206:
-        return response, 0
-    if had and response.headers.get("Content-Range", "").startswith(f"bytes {had}-"):
-        return response, had
-    response.close()
-    if had:
-        return _response(url, 0)
-    raise CrnnocrError(f"{url}: the server gives a part of the file only")
+    def complete(self, part: Path) -> int:
+        """Fetch what a part lacks. Returns how many of its bytes were kept."""
+        most = self.limits.max_bytes
+        size = part.stat().st_size if part.is_file() else 0
+        response, start = self._request(size if size < most else 0)
+        with response, part.open("r+b" if start else "wb") as file:
+            length = response.headers.get("Content-Length", "")
+            total = start + int(length) if length.isdecimal() else None
+            done = file.seek(start)
+            self.progress(done, total)
+            while max(done, total or 0) <= most and (chunk := self._read(response)):
+                file.write(chunk)
+                done += len(chunk)
+                self.progress(done, total)
+            file.truncate()
+        if max(done, total or 0) > most:
+            part.unlink()
+            raise CrnnocrError(f"{self.url} has more than {most / 1e9:g} GB, which no model has")
+        if total is not None and done < total:
+            raise CrnnocrError(f"{self.url}: the connection ended after {done:,} of {total:,} bytes: {_RESUMES}")
+        return start
 
+    def _request(self, start: int) -> tuple[HTTPResponse, int]:
+        """Request the file from byte `start` on. Returns the response, and the byte that it really begins with."""
+        headers = {"User-Agent": f"crnnocr/{__version__}"} | ({"Range": f"bytes={start}-"} if start else {})
+        request = Request(self.url, headers=headers)  # noqa: S310
+        try:
+            response: HTTPResponse = build_opener(_Redirects(self.limits)).open(request, timeout=self.limits.timeout)
+        except HTTPError as error:
+            error.close()
+            if error.code == 416 and start:  # the file is not that long
+                return self._request(0)
+            raise self._status_error(error) from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise self._connection_error(error) from error
+        if response.status != 206:
+            return response, 0
+        if start and response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            return response, start
+        response.close()
+        if start:
+            return self._request(0)
+        raise CrnnocrError(f"{self.url}: the server gives only a part of the file")
 
-def _refused(url: str, error: HTTPError) -> CrnnocrError:
-    if 300 <= error.code < 400:
-        return CrnnocrError(f"{url}: its redirects lead to no file: check the address")
-    is_busy = error.code >= 500 or error.code == 429
-    return CrnnocrError(
-        f"{url}: the server answers {error.code} {error.reason}: {f'later {_GOES_ON}' if is_busy else 'check the address'}"
-    )
+    def _read(self, response: HTTPResponse) -> bytes:
+        """The next chunk; empty at the end."""
+        try:
+            return response.read1(_CHUNK)
+        except (OSError, HTTPException) as error:
+            raise self._connection_error(error) from error
 
+    def _status_error(self, error: HTTPError) -> CrnnocrError:
+        if 300 <= error.code < 400:
+            return CrnnocrError(f"{self.url}: its redirects lead to no file: check the address")
+        is_busy = error.code >= 500 or error.code == 429
+        fix = f"{_RESUMES} later" if is_busy else "check the address"
+        return CrnnocrError(f"{self.url}: the server answers {error.code} {error.reason}: {fix}")
 
-def _chunk(response: HTTPResponse, url: str) -> bytes:
-    """The bytes that come next; none at the end."""
-    try:
-        return response.read1(_CHUNK)
-    except (OSError, HTTPException) as error:
-        raise _unreachable(url, error) from error
-
-
-def _unreachable(url: str, error: Exception) -> CrnnocrError:
-    reason = error.reason if isinstance(error, URLError) else error
-    if isinstance(reason, TimeoutError):
-        return CrnnocrError(f"{url}: nothing came for {_SILENCE:g} seconds: {_GOES_ON}")
-    # A bad certificate is a ValueError as well.
-    goes_on = isinstance(reason, OSError | HTTPException) and not isinstance(reason, ValueError | InvalidURL)
-    mend = f"check address and network; {_GOES_ON}" if goes_on else "check the address"
-    return CrnnocrError(f"{url} cannot be fetched ({reason or type(error).__name__}): {mend}")
+    def _connection_error(self, error: Exception) -> CrnnocrError:
+        reason = error.reason if isinstance(error, URLError) else error
+        if isinstance(reason, TimeoutError):
+            return CrnnocrError(f"{self.url}: nothing came for {self.limits.timeout:g} seconds: {_RESUMES}")
+        # A bad certificate is a ValueError as well.
+        can_resume = isinstance(reason, OSError | HTTPException) and not isinstance(reason, ValueError | InvalidURL)
+        fix = f"check address and network; {_RESUMES}" if can_resume else "check the address"
+        return CrnnocrError(f"{self.url} cannot be fetched ({reason or type(error).__name__}): {fix}")
 
 
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects, but only to where a download may come from."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
 
     def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> HTTPResponse | None:
         try:
@@ -214,7 +238,7 @@ class _Redirects(HTTPRedirectHandler):
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         try:
-            check_url(newurl)
+            check_url(newurl, self._limits)
         except UsageError as error:
             raise CrnnocrError(f"{req.full_url} redirects to where nothing is downloaded from: {error}") from error
         return super().redirect_request(req, fp, code, msg, headers, newurl)

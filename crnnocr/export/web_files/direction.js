@@ -1,9 +1,9 @@
-// From the order in which characters stand on paper to that of reading: `crnnocr.direction.visual`, rule by rule of UAX #9.
+// From visual to logical order: `crnnocr.text.bidi.visual`, rule by rule of UAX #9.
 "use strict";
 
 const MIRRORED = new Map([..."()[]{}<>«»‹›≤≥⟨⟩"].map((sign, i, signs) => [sign, signs[i ^ 1]]));
 
-/** The text of characters that stand from left to right, given the bidirectional class of each character. */
+/** The logical text of characters that are ordered from left to right, given the bidirectional class of each character. */
 function visual(text, classes) {
   const clusters = [];
   for (const character of text) {
@@ -19,7 +19,7 @@ function visual(text, classes) {
   return reordered(levels).map(shown).join("");
 }
 
-/** Each one's kind in its surroundings: L, R, EN, AN, or N for what is neutral (W2 to W7). */
+/** Resolved classes: L, R, EN, AN, or N for neutral ones (W2 to W7). */
 function resolved(given, base) {
   let strong = "";
   let kinds = given.map((kind) => {
@@ -60,7 +60,7 @@ function levelsOf(kinds, base) {
   return levels;
 }
 
-/** Places in the other order: from the highest level down, every run of that level or higher is turned (L2). */
+/** Indices in the other order: from the highest level down, every run of that level or higher is reversed (L2). */
 function reordered(levels) {
   let order = levels.map((_, i) => i);
   for (let level = Math.max(...levels); level > 0; level--) {
@@ -70,7 +70,7 @@ function reordered(levels) {
   return order;
 }
 
-/** Begin and end of each run of equal values. */
+/** Start and end of each run of equal values. */
 function runs(values) {
   const begins = values.flatMap((value, i) => (i === 0 || value !== values[i - 1] ? [i] : []));
   return begins.map((begin, n) => [begin, begins[n + 1] ?? values.length]);
