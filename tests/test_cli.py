@@ -127,7 +127,7 @@ def test_the_lines_of_the_readme_work_in_order(folder: Path, run_cli: RunCli) ->
 
     export = run_cli("export")
     assert (export.exit_code, export.stdout) == (0, "")
-    assert "MB; reads the same as data on" in export.stderr
+    assert "MB; the same as data on" in export.stderr
     exported = run_cli("predict", "--model", "data-onnx", "--files-from", "-", stdin="\n".join(names).encode())
     assert exported.stdout == listed.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["crop.png", "data", "data-onnx"]
