@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import platformdirs
 
@@ -290,3 +292,9 @@ def _decoded(data: bytes, path: Path, start: int = 0) -> str:
     if head.count(0) > len(head) / 4:
         raise DataError(f"{path} looks like UTF-16 without a byte order mark: save it as UTF-8")
     return decode_utf_8(data, path, start)
+
+
+def as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` as they come back from a JSON file: tuples as lists, enumerations as their values."""
+    parsed: dict[str, Any] = json.loads(json.dumps(values))
+    return parsed

@@ -1,1 +1,1 @@
-"""Training: from labelled images to a stored model."""
+"""Training: from labeled images to a stored model."""

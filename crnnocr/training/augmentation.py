@@ -21,7 +21,7 @@ COLUMN_STEP = 16
 a shape for every width that grew past 2 GB."""
 
 _NUMBERS_PER_LINE = 80
-"""Drawn at once for each line: one draw in place of many is faster, and a GPU waits for the CPU only once."""
+"""Random numbers for each line, made at once: that is faster, and a GPU waits for the CPU only once."""
 
 _MAX_CUT = 0.06
 """Most that is cut off above and below, as a share of the height, whatever moves a line up or down: a full stop stays."""
@@ -132,8 +132,8 @@ def _window(widths: Tensor, height: int, shear: Tensor, config: AugmentConfig, r
     """Move each edge of the crop in or out, and the sides further out by as much as a slanted line needs."""
 
     def outwards(tighten: Tensor) -> Tensor:
-        draw = rng.symmetric(1)
-        return torch.where(draw > 0, draw * config.loosen * height, draw * tighten)
+        offset = rng.symmetric(1)
+        return torch.where(offset > 0, offset * config.loosen * height, offset * tighten)
 
     tighten = torch.full_like(shear, config.tighten * height)
     tighten_sides = tighten.minimum(widths * _MAX_CUT_OF_WIDTH)
@@ -163,8 +163,8 @@ def _lift_and_zoom(
     lift = down[:, None] + slope[:, None] * (across - widths[:, None] / 2) + wave[:, None] * (2 * math.pi * turns).sin()
     zoom = (1 + rng.symmetric(config.scale)) * height / window.height
     reach = down.abs() + slope.abs() * widths / 2 + wave.abs()
-    most = height / (height - 2 * _MAX_CUT * height + 2 * reach)
-    return lift, zoom.minimum(most)
+    max_zoom = height / (height - 2 * _MAX_CUT * height + 2 * reach)
+    return lift, zoom.minimum(max_zoom)
 
 
 def _grid(across: Tensor, lean: Tensor, lift: Tensor, rows: Tensor, widths: Tensor, images: Tensor) -> Tensor:
@@ -178,14 +178,14 @@ def _grid(across: Tensor, lean: Tensor, lift: Tensor, rows: Tensor, widths: Tens
     x_across, y_across = (across + frame) * x_scale - 1, (lift + frame) * y_scale - 1
     last = (widths + (2 * frame - 0.5)) * x_scale - 1
 
-    def there(values: Tensor, *shape: int) -> Tensor:
+    def on_device(values: Tensor, *shape: int) -> Tensor:
         return values.to(images.device).view(len(widths), *shape)
 
     grid = torch.empty((len(widths), 2, height, across.shape[1]), device=images.device)
     x, y = grid.unbind(dim=1)  # each contiguous in memory: six times as fast to fill
-    torch.add(there(x_across, 1, -1), there(lean * x_scale, -1, 1), out=x)
-    torch.minimum(x, there(last, 1, 1), out=x)
-    torch.add(there(y_across, 1, -1), there(rows * y_scale, -1, 1), out=y)
+    torch.add(on_device(x_across, 1, -1), on_device(lean * x_scale, -1, 1), out=x)
+    torch.minimum(x, on_device(last, 1, 1), out=x)
+    torch.add(on_device(y_across, 1, -1), on_device(rows * y_scale, -1, 1), out=y)
     return grid.permute(0, 2, 3, 1)
 
 

@@ -77,13 +77,13 @@ class BatchSampler:
         epoch = step // self.steps_per_epoch
         while True:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.dataset_size).tolist()
-            first_step, seen, drawn = epoch * self.steps_per_epoch, 0, epoch * synthetic_per_epoch
+            first_step, seen, made = epoch * self.steps_per_epoch, 0, epoch * synthetic_per_epoch
             for real, synthetic in sizes:
                 batches = _batches(real + synthetic, self.batch_size)
                 if first_step + batches > step:
                     indices = tuple(order[seen : seen + real])
-                    yield Bucket(epoch + 1, first_step, batches, indices, range(drawn, drawn + synthetic))
-                first_step, seen, drawn = first_step + batches, seen + real, drawn + synthetic
+                    yield Bucket(epoch + 1, first_step, batches, indices, range(made, made + synthetic))
+                first_step, seen, made = first_step + batches, seen + real, made + synthetic
             epoch += 1
 
     def _bucket_sizes(self) -> list[tuple[int, int]]:

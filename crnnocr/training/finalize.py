@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import torch
 
+from crnnocr import __version__
 from crnnocr.config import ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
+from crnnocr.datasets.lines import LineDataset
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.export import quantization
 from crnnocr.export.folder import derive_onnx, serialize_onnx
-from crnnocr.files import atomic_write
+from crnnocr.files import as_json, atomic_write
 from crnnocr.inference.engines import DERIVED, OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics import calibration
 from crnnocr.metrics.scores import Scores
 from crnnocr.model import checkpoint, registry
-from crnnocr.model.card import Card
+from crnnocr.model.card import Card, DataSource, TextStatistics, TrainingData, TrainingRecord, Versions
 from crnnocr.training.history import CURVES, HISTORY, draw_curves, load_history
 from crnnocr.training.prepare import Prepared
-from crnnocr.training.record import record
 from crnnocr.training.resume import Run
 from crnnocr.training.trainer import Trained
 from crnnocr.training.validation import recognize_lines
@@ -60,13 +64,13 @@ class Ending:
     sources: tuple[Dataset, ...]
     trained: Trained
     run: Run
+    seconds: float
+    device: str
+    batch_size: int
     wanted: str
     """The name that the model is to have."""
     force: bool
     """Replace a model of that name."""
-    seconds: float
-    device: str
-    batch_size: int
     card: Card
     """The card of the new model, completed by the first steps."""
 
@@ -100,7 +104,7 @@ def complete_card(ending: Ending) -> None:
     prepared.model.to("cpu")
     card = replace(
         ending.card,
-        training=record(prepared, ending.sources, ending.config, trained, ending.seconds, ending.device, ending.batch_size),
+        training=_record(ending),
         scores=trained.scores,
         calibration=calibration.fit(
             [sample.log_prob for sample in trained.samples],
@@ -168,6 +172,44 @@ def _is_free_for(name: str, prepared: Prepared) -> bool:
         return False
     there, here = stored.state_dict(), prepared.model.state_dict()
     return there.keys() == here.keys() and all(torch.equal(there[key], here[key].cpu()) for key in here)
+
+
+def _record(ending: Ending) -> TrainingRecord:
+    prepared = ending.prepared
+    return TrainingRecord(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=TrainingData(
+            sources=tuple(
+                DataSource(dataset.source.resolve().name, dataset.format, len(dataset.samples)) for dataset in ending.sources
+            ),
+            learned=len(prepared.train),
+            held_out=len(prepared.validation),
+            digest=prepared.digest,
+            texts=_text_statistics(prepared.train),
+        ),
+        start=prepared.start.found.name if prepared.start.found else None,
+        config=as_json(asdict(ending.config)),
+        batch_size=ending.batch_size,
+        steps=ending.trained.step,
+        pictures_shown=ending.trained.samples_seen,
+        seconds=round(ending.seconds, 1),
+        device=ending.device,
+        threads=torch.get_num_threads(),
+        versions=Versions(crnnocr=__version__, torch=torch.__version__, numpy=np.__version__, python=platform.python_version()),
+    )
+
+
+def _text_statistics(lines: LineDataset) -> TextStatistics | None:
+    if not len(lines):
+        return None
+    lengths = np.array([len(text) for text in lines.texts])
+    return TextStatistics(
+        characters=int(lengths.sum()),
+        mean_length=round(float(lengths.mean()), 2),
+        longest=int(lengths.max()),
+        mean_width=round(float(lines.widths.mean()), 1),
+        distinct=len(set(lines.texts)),
+    )
 
 
 def _activation_ranges(prepared: Prepared) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -78,6 +79,15 @@ class Prepared:
     """The validation split."""
     already_seen: int
     """Images that are left out of the validation split because the start model was trained on them."""
+
+    @property
+    def digest(self) -> str:
+        """A hash of the images and labels of both splits (BLAKE2b)."""
+        digest = hashlib.blake2b(digest_size=16)
+        for lines in (self.train, self.validation):
+            digest.update(lines.content_ids.astype("<i8").tobytes())
+            digest.update("\n".join(lines.texts).encode())
+        return digest.hexdigest()
 
 
 def start_from(config: TrainConfig) -> Start:
@@ -168,7 +178,7 @@ def prepare(
         synthetic_validation_size: how many of these.
 
     Raises:
-        DataError: no image is left to train on, or none to validate on.
+        DataError: no image is left to train on, or the start model was trained on all of the validation images.
     """
     torch.manual_seed(config.seed)
     start = inspected.start

@@ -15,6 +15,7 @@ from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.lines import LabeledLine
 from crnnocr.errors import CrnnocrError
+from crnnocr.files import as_json
 from crnnocr.formatting import plural
 from crnnocr.model import registry
 from crnnocr.runtime import cores
@@ -25,7 +26,6 @@ from crnnocr.training.finalize import STEPS, Ending, Finished, Step
 from crnnocr.training.history import History
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import Prepared
-from crnnocr.training.record import as_json, digest
 from crnnocr.training.resume import Run
 from crnnocr.training.schedule import Budget, Progress
 from crnnocr.training.synthetic import Sampler, synthetic_lines
@@ -114,7 +114,7 @@ def run(order: Order) -> Generator[Event]:
         registry.check_writable()
         card = order.prepared.card
         identity = {
-            "data": digest(order.prepared),
+            "data": order.prepared.digest,
             "characters": card.charset.characters,
             "shape": json.dumps(card.config.to_json()),
             "options": as_json(asdict(order.config)),

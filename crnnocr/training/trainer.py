@@ -1,4 +1,4 @@
-"""The training loop: a generator that yields what happens. It prints, saves and draws nothing."""
+"""The training loop: a generator of events. Whoever consumes it prints, saves and plots."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, de
         frames: (N,) int64 true frames, on the CPU.
         ids: class ids of the labels, one label after the other.
         lengths: (N,) int64 characters of each label, on the CPU.
-        device: where it is computed. MPS has no such kernel, and the one of CUDA adds in any order: only the CPU's repeats.
+        device: where it is computed. MPS has no such kernel, and CUDA adds up in any order: only the CPU repeats its bits.
     """
     if device.type == "mps":
         device = torch.device("cpu")

@@ -15,7 +15,7 @@ from PIL import features
 from crnnocr import __version__
 from crnnocr.config import LabelFormat, SynthConfig
 from crnnocr.errors import DataError, UsageError
-from crnnocr.files import atomic_write, sha256_of
+from crnnocr.files import as_json, atomic_write, sha256_of
 from crnnocr.synth import fonts
 from crnnocr.synth.dataset.labels import MAX_COUNT
 
@@ -45,7 +45,7 @@ class ExistingSet:
 def create(config: SynthConfig, faces: Sequence[fonts.FontFace]) -> Manifest:
     """Everything that images made with these options and fonts depend on, on this machine now."""
     options = {key: value for key, value in asdict(config).items() if key not in _FONT_OPTIONS}
-    return _as_json(
+    return as_json(
         {
             "made_by": "crnnocr synth",
             "options": {**options, "text": _digest_of(config.text), "charset": _sorted(config.charset)},
@@ -147,9 +147,3 @@ def _codec(feature: str, codec: str) -> str:
     """The library behind a codec of Pillow, and its version: two libraries for one format write different bytes."""
     variant = features.version_feature(feature)
     return f"{feature} {variant}" if variant else f"{features.version_codec(codec)}"
-
-
-def _as_json(values: dict[str, Any]) -> dict[str, Any]:
-    """`values` as they come back from a file: tuples as lists, enumerations as their values."""
-    parsed: dict[str, Any] = json.loads(json.dumps(values))
-    return parsed
