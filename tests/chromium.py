@@ -57,12 +57,12 @@ class Chromium:
         session = {"sessionId": self._session} if self._session else {}
         self._writer.write(json.dumps({"id": self._last, "method": method, "params": params, **session}).encode() + b"\0")
         while True:
-            said = json.loads(self._message())
-            if said.get("method") == "Network.requestWillBeSent":
-                self.requests.append(said["params"]["request"]["url"])
-            if said.get("id") == self._last:
-                assert "error" not in said, said
-                result: dict[str, Any] = said["result"]
+            message = json.loads(self._message())
+            if message.get("method") == "Network.requestWillBeSent":
+                self.requests.append(message["params"]["request"]["url"])
+            if message.get("id") == self._last:
+                assert "error" not in message, message
+                result: dict[str, Any] = message["result"]
                 return result
 
     def open(self, address: str, ready: str) -> None:

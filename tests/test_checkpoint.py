@@ -1,4 +1,4 @@
-"""A model's file: what is saved comes back, and what is not a model is refused, unread."""
+"""A model's file: what is saved comes back, and what is not a model is an error, and is never unpickled."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def model(tiny_config: ModelConfig) -> CRNN:
 
 @pytest.fixture
 def card(tiny_config: ModelConfig) -> Card:
-    """What is said of it."""
+    """Its card."""
     return Card("plates", CHARSET, tiny_config, training=replace(RECORD, start="Straße"), scores=SCORES)
 
 
@@ -69,7 +69,7 @@ def test_what_is_published_about_a_model_comes_back(card: Card, tmp_path: Path) 
         assert Card.from_text(json.dumps(whole.to_json()), tmp_path) == whole
 
 
-def test_the_pictures_it_was_trained_on_come_back(saved: Path) -> None:
+def test_the_training_ids_come_back(saved: Path) -> None:
     assert checkpoint.trained_on(saved) == {1, 3, 2**62}
 
 
@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_made_is_named_and_not_the_temporary_file(tmp_pa
         checkpoint.save(tmp_path / "file" / "model.safetensors", card, model, [])
 
 
-def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.safetensors cannot be read: No such file"):
         checkpoint.load(tmp_path / "none.safetensors")
 
@@ -143,7 +143,7 @@ def with_header(header: str) -> bytes:
         "no object",
     ],
 )
-def test_what_is_not_a_model_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+def test_a_foreign_file_is_an_error_that_names_it(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"foreign\.safetensors is not a model of crnnocr"):
@@ -151,7 +151,7 @@ def test_what_is_not_a_model_is_refused_by_name(content: bytes, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kept", [0, 4, 8, 9, 500, 0.5, -1])
-def test_a_file_that_is_cut_off_is_refused(kept: float, saved: Path) -> None:
+def test_a_file_that_is_cut_off_is_an_error(kept: float, saved: Path) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     with pytest.raises(ModelError, match=r"model\.safetensors is (cut off|not a model of crnnocr, or is damaged)"):
@@ -172,7 +172,7 @@ def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path, card: Card) -> None:
 
 
 @pytest.mark.parametrize("lost", ["name", "charset", "model", "training", "scores"])
-def test_a_card_that_lacks_something_is_refused(lost: str, card: Card, tmp_path: Path) -> None:
+def test_a_card_that_lacks_something_is_an_error(lost: str, card: Card, tmp_path: Path) -> None:
     data = {key: value for key, value in card.to_json().items() if key != lost}
     with pytest.raises(ModelError, match=f"its card cannot be read .*{lost}"):
         Card.from_text(json.dumps(data), tmp_path / "model.safetensors")
@@ -211,7 +211,7 @@ def test_a_card_that_lacks_something_is_refused(lost: str, card: Card, tmp_path:
         ("quantisation.peaks", "123456"),
     ],
 )
-def test_a_card_with_a_value_of_another_kind_is_refused(place: str, value: object, card: Card, tmp_path: Path) -> None:
+def test_a_card_with_a_value_of_another_type_is_an_error(place: str, value: object, card: Card, tmp_path: Path) -> None:
     data = card.to_json()
     *above, key = place.split(".")
     inner = data
@@ -222,7 +222,7 @@ def test_a_card_with_a_value_of_another_kind_is_refused(place: str, value: objec
         Card.from_text(json.dumps(data), tmp_path / "model.safetensors")
 
 
-def test_a_value_of_another_kind_is_named_with_its_place(card: Card, tmp_path: Path) -> None:
+def test_the_error_names_the_place_and_the_value(card: Card, tmp_path: Path) -> None:
     data = card.to_json()
     data["training"]["data"]["sources"] = [{"name": "crops", "format": "csv", "samples": "many"}]
     with pytest.raises(ModelError, match=r"\(training\.data\.sources\.samples cannot be 'many'\)"):
@@ -246,12 +246,12 @@ def test_a_value_of_another_kind_is_named_with_its_place(card: Card, tmp_path: P
         (Conv(12, kernel=(3, 9999)),),  # wider than any
     ],
 )
-def test_layers_that_no_network_can_have_are_refused(backbone: tuple[Layer, ...], tiny_config: ModelConfig) -> None:
+def test_impossible_layers_are_an_error(backbone: tuple[Layer, ...], tiny_config: ModelConfig) -> None:
     with pytest.raises(ModelError, match="no network has this architecture"):
         replace(tiny_config, backbone=backbone)
 
 
-def test_weights_and_all_that_is_counted_come_back_to_the_bit(saved: Path, card: Card, model: CRNN) -> None:
+def test_weights_and_statistics_come_back_to_the_bit(saved: Path, card: Card, model: CRNN) -> None:
     for name, tensor in model.state_dict().items():
         tensor.copy_(torch.rand(tensor.shape) + 0.5 if tensor.is_floating_point() else torch.tensor(7))
         assert tensor.device.type == "cpu", name
@@ -265,7 +265,7 @@ def test_weights_and_all_that_is_counted_come_back_to_the_bit(saved: Path, card:
     assert all(weight.grad is not None for name, weight in loaded.named_parameters() if "auxiliary" not in name)
 
 
-def test_loading_draws_no_chance_and_loads_no_more_of_torch(
+def test_loading_uses_no_random_numbers_and_imports_no_more_of_torch(
     saved: Path, run_process: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     code = (
@@ -294,7 +294,7 @@ def test_a_card_that_names_huge_sizes_takes_no_memory(
 
 
 @pytest.mark.parametrize("hidden", [10**9, 10**30])
-def test_sizes_that_no_memory_holds_are_refused(hidden: int, saved: Path, card: Card, model: CRNN) -> None:
+def test_impossible_sizes_are_an_error(hidden: int, saved: Path, card: Card, model: CRNN) -> None:
     checkpoint.save(saved, replace(card, config=replace(card.config, hidden=hidden)), model, [])
     with pytest.raises(ModelError, match="its weights do not fit its card"):
         checkpoint.load(saved)
@@ -307,7 +307,7 @@ def test_a_damaged_list_of_training_images_is_an_error(saved: Path, card: Card) 
         checkpoint.trained_on(saved)
 
 
-def test_weights_that_do_not_fit_the_card_are_refused(tmp_path: Path, model: CRNN, tiny_config: ModelConfig) -> None:
+def test_weights_that_do_not_fit_the_card_are_an_error(tmp_path: Path, model: CRNN, tiny_config: ModelConfig) -> None:
     path = tmp_path / "odd.safetensors"
     checkpoint.save(path, Card("odd", Charset("abcdefgh"), tiny_config), model, [])
     with pytest.raises(ModelError, match=r"odd\.safetensors: its weights do not fit its card"):
@@ -327,7 +327,7 @@ def zipped(pickled: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("packed", [bare, zipped])
-def test_a_pickle_is_refused_and_never_unpacked(packed: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_a_pickle_is_an_error_and_never_unpacked(packed: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path, trace = tmp_path / "evil.safetensors", tmp_path / "trace"
     makes_a_folder = f"cos\nmkdir\n(V{trace}\ntR.".encode()
     path.write_bytes(packed(makes_a_folder))

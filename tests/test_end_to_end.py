@@ -58,10 +58,10 @@ def resize() -> onnxruntime.InferenceSession:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 31, 32, 40, 41, 64, 80, 97, 160, 401, 1000])
 def test_the_resize_is_pillows_to_the_byte(size: int, resize: onnxruntime.InferenceSession) -> None:
-    picture = random_image(size, 50)
+    gray = random_image(size, 50)
     for wanted in (1, 2, 5, 20, 39, 40, 41, 80, 200, 333, 1000):
-        (given,) = resize.run(None, {"pictures": picture[None], "size": np.array([size]), "wanted": np.array([wanted])})
-        expected = np.asarray(Image.fromarray(picture).resize((50, wanted), Image.Resampling.BILINEAR))
+        (given,) = resize.run(None, {"pictures": gray[None], "size": np.array([size]), "wanted": np.array([wanted])})
+        expected = np.asarray(Image.fromarray(gray).resize((50, wanted), Image.Resampling.BILINEAR))
         np.testing.assert_array_equal(given[0], expected, err_msg=f"{size} to {wanted}")
 
 
@@ -79,8 +79,8 @@ SIZES = [(16, 60), (15, 61), (31, 17), (40, 200), (5, 90), (100, 333), (90, 50),
 """None much taller than wide: Pillow resizes those in the other order, so that single values differ by one."""
 
 
-def log_probs_of(engine: OnnxEngine, pictures: list[Gray]) -> list[NDArray[np.float32]]:
-    log_probs, frames = engine.run(["log_probs", "frames"], end_to_end.stack(pictures))
+def log_probs_of(engine: OnnxEngine, grays: list[Gray]) -> list[NDArray[np.float32]]:
+    log_probs, frames = engine.run(["log_probs", "frames"], end_to_end.stack(grays))
     return [log_probs[row, :count] for row, count in enumerate(frames.tolist())]
 
 
@@ -89,13 +89,13 @@ def test_the_network_gets_the_line_that_predict_gives_it(orientation: Orientatio
     card, model, _ = exporting.load_source(tiny_model)
     lines_engine = OnnxEngine(exporting.serialize_onnx(card, model, ExportConfig()))
     whole = engine_of(tiny_model, orientation)
-    pictures = [random_image(*size) for size in SIZES]
+    grays = [random_image(*size) for size in SIZES]
     if orientation is Orientation.VERTICAL:
-        pictures = [np.ascontiguousarray(picture.T) for picture in pictures]
+        grays = [np.ascontiguousarray(gray.T) for gray in grays]
     preprocessor = Preprocessor.for_model(card.config, orientation)
-    lines = [preprocessor.line(picture) for picture in pictures]
+    lines = [preprocessor.line(gray) for gray in grays]
     for line, alone, together in zip(
-        lines, [log_probs_of(whole, [picture])[0] for picture in pictures], log_probs_of(whole, pictures), strict=True
+        lines, [log_probs_of(whole, [gray])[0] for gray in grays], log_probs_of(whole, grays), strict=True
     ):
         expected = lines_engine.log_probs(*images.to_batch([line]))[0][0]
         np.testing.assert_allclose(alone, expected, atol=1e-5)
@@ -103,16 +103,16 @@ def test_the_network_gets_the_line_that_predict_gives_it(orientation: Orientatio
 
 
 def test_images_give_the_same_alone_and_together(engine: OnnxEngine, tiny_data: Path) -> None:
-    pictures = [np.asarray(images.load_gray(path)) for path in sorted(tiny_data.glob("*.png"))[:9]]
-    together = end_to_end.run(engine, pictures)
-    for picture, reading in zip(pictures, together, strict=True):
-        (alone,) = end_to_end.run(engine, [picture])
-        assert alone.ids == reading.ids
-        assert alone.confidence == pytest.approx(reading.confidence, abs=1e-5)
+    grays = [np.asarray(images.load_gray(path)) for path in sorted(tiny_data.glob("*.png"))[:9]]
+    together = end_to_end.run(engine, grays)
+    for gray, result in zip(grays, together, strict=True):
+        (alone,) = end_to_end.run(engine, [gray])
+        assert alone.ids == result.ids
+        assert alone.confidence == pytest.approx(result.confidence, abs=1e-5)
 
 
 def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -> list[Result]:
-    """What the nodes of `add_best_path` give for log-probabilities."""
+    """Run the nodes of `add_best_path` on log-probabilities."""
     nodes = GraphBuilder()
     end_to_end.add_best_path(nodes, "log_probs", "frames", calibration)
     inputs = {"log_probs": (TensorProto.FLOAT, ["n", "t", "c"]), "frames": (TensorProto.INT64, ["n"])}
@@ -126,8 +126,8 @@ def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -
     ids, lengths, confidences, characters = session.run(names, {"log_probs": together, "frames": frames})
     assert all((row[n:] == 0).all() for row, n in zip(ids, lengths, strict=True))
     return [
-        Result(tuple(row[:n].tolist()), float(sure), tuple(of_each[:n].tolist()), line)
-        for row, n, sure, of_each, line in zip(ids, lengths, confidences, characters, log_probs, strict=True)
+        Result(tuple(row[:n].tolist()), float(confidence), tuple(of_each[:n].tolist()), line)
+        for row, n, confidence, of_each, line in zip(ids, lengths, confidences, characters, log_probs, strict=True)
     ]
 
 
@@ -141,23 +141,23 @@ def test_best_paths_and_their_confidences_are_those_of_the_decoders() -> None:
     calibration = Calibration(1.7, -0.4)
     found = best_paths(lines, calibration)
     assert not found[-1].ids
-    for line, reading in zip(lines, found, strict=True):
-        assert reading.ids == greedy(line).ids
-        assert reading.confidence == pytest.approx(calibration.apply(text_log_probs([line], [reading.ids])[0]), abs=1e-4)
+    for line, result in zip(lines, found, strict=True):
+        assert result.ids == greedy(line).ids
+        assert result.confidence == pytest.approx(calibration.apply(text_log_probs([line], [result.ids])[0]), abs=1e-4)
 
 
 def test_a_character_is_as_confident_as_its_most_confident_frame() -> None:
     probs = np.array([[0.1, 0.6, 0.3], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]], np.float32)
-    (reading,) = best_paths([np.log(probs)], Calibration())
-    assert reading.ids == (1, 1, 2)
-    assert reading.character_confidences == pytest.approx((0.8, 0.7, 0.8))
+    (result,) = best_paths([np.log(probs)], Calibration())
+    assert result.ids == (1, 1, 2)
+    assert result.character_confidences == pytest.approx((0.8, 0.7, 0.8))
 
 
 def test_all_texts_may_be_empty() -> None:
-    (reading,) = best_paths([np.log(np.array([[0.9, 0.1], [0.8, 0.2]], np.float32))], Calibration())
-    assert reading.ids == ()
-    assert reading.confidence == pytest.approx(0.72, abs=1e-4)
-    assert reading.character_confidences == ()
+    (result,) = best_paths([np.log(np.array([[0.9, 0.1], [0.8, 0.2]], np.float32))], Calibration())
+    assert result.ids == ()
+    assert result.confidence == pytest.approx(0.72, abs=1e-4)
+    assert result.character_confidences == ()
 
 
 @pytest.mark.parametrize("precision", list(Precision))
@@ -168,9 +168,9 @@ def test_predict_takes_a_self_contained_export_with_all_options(
         tiny_model, tmp_path / "whole", ExportConfig(precision=precision, self_contained=True), near(tiny_data), min_images=8
     )
     exporting.export(tiny_model, tmp_path / "plain", ExportConfig(precision=precision), near(tiny_data), min_images=8)
-    pictures = sorted(tiny_data.glob("*.png"))[:8]
+    grays = sorted(tiny_data.glob("*.png"))[:8]
     decode, read = DecodeConfig(beam=4, top_k=2), ReadConfig(characters=True)
-    plain, whole = (list(Recognizer.load(tmp_path / name).predict(pictures, decode, read)) for name in ("plain", "whole"))
+    plain, whole = (list(Recognizer.load(tmp_path / name).predict(grays, decode, read)) for name in ("plain", "whole"))
     assert [prediction.text for prediction in plain] == [prediction.text for prediction in whole]
     assert any(prediction.text for prediction in whole)
     assert [p.confidence for p in plain] == pytest.approx([p.confidence for p in whole], abs=1e-4)
@@ -190,8 +190,8 @@ def test_a_vertical_export_recognizes_vertical_lines(tiny_model: Path, tiny_data
     exporting.export(tiny_model, tmp_path / "vertical", config, turned, min_images=8)
     recognizer = Recognizer.load(tmp_path / "vertical")
     assert recognizer.card.orientation is Orientation.VERTICAL
-    found = [prediction.text for prediction in recognizer.predict([picture.source for picture in turned])]
-    assert found == [picture.text for picture in turned]
+    found = [prediction.text for prediction in recognizer.predict([gray.source for gray in turned])]
+    assert found == [gray.text for gray in turned]
 
 
 def test_the_export_of_a_model_for_all_orientations_is_horizontal(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -256,10 +256,10 @@ def test_the_command_exports_it_and_predict_runs_it(
 ) -> None:
     monkeypatch.setattr(verification, "MIN_IMAGES", 40)
     monkeypatch.chdir(tmp_path)
-    pictures = sorted(tiny_data.glob("*.png"))[:4]
+    grays = sorted(tiny_data.glob("*.png"))[:4]
     result = run_cli("export", "--self-contained", "--verify", tiny_data)
     assert result.exit_code == 0, result.stderr
     given = {entry.name for entry in onnx.load(tmp_path / "tiny-onnx-self-contained/model.onnx").graph.input}
     assert given == {"pictures", "sizes"}
-    ours, theirs = (run_cli("predict", *pictures, *model).stdout for model in ((), ("--model", "tiny-onnx-self-contained")))
+    ours, theirs = (run_cli("predict", *grays, *model).stdout for model in ((), ("--model", "tiny-onnx-self-contained")))
     assert ours == theirs

@@ -52,12 +52,12 @@ def test_an_export_in_any_precision_gives_the_same_texts(
     done = exporting.export(tiny_model, tmp_path / "out", ExportConfig(precision=precision), known, min_images=FEW)
     assert [path.name for path in done.files] == ["model.onnx", "model.json", "README.md"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in done.files}
-    sources = [picture.gray() for picture in known]
+    sources = [image.gray() for image in known]
     ours, theirs = (
         [prediction.text for prediction in Recognizer.load(model, "cpu").predict(sources)]
         for model in (tiny_model, tmp_path / "out")
     )
-    assert ours == theirs == [picture.text for picture in known]
+    assert ours == theirs == [image.text for image in known]
     assert done.verification.images == 8
     assert done.verification.equal_texts >= 0.99
 
@@ -269,13 +269,13 @@ def test_the_example_for_node_gives_the_texts_of_predict(
     shutil.copy(example, tmp_path / "read_onnx.mjs")
     (tmp_path / "node_modules").symlink_to(packages)
     exporting.export(tiny_model, tmp_path / "out", ExportConfig(self_contained=True), known, min_images=FEW)
-    pictures = [*sorted(tiny_data.glob("*.png"))[:8], *sorted((ROOT / "tests/data/real").glob("*.png"))]
-    files = [pgm(tmp_path / f"{i}.pgm", picture) for i, picture in enumerate(pictures)]
+    sources = [*sorted(tiny_data.glob("*.png"))[:8], *sorted((ROOT / "tests/data/real").glob("*.png"))]
+    files = [pgm(tmp_path / f"{i}.pgm", image) for i, image in enumerate(sources)]
     command: list[str | Path] = [node, tmp_path / "read_onnx.mjs", tmp_path / "out", *files]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    predictions = list(Recognizer.load(tiny_model, "cpu").predict(pictures, read=ReadConfig(quick=True)))
+    predictions = list(Recognizer.load(tiny_model, "cpu").predict(sources, read=ReadConfig(quick=True)))
     assert [row[0] for row in rows] == [prediction.text for prediction in predictions]
     assert [float(row[1]) for row in rows] == pytest.approx([prediction.confidence for prediction in predictions], abs=1e-3)
 

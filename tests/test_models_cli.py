@@ -136,13 +136,13 @@ def test_a_damaged_model_is_listed_and_said(run_cli: RunCli) -> None:
 def with_card(path: Path, source: Path, **changes: object) -> Path:
     """A model with another card, whatever that says."""
     card, network = checkpoint.load(source)
-    said = card.to_json() | changes
+    output = card.to_json() | changes
 
-    class Told(Card):
+    class Altered(Card):
         def to_json(self) -> dict[str, Any]:
-            return said
+            return output
 
-    checkpoint.save(path, Told(card.name, card.charset, card.config), network, ())
+    checkpoint.save(path, Altered(card.name, card.charset, card.config), network, ())
     return path
 
 
@@ -180,11 +180,11 @@ def test_controls_of_a_foreign_card_do_not_reach_the_terminal(tiny_model: Path, 
     with_card(registry.path_of("evil"), tiny_model, model=card["model"] | {"preset": evil})
     with_card(registry.path_of("worse"), tiny_model, model=card["model"] | {evil: 1})
     listed, shown = run_cli("models"), run_cli("models", "show", "evil")
-    for said in (listed.stdout, shown.stdout):
-        assert "\\x1b]0;PWNED\\x07\\x9b\\x7f\\t" in said
+    for output in (listed.stdout, shown.stdout):
+        assert "\\x1b]0;PWNED\\x07\\x9b\\x7f\\t" in output
     assert "argument '\\x1b]0;PWNED\\x07" in listed.stderr
-    for said in (listed.output, shown.output):
-        assert not set("\x1b\x07\x9b\x7f\t") & set(said)
+    for output in (listed.output, shown.output):
+        assert not set("\x1b\x07\x9b\x7f\t") & set(output)
 
 
 @pytest.mark.usefixtures("pretrained", "measured")
@@ -218,7 +218,7 @@ def test_on_a_terminal_the_list_is_a_table() -> None:
 
 
 @pytest.mark.usefixtures("measured")
-def test_options_before_the_command_are_refused(run_cli: RunCli) -> None:
+def test_options_before_the_command_are_an_error(run_cli: RunCli) -> None:
     result = run_cli("models", "--json", "show")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "options stand behind the command: crnnocr models show" in result.stderr
@@ -227,8 +227,8 @@ def test_options_before_the_command_are_refused(run_cli: RunCli) -> None:
 # show, path, use
 
 
-def test_show_says_all_that_the_card_does(measured: Path, run_cli: RunCli) -> None:
-    said = run_cli("models", "show", "plates").stdout
+def test_show_prints_what_the_card_holds(measured: Path, run_cli: RunCli) -> None:
+    output = run_cli("models", "show", "plates").stdout
     for fact in (
         "model        plates",
         "lines 16 pixels high, 3 convolutions, LSTM of 48 units a direction",
@@ -244,12 +244,12 @@ def test_show_says_all_that_the_card_does(measured: Path, run_cli: RunCli) -> No
         f"{sha256(measured)} (model.safetensors)",
         str(measured.parent),
     ):
-        assert fact in said
+        assert fact in output
 
 
 def test_its_json_is_the_card(measured: Path, run_cli: RunCli) -> None:
-    said = run_cli("models", "show", "plates", "--json").stdout
-    assert json.loads(said) == json.loads(json.dumps(checkpoint.load_card(measured).to_json()))
+    output = run_cli("models", "show", "plates", "--json").stdout
+    assert json.loads(output) == json.loads(json.dumps(checkpoint.load_card(measured).to_json()))
 
 
 def test_show_takes_what_model_takes(measured: Path, foreign: Path, run_cli: RunCli) -> None:
@@ -257,10 +257,10 @@ def test_show_takes_what_model_takes(measured: Path, foreign: Path, run_cli: Run
     assert "plates (the current one)" in run_cli("models", "show").stdout
     assert "9.8.7" in run_cli("models", "show", measured.parent).stdout
     (foreign.parent / "other").write_bytes(b"")
-    said = run_cli("models", "show", foreign).stdout
-    assert "receipts" in said
-    assert "other" not in said  # it lies beside the model, and is not of it
-    assert "not measured" in said
+    output = run_cli("models", "show", foreign).stdout
+    assert "receipts" in output
+    assert "other" not in output  # a file beside the model does not belong to it
+    assert "not measured" in output
 
 
 @pytest.mark.usefixtures("current_model")
@@ -268,8 +268,8 @@ def test_show_reads_the_card_of_an_export(tmp_path: Path, tiny_model: Path, run_
     from crnnocr.export import folder as exporting
 
     exporting.write_fp32(tiny_model, tmp_path / "tiny.onnx")
-    said = json.loads(run_cli("models", "show", tmp_path / "tiny.onnx", "--json").stdout)
-    assert said == json.loads(json.dumps(checkpoint.load_card(tiny_model).to_json()))
+    output = json.loads(run_cli("models", "show", tmp_path / "tiny.onnx", "--json").stdout)
+    assert output == json.loads(json.dumps(checkpoint.load_card(tiny_model).to_json()))
 
 
 @pytest.mark.usefixtures("pretrained")
@@ -287,7 +287,7 @@ def test_use_makes_a_model_the_current_one(run_cli: RunCli) -> None:
 
 
 @pytest.mark.parametrize("command", ["use", "rm", "path"])
-def test_a_name_that_is_none_is_refused_with_those_there_are(command: str, measured: Path, run_cli: RunCli) -> None:
+def test_an_unknown_name_is_an_error_that_lists_the_names(command: str, measured: Path, run_cli: RunCli) -> None:
     for name in ("plate", "../plates", measured.parent):
         result = run_cli("models", command, name)
         assert (result.exit_code, result.stdout) == (1, "")
@@ -310,15 +310,17 @@ def test_rm_says_what_was_removed_and_how_big(measured: Path, run_cli: RunCli) -
 
 @pytest.mark.usefixtures("current_model", "measured")
 def test_rm_of_the_current_model_says_how_to_choose_another(run_cli: RunCli) -> None:
-    said = run_cli("models", "rm", "tiny").stderr
-    assert "tiny was the current model; no model is the current one: choose one with `crnnocr models use NAME` (plates)" in said
+    output = run_cli("models", "rm", "tiny").stderr
+    assert (
+        "tiny was the current model; no model is the current one: choose one with `crnnocr models use NAME` (plates)" in output
+    )
     assert run_cli("predict", "x.png").exit_code == 1
 
 
 @pytest.mark.usefixtures("current_model", "pretrained")
 def test_rm_of_the_current_model_names_the_next_default(run_cli: RunCli) -> None:
-    said = run_cli("models", "rm", "tiny").stderr
-    assert "from now on en (comes with crnnocr) is used" in said
+    output = run_cli("models", "rm", "tiny").stderr
+    assert "from now on en (comes with crnnocr) is used" in output
 
 
 def test_rm_leaves_pretrained_models(pretrained: Path, run_cli: RunCli) -> None:
@@ -361,10 +363,10 @@ def test_import_stores_a_model_under_the_name_it_was_trained_under(foreign: Path
 
 def test_an_imported_model_is_read_by_onnxruntime(foreign: Path, tiny_data: Path, run_cli: RunCli) -> None:
     run_cli("models", "import", foreign)
-    picture = sorted(tiny_data.glob("*.png"))[0]
-    result = run_cli("predict", picture, "--model", "tiny", "--device", "cpu")
+    image = sorted(tiny_data.glob("*.png"))[0]
+    result = run_cli("predict", image, "--model", "tiny", "--device", "cpu")
     assert "model: tiny, by onnxruntime, fp32" in result.stderr
-    assert result.stdout == run_cli("predict", picture, "--model", foreign, "--device", "cpu").stdout
+    assert result.stdout == run_cli("predict", image, "--model", foreign, "--device", "cpu").stdout
 
 
 @pytest.mark.usefixtures("current_model")
@@ -396,22 +398,22 @@ def test_a_name_on_a_card_that_cannot_be_a_folders_becomes_one_that_can(
 
 
 @pytest.mark.parametrize("name", ["../x", "en"])
-def test_a_name_that_cannot_be_is_refused(name: str, foreign: Path, run_cli: RunCli) -> None:
+def test_an_impossible_name_is_an_error(name: str, foreign: Path, run_cli: RunCli) -> None:
     result = run_cli("models", "import", foreign, "--name", name)
     assert result.exit_code == 2
     assert "--name" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "output"),
     [(b"no model", "is not a model of crnnocr, or is damaged"), (None, "is cut off"), (b"", "is not a model of crnnocr")],
 )
 def test_what_is_no_model_is_not_stored(
-    content: bytes | None, said: str, foreign: Path, own_registry: Path, run_cli: RunCli
+    content: bytes | None, output: str, foreign: Path, own_registry: Path, run_cli: RunCli
 ) -> None:
     foreign.write_bytes(foreign.read_bytes()[:-1] if content is None else content)
     result = run_cli("models", "import", foreign)
-    assert (result.exit_code, said in result.stderr) == (1, True)
+    assert (result.exit_code, output in result.stderr) == (1, True)
     assert list((own_registry / "models").iterdir()) == []
 
 
@@ -456,8 +458,8 @@ def test_a_full_disk_is_said_of_the_target_and_leaves_nothing(
 
     monkeypatch.setattr(os, "fsync", full)
     result = run_cli("models", "import", foreign)
-    said = f"cannot write {registry.path_of('tiny').parent}: No space left on device (make room there, then run it again)"
-    assert (result.exit_code, said in result.stderr) == (1, True)
+    output = f"cannot write {registry.path_of('tiny').parent}: No space left on device (make room there, then run it again)"
+    assert (result.exit_code, output in result.stderr) == (1, True)
     assert list((own_registry / "models").iterdir()) == []
 
 
@@ -554,8 +556,8 @@ def test_predict_eval_and_export_use_the_pretrained_model_if_there_is_no_other(
     tiny_data: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    picture = sorted(tiny_data.glob("*.png"))[0]
-    predict = run_cli("predict", picture, "--device", "cpu")
+    image = sorted(tiny_data.glob("*.png"))[0]
+    predict = run_cli("predict", image, "--device", "cpu")
     assert (predict.exit_code, predict.stderr) == (0, "model: en (comes with crnnocr), by torch on cpu\n")
     assert "model: en (comes with crnnocr), by" in run_cli("eval", tiny_data, "--device", "cpu").stderr
     export = run_cli("export")
@@ -565,11 +567,11 @@ def test_predict_eval_and_export_use_the_pretrained_model_if_there_is_no_other(
 
 @pytest.mark.usefixtures("pretrained", "current_model")
 def test_predict_says_which_of_the_two_it_takes(tiny_data: Path, run_cli: RunCli) -> None:
-    picture = sorted(tiny_data.glob("*.png"))[0]
-    assert "model: tiny (the current one), by" in run_cli("predict", picture).stderr
-    assert "model: en (comes with crnnocr), by" in run_cli("predict", picture, "--model", "en").stderr
+    image = sorted(tiny_data.glob("*.png"))[0]
+    assert "model: tiny (the current one), by" in run_cli("predict", image).stderr
+    assert "model: en (comes with crnnocr), by" in run_cli("predict", image, "--model", "en").stderr
     registry.make_current("en")
-    assert "model: en (the current one, comes with crnnocr), by" in run_cli("predict", picture).stderr
+    assert "model: en (the current one, comes with crnnocr), by" in run_cli("predict", image).stderr
 
 
 def test_train_rejects_the_name_of_a_pretrained_model(tiny_data: Path, run_cli: RunCli) -> None:

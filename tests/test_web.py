@@ -27,8 +27,8 @@ from crnnocr.inference.recognizer import Prediction, Recognizer
 from crnnocr.text import bidi
 
 REAL = Path(__file__).parent / "data/real"
-PICTURES = sorted(path for path in REAL.iterdir() if path.suffix in (".png", ".jpg"))
-LOSSLESS = [path for path in PICTURES if path.suffix == ".png"]
+CROPS = sorted(path for path in REAL.iterdir() if path.suffix in (".png", ".jpg"))
+LOSSLESS = [path for path in CROPS if path.suffix == ".png"]
 
 
 def package(folder: Path, name: str = "onnxruntime-web") -> Path:
@@ -99,10 +99,10 @@ def test_the_command_writes_the_page(
     assert "runtime: onnxruntime-web 1.2.3" in result.stderr
     folder = tmp_path / "tiny-web"
     assert {path.name for path in folder.iterdir()} == {*web.FILES, "model.json", "README.md"}
-    said = json.loads(result.stdout)
-    assert said["path"] == "tiny-web/index.html"
-    assert said["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
-    assert said["pictures"] == min_images
+    written = json.loads(result.stdout)
+    assert written["path"] == "tiny-web/index.html"
+    assert written["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+    assert written["pictures"] == min_images
 
 
 def test_runtime_is_for_pages_only(current_model: str, run_cli: Callable[..., Result]) -> None:
@@ -151,16 +151,16 @@ def opened(
 
 @pytest.fixture(scope="module")
 def predictions(tiny_model: Path) -> list[Prediction]:
-    return list(Recognizer.load(tiny_model, "cpu").predict(PICTURES, read=ReadConfig(quick=True)))
+    return list(Recognizer.load(tiny_model, "cpu").predict(CROPS, read=ReadConfig(quick=True)))
 
 
 def test_the_page_reads_real_crops_as_predict_does(opened: chromium.Chromium, predictions: list[Prediction]) -> None:
-    found = opened.readings(PICTURES)
-    for path, reading, prediction in zip(PICTURES, found, predictions, strict=True):
-        assert reading["text"] == prediction.text, path
-        assert reading["confidence"] == pytest.approx(prediction.confidence, abs=1e-3), path
-        assert len(reading["characters"]) == len(prediction.text)
-        assert reading["milliseconds"] > 0
+    found = opened.readings(CROPS)
+    for path, row, prediction in zip(CROPS, found, predictions, strict=True):
+        assert row["text"] == prediction.text, path
+        assert row["confidence"] == pytest.approx(prediction.confidence, abs=1e-3), path
+        assert len(row["characters"]) == len(prediction.text)
+        assert row["milliseconds"] > 0
     assert len(LOSSLESS) >= 25
     assert len({prediction.text for prediction in predictions}) > 10
 
@@ -175,8 +175,8 @@ def test_an_image_can_be_dropped_or_pasted(
         f"{data}.items.add(new File([bytesOf('{content}')], 'one.png', {{type: 'image/png'}}));"
         f"document.dispatchEvent(new {event}, {{{data}, bubbles: true, cancelable: true}})) }})()"
     )
-    (reading,) = opened.rows(1)
-    assert reading["text"] == predictions[PICTURES.index(LOSSLESS[0])].text
+    (row,) = opened.rows(1)
+    assert row["text"] == predictions[CROPS.index(LOSSLESS[0])].text
 
 
 def test_a_broken_image_is_reported_and_the_next_one_recognized(opened: chromium.Chromium, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ _FIXED_POINT = 2.0**22
 
 
 class Result(NamedTuple):
-    """What the graph gives for one image."""
+    """The graph's output for one image."""
 
     ids: tuple[int, ...]
     """Class ids from left to right."""

@@ -1,4 +1,4 @@
-"""What lies beside an exported graph: its description for programs (`model.json`) and for people (`README.md`)."""
+"""The description of an exported graph, for programs (`model.json`) and for people (`README.md`)."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Verification:
-    """What was compared, and how near the results are."""
+    """A comparison of model and export: its size, and how near the results are."""
 
     images: int
     """Number of images."""
@@ -156,7 +156,7 @@ def _varied(gray: Image.Image, variant: int) -> Image.Image:
 
 @dataclass(frozen=True)
 class BackendResult:
-    """What a backend gives for one image."""
+    """A backend's output for one image."""
 
     text: str
     """The text of its best path."""

@@ -1,6 +1,7 @@
 """The card of a model: everything that is known about it except its weights, as JSON in the header of its file.
 
-A card may come from anywhere, so each value is checked against the type of its field. Reading one needs no torch.
+A card may come from anywhere, so each value is checked against the type of its field. Fields are named as the JSON keys, which
+never change. Loading a card needs no torch.
 """
 
 from __future__ import annotations
@@ -88,17 +89,17 @@ class RealScore:
 
 @dataclass(frozen=True)
 class Publication:
-    """What users of a model that comes with crnnocr should know."""
+    """Facts for users of a model that comes with crnnocr."""
 
     licence: str
     pictures: str
     """The images it was trained on, in words."""
     limits: str
-    """What it does not read well."""
+    """Images that it does not recognize well, in words."""
     reproduce: str
     """How it was made."""
     before: str = ""
-    """What its network had been trained on before this training."""
+    """Earlier training of its network, in words."""
     real_crops: dict[str, RealScore] = field(default_factory=dict)
     """By kind of crop and metric."""
 

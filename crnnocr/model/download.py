@@ -31,7 +31,7 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Limits:
-    """What is downloaded, and how long a server may take."""
+    """Accepted URLs and sizes, and how long a server may take."""
 
     schemes: tuple[str, ...] = ("https",)
     max_bytes: int = 2 * 10**9
