@@ -53,4 +53,4 @@ class Dataset:
     samples: tuple[Sample, ...]
     """In the order of the label file, or else sorted by name."""
     issues: tuple[Issue, ...] = ()
-    """What was left out or changed, one issue of each kind."""
+    """The reasons why samples were left out or changed: one issue of each kind, with all locations."""

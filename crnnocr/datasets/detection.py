@@ -1,4 +1,8 @@
-"""Detection of the format in which a folder or file holds labeled images. To add a format, add a row to `FORMATS`."""
+"""Detection of the format in which a folder or file holds labeled images.
+
+To add a format, write a module with `load` and add a row to `FORMATS`. Tables (.csv, .tsv, .txt) are told apart by their first
+lines in `table.load`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ class Format:
     """A format of labeled images."""
 
     name: str
-    """What a folder of this format holds, in words."""
+    """Says in words what a folder of this format holds."""
     load: Callable[[Path], Dataset | None]
     """Loads a label file, or a folder if there is none; returns None for a folder of another format."""
     label_files: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """What an issue means for the training, the gravest first."""
+    """The consequence of an issue for the training, the gravest first."""
 
     FATAL = "fatal"
     """The training cannot begin, or would be in vain."""
@@ -28,7 +28,7 @@ class Location:
     path: str
     """The image file, the database and its key, or the line of a label file."""
     detail: str
-    """What is there."""
+    """The label, the line, or whatever else shows the issue there."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Issue:
     """Identifies the kind of issue; stays the same from version to version."""
     severity: Severity
     message: str
-    """What is wrong, without file names."""
+    """The defect, without file names."""
     fix: str = ""
-    """What the user can do about it."""
+    """An action for the user that removes it."""
     locations: tuple[Location, ...] = ()
     """Empty if the issue is about the whole data set."""
 
@@ -115,9 +115,12 @@ def merged(issues: Iterable[Issue]) -> tuple[Issue, ...]:
 
 
 def with_counts(issues: Iterable[Issue]) -> tuple[Issue, ...]:
-    """Merge what the loaders found, and begin each message with the number of samples that it is about."""
+    """Merge issues of loaders, and begin each message with the number of samples that were left out or trimmed."""
     return tuple(
-        replace(issue, message=f"{issue.count:,} {_DONE.get(issue.severity, 'found')}: {issue.message}")
+        replace(
+            issue,
+            message=f"{issue.count:,} {'left out' if issue.severity is Severity.EXCLUDED else 'trimmed'}: {issue.message}",
+        )
         for issue in merged(issues)
     )
 
@@ -126,7 +129,3 @@ def summary(issues: Iterable[Issue]) -> list[str]:
     """Describe what was left out of a data set: a line for each issue, with the number of samples and the first location."""
     excluded = [issue for issue in issues if issue.severity is Severity.EXCLUDED]
     return [f"{issue.message} (first: {issue.locations[0].detail})" for issue in with_counts(excluded)]
-
-
-_DONE = {Severity.EXCLUDED: "left out", Severity.NOTE: "trimmed"}
-"""What the loaders did to the samples of an issue."""

@@ -41,8 +41,8 @@ def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], fo
     samples: list[Sample] = []
     issues: list[Issue] = []
     for record in records:
-        normalised = nfc(record.text)
-        text = normalised.strip()
+        label = nfc(record.text)
+        text = label.strip()
         image, issue = folder.find(record.name)
         line = "" if record.line is None else f" line {record.line}"
         where = f"{label_file.name}{line}: {record.name}"
@@ -50,7 +50,7 @@ def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], fo
             issues.append(issue.at(image, where))
             continue
         samples.append(Sample(image, text))
-        if len(text) < len(normalised.strip("\r\n")):
+        if len(text) < len(label.strip("\r\n")):
             issues.append(TRIMMED_LABEL.at(image, where))
     return Dataset(label_file, format, tuple(samples), merged(issues))
 

@@ -29,12 +29,12 @@ def load(folder: Path) -> Dataset:
     """Load a database, its samples in the order of their numbers. Raises `DataError` if it is of another kind."""
     samples: list[Sample] = []
     issues: list[Issue] = []
-    with _reading(folder) as transaction:
+    with _transaction(folder) as transaction:
         count = _count(folder, transaction)
         # Looking up each image would read a good part of the file: it is done only if some are missing.
-        whole = transaction.stat()["entries"] > 2 * count
+        is_complete = transaction.stat()["entries"] > 2 * count
         for number in range(1, count + 1):
-            found = _sample(folder, transaction, number, whole)
+            found = _sample(folder, transaction, number, is_complete)
             if isinstance(found, Sample):
                 samples.append(found)
             else:
@@ -45,7 +45,7 @@ def load(folder: Path) -> Dataset:
 def read_entry(folder: Path, entry: str) -> bytes:
     """Return the value of a key in a database. Thread-safe. Raises `ImageError` if it cannot be read."""
     try:
-        with _reading(folder) as transaction:
+        with _transaction(folder) as transaction:
             value = transaction.get(entry.encode())
     except DataError as error:
         raise ImageError(f"{folder}:{entry}: {error}") from error
@@ -64,13 +64,13 @@ def _count(folder: Path, transaction: lmdb.Transaction) -> int:
     return count
 
 
-def _sample(folder: Path, transaction: lmdb.Transaction, number: int, whole: bool) -> Sample | Issue:
+def _sample(folder: Path, transaction: lmdb.Transaction, number: int, is_complete: bool) -> Sample | Issue:
     entry = f"image-{number:09}"
     name = f"{folder}:{entry}"
     label = transaction.get(b"label-%09d" % number)
     if label is None:
         return UNLABELED_ENTRY.at(name)
-    if not whole and transaction.get(entry.encode()) is None:
+    if not is_complete and transaction.get(entry.encode()) is None:
         return MISSING_ENTRY.at(name)
     try:
         text = nfc(bytes(label).decode()).strip()
@@ -83,7 +83,7 @@ _opening = Lock()
 
 
 @contextmanager
-def _reading(folder: Path) -> Iterator[lmdb.Transaction]:
+def _transaction(folder: Path) -> Iterator[lmdb.Transaction]:
     """Begin a read transaction. A process opens each database once. Raises `DataError` if it cannot be opened or read."""
     with _opening:
         environment = _opened(os.path.abspath(folder))  # noqa: PTH100 (links are followed once, below)

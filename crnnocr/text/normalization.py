@@ -25,7 +25,7 @@ _WORDS = {
     NormalizationStep.CASE: "without case",
     NormalizationStep.SPACES: "without spaces",
 }
-"""What each step does, in the order in which steps are named."""
+"""A description of each step, in the order in which steps are named."""
 
 
 @dataclass(frozen=True)
