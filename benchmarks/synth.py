@@ -86,7 +86,7 @@ def compare_workers(folder: Path, count: int) -> None:
 
 
 def rate(folder: Path, count: int, workers: int) -> float:
-    """Pictures a second over the second half, when every worker has loaded its fonts."""
+    """Images per second over the second half, when every worker has loaded its fonts."""
     started, before = 0.0, 0
     for there in generate(folder, SynthConfig(), count, workers=workers):
         if not before and there >= count / 2:

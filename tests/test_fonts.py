@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import random
 import re
 import shutil
 import string
+import sys
 import tomllib
 import unicodedata
 from collections import Counter
@@ -299,23 +301,25 @@ class TestSources:
         with pytest.raises(UsageError), pytest.warns(FontWarning, match=r"a\.ttf"):
             collect(SynthConfig(fonts=str(tmp_path)))
 
+    @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="sets the variables of Linux")
     def test_system_fonts_are_added(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         build(tmp_path / "data" / "fonts" / "x" / "s.ttf", {"1": TALL}, "Of the System")
         (tmp_path / "data" / "fonts" / "bad.ttf").write_bytes(b"not a font")
         build(tmp_path / "own" / "o.ttf", {"1": TALL}, "Own")
-        folders = files._system_folders("linux", {"XDG_DATA_HOME": str(tmp_path / "data"), "XDG_DATA_DIRS": "/none"}, tmp_path)
-        monkeypatch.setattr(files, "_system_folders", lambda *_: folders)
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        monkeypatch.setenv("XDG_DATA_DIRS", "/none")
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
         config = SynthConfig(fonts=str(tmp_path / "own"), system_fonts=True)
         assert [face.family for face in collect(config)] == ["Of the System", "Own"]
 
     def test_font_folders_of_each_system(self) -> None:
         home = Path("/home/a")
-        of_linux = files._system_folders("linux", {}, home)
+        of_linux = files.system_folders("linux", {}, home)
         assert [str(path) for path in of_linux] == [
             "/home/a/.local/share/fonts", "/home/a/.fonts", "/usr/local/share/fonts", "/usr/share/fonts",
         ]  # fmt: skip
-        assert Path("/System/Library/Fonts") in files._system_folders("darwin", {}, home)
-        windows = files._system_folders("win32", {"WINDIR": "W", "LOCALAPPDATA": "L"}, home)
+        assert Path("/System/Library/Fonts") in files.system_folders("darwin", {}, home)
+        windows = files.system_folders("win32", {"WINDIR": "W", "LOCALAPPDATA": "L"}, home)
         assert windows == (Path("W/Fonts"), Path("L/Microsoft/Windows/Fonts"))
 
     def test_order_and_digest_do_not_depend_on_place(self, tmp_path: Path) -> None:
@@ -457,15 +461,15 @@ class TestShaping:
 
 
 class TestMissing:
-    def test_the_packages_of_a_language_are_named(self, of_trdg: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fonts, "_is_installed", lambda _: False)
+    def test_the_packages_of_a_language_are_named(self, of_trdg: dict[str, Path]) -> None:
+        missing = functools.partial(fonts.missing, is_installed=lambda _: False)
         latin = [fonts.load(of_trdg["Roboto-Regular.ttf"])]
-        message = fonts.missing(latin, "a ש", ("he",))
+        message = missing(latin, "a ש", ("he",))
         assert "U+05E9" in message
         assert "U+0061" not in message
         assert "pip install 'crnnocr[fonts]' (or fontpkg-heebo alone)" in message
-        assert "alone" not in fonts.missing(latin, "ש", ("he", "ar"))
-        assert "heebo" not in fonts.missing(latin, "☃", ("he",))
+        assert "alone" not in missing(latin, "ש", ("he", "ar"))
+        assert "heebo" not in missing(latin, "☃", ("he",))
 
     def test_otherwise_a_folder_of_fonts_is_named(self, installed: tuple[FontFace, ...]) -> None:
         for text, langs in (("𒍅", ("en",)), ("𒍅", ("he",)), ("aשع한", ("en",))):

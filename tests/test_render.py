@@ -401,9 +401,6 @@ def test_a_text_that_no_attempt_can_show_is_refused(monkeypatch: pytest.MonkeyPa
         sampler.render(0)
 
 
-# Colours
-
-
 @pytest.mark.parametrize("style", RECIPES)
 def test_paper_and_ink_differ_in_luminance(style: Style) -> None:
     recipe, rng = RECIPES[style], np.random.default_rng(0)

@@ -78,7 +78,7 @@ def test_a_line_fills_at_least_trdgs_own_box() -> None:
     assert line.height >= bottom  # from the ascender line, so that an x stays low in its line
 
 
-def test_fonts_without_an_open_licence_or_without_lower_case_are_not_used() -> None:
+def test_fonts_without_an_open_license_or_without_lower_case_are_not_used() -> None:
     found = [path.name.lower() for lang in trdg.languages() for path in trdg.font_files(lang)]
     assert found
     unwanted = ("aller", "amatic", "bebas", "capture", "caviar", "fff_tusj", "seasrn", "walkway")

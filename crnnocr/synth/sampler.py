@@ -47,7 +47,7 @@ class Lines(Protocol):
         ...
 
 
-def _lines(config: SynthConfig) -> Lines:
+def _create_lines(config: SynthConfig) -> Lines:
     return TrdgLines(config) if config.style is Style.TRDG else _StyledLines(config)
 
 
@@ -57,7 +57,7 @@ class Sampler:
     def __init__(self, config: SynthConfig) -> None:
         """Raises `UsageError` or `DataError` if there are no texts or fonts such as `config` asks for."""
         self.config = config
-        self._lines = _lines(config)
+        self._lines = _create_lines(config)
 
     def __reduce__(self) -> tuple[type[Sampler], tuple[SynthConfig]]:
         return Sampler, (self.config,)  # to build it again is quicker than to send it

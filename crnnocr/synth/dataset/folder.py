@@ -14,6 +14,7 @@ from pathlib import Path
 from crnnocr.config import LabelFormat, SynthConfig
 from crnnocr.errors import ConfigError, CrnnocrError, UsageError
 from crnnocr.files import folder_lock
+from crnnocr.runtime import cores
 from crnnocr.synth.dataset import labels, manifest
 from crnnocr.synth.dataset.labels import MAX_COUNT, ExistingRecords, Record, image_name
 from crnnocr.synth.dataset.pool import Chunk, Job, make_image, make_images, worker_count
@@ -67,7 +68,7 @@ def generate(
         job = Job(folder, config, sidecars=format is LabelFormat.GT_TXT)
         with (
             _labels(job, sampler, count, foreign, own, format) as label,
-            closing(make_images(job, sampler, present, worker_count(workers, present))) as made,
+            closing(make_images(job, sampler, present, worker_count(workers, present, cores()))) as made,
         ):
             total = present.count(1)
             for chunk, texts in made:

@@ -22,7 +22,7 @@ from crnnocr.config import SynthConfig
 from crnnocr.datasets import sidecar
 from crnnocr.errors import CrnnocrError
 from crnnocr.files import atomic_write
-from crnnocr.runtime import blocked_signals, cores, exit_with_parent
+from crnnocr.runtime import blocked_signals, exit_with_parent
 from crnnocr.synth.dataset.labels import image_name
 from crnnocr.synth.sampler import Sampler
 
@@ -66,14 +66,14 @@ class Job(NamedTuple):
 Texts: TypeAlias = tuple[Chunk, list[str]]
 
 
-def worker_count(workers: int | None, present: bytes) -> int:
-    """The number of workers for a set: `workers`, or as many as there are cores and as pay for the time they take to start.
+def worker_count(workers: int | None, present: bytes, cores: int) -> int:
+    """The number of workers for a set: `workers`, or one for each core, as far as they are worth the time they take to start.
 
     Never more than there are images to render.
     """
     missing = present.count(0)
     work = missing + present.count(1) // _TEXTS_PER_IMAGE
-    return max(1, min(workers, missing) if workers else min(cores(), work // _IMAGES_PER_WORKER))
+    return max(1, min(workers, missing) if workers else min(cores, work // _IMAGES_PER_WORKER))
 
 
 def make_images(job: Job, sampler: Sampler, present: bytes, workers: int) -> Generator[Texts]:

@@ -210,7 +210,7 @@ def estimate(
     sampler = Sampler(config)
     start_up = time.perf_counter() - started
     present = inspect(folder, manifest.create(config, sampler.faces), count, force, format).present(count)
-    processes = worker_count(workers, present)
+    processes = worker_count(workers, present, cores())
     seconds, bytes = _mean_cost(sampler, count)
     number = min(count, _TEXTS)
     histogram = Histogram.of(map(sampler.text, range(number)), sampler.charset)

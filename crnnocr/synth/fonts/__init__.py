@@ -1,4 +1,4 @@
-"""Font faces: all that are available, those that can draw a text, and what to say if there are none."""
+"""Font faces: all that are available, those that can draw a text, and the messages if there are none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -210,18 +210,28 @@ class _Family(dict[str, int]):
         return [face for index, face in enumerate(self._faces) if faces >> index & 1]
 
 
-def missing(faces: Sequence[FontFace], text: str, langs: Sequence[str]) -> str:
+def is_installed(package: str) -> bool:
+    """Whether a Python package is installed."""
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
+
+
+def missing(
+    faces: Sequence[FontFace], text: str, langs: Sequence[str], is_installed: Callable[[str], bool] = is_installed
+) -> str:
     """The message that no face draws `text`: the characters that no font has, and the fix."""
     lacking = "".join(each for each in dict.fromkeys(text) if not any(face.draws(each) for face in faces))
     if not lacking:
         return f"no font draws all characters of {text!r}: name a folder with one that does with `fonts`, or leave the text out"
     what = ", ".join(map(describe, lacking))
-    return f"no font draws {what} in {text!r}: {_fix(lacking, langs)}, or leave the text out"
+    return f"no font draws {what} in {text!r}: {_fix(lacking, langs, is_installed)}, or leave the text out"
 
 
-def _fix(lacking: str, langs: Sequence[str]) -> str:
+def _fix(lacking: str, langs: Sequence[str], is_installed: Callable[[str], bool]) -> str:
     scripts = {language.script for language in languages(langs) if language.script.fonts}
-    absent = [package for each in scripts for package in each.fonts if not _is_installed(package)]
+    absent = [package for each in scripts for package in each.fonts if not is_installed(package)]
     if absent and not _COMMON_SCRIPTS.issuperset(map(script, lacking)):
         alone = f" (or {absent[0]} alone)" if len(scripts) == 1 else ""
         return f"pip install 'crnnocr[fonts]'{alone}"
@@ -229,9 +239,3 @@ def _fix(lacking: str, langs: Sequence[str]) -> str:
         return "pip install 'crnnocr[fonts]', or name a folder of fonts that do with `fonts`"
     return "name a folder of fonts that do with `fonts`, try `system_fonts`"
 
-
-def _is_installed(package: str) -> bool:
-    try:
-        return bool(version(package))
-    except PackageNotFoundError:
-        return False

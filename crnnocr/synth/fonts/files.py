@@ -47,7 +47,7 @@ def in_folder(folder: Path) -> tuple[Path, ...]:
 
 def of_system() -> tuple[Path, ...]:
     """The font files of this system, by name."""
-    folders = _system_folders(sys.platform, os.environ, Path.home())
+    folders = system_folders(sys.platform, os.environ, Path.home())
     return tuple(dict.fromkeys(path for folder in folders for path in _below(folder)))
 
 
@@ -62,7 +62,8 @@ def _of_package(module: str) -> tuple[Path, ...]:
     return tuple(path for folder in folders or () for path in _below(Path(folder) / "files"))
 
 
-def _system_folders(platform: str, environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:
+def system_folders(platform: str, environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:
+    """Where a system keeps fonts, by `sys.platform`, environment variables and the user's home."""
     if platform == "win32":
         windows = Path(environ.get("WINDIR", r"C:\Windows"))
         local = Path(environ.get("LOCALAPPDATA", home / "AppData" / "Local"))

@@ -25,7 +25,7 @@ _FONT_FOLDERS = {"en": "latin", "de": "latin", "fr": "latin", "zh": "cn"}
 # trdg's German dictionary has an encoding of its own; these are all of its letters outside ASCII.
 _GERMAN = {0x80: "ä", 0x83: "é", 0x84: "ö", 0x87: "ü", 0x88: "ç", 0x89: "ñ", 0x9C: "ß"}
 
-# Families under an open licence (Apache-2.0 or OFL) that draw lower case as lower case. trdg holds others: Aller, Bebas,
+# Families under an open license (Apache-2.0 or OFL) that draw lower case as lower case. trdg holds others: Aller, Bebas,
 # Capture, Caviar Dreams, Tusj, Seaside and Walkway are not open, and Amatic draws small capitals.
 _OPEN_FAMILIES = ("DroidSans", "Lato", "OpenSans", "Pacifico", "Raleway", "Roboto", "Sansation", "SourceHanSans")
 
