@@ -238,4 +238,3 @@ def _fix(lacking: str, langs: Sequence[str], is_installed: Callable[[str], bool]
     if not files.packages():
         return "pip install 'crnnocr[fonts]', or name a folder of fonts that do with `fonts`"
     return "name a folder of fonts that do with `fonts`, try `system_fonts`"
-
