@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -19,15 +19,20 @@ _HOMOGLYPHS: dict[str, dict[str, str]] = {
     "CYRILLIC": dict(zip("ABCEHIJKMOPSTXYaceijopsxyËÏëï", "АВСЕНІЈКМОРЅТХУасеіјорѕхуЁЇёї", strict=True)),
     "GREEK": dict(zip("ABEHIKMNOPTXYZov", "ΑΒΕΗΙΚΜΝΟΡΤΧΥΖον", strict=True)),
 }
-LATIN_CONFUSABLES: Mapping[str, str] = {
-    script: "".join(sorted({case for letter in letters if letter.isascii() for case in (letter.upper(), letter.lower())}))
-    for script, letters in (("CYRILLIC", "".join(_HOMOGLYPHS["CYRILLIC"])), ("GREEK", "".join(_HOMOGLYPHS["GREEK"]) + "u"))
-}
-"""Letters of ASCII that look like a letter of another script in upper or lower case. Greek υ is near enough to u here."""
-
 _HOMOGLYPHS["LATIN"] = {shape: shape for letters in list(_HOMOGLYPHS.values()) for shape in letters}
 _SHAPE = {letter: shape for letters in _HOMOGLYPHS.values() for shape, letter in letters.items()}
 """The Latin letter that each letter looks like; `_HOMOGLYPHS` leads back to the letters of each script."""
+
+
+def _in_both_cases(letters: Iterable[str]) -> str:
+    return "".join(sorted({case for letter in letters if letter.isascii() for case in (letter.upper(), letter.lower())}))
+
+
+LATIN_CONFUSABLES: Mapping[str, str] = {
+    "CYRILLIC": _in_both_cases(_HOMOGLYPHS["CYRILLIC"]),
+    "GREEK": _in_both_cases([*_HOMOGLYPHS["GREEK"], "u"]),  # υ is near enough here
+}
+"""Letters of ASCII that look like a letter of another script in upper or lower case."""
 
 _VARIANTS: tuple[tuple[str, ...], ...] = (
     ("'", "’‘ʼ", "´", "′"),
