@@ -17,13 +17,15 @@ from crnnocr.model.card import Card
 DIRECTION = "visual"
 """Class ids follow each other as the characters do on paper, from left to right."""
 
+_LINES = {
+    Orientation.HORIZONTAL: "horizontal",
+    Orientation.VERTICAL: "vertical, turned counter-clockwise first",
+    Orientation.UPWARD: "upward, turned clockwise first",
+    Orientation.AUTO: "horizontal; tall images are tried in all orientations",
+}
+
 _NETWORK = (
-    (
-        "in",
-        "images",
-        "(batch, 1, {height}, width) float32",
-        "lines at the left, black −1, white 1, zero right of each one's width",
-    ),
+    ("in", "images", "(batch, 1, {height}, width) float32", "lines at the left, black −1, white 1, zero past their widths"),
     ("in", "widths", "(batch) int64", "width of each line in pixels, at least {min_width}"),
     ("out", "log_probs", "(batch, frames, {classes}) float32", "natural-log probabilities"),
     ("out", "frames", "(batch) int64", "frames of each line; those past them are meaningless"),
@@ -94,14 +96,8 @@ def _facts(card: Card, config: ExportConfig, about: dict[str, Any]) -> str:
     listed = "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+-.!|~" else c for c in characters[:200]).strip()
     rows = {
         "characters": f"{len(characters)}: {listed}{' …' if len(characters) > 200 else ''}",
-        "lines": "vertical, turned counter-clockwise first"
-        if card.orientation is Orientation.VERTICAL
-        else "horizontal; tall images are tried in all orientations"
-        if card.orientation is Orientation.AUTO
-        else "upward, turned clockwise first"
-        if card.orientation is Orientation.UPWARD
-        else "horizontal",
-        "shape": f"{card.config.preset}: a CRNN for lines {card.config.height} pixels high",
+        "lines": _LINES[card.orientation],
+        "network": f"{card.config.preset}: a CRNN for lines {card.config.height} pixels high",
         "precision": config.precision.value,
         "graph": f"{about['export']['bytes']:,} bytes, opset {about['export']['opset']}, sha256 `{about['export']['sha256']}`",
         "made from": f"`model.safetensors`, sha256 `{about['export']['source_sha256']}`",
