@@ -1,4 +1,4 @@
-"""What tests of training share: pictures of short numbers, and a network so small that it learns them in two seconds."""
+"""For tests of training: images of short numbers, and a network so small that it learns them in two seconds."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ CONFIG = TrainConfig(
     augment=0,
     held_out=0.25,
 )
-"""Under it 48 numbers are learnt to a CER of about 0.1 on those held out; untrained it is 1."""
+"""With it 48 numbers are learned to a CER of about 0.1 on those held out; untrained it is 1."""
 
 WITHOUT_ONNX = tuple(step for step in STEPS if step is not export_onnx)
 """All of a training except the exported models, which take longer than it."""
 
 CHARACTERS = "2357"
-"""Few, and none like another, so that they are learnt fast."""
+"""Few, and easy to tell apart, so that they are learned fast."""
 
 
-def picture(text: str) -> Image.Image:
+def image_of(text: str) -> Image.Image:
     """Black on white, 16 pixels high and about 9 wide for each digit."""
     font = ImageFont.load_default(14)
     image = Image.new("L", (round(font.getlength(text)) + 6, 16), 255)
@@ -56,39 +56,39 @@ def picture(text: str) -> Image.Image:
 
 def number(index: int, longest: int = 4) -> str:
     """A number of two digits to `longest` for every index."""
-    chance = np.random.default_rng([7, index])
-    return "".join(CHARACTERS[i] for i in chance.integers(0, len(CHARACTERS), chance.integers(2, longest + 1)))
+    rng = np.random.default_rng([7, index])
+    return "".join(CHARACTERS[i] for i in rng.integers(0, len(CHARACTERS), rng.integers(2, longest + 1)))
 
 
 def dataset(folder: Path, texts: Sequence[str]) -> Dataset:
-    """Pictures of `texts` in a folder, which is made if need be."""
+    """Images of `texts` in a folder, which is made if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     samples = []
     for index, text in enumerate(texts):
         path = folder / f"{index:03}.png"
         if not path.exists():  # other processes may be reading it
-            picture(text).save(path)
+            image_of(text).save(path)
         samples.append(Sample(path, text))
     return Dataset(folder, "hand-made", tuple(samples))
 
 
 def numbers(folder: Path, count: int = 48, first: int = 0, longest: int = 4) -> Dataset:
-    """Pictures of the numbers from index `first` on."""
+    """Images of the numbers from index `first` on."""
     return dataset(folder, [number(first + i, longest) for i in range(count)])
 
 
 class Drawer:
-    """Draws a number for every index. Worker processes import it from here."""
+    """Makes an image of a number for every index. Worker processes import it from here."""
 
     charset = CHARACTERS
 
     def __getitem__(self, index: int) -> tuple[Image.Image, str]:
         text = number(10_000 + index)
-        return picture(text), text
+        return image_of(text), text
 
 
 def prepared(
-    learn: Dataset | Sequence[Dataset],
+    train: Dataset | Sequence[Dataset],
     config: TrainConfig = CONFIG,
     validate: Sequence[Dataset] = (),
     synthetic: Sampler | None = None,
@@ -97,15 +97,15 @@ def prepared(
     name: str = "x",
     **options: Any,
 ) -> Prepared:
-    """A training on `learn`, with `options` other than those of `config`."""
+    """A training on `train`, with `options` in place of those of `config`."""
     config = replace(config, **options)
-    sets = [learn] if isinstance(learn, Dataset) else learn
+    sets = [train] if isinstance(train, Dataset) else train
     return prepare(inspect(sets, validate, config), config, name, synthetic, synthetic_validation, synthetic_validation_size)
 
 
 @contextmanager
 def trained_below(folder: Path) -> Iterator[None]:
-    """Where trainings use the small shape and store what they make below a folder: for fixtures of a whole module."""
+    """Trainings in this block use the small network, and store their results in a folder: for fixtures of a whole module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CRNNOCR_DATA_DIR", str(folder / "store"))
         patch.setenv("CRNNOCR_CACHE_DIR", str(folder / "cache"))

@@ -1,4 +1,4 @@
-"""Augmentation: small random changes to training pictures that keep them readable."""
+"""Augmentation: small random changes to training images that keep them readable."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from crnnocr.config import AugmentConfig
 from crnnocr.training.augmentation import COLUMN_STEP, augment
 
 HEIGHT = 32
-"""Of the pictures, in pixels."""
+"""Of the images, in pixels."""
 
 NAMES = list(asdict(AugmentConfig()))
-"""Of all reaches and chances."""
+"""Of all reaches and probabilities."""
 
 CHANCES = [name for name in NAMES if name.endswith("_chance")]
 
@@ -44,7 +44,7 @@ def only(**reaches: float) -> AugmentConfig:
 
 
 def lines(*widths: int) -> tuple[Tensor, Tensor]:
-    """A batch of noise pictures from -1 to 1, zero right of each one's width."""
+    """A batch of noise images from -1 to 1, zero right of each one's width."""
     images = torch.rand((len(widths), 1, HEIGHT, max(widths)), generator=torch.Generator().manual_seed(0)) * 2 - 1
     for image, width in zip(images, widths, strict=True):
         image[:, :, width:] = 0
@@ -52,14 +52,14 @@ def lines(*widths: int) -> tuple[Tensor, Tensor]:
 
 
 def white(count: int, width: int) -> tuple[Tensor, Tensor]:
-    """A batch of empty white pictures of one width."""
+    """A batch of empty white images of one width."""
     return torch.ones((count, 1, HEIGHT, width)), torch.full((count,), width)
 
 
 def changed(
     images: Tensor, widths: Tensor, config: AugmentConfig, seed: int = 0, min_width: int = 2, min_widths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The batch, augmented with chance that starts at `seed`, without the columns that round its width up."""
+    """The batch, augmented with this seed, without the columns that round its width up."""
     images, widths = augment(images, widths, config, min_width, torch.Generator().manual_seed(seed), min_widths)
     assert images.shape[3] == -(-int(widths.max()) // COLUMN_STEP) * COLUMN_STEP
     assert not images[:, :, :, int(widths.max()) :].any()
@@ -67,11 +67,11 @@ def changed(
 
 
 def assert_near(images: Tensor, expected: Tensor, tolerance: float = 1e-4) -> None:
-    """Resampling at the very pixels misses their centres by millionths of a pixel: the numbers are 32-bit."""
+    """Resampling at the very pixels misses their centers by millionths of a pixel: the numbers are 32-bit."""
     torch.testing.assert_close(images, expected, rtol=0, atol=tolerance)
 
 
-# Chance
+# Randomness
 
 
 def test_the_same_seed_makes_the_same_change() -> None:
@@ -82,7 +82,7 @@ def test_the_same_seed_makes_the_same_change() -> None:
     assert torch.equal(first_widths, again_widths)
 
 
-def test_chance_comes_from_the_generator_alone() -> None:
+def test_random_numbers_come_from_the_generator_alone() -> None:
     batch = lines(40, 100)
     torch.manual_seed(1)
     first, _ = changed(*batch, AugmentConfig())
@@ -91,7 +91,7 @@ def test_chance_comes_from_the_generator_alone() -> None:
     again, _ = changed(*batch, AugmentConfig())
     assert torch.equal(first, again)
     torch.manual_seed(1)
-    assert torch.equal(state, torch.get_rng_state())  # and torch's own chance was left as it was
+    assert torch.equal(state, torch.get_rng_state())  # and torch's own generator is untouched
 
 
 def test_another_seed_makes_another_change() -> None:
@@ -103,11 +103,11 @@ def test_another_seed_makes_another_change() -> None:
 
 def test_each_line_of_a_batch_is_changed_by_itself() -> None:
     images, widths = lines(100)
-    twins, _ = changed(images.repeat(2, 1, 1, 1), widths.repeat(2), only(contrast=0.4, noise=0.2))
-    assert not torch.allclose(twins[0], twins[1], atol=0.1)
+    pair, _ = changed(images.repeat(2, 1, 1, 1), widths.repeat(2), only(contrast=0.4, noise=0.2))
+    assert not torch.allclose(pair[0], pair[1], atol=0.1)
 
 
-def test_the_pictures_that_came_in_are_left_as_they_were() -> None:
+def test_the_input_is_not_changed() -> None:
     images, widths = lines(40, 100)
     before, widths_before = images.clone(), widths.clone()
     changed(images, widths, WILD)
@@ -123,7 +123,7 @@ def test_a_share_of_the_lines_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("name", CHANCES)
-def test_a_chance_is_the_share_of_lines_that_are_changed(name: str) -> None:
+def test_a_probability_is_the_share_of_lines_that_are_changed(name: str) -> None:
     images, widths = lines(*[40] * 400)
     effect = name.removesuffix("_chance")
     config = AugmentConfig(**{**asdict(only(**({effect: 0.5} if effect in NAMES else {}))), name: 0.3})
@@ -132,7 +132,7 @@ def test_a_chance_is_the_share_of_lines_that_are_changed(name: str) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_pictures_on_a_gpu_are_changed_there() -> None:
+def test_images_on_a_gpu_are_changed_there() -> None:
     images, widths = lines(40, 100)
     new_images, new_widths = augment(images.cuda(), widths, WILD, 2, torch.Generator("cuda").manual_seed(0))
     assert new_images.device.type == "cuda"
@@ -153,7 +153,7 @@ def test_strength_1_is_the_usual() -> None:
     assert AugmentConfig().times(1) == AugmentConfig()
 
 
-def test_reaches_and_chances_grow_with_the_strength_up_to_their_bounds() -> None:
+def test_reaches_and_probabilities_grow_with_the_strength_up_to_their_bounds() -> None:
     half, usual, double, wild = (asdict(AugmentConfig().times(strength)) for strength in (0.5, 1, 2, 10))
     assert half == pytest.approx({name: value / 2 for name, value in usual.items()})
     assert double["stretch"] == pytest.approx(2 * usual["stretch"])
@@ -177,7 +177,7 @@ def test_all_is_zero_right_of_the_new_widths_and_nowhere_beyond_black_and_white(
             assert image[:, :, :width].any()
 
 
-def test_without_any_reach_the_picture_stays_as_it_is() -> None:
+def test_without_any_reach_the_image_stays_as_it_is() -> None:
     images, widths = lines(40, 100, 7)
     same, same_widths = changed(images, widths, only())
     assert torch.equal(same_widths, widths)
@@ -185,7 +185,7 @@ def test_without_any_reach_the_picture_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
-def test_every_effect_changes_the_picture_by_itself(effect: str) -> None:
+def test_every_effect_changes_the_image_by_itself(effect: str) -> None:
     images, widths = lines(*[100] * 8)  # eight draws, of which some are not near nothing
     new_images, new_widths = changed(images, widths, only(**{effect: 0.5}))
     assert torch.equal(new_widths, widths) == (effect not in ("stretch", "shear", "loosen", "tighten"))
@@ -200,7 +200,7 @@ def test_lines_of_other_heights_are_changed_too(height: int) -> None:
 
 
 def test_what_comes_into_view_is_the_line_s_own_paper() -> None:
-    # A line all of one grey stays so to its last column, whatever is beside it in the batch: no zero comes in.
+    # A line all of one gray stays so to its last column, whatever is beside it in the batch: no zero comes in.
     config = AugmentConfig(gamma=0, contrast=0, brightness=0, shade=0, invert_chance=0)
     images, widths = lines(5, 40, 100)
     for seed in range(20):
@@ -210,7 +210,7 @@ def test_what_comes_into_view_is_the_line_s_own_paper() -> None:
 
 
 @pytest.mark.parametrize("strength", [1, 2])
-def test_a_full_stop_in_any_corner_stays_in_the_picture(strength: float) -> None:
+def test_a_full_stop_in_any_corner_stays_in_the_image(strength: float) -> None:
     images, widths = white(4, 60)
     for image, (row, column) in zip(images, [(0, 0), (0, 57), (29, 0), (29, 57)], strict=True):
         image[:, row : row + 3, column : column + 3] = -1
@@ -235,9 +235,11 @@ def test_no_line_gets_narrower_than_the_least_width() -> None:
 def test_each_line_keeps_the_width_that_its_label_needs() -> None:
     min_widths = torch.tensor([3, 38, 60])
     config = only(stretch=0.5, tighten=0.03)
-    drawn = torch.stack([changed(*lines(8, 40, 50), config, seed, min_width=5, min_widths=min_widths)[1] for seed in range(50)])
-    assert drawn.amin(dim=0).tolist() == [5, 38, 60]
-    assert drawn.amax(dim=0)[1] > 50
+    widths = torch.stack(
+        [changed(*lines(8, 40, 50), config, seed, min_width=5, min_widths=min_widths)[1] for seed in range(50)]
+    )
+    assert widths.amin(dim=0).tolist() == [5, 38, 60]
+    assert widths.amax(dim=0)[1] > 50
 
 
 def test_a_line_too_narrow_for_its_label_is_widened_at_any_strength() -> None:
@@ -351,7 +353,7 @@ def test_erasing_covers_no_more_than_blots_and_scratches() -> None:
     assert (covered.float().mean(dim=1) > 0.9).sum(dim=1).max() <= 3 * math.ceil(size / 3)
 
 
-def test_what_is_erased_gets_a_grey_of_the_line_s_own() -> None:
+def test_what_is_erased_gets_a_gray_of_the_line_s_own() -> None:
     images, widths = white(200, 60)
     images[:, :, :, ::4] = 0.6  # mean 0.9, standard deviation 0.17
     erased, _ = changed(images, widths, only(erase=0.2))
@@ -392,12 +394,12 @@ def test_a_lower_resolution_loses_the_finest_stripes_and_keeps_broad_ones() -> N
     broad = white(40, 64)[0]
     broad[:, :, :, 32:] = -1
     inner = (slice(None), slice(None), slice(4, -4), slice(4, -4))
-    drawn = [changed(fine, widths, only(coarse=1), seed)[0][inner].std() for seed in range(10)]
-    assert min(drawn) < 0.3
-    assert max(drawn) <= 1.01
-    kept = changed(broad, widths, only(coarse=1))[0]
-    assert_near(kept[:, :, :, 4:26], broad[:, :, :, 4:26])
-    assert_near(kept[:, :, :, 38:60], broad[:, :, :, 38:60])
+    deviations = [changed(fine, widths, only(coarse=1), seed)[0][inner].std() for seed in range(10)]
+    assert min(deviations) < 0.3
+    assert max(deviations) <= 1.01
+    result = changed(broad, widths, only(coarse=1))[0]
+    assert_near(result[:, :, :, 4:26], broad[:, :, :, 4:26])
+    assert_near(result[:, :, :, 38:60], broad[:, :, :, 38:60])
 
 
 def test_what_is_blurred_keeps_its_resolution() -> None:
@@ -414,7 +416,7 @@ def test_noise_is_in_proportion_to_the_contrast(effect: str) -> None:
     for contrast in (0.0, 0.1, 0.5):
         added = changed(images * contrast, widths, only(**{effect: 0.25}))[0] - images * contrast
         deviation = added.std(dim=(1, 2, 3))
-        most = 0.25 * contrast * 0.577  # the deviation of the uniform noise pictures is 1 / √3
+        most = 0.25 * contrast * 0.577  # the deviation of the uniform noise images is 1 / √3
         assert deviation.max() <= most * 1.15 + 1e-5  # of 3200 pixels, or of 8 · 25 cells
         assert deviation.max() >= most * 0.5
         assert added.mean().abs() <= most * 0.05 + 1e-5

@@ -79,8 +79,8 @@ def test_an_epoch_has_as_many_samples_as_it_says_in_batches_of_the_size_on_avera
     buckets = first_epochs(sampler, 1)
     assert sum(len(bucket.indices) + len(bucket.synthetic) for bucket in buckets) == sampler.samples_per_epoch
     for bucket in buckets:
-        pictures = len(bucket.indices) + len(bucket.synthetic)
-        assert bucket.batches == -(-pictures // 16)
+        samples = len(bucket.indices) + len(bucket.synthetic)
+        assert bucket.batches == -(-samples // 16)
 
 
 @every_sampler
@@ -399,8 +399,8 @@ class Long(Drawer):
     """Every third text does not fit its image."""
 
     def __getitem__(self, index: int) -> tuple[Image.Image, str]:
-        picture, text = super().__getitem__(index)
-        return picture, text * 100 if index % 3 == 0 else text
+        image, text = super().__getitem__(index)
+        return image, text * 100 if index % 3 == 0 else text
 
 
 def texts(stream: Iterator[LabeledLine | None], count: int) -> list[str | None]:
@@ -473,6 +473,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_training(run_process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     killed = run_process("-c", KILLED_WITH_WORKERS, cwd=Path(__file__).parent)  # until all have closed its output
     assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "2\n")

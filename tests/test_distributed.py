@@ -1,12 +1,13 @@
 """Two processes on torch's own launcher train as one does with the same batches.
 
-This file is also the script that they run: `torchrun --nproc-per-node 2 tests/test_distributed.py FOLDER [killed|resumed]`.
+This file is also the script that they run: `torchrun --nproc-per-node 2 tests/test_distributed.py FOLDER MODE`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -74,6 +75,35 @@ def losses(file: Path) -> NDArray[np.float64]:
     return np.array(file.read_text().split(), dtype=np.float64)
 
 
+BRIEF = replace(TOGETHER, steps=5)
+
+
+def test_two_processes_have_the_losses_of_one(tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        note_losses(tmp_path / "losses alone", patch)
+        list(training.run(order(tmp_path / "data", config=BRIEF)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        group = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free.getsockname()[1]),
+            "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2",
+        }
+    command = [sys.executable, __file__, str(tmp_path), "briefly"]
+    with subprocess.Popen(command, env={**os.environ, **group, "RANK": "1", "LOCAL_RANK": "1"}) as other:
+        for name, value in {**group, "RANK": "0", "LOCAL_RANK": "0"}.items():
+            monkeypatch.setenv(name, value)
+        train_with_others(tmp_path, "briefly")
+        assert other.wait(timeout=60) == 0
+    shares = [losses(tmp_path / f"losses {rank}") for rank in range(2)]
+    # A process counts its part of the characters twice, so the mean over both is the loss of all.
+    assert np.mean(shares, axis=0) == pytest.approx(losses(tmp_path / "losses alone"), rel=1e-5)
+    assert np.abs(shares[0] - shares[1]).max() > 0.01, "each has samples of its own"
+    assert registry.own_names() == ["x", "x-2"], "only the main process writes"
+
+
+@pytest.mark.slow
 def test_two_processes_train_as_one_does_though_they_are_killed_in_between(
     tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +124,6 @@ def test_two_processes_train_as_one_does_though_they_are_killed_in_between(
 
     alone = losses(tmp_path / "losses alone")
     shares = [losses(tmp_path / f"losses {rank}") for rank in range(2)]
-    # A process counts its part of the characters twice, so that the mean over both is the loss of all.
     together = np.mean(shares, axis=0)
     assert np.abs(shares[0] - together).max() > 0.01, "each has samples of its own"
     apart = np.abs(together / alone - 1)
@@ -102,8 +131,8 @@ def test_two_processes_train_as_one_does_though_they_are_killed_in_between(
     assert apart.max() < 1e-3  # and what has grown out of it
     two = safetensors.numpy.load_file(registry.path_of("x"))
     for name, value in order(tmp_path / "data").prepared.model.state_dict().items():
-        learnt = np.linalg.norm(one[name] - value.numpy())
-        assert np.linalg.norm(two[name] - one[name]) <= 0.05 * learnt, name  # at most 0.02 were seen, in the first bias
+        change = np.linalg.norm(one[name] - value.numpy())
+        assert np.linalg.norm(two[name] - one[name]) <= 0.05 * change, name  # at most 0.02 were seen, in the first bias
 
 
 def test_a_step_needs_an_image_for_each_process(tmp_path: Path) -> None:
@@ -173,7 +202,7 @@ def test_measuring_the_speed_leaves_the_network_as_it_was(tmp_path: Path) -> Non
 
 
 def train_with_others(folder: Path, mode: str) -> None:
-    """Train until the state of step 20 is saved, or from there to the end."""
+    """Train briefly, or until the state of step 20 is saved, or from there to the end."""
     rank = int(os.environ["RANK"])
     PRESETS[DEFAULT_PRESET] = SHAPE
     torch.set_num_threads(1)
@@ -185,7 +214,8 @@ def train_with_others(folder: Path, mode: str) -> None:
             options = {"save_seconds": -1, "report_seconds": -1}
             patch.setattr(Run, "save", save_and_die)
         note_losses(folder / f"losses {rank}", patch)
-        for event in training.run(order(folder / "data", resume=mode == "resumed", **options)):
+        config = BRIEF if mode == "briefly" else TOGETHER
+        for event in training.run(order(folder / "data", mode == "resumed", config, **options)):
             if isinstance(event, Begun):
                 print(f"resuming at step {event.resumed_at}")  # noqa: T201 (the test reads it)
 

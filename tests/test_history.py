@@ -115,7 +115,7 @@ class TestHistory:
 
 
 class TestCurves:
-    def drawn(self, folder: Path, rows: list[HistoryRow]) -> str:
+    def curves_of(self, folder: Path, rows: list[HistoryRow]) -> str:
         """The curves of some rows, which must be well-formed and lie inside their borders."""
         draw_curves(folder / "curves.svg", rows)
         text = (folder / "curves.svg").read_text(encoding="utf-8")
@@ -133,7 +133,7 @@ class TestCurves:
 
     def test_the_kept_point_is_labeled(self, tmp_path: Path) -> None:
         rows = [replace(ROW, step=i, samples_seen=64 * i, cer=1 / i, is_best=i in (5, 7)) for i in range(1, 10)]
-        text = self.drawn(tmp_path, rows)
+        text = self.curves_of(tmp_path, rows)
         assert "kept: 14.29 %" in text  # 1/7
         assert "9 steps  ·  576 pictures shown  ·  1 min" in text
 
@@ -141,13 +141,13 @@ class TestCurves:
         rows = [
             replace(ROW, samples_seen=p, cer=c, exact_match=e) for p, c, e in ((1, 0.5, 0.1), (2, 0.25, 0.5), (3, 0.3, 0.4))
         ]
-        text = self.drawn(tmp_path, rows)
+        text = self.curves_of(tmp_path, rows)
         assert "best: 25.00 %" in text
         assert "best: 50.0 %" in text
 
     def test_values_that_fall_far_have_a_logarithmic_axis(self, tmp_path: Path) -> None:
         rows = [replace(ROW, samples_seen=i, loss=4 * 0.5**i, cer=0.06 - i / 1000) for i in range(10)]
-        text = self.drawn(tmp_path, rows)
+        text = self.curves_of(tmp_path, rows)
         assert "Loss, nats a character, logarithmic" in text
         assert "Character error rate (CER)<" in text
 
@@ -162,7 +162,7 @@ class TestCurves:
         ids=["one row", "zeros", "more errors than characters", "very long"],
     )
     def test_odd_trainings_are_drawn_too(self, rows: list[HistoryRow], tmp_path: Path) -> None:
-        self.drawn(tmp_path, rows)
+        self.curves_of(tmp_path, rows)
 
     def test_without_rows_there_is_no_file(self, tmp_path: Path) -> None:
         draw_curves(tmp_path / "curves.svg", [])

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from digits import CONFIG, SHAPE, number, numbers, picture, prepared, trained_below
+from digits import CONFIG, SHAPE, image_of, number, numbers, prepared, trained_below
 
 from crnnocr import images
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, EngineChoice, ExportConfig, Precision
@@ -29,7 +29,7 @@ from crnnocr.training.finalize import Finished
 from crnnocr.training.run import Order
 
 LINES = [
-    Preprocessor.for_model(SHAPE).line(picture(text)) for text in (number(1), "7", "5327532753275", number(2, 9), number(3))
+    Preprocessor.for_model(SHAPE).line(image_of(text)) for text in (number(1), "7", "5327532753275", number(2, 9), number(3))
 ]
 
 
@@ -79,7 +79,7 @@ def test_every_preset_gives_nearly_the_same_in_int8_alone_or_not(preset: str) ->
     torch.manual_seed(0)
     shape = PRESETS[preset]
     texts = (number(1), "7", "5327532753275", number(2))
-    lines = [Preprocessor.for_model(shape).line(picture(text)) for text in texts]
+    lines = [Preprocessor.for_model(shape).line(image_of(text)) for text in texts]
     charset = Charset("0123456789")
     model = CRNN(shape, charset.classes).eval()
     card = Card("random", charset, shape, activation_ranges=quantization.activation_ranges(model, lines))

@@ -52,8 +52,8 @@ OTHER = replace(SHORT, seed=3, steps=13)
 CASES = {
     "steps": SHORT,
     "epochs": replace(SHORT, steps=None, epochs=2, augment=1),
-    "drawn": replace(SHORT, synth="digits", mix=0.5),
-    # It reads nothing yet, so the second validation, after 4 steps, brings no progress: the decay begins, and ends after 8.
+    "mixed": replace(SHORT, synth="digits", mix=0.5),
+    # The second validation, after 4 steps, brings no progress yet: the decay begins, and ends after 8.
     "plateau": replace(SHORT, synth="digits", mix=0.5, steps=20, validations=10, patience=1),
 }
 
@@ -83,16 +83,16 @@ def _as_in_the_killed_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 @dataclass
 class Outcome:
-    """What is left of a training, without times."""
+    """The result of a training, without times."""
 
     weights: dict[str, NDArray[Any]]
-    """The stored model, and the pictures it was trained on."""
+    """Tensors of the stored model, with the images it was trained on."""
     card: dict[str, Any]
-    """What it says of itself: scores, calibration, steps."""
+    """Scores, calibration and steps."""
     history: list[dict[str, Any]]
     """Its validations."""
     state: dict[str, Any]
-    """What was kept last: network, average and optimiser."""
+    """The last saved state: network, average and optimizer."""
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def last_states(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Every state that is kept from now on."""
+    """Every state that is saved from now on."""
     states: list[dict[str, Any]] = []
     save = Run.save
 
@@ -146,7 +146,7 @@ def assert_same(one: Outcome, other: Outcome) -> None:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
-    """What comes of a case when nothing happens. Each is trained once."""
+    """The outcome of a case without an interruption. Each is trained once."""
     outcomes: dict[str, Outcome] = {}
 
     def of(case: str) -> Outcome:
@@ -179,15 +179,15 @@ def train_to(events: Iterator[Event], step: int) -> None:
 # To the same bits
 
 
-@pytest.mark.parametrize("case", ["epochs", "drawn", "plateau"])
-def test_interrupted_it_goes_on_to_the_same_bits(
+@pytest.mark.parametrize("case", ["epochs", "mixed", "plateau"])
+def test_interrupted_it_is_resumed_to_the_same_bits(
     case: str, uninterrupted: Callable[[str], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = uninterrupted(case)
     steps = whole.card["steps"]
-    assert steps == {"epochs": 10, "drawn": 12, "plateau": 8}[case]  # twice 18 numbers in batches of 4 are 10
-    # At a validation, in the second epoch, and where only storing is left to do.
-    for step in {"epochs": (4, 10), "drawn": (10, 12), "plateau": (4, 8)}[case]:
+    assert steps == {"epochs": 10, "mixed": 12, "plateau": 8}[case]  # twice 18 numbers in batches of 4 are 10
+    # At a validation, in the second epoch, and when only the finalization is left.
+    for step in {"epochs": (4, 10), "mixed": (10, 12), "plateau": (4, 8)}[case]:
         monkeypatch.setenv("CRNNOCR_DATA_DIR", str(tmp_path / f"store {step}"))
         train_to(training.run(order(CASES[case], tmp_path)), step)
         with monkeypatch.context() as patch:
@@ -208,8 +208,14 @@ def test_it_may_be_interrupted_at_every_step(
     assert_same(finish(training.run(order(SHORT, tmp_path, resume=True)), last_states(monkeypatch)), uninterrupted("steps"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("case", "when"), [("epochs", "5"), ("plateau", "4"), ("steps", "store_model")])
+@pytest.mark.parametrize(
+    ("case", "when"),
+    [
+        pytest.param("epochs", "5", marks=pytest.mark.slow),
+        pytest.param("plateau", "4", marks=pytest.mark.slow),
+        ("steps", "store_model"),
+    ],
+)
 def test_killed_it_is_resumed_to_the_same_bits(
     case: str,
     when: str,
@@ -228,7 +234,7 @@ def test_killed_it_is_resumed_to_the_same_bits(
     assert not (own_registry / "runs" / "x").exists()
 
 
-def test_the_batch_size_that_was_found_at_first_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_keeps_its_batch_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(SHORT, batch_size=None)
     sizes = iter([5, 9])  # a device may be faster with another at another time
     monkeypatch.setattr(training, "batch_size_for", lambda *_: next(sizes))
@@ -239,11 +245,11 @@ def test_the_batch_size_that_was_found_at_first_is_kept(tmp_path: Path, monkeypa
     assert begun.batch_size == trained_card(finished.path)[1].batch_size == 5
 
 
-def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(
+def test_history_rows_after_the_saved_state_are_not_doubled(
     uninterrupted: Callable[[str], Outcome], tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train_to(training.run(order(SHORT, tmp_path)), 3)
-    # Killed after the validation at step 4 was written down, and before a state was kept.
+    # Killed after the validation at step 4 was written down, and before a state was saved.
     row = uninterrupted("steps").history[0] | {"seconds": 1, "waiting": 0}
     assert row["step"] == 4
     with (own_registry / "runs" / "x" / "history.jsonl").open("a") as file:
@@ -252,7 +258,7 @@ def test_rows_of_a_history_that_the_state_does_not_know_are_not_kept_twice(
     assert_same(outcome, uninterrupted("steps"))
 
 
-def test_a_state_taken_up_by_another_trainer_is_the_same_state(tmp_path: Path) -> None:
+def test_a_state_loaded_by_another_trainer_is_the_same_state(tmp_path: Path) -> None:
     config = replace(SHORT, validations=12)
     ready = prepared(numbers(tmp_path, 24), config)
     sampler = BatchSampler(len(ready.train), 4, config.seed)
@@ -265,7 +271,7 @@ def test_a_state_taken_up_by_another_trainer_is_the_same_state(tmp_path: Path) -
     first, second = trainer(), trainer()
     with Loader(sampler, ready.train, iter(()), ready.card.charset, SHAPE, config.augmentation.times(0)) as loader:
         for event in first.train(loader):
-            if isinstance(event, Progress) and event.step == 11:  # of 12: annealed weights are kept by then
+            if isinstance(event, Progress) and event.step == 11:  # of 12: annealed weights have been kept by then
                 break
     tensors, values = first.state_dict()
     assert any(name.startswith("kept.") for name in tensors)
@@ -364,21 +370,21 @@ def test_minutes_that_are_used_up_leave_only_the_model_to_be_stored(tmp_path: Pa
     assert trained_card(finished.path)[1].steps == step
 
 
-# Which run goes on
+# Which run is resumed
 
 
 def interrupt(config: TrainConfig, folder: Path, name: str = "x", minutes_ago: float = 0) -> None:
-    """Leave a run behind."""
-    there = {run.name for run in interrupted_runs()}
+    """Leave an interrupted run."""
+    before = {run.name for run in interrupted_runs()}
     train_to(training.run(order(config, folder, name=name)), 1)
-    (run,) = [run for run in interrupted_runs() if run.name not in there]
+    (run,) = [run for run in interrupted_runs() if run.name not in before]
     state = run.folder / "state.safetensors"
     when = state.stat().st_mtime - 60 * minutes_ago
     os.utime(state, (when, when))
 
 
 def resumed(config: TrainConfig, folder: Path, name: str | None = None) -> str:
-    """The run that goes on."""
+    """The name of the run that is resumed."""
     events = training.run(order(config, folder, resume=True, named=name is not None, name=name or "x"))
     begun = next(events)
     events.close()
@@ -387,7 +393,7 @@ def resumed(config: TrainConfig, folder: Path, name: str | None = None) -> str:
     return begun.run
 
 
-def test_the_newest_run_of_the_same_data_and_options_goes_on(tmp_path: Path) -> None:
+def test_the_newest_run_of_the_same_data_and_options_is_resumed(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, minutes_ago=3)
     interrupt(SHORT, tmp_path, minutes_ago=2)
     interrupt(OTHER, tmp_path, minutes_ago=1)
@@ -396,26 +402,26 @@ def test_the_newest_run_of_the_same_data_and_options_goes_on(tmp_path: Path) -> 
     assert resumed(OTHER, tmp_path) == "x-3"
 
 
-def test_the_run_that_is_named_goes_on_though_it_is_not_the_newest(tmp_path: Path) -> None:
+def test_a_named_run_is_resumed_though_it_is_not_the_newest(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, "plates", minutes_ago=2)
     interrupt(SHORT, tmp_path, "signs", minutes_ago=1)
     assert resumed(SHORT, tmp_path, "plates") == "plates"
 
 
-def test_a_run_keeps_the_name_that_its_model_was_to_have(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_the_name_of_its_model(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, "plates")
-    *_, finished = training.run(order(SHORT, tmp_path, resume=True))  # which would be called x
+    *_, finished = training.run(order(SHORT, tmp_path, resume=True))  # whose model would be called x
     assert isinstance(finished, Finished)
     assert (finished.name, finished.wanted) == ("plates", "plates")
 
 
-def test_a_run_is_found_by_the_name_of_its_model_too(tmp_path: Path) -> None:
+def test_a_run_is_also_found_by_the_name_of_its_model(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, "plates", minutes_ago=2)
     interrupt(SHORT, tmp_path, "plates", minutes_ago=1)
     assert resumed(SHORT, tmp_path, "plates") == "plates-2"
 
 
-def test_a_run_that_was_killed_before_it_kept_a_state_leaves_its_name_free(tmp_path: Path, own_registry: Path) -> None:
+def test_a_run_that_was_killed_before_it_saved_a_state_leaves_its_name_free(tmp_path: Path, own_registry: Path) -> None:
     (own_registry / "runs" / "x").mkdir(parents=True)
     (own_registry / "runs" / "x" / "run.json").write_text("{}", encoding="utf-8")
     with closing(training.run(order(SHORT, tmp_path))) as events:
@@ -425,10 +431,10 @@ def test_a_run_that_was_killed_before_it_kept_a_state_leaves_its_name_free(tmp_p
         with closing(training.run(order(SHORT, tmp_path))) as others:
             second = next(others)
             assert isinstance(second, Begun)
-            assert second.run == "x-2", "the first is being trained"
+            assert second.run == "x-2", "the first is still running"
 
 
-def test_without_resume_an_interrupted_run_is_left_alone(tmp_path: Path, own_registry: Path) -> None:
+def test_without_resume_an_interrupted_run_stays_as_it_is(tmp_path: Path, own_registry: Path) -> None:
     interrupt(SHORT, tmp_path)
     state = (own_registry / "runs" / "x" / "state.safetensors").read_bytes()
     begun, *_, finished = training.run(order(SHORT, tmp_path))
@@ -440,31 +446,31 @@ def test_without_resume_an_interrupted_run_is_left_alone(tmp_path: Path, own_reg
     assert (own_registry / "runs" / "x" / "state.safetensors").read_bytes() == state
 
 
-def refusal(config: TrainConfig, folder: Path, name: str | None = None) -> str:
-    """What is said where no run can go on."""
+def error_of(config: TrainConfig, folder: Path, name: str | None = None) -> str:
+    """The error if no run can be resumed."""
     with pytest.raises(UsageError) as caught:
         next(training.run(order(config, folder, resume=True, named=name is not None, name=name or "x")))
     assert caught.value.exit_code == 2
     return str(caught.value)
 
 
-def test_where_there_is_no_run_that_is_said(tmp_path: Path, own_registry: Path) -> None:
-    assert refusal(SHORT, tmp_path) == "`resume`: no interrupted run has the same data and options: there are none"
+def test_if_there_is_no_run_that_is_an_error(tmp_path: Path, own_registry: Path) -> None:
+    assert error_of(SHORT, tmp_path) == "`resume`: no interrupted run has the same data and options: there are none"
     assert not (own_registry / "runs").exists()
 
 
-def test_other_options_are_refused_and_those_of_each_run_named(tmp_path: Path) -> None:
+def test_with_other_options_the_error_names_what_differs_in_each_run(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, minutes_ago=1)
     interrupt(OTHER, tmp_path)
-    said = refusal(replace(SHORT, seed=5), tmp_path)
-    assert said.startswith("`resume`: no interrupted run has the same data and options: x-2 (started 2")
-    newest, oldest = said.split("; ")
+    message = error_of(replace(SHORT, seed=5), tmp_path)
+    assert message.startswith("`resume`: no interrupted run has the same data and options: x-2 (started 2")
+    newest, oldest = message.split("; ")
     assert newest.endswith(", with steps 13, seed 3)")
     assert oldest.endswith(", with seed 0)")
-    assert "ema" not in said, "only what differs is named"
+    assert "ema" not in message, "only what differs is named"
 
 
-def test_other_data_are_refused(tmp_path: Path) -> None:
+def test_a_run_of_other_data_is_not_resumed(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path)
     data = numbers(tmp_path / "more", 25)
     other = Order(prepared(data, SHORT), SHORT, (data,), device="cpu", resume=True)
@@ -472,32 +478,30 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
         next(training.run(other))
 
 
-def test_another_charset_is_refused_though_data_and_options_are_the_same(tmp_path: Path) -> None:
-    interrupt(SHORT, tmp_path)  # such as with a start model of the same name that has other characters by now
+def test_a_run_with_another_charset_is_not_resumed(tmp_path: Path) -> None:
+    interrupt(SHORT, tmp_path)  # e.g. a start model of the same name has other characters by now
     changed = order(SHORT, tmp_path, resume=True)
     card = replace(changed.prepared.card, charset=type(changed.prepared.card.charset)("7532"))
     with pytest.raises(UsageError, match="with other characters"):
         next(training.run(replace(changed, prepared=replace(changed.prepared, card=card))))
 
 
-def test_a_named_run_of_other_options_is_refused(tmp_path: Path) -> None:
+def test_a_named_run_of_other_options_is_not_resumed(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, "plates")
-    said = refusal(SHORT, tmp_path, "signs")
-    assert said.startswith("`resume`: no interrupted run called signs has the same data and options: plates (started 2")
-    assert refusal(OTHER, tmp_path, "plates").endswith("with steps 12, seed 0)")
+    message = error_of(SHORT, tmp_path, "signs")
+    assert message.startswith("`resume`: no interrupted run called signs has the same data and options: plates (started 2")
+    assert error_of(OTHER, tmp_path, "plates").endswith("with steps 12, seed 0)")
 
 
-def test_a_run_that_another_process_trains_is_refused(tmp_path: Path, own_registry: Path) -> None:
+def test_a_run_that_another_process_trains_is_not_resumed(tmp_path: Path, own_registry: Path) -> None:
     interrupt(SHORT, tmp_path)
     with folder_lock(own_registry / "runs" / "x"):
-        said = refusal(SHORT, tmp_path)
-    assert said == "the run x is being trained by another process: wait until it has ended"
+        message = error_of(SHORT, tmp_path)
+    assert message == "the run x is being trained by another process: wait until it has ended"
     assert resumed(SHORT, tmp_path) == "x"
 
 
-def test_a_wrong_option_that_is_found_in_the_training_is_not_taken_for_another_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_option_is_not_mistaken_for_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*_: object) -> int:
         raise UsageError("--batch-size 1 is wrong")
 
@@ -506,7 +510,7 @@ def test_a_wrong_option_that_is_found_in_the_training_is_not_taken_for_another_p
         next(training.run(order(SHORT, tmp_path)))
 
 
-# What is kept
+# What is saved
 
 
 def cut_off(state: Path) -> None:
@@ -530,9 +534,7 @@ def half_written(state: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut_off, emptied, garbage, foreign, half_written])
-def test_a_damaged_state_is_an_error_that_says_what_to_do(
-    harm: Callable[[Path], None], tmp_path: Path, own_registry: Path
-) -> None:
+def test_a_damaged_state_is_an_error_with_a_fix(harm: Callable[[Path], None], tmp_path: Path, own_registry: Path) -> None:
     interrupt(SHORT, tmp_path)
     harm(own_registry / "runs" / "x" / "state.safetensors")
     with pytest.raises(CrnnocrError, match=r"runs/x/state\.safetensors cannot be read .*: begin again without `resume`"):
@@ -563,7 +565,7 @@ def test_nothing_is_pickled(tmp_path: Path, own_registry: Path, monkeypatch: pyt
     assert about["options"] == json.loads(json.dumps(asdict(SHORT)))
 
 
-def test_a_training_that_ends_before_a_state_was_kept_leaves_nothing(tmp_path: Path, own_registry: Path) -> None:
+def test_a_training_that_ends_before_a_state_was_saved_leaves_nothing(tmp_path: Path, own_registry: Path) -> None:
     events = training.run(order(SHORT, tmp_path))
     assert isinstance(next(events), Begun)
     events.close()
@@ -571,7 +573,7 @@ def test_a_training_that_ends_before_a_state_was_kept_leaves_nothing(tmp_path: P
     assert interrupted_runs() == []
 
 
-def test_a_disk_that_is_full_when_a_state_is_kept_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_when_a_state_is_saved_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: Path, __: bytes) -> int:
         raise OSError(28, "No space left on device")
 
@@ -587,10 +589,10 @@ def test_closed_it_keeps_the_state_of_its_train_to(tmp_path: Path) -> None:
     step = next(event.step for event in events if isinstance(event, Progress) and event.step >= 5)
     events.close()
     [left] = interrupted_runs()
-    assert left.load().values["step"] == step  # none was due by the clock
+    assert left.load().values["step"] == step  # closed between two intervals
 
 
-def test_states_are_kept_now_and_then_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_between_intervals_no_state_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     states = last_states(monkeypatch)
     list(training.run(order(SHORT, tmp_path, save_seconds=1000)))
     assert [state["step"] for state in states] == [12]

@@ -1,5 +1,12 @@
 """The machine and the process."""
 
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -35,3 +42,27 @@ def test_only_mps_keeps_channels_first() -> None:
 def test_a_cpu_computes_in_half_precision_only_where_it_is_asked_to(asked: bool, computed: torch.dtype) -> None:
     with runtime.autocast(torch.device("cpu"), asked):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is computed
+
+
+KILLED_WITH_A_WORKER = """
+import multiprocessing, os, signal, time
+from crnnocr.runtime import exit_with_parent
+
+def work():
+    exit_with_parent()
+    print("working", flush=True)
+    time.sleep(1000)
+
+if multiprocessing.parent_process() is None:
+    multiprocessing.get_context("fork").Process(target=work).start()
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_worker_ends_with_its_parent_even_if_that_is_killed(
+    run_process: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    killed = run_process("-c", KILLED_WITH_A_WORKER)  # returns when both have closed the output
+    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "working\n")

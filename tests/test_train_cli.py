@@ -123,7 +123,7 @@ def test_from_a_model_it_learns_new_characters(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--mix", "0.5"], "--mix is the share of synthetic images beside those of DATA"),
         (["--from", "nosuch"], "no model nosuch"),
@@ -131,10 +131,10 @@ def test_from_a_model_it_learns_new_characters(
         (["--synth", "xx"], "--synth xx: "),
     ],
 )
-def test_wrong_options_are_named(options: list[str], said: str, folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
+def test_wrong_options_are_named(options: list[str], message: str, folder: Path, tiny_data: Path, run_cli: RunCli) -> None:
     result = run_cli("train", tiny_data, *options)
     assert result.exit_code in (1, 2)
-    assert f"error: {said}" in result.stderr
+    assert f"error: {message}" in result.stderr
 
 
 def test_without_a_pretrained_model_auto_starts_from_scratch_and_says_so(
@@ -159,6 +159,7 @@ def test_vertical_lines_are_turned_and_the_model_remembers(
     assert run_cli("eval", "data").exit_code == 0
 
 
+@pytest.mark.slow
 def test_synthetic_images_alone_make_a_model(folder: Path, tiny_preset: str, run_process: Callable[..., object]) -> None:
     # In a process of its own: the worker processes import the main module again.
     script = folder / "train_on_synthetic.py"
@@ -181,19 +182,22 @@ def test_synthetic_images_alone_make_a_model(folder: Path, tiny_preset: str, run
 
 TRAINING = """
 import signal
+from functools import partial
 from crnnocr.cli import app
 from crnnocr.config import PRESETS, Conv, ModelConfig, Pool
 from crnnocr.training import run
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
 PRESETS["tiny"] = {shape!r}
-run._SAVE_SECONDS = 0.0
+run.Order = partial(run.Order, save_seconds=0)
 app({arguments!r})
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGKILL))]
+)
 def test_an_interrupted_run_is_resumed(
     how: signal.Signals, tiny_data: Path, tiny_config: ModelConfig, tiny_preset: str, run_cli: RunCli
 ) -> None:
@@ -204,13 +208,13 @@ def test_an_interrupted_run_is_resumed(
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(how)
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert said.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume resumes data"
+        assert stderr.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume resumes data"
     if how is signal.SIGTERM:
         assert process.returncode == 143
-        assert said.splitlines()[-1] == "ended: no model was stored; the same command with --resume resumes data"
+        assert stderr.splitlines()[-1] == "ended: no model was stored; the same command with --resume resumes data"
     other = run_cli(*train, "--epochs", 2, "--resume")
     assert other.exit_code == 2
     assert "no interrupted run has the same data and options: data (started" in other.stderr

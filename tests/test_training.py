@@ -1,4 +1,4 @@
-"""Training: its loss, the weights it keeps, and what comes of it."""
+"""Training: its loss, the weights it keeps, and the model that it stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cards import trained_card
-from digits import CHARACTERS, CONFIG, SHAPE, WITHOUT_ONNX, Drawer, numbers, picture, prepared, trained_below
+from digits import CHARACTERS, CONFIG, SHAPE, WITHOUT_ONNX, Drawer, image_of, numbers, prepared, trained_below
 from torch import Tensor
 from torch.nn import functional
 
@@ -110,14 +110,14 @@ def test_the_loss_of_one_character_in_two_even_frames() -> None:
 
 
 def test_the_loss_is_summed_over_the_lines() -> None:
-    sure = log_probs([[0.2, 0.8, 0.0], [0.2, 0.0, 0.8]])
+    confident = log_probs([[0.2, 0.8, 0.0], [0.2, 0.0, 0.8]])
     # The only path that reads "ab" is ab.
-    one = loss_of(sure, torch.tensor([2]), [(1, 2)])
-    two = loss_of(sure.repeat(2, 1, 1), torch.tensor([2, 2]), [(1, 2), (1, 2)])
+    one = loss_of(confident, torch.tensor([2]), [(1, 2)])
+    two = loss_of(confident.repeat(2, 1, 1), torch.tensor([2, 2]), [(1, 2), (1, 2)])
     assert [one.item(), two.item()] == pytest.approx([-2 * math.log(0.8), -4 * math.log(0.8)])
 
 
-def summed_over_paths(line: Tensor, target: tuple[int, ...]) -> float:
+def sum_over_paths(line: Tensor, target: tuple[int, ...]) -> float:
     """The probability of `target`: the sum over all paths that read so, one by one. `line` is (T, C) log-probabilities."""
     probabilities = line.double().exp().tolist()
     total = 0.0
@@ -133,7 +133,7 @@ def test_the_loss_is_the_sum_over_all_paths(seed: int) -> None:
     batch = torch.randn(4, 5, 4).log_softmax(2)
     frames, targets = torch.tensor([5, 4, 3, 2]), [(1, 1, 2), (3, 2), (2, 2), (1, 3)]
     expected = -sum(
-        math.log(summed_over_paths(line[:count], target))
+        math.log(sum_over_paths(line[:count], target))
         for line, count, target in zip(batch, frames.tolist(), targets, strict=True)
     )
     assert loss_of(batch, frames, targets).item() == pytest.approx(expected, rel=1e-5)
@@ -148,7 +148,7 @@ def test_the_loss_is_torchs_own_of_padded_labels() -> None:
     assert loss_of(batch, frames, targets).item() == pytest.approx(lines.sum().item(), rel=1e-6)
 
 
-def test_a_line_that_cannot_hold_its_label_counts_nothing() -> None:
+def test_a_line_that_cannot_hold_its_label_adds_nothing() -> None:
     raw = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
     loss = loss_of(raw.log_softmax(2), torch.tensor([3, 3]), [(1, 2), (1, 1, 1)])
     (gradient,) = torch.autograd.grad(loss, raw)
@@ -157,7 +157,7 @@ def test_a_line_that_cannot_hold_its_label_counts_nothing() -> None:
     assert not gradient[1].any()
 
 
-def test_what_is_reported_is_the_loss_a_character(data: Dataset) -> None:
+def test_the_reported_loss_is_per_character(data: Dataset) -> None:
     config = replace(CONFIG, steps=1, batch_size=100, held_out=0, learning_rate=0)
     ready = prepared(data, config)
     lines, widths = images.to_batch([ready.train[i].pixels for i in range(24)])
@@ -168,7 +168,7 @@ def test_what_is_reported_is_the_loss_a_character(data: Dataset) -> None:
     assert progress.loss == pytest.approx(expected / sum(map(len, ready.train.texts)), rel=1e-4)
 
 
-def test_a_loss_that_is_no_number_ends_the_training(data: Dataset) -> None:
+def test_a_loss_that_is_not_finite_ends_the_training(data: Dataset) -> None:
     ready = prepared(data, CONFIG)
     torch.nn.init.constant_(ready.model.head.bias, math.nan)
     with pytest.raises(CrnnocrError, match="the loss is no longer a number after 1 steps: begin again with another seed"):
@@ -180,7 +180,7 @@ def test_a_loss_that_is_no_number_ends_the_training(data: Dataset) -> None:
 
 @dataclass(frozen=True)
 class Whole:
-    """A training that has learnt what there was."""
+    """A training that has learned its data."""
 
     data: Dataset
     ready: Prepared
@@ -202,14 +202,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
         return Whole(data, ready, list(training.run(Order(ready, CONFIG, (data,), device="cpu"))), folder)
 
 
-def test_it_learns_to_read_numbers_that_it_has_not_seen(whole: Whole) -> None:
+def test_it_learns_to_recognize_numbers_that_it_has_not_seen(whole: Whole) -> None:
     scores = whole.finished.scores
     assert scores is not None
     assert scores.n == len(whole.ready.validation) >= 8
     assert scores.cer < 0.2  # untrained it is 1; one character in ten is left to learn after so few steps
 
 
-def test_what_was_measured_is_what_is_stored(whole: Whole) -> None:
+def test_the_stored_model_has_the_scores_that_were_measured(whole: Whole) -> None:
     recognizer = Recognizer.load(str(whole.finished.path), "cpu", EngineChoice.TORCH)
     held_out = unseen(whole.data.samples, recognizer)
     assert sorted(sample.text for sample in held_out) == sorted(whole.ready.validation.texts)
@@ -217,10 +217,10 @@ def test_what_was_measured_is_what_is_stored(whole: Whole) -> None:
     assert checkpoint.load_card(whole.finished.path).scores == whole.finished.scores
 
 
-def test_a_line_reads_the_same_alone_and_in_a_batch_with_trained_weights(whole: Whole) -> None:
+def test_with_trained_weights_a_line_has_the_same_result_alone_and_in_a_batch(whole: Whole) -> None:
     _, model = checkpoint.load(whole.finished.path)
     engine = TorchEngine(model, CPU)
-    lines = [Preprocessor.for_model(SHAPE).line(picture(text)) for text in ("23", "7", "53275327532753", "2")]
+    lines = [Preprocessor.for_model(SHAPE).line(image_of(text)) for text in ("23", "7", "53275327532753", "2")]
     together, frames = engine.log_probs(*images.to_batch(lines))
     batch, widths = images.to_batch(lines)
     wider, _ = engine.log_probs(np.pad(batch, ((0, 0), (0, 0), (0, 0), (0, 77))), widths)
@@ -229,10 +229,10 @@ def test_a_line_reads_the_same_alone_and_in_a_batch_with_trained_weights(whole: 
         assert count == frames[row]
         assert np.abs(together[row, :count] - alone[0]).max() < 1e-4
         assert np.abs(wider[row, :count] - alone[0]).max() < 1e-4
-    assert np.abs(together[0, :2] - together[3, :2]).max() > 0.1, "it reads something in them"
+    assert np.abs(together[0, :2] - together[3, :2]).max() > 0.1, "the results differ between lines"
 
 
-def test_its_events_are_what_it_will_do_how_it_goes_on_and_what_came_of_it(whole: Whole) -> None:
+def test_its_events_are_the_plan_the_progress_the_validations_and_the_result(whole: Whole) -> None:
     begun, *between, end = whole.events
     assert begun == Begun("numbers", 12, "60 steps", 0, "cpu", "")
     assert isinstance(end, Finished)
@@ -248,7 +248,7 @@ def test_its_events_are_what_it_will_do_how_it_goes_on_and_what_came_of_it(whole
     assert all(0 <= event.data_wait <= 1 and event.images_per_second > 0 for event in progress)
 
 
-def test_it_leaves_a_model_its_history_its_curves_and_an_exported_model(whole: Whole) -> None:
+def test_it_stores_a_model_its_history_its_curves_and_exported_models(whole: Whole) -> None:
     folder = whole.finished.path.parent
     assert folder == whole.folder / "store" / "models" / "numbers"
     assert {path.name for path in folder.iterdir()} == {
@@ -267,7 +267,7 @@ def test_it_leaves_a_model_its_history_its_curves_and_an_exported_model(whole: W
     ]
 
 
-def test_its_card_says_how_it_was_trained(whole: Whole) -> None:
+def test_its_card_records_how_it_was_trained(whole: Whole) -> None:
     card, record = trained_card(whole.finished.path)
     assert (card.name, card.charset.characters, card.config) == ("numbers", "2357", SHAPE)
     assert card.calibration.samples == len(whole.ready.validation)
@@ -305,7 +305,7 @@ def test_a_plateau_starts_the_decay_and_the_training_ends_annealed_and_early(
     assert validations[-1].is_best
 
 
-def test_that_a_network_reads_nothing_yet_is_no_plateau(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_before_anything_is_recognized_there_is_no_plateau(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = Scorer()
     nothing.update("abcd", "")
     monkeypatch.setattr(Validator, "score", lambda *_: (nothing.summary(), (ValidationSample("abcd", "", -1.0),)))
@@ -315,19 +315,19 @@ def test_that_a_network_reads_nothing_yet_is_no_plateau(data: Dataset, monkeypat
 
 def test_a_training_of_minutes_ends_by_its_clock(data: Dataset) -> None:
     config = replace(CONFIG, steps=None, minutes=1)
-    clock = itertools.count(0, 5)  # five seconds pass with each look at it
+    clock = itertools.count(0, 5)  # five seconds pass each time it is read
     budget = Budget(config, 24, 2, clock=lambda: float(next(clock)))
     *_, progress, trained = events_of(prepared(data, config), config, budget)
     assert isinstance(progress, Progress)
     assert isinstance(trained, Trained)
     assert (progress.done, progress.seconds_left) == (1, 0)
-    assert 1 <= trained.step <= 12  # a look or more a step in 60 seconds; by the wall it would be thousands
+    assert 1 <= trained.step <= 12  # it is read at least once per step; in 60 s of wall time there would be thousands of steps
 
 
 def test_the_same_seed_gives_the_same_weights(data: Dataset) -> None:
     weights = []
     for attempt, seed in enumerate((5, 5, 6)):
-        torch.manual_seed(attempt)  # which nothing depends on
+        torch.manual_seed(attempt)  # has no effect
         config = replace(CONFIG, steps=6, seed=seed, augment=1)
         ready = prepared(data, config)
         events_of(ready, config)
@@ -356,7 +356,7 @@ def test_the_learning_rate_grows_with_the_root_of_the_batch_size_up_to_a_limit(
     assert max(rates) == pytest.approx(1e-3 * factor)  # from the end of the rise to the fifth step
 
 
-def test_a_shape_that_is_not_normalised_throughout_learns_at_half_the_rate(
+def test_a_network_that_is_not_normalized_throughout_has_half_the_learning_rate(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(CONFIG, steps=10, batch_size=16, learning_rate=1e-3, validations=10)
@@ -367,7 +367,7 @@ def test_a_shape_that_is_not_normalised_throughout_learns_at_half_the_rate(
     assert max(rates) == pytest.approx(5e-4)
 
 
-def test_without_held_out_pictures_the_last_weights_are_kept_and_nothing_is_measured(data: Dataset) -> None:
+def test_without_a_validation_split_the_last_weights_are_kept_and_nothing_is_measured(data: Dataset) -> None:
     config = replace(CONFIG, steps=3, held_out=0)
     events = run(data, config)
     end = finished(events)
@@ -390,18 +390,18 @@ def test_it_learns_from_synthetic_images_alone(tmp_path: Path) -> None:
     assert checkpoint.trained_on(end.path) == frozenset()
 
 
-# Going on from a model
+# Training from a start model
 
 
-def test_going_on_from_a_model_begins_with_what_it_knows(whole: Whole, data: Dataset) -> None:
-    anew = replace(CONFIG, steps=1)
-    onwards = replace(anew, start=str(whole.finished.path))
-    at_first, later = (losses(prepared(data, config), config)[0] for config in (anew, onwards))
-    assert later < at_first / 3
+def test_a_start_model_gives_a_low_loss_from_the_first_step(whole: Whole, data: Dataset) -> None:
+    scratch = replace(CONFIG, steps=1)
+    start = replace(scratch, start=str(whole.finished.path))
+    from_scratch, from_model = (losses(prepared(data, config), config)[0] for config in (scratch, start))
+    assert from_model < from_scratch / 3
 
 
 @pytest.mark.parametrize("new", ["", "4"], ids=["same characters", "a new one"])
-def test_frozen_convolutions_stay_as_they_are_and_all_else_learns(new: str, whole: Whole, data: Dataset) -> None:
+def test_frozen_convolutions_stay_as_they_are_and_all_else_is_trained(new: str, whole: Whole, data: Dataset) -> None:
     config = replace(CONFIG, start=str(whole.finished.path), freeze=True, steps=4, augment=1)
     if new:
         data = replace(data, samples=(replace(data.samples[0], text="4"), *data.samples[1:]))
@@ -417,7 +417,7 @@ def test_frozen_convolutions_stay_as_they_are_and_all_else_learns(new: str, whol
             assert value.shape != known[name].shape or not torch.equal(value, known[name]), name
 
 
-def test_not_frozen_the_convolutions_learn_too(whole: Whole, data: Dataset) -> None:
+def test_convolutions_that_are_not_frozen_are_trained_too(whole: Whole, data: Dataset) -> None:
     end = finished(run(data, replace(CONFIG, start=str(whole.finished.path), steps=4)))
     known = checkpoint.load(whole.finished.path)[1].state_dict()
     changed = {name for name, value in checkpoint.load(end.path)[1].state_dict().items() if not torch.equal(value, known[name])}
@@ -434,10 +434,10 @@ def test_a_model_remembers_what_its_start_model_was_trained_on(whole: Whole, tmp
     assert len(unseen(late.samples, recognizers[1])) < len(unseen(late.samples, recognizers[0]))
 
 
-# Names, and what cannot be
+# Names and errors
 
 
-def test_a_taken_name_is_left_alone_and_with_force_replaced(data: Dataset) -> None:
+def test_a_model_of_the_same_name_stays_and_with_force_is_replaced(data: Dataset) -> None:
     config = replace(CONFIG, steps=1)
     for force, name in ((False, "x"), (False, "x-2"), (True, "x")):
         before = {name: registry.path_of(name).read_bytes() for name in registry.own_names()}
@@ -450,14 +450,14 @@ def test_a_taken_name_is_left_alone_and_with_force_replaced(data: Dataset) -> No
     assert registry.own_names() == ["x", "x-2"]
 
 
-def test_a_device_that_there_is_not_is_refused_before_anything_is_done(data: Dataset, own_registry: Path) -> None:
+def test_a_missing_device_is_an_error_before_anything_is_done(data: Dataset, own_registry: Path) -> None:
     ready = prepared(data, CONFIG)
     with pytest.raises(UsageError, match="device tpu is none of"):
         next(training.run(Order(ready, CONFIG, (data,), device="tpu")))
     assert not own_registry.exists()
 
 
-def test_a_data_directory_that_cannot_be_written_is_said_before_the_training(
+def test_a_data_directory_that_cannot_be_written_is_an_error_before_the_training(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
