@@ -32,7 +32,7 @@ from crnnocr.config import (
     TrainConfig,
 )
 from crnnocr.config.options import options_of, parse_range
-from crnnocr.errors import ConfigError
+from crnnocr.errors import ConfigError, UsageError
 
 COMMANDS: list[tuple[Callable[..., None], type, set[str]]] = [
     (synth_cli, SynthConfig, set()),
@@ -156,6 +156,13 @@ def test_compare_takes_the_same_options_as_eval() -> None:
                 assert (each.flag in found) == (each.name not in left_out)
                 if each.name not in left_out:
                     assert found[each.flag].help == each.about.help
+
+
+def test_compare_names_the_choices() -> None:
+    first = options.Setup(None, EngineConfig(), DecodeConfig(), ReadConfig())
+    assert options.parse_compare("--invert auto", first).read.invert is Invert.AUTO
+    with pytest.raises(UsageError, match=r"--invert: invalid choice: 'x' .*never.*auto.*always"):
+        options.parse_compare("--invert x", first)
 
 
 @pytest.mark.parametrize("command", [synth_cli, train_cli, eval_cli, predict_cli, export_cli])

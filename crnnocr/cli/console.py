@@ -141,7 +141,7 @@ class Session:
         raise SystemExit(128 + number)
 
     def handle_signals(self) -> None:
-        """End in order on SIGTERM and Ctrl-C. Only a process's main thread can be told so."""
+        """End in order on SIGTERM and Ctrl-C. Python handles signals in the main thread only."""
         if current_thread() is not main_thread():
             return
         signal.signal(signal.SIGTERM, self.exit_on_signal)
@@ -273,8 +273,8 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 @contextmanager
-def broken_pipe_ignored() -> Iterator[None]:
-    """A block that prints, of a command that has more to do than that: if the reader of stdout has gone, it goes on."""
+def ignoring_closed_stdout() -> Iterator[None]:
+    """Go on after a block that prints, even if the reader of stdout has gone: the command has more to do than that."""
     try:
         yield
         sys.stdout.flush()

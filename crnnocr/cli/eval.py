@@ -101,7 +101,7 @@ def eval_cli(
     for reason in evaluation.analysis.result.unreadable:
         console.warn(reason)
     try:
-        with console.broken_pipe_ignored():
+        with console.ignoring_closed_stdout():
             _print(evaluation, json_output, tsv)
     finally:  # even if stdout cannot be written
         if suspect_labels:

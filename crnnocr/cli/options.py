@@ -202,8 +202,9 @@ def compare_parser() -> argparse.ArgumentParser:
         if each.type is bool:
             parser.add_argument(each.flag, dest=each.name, help=each.about.help, action=argparse.BooleanOptionalAction)
         else:
-            choices = list(each.type) if each.is_enum else None
-            parser.add_argument(each.flag, dest=each.name, help=each.about.help, type=each.type, choices=choices)
+            choices = each.choices and list(map(str, each.choices))
+            kind = str if choices else each.type
+            parser.add_argument(each.flag, dest=each.name, help=each.about.help, type=kind, choices=choices)
     return parser
 
 

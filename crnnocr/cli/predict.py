@@ -78,7 +78,7 @@ def predict_cli(
     if (decode.top_k > 1 or read.characters) and format is not Format.jsonl:
         raise UsageError(f"--{'top-k' if decode.top_k > 1 else 'characters'} is for --format jsonl, which has room for it")
     if resume and output is None:
-        raise UsageError("--resume goes on with a file: name it with --output")
+        raise UsageError("--resume needs the file to resume: name it with --output")
     if not 0 <= min_confidence <= 1:
         raise UsageError("--min-confidence takes 0 to 1")
     if draw is not None:

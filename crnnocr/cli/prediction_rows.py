@@ -102,7 +102,7 @@ def open_rows(output: Path | None, format: Format, resume: bool) -> Iterator[Row
         return
     if is_device(output):
         if resume:
-            raise UsageError(f"--resume goes on with a file, and {output} is none")
+            raise UsageError(f"--resume needs a file, and {output} is none")
         with output.open("wb") as stream:
             yield _new_rows(stream, format)
         return
@@ -123,7 +123,7 @@ def open_rows(output: Path | None, format: Format, resume: bool) -> Iterator[Row
             try:
                 yield RowWriter(stream, format, kept)
             except KeyboardInterrupt as interrupt:
-                raise KeyboardInterrupt(f"the rows so far are in {part}, --resume goes on with them") from interrupt
+                raise KeyboardInterrupt(f"the rows so far are in {part}; --resume continues them") from interrupt
             os.replace(part, output)
     except OSError as error:
         if error.filename not in (None, str(part), str(output), str(output.parent)):
@@ -162,7 +162,7 @@ def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> _Kept:
         text = line.decode(errors="surrogateescape").rstrip("\n")
         path = _path_column(text, format, is_first=not end)
         if path is None:
-            raise UsageError(f"the rows of {output} are not {format}: --resume goes on in the format it was begun with")
+            raise UsageError(f"the rows of {output} are not {format}: --resume keeps the format it was started with")
         end += len(line)
         if end > len(line) or format is not Format.tsv:  # the header of tsv is no row
             kept.paths[hash(path)] += 1
