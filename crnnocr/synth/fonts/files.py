@@ -27,54 +27,6 @@ from crnnocr.synth import trdg
 SUFFIXES = (".ttf", ".otf", ".ttc")
 """Suffixes of font files, in lower case."""
 
-
-def installed() -> tuple[Path, ...]:
-    """Trdg's openly licensed font files and those of all installed packages `fontpkg-…`, in the same order everywhere."""
-    return (*trdg.open_font_files(), *(path for module in packages() for path in _of_package(module)))
-
-
-def packages() -> list[str]:
-    """The modules of all installed packages `fontpkg-…`."""
-    return sorted({entry.module for entry in entry_points(group="fontpkg.family")})
-
-
-def in_folder(folder: Path) -> tuple[Path, ...]:
-    """The font files in a folder and its subfolders, by name. Raises `UsageError` if there is no such folder."""
-    if not folder.is_dir():
-        raise UsageError(f"`fonts={folder}`: there is no such folder")
-    return _below(folder)
-
-
-def of_system() -> tuple[Path, ...]:
-    """The font files of this system, by name."""
-    folders = system_folders(sys.platform, os.environ, Path.home())
-    return tuple(dict.fromkeys(path for folder in folders for path in _below(folder)))
-
-
-def _below(folder: Path) -> tuple[Path, ...]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
-
-
-def _of_package(module: str) -> tuple[Path, ...]:
-    spec = importlib.util.find_spec(module)  # of a top-level name: nothing is imported
-    folders = spec.submodule_search_locations if spec else None
-    return tuple(path for folder in folders or () for path in _below(Path(folder) / "files"))
-
-
-def system_folders(platform: str, environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:
-    """Where a system keeps fonts, by `sys.platform`, environment variables and the user's home."""
-    if platform == "win32":
-        windows = Path(environ.get("WINDIR", r"C:\Windows"))
-        local = Path(environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-        return (windows / "Fonts", local / "Microsoft" / "Windows" / "Fonts")
-    if platform == "darwin":
-        return (home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts"))
-    data = environ.get("XDG_DATA_HOME") or home / ".local/share"
-    shared = environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    return (Path(data) / "fonts", home / ".fonts", *(Path(folder) / "fonts" for folder in shared.split(":") if folder))
-
-
 _WEIGHTS = {300: "Light", 400: "Regular", 500: "Medium", 700: "Bold", 900: "Black"}
 _WIDTHS = {75: "Condensed", 100: "", 125: "Expanded"}
 """The weights and widths of a variable font that are used, if they are in its range."""
@@ -135,6 +87,53 @@ class FaceTables:
     """OpenType tags of the scripts that it can shape."""
     is_monospaced: bool
     """Whether its Latin letters all have the same width."""
+
+
+def installed() -> tuple[Path, ...]:
+    """Trdg's openly licensed font files and those of all installed packages `fontpkg-…`, in the same order everywhere."""
+    return (*trdg.open_font_files(), *(path for module in packages() for path in _of_package(module)))
+
+
+def packages() -> list[str]:
+    """The modules of all installed packages `fontpkg-…`."""
+    return sorted({entry.module for entry in entry_points(group="fontpkg.family")})
+
+
+def in_folder(folder: Path) -> tuple[Path, ...]:
+    """The font files in a folder and its subfolders, by name. Raises `UsageError` if there is no such folder."""
+    if not folder.is_dir():
+        raise UsageError(f"`fonts={folder}`: there is no such folder")
+    return _below(folder)
+
+
+def of_system() -> tuple[Path, ...]:
+    """The font files of this system, by name."""
+    folders = system_folders(sys.platform, os.environ, Path.home())
+    return tuple(dict.fromkeys(path for folder in folders for path in _below(folder)))
+
+
+def _below(folder: Path) -> tuple[Path, ...]:
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
+
+
+def _of_package(module: str) -> tuple[Path, ...]:
+    spec = importlib.util.find_spec(module)  # of a top-level name: nothing is imported
+    folders = spec.submodule_search_locations if spec else None
+    return tuple(path for folder in folders or () for path in _below(Path(folder) / "files"))
+
+
+def system_folders(platform: str, environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:
+    """Where a system keeps fonts, by `sys.platform`, environment variables and the user's home."""
+    if platform == "win32":
+        windows = Path(environ.get("WINDIR", r"C:\Windows"))
+        local = Path(environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
+        return (windows / "Fonts", local / "Microsoft" / "Windows" / "Fonts")
+    if platform == "darwin":
+        return (home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts"))
+    data = environ.get("XDG_DATA_HOME") or home / ".local/share"
+    shared = environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    return (Path(data) / "fonts", home / ".fonts", *(Path(folder) / "fonts" for folder in shared.split(":") if folder))
 
 
 @functools.cache

@@ -25,6 +25,20 @@ from crnnocr.synth.text.phrase_rules import MIXTURES, OVERSAMPLED_WORDS, PROSE, 
 from crnnocr.synth.text.phrases import PhraseGenerator
 from crnnocr.synth.text.vocabulary import Alphabet, Vocabulary, corpus, is_mark, parse_charset
 
+MIN_RATE = 0.01
+"""Mean occurrences of each character per text, in every style. If `MAX_SHARE` does not allow that, the rare characters come as
+evenly as it does allow.
+"""
+
+MAX_SHARE = 0.15
+"""Largest share of texts that are made for their rare characters."""
+
+_USUAL_SAMPLES, _OVERSAMPLED = 600, 100
+"""Texts on which rates are measured: usual ones, and those made for rare characters."""
+
+TextContaining = Callable[[Callable[[], str], Random], str]
+"""Makes a text that contains the characters it asks for, one a call."""
+
 _WORDY = ("prose", "words")
 """Kinds of text that can have any number of words."""
 
@@ -227,21 +241,6 @@ def _split(total: int, count: int, rng: Random) -> list[int]:
         parts[source] -= moved
         parts[target] += moved
     return parts
-
-
-MIN_RATE = 0.01
-"""Occurrences that each character has in a text on average, in every style, as far as `MAX_SHARE` allows; if it does not, the
-rare characters come as evenly as it does.
-"""
-
-MAX_SHARE = 0.15
-"""Largest share of texts that are made for their rare characters."""
-
-_USUAL_SAMPLES = 600
-_OVERSAMPLED = 100
-
-TextContaining = Callable[[Callable[[], str], Random], str]
-"""Makes a text that contains the characters it asks for, one a call."""
 
 
 class Oversampling:

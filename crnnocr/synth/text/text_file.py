@@ -33,99 +33,6 @@ _ONLY_INSIDE = frozenset(" " + JOINERS)
 Span = tuple[int, int]
 """Start and end of a piece, in characters."""
 
-
-def pieces(text: str, words: Range | None, chars: Range | None, spaced: bool, rng: Random) -> Iterator[Span]:
-    """Starts and ends of consecutive pieces of a normalized `text` that have so many words, or characters, or both.
-
-    With characters only, a piece ends with a word if one ends at such a length; otherwise, and in scripts without spaces, at
-    any character. The last piece reaches back into the one before it, so that it is long enough too. Only what fits into no
-    piece is left out: a text that is too short, or a word that is too long beside its neighbors.
-    """
-    if words:
-        yield from _of_words(text, words, chars or (1, len(text)), rng)
-    elif chars:
-        yield from _of_characters(text, chars, spaced, rng)
-
-
-def _of_words(text: str, words: Range, chars: Range, rng: Random) -> Iterator[Span]:
-    ends = [end - 1 for end in accumulate(len(word) + 1 for word in text.split(" "))]
-    starts = [0, *(end + 1 for end in ends[:-1])]
-    first, count = 0, len(ends)
-    while first < count:
-        min_words = max(words[0], bisect_left(ends, starts[first] + chars[0]) - first + 1)
-        max_words = min(words[1], bisect_right(ends, starts[first] + chars[1]) - first)
-        if min_words <= max_words:
-            size = rng.randint(min_words, max_words)
-            yield starts[first], ends[first + size - 1]
-            first += size
-        elif first + min_words <= count:
-            first += 1
-        else:
-            fitting = range(max(0, count - words[1]), max(0, count - words[0] + 1))
-            lasts = [start for start in fitting if chars[0] <= len(text) - starts[start] <= chars[1]]
-            if lasts:
-                yield starts[lasts[-1]], len(text)
-            return
-
-
-def _of_characters(text: str, chars: Range, spaced: bool, rng: Random) -> Iterator[Span]:
-    start = 0
-    while start < len(text):
-        piece = _at_words(text, start, chars, rng) if spaced else None
-        piece = piece or _anywhere(text, start, chars, rng)
-        if piece:
-            yield piece
-        # A character that no piece reaches is skipped.
-        start = piece[1] if piece else start + 1
-        start += text[start : start + 1] in _ONLY_INSIDE
-
-
-def _at_words(text: str, start: int, chars: Range, rng: Random) -> Span | None:
-    """A piece that ends with a word and begins at `start`, or else with the last possible word before that."""
-    wish = rng.randint(*chars)
-    begin = start
-    while begin >= 0:
-        end = _word_end(text, begin, wish, chars)
-        if end > start:
-            return begin, end
-        if begin <= max(0, start - chars[1]):
-            break
-        begin = text.rfind(" ", 0, begin - 1) + 1
-    return None
-
-
-def _word_end(text: str, begin: int, wish: int, chars: Range) -> int:
-    """The end of the last word within the length `wish`, or else of the next word; -1 if there is none."""
-    if begin + chars[0] <= len(text) <= begin + wish:
-        return len(text)
-    end = text.rfind(" ", begin + chars[0], begin + wish + 1)
-    if end < 0:
-        end = text.find(" ", begin + wish + 1, begin + chars[1] + 1)
-    return len(text) if end < 0 and begin + wish < len(text) <= begin + chars[1] else end
-
-
-def _anywhere(text: str, start: int, chars: Range, rng: Random) -> Span | None:
-    """A piece that begins at `start`, or else at the last possible character before that."""
-    wish = rng.randint(*chars)
-    for begin in range(start, max(-1, start - chars[1]), -1):
-        for end in _possible_ends(begin, wish, chars):
-            if start < end and _is_piece(text, begin, end):
-                return begin, end
-    return None
-
-
-def _possible_ends(begin: int, wish: int, chars: Range) -> Iterator[int]:
-    """Where a piece may end: first at the length `wish`, then shorter, then longer."""
-    yield from range(begin + wish, begin + chars[0] - 1, -1)
-    yield from range(begin + wish + 1, begin + chars[1] + 1)
-
-
-def _is_piece(text: str, start: int, end: int) -> bool:
-    if end > len(text) or text[start] in _ONLY_INSIDE or text[end - 1] in _ONLY_INSIDE or is_mark(text[start]):
-        return False
-    return end == len(text) or not is_mark(text[end])
-
-
 BLOCK = 1 << 16
 """Characters of running text after which the end of a line counts as the end of a paragraph."""
 
@@ -152,7 +59,7 @@ class TextFile:
         assert config.text is not None
         self._path = Path(config.text)
         self._lang = config.lang[0]
-        self._ranges = array("q")
+        self._ranges = array("q")  # two numbers a text: its byte range, or -1 and its place in `_composed`
         self._composed: list[str] = []
         allowed = None if config.charset is None else parse_charset(config.charset)
         seen: set[str] = set()
@@ -286,3 +193,95 @@ def _normalized(block: str, first: int) -> tuple[str, npt.NDArray[np.int64]]:
     kept = kept[(kept >= inked[0]) & (kept <= inked[-1])]
     text = np.where(white, 0x20, codes)[kept].astype("<u4").tobytes().decode("utf-32-le")
     return text, np.append(begins[kept], ends[inked[-1]])
+
+
+def pieces(text: str, words: Range | None, chars: Range | None, spaced: bool, rng: Random) -> Iterator[Span]:
+    """Starts and ends of consecutive pieces of a normalized `text` that have so many words, or characters, or both.
+
+    With characters only, a piece ends with a word if one ends at such a length; otherwise, and in scripts without spaces, at
+    any character. The last piece reaches back into the one before it, so that it is long enough too. Only what fits into no
+    piece is left out: a text that is too short, or a word that is too long beside its neighbors.
+    """
+    if words:
+        yield from _of_words(text, words, chars or (1, len(text)), rng)
+    elif chars:
+        yield from _of_characters(text, chars, spaced, rng)
+
+
+def _of_words(text: str, words: Range, chars: Range, rng: Random) -> Iterator[Span]:
+    ends = [end - 1 for end in accumulate(len(word) + 1 for word in text.split(" "))]
+    starts = [0, *(end + 1 for end in ends[:-1])]
+    first, count = 0, len(ends)
+    while first < count:
+        min_words = max(words[0], bisect_left(ends, starts[first] + chars[0]) - first + 1)
+        max_words = min(words[1], bisect_right(ends, starts[first] + chars[1]) - first)
+        if min_words <= max_words:
+            size = rng.randint(min_words, max_words)
+            yield starts[first], ends[first + size - 1]
+            first += size
+        elif first + min_words <= count:
+            first += 1
+        else:
+            fitting = range(max(0, count - words[1]), max(0, count - words[0] + 1))
+            lasts = [start for start in fitting if chars[0] <= len(text) - starts[start] <= chars[1]]
+            if lasts:
+                yield starts[lasts[-1]], len(text)
+            return
+
+
+def _of_characters(text: str, chars: Range, spaced: bool, rng: Random) -> Iterator[Span]:
+    start = 0
+    while start < len(text):
+        piece = _at_words(text, start, chars, rng) if spaced else None
+        piece = piece or _anywhere(text, start, chars, rng)
+        if piece:
+            yield piece
+        # A character that no piece reaches is skipped.
+        start = piece[1] if piece else start + 1
+        start += text[start : start + 1] in _ONLY_INSIDE
+
+
+def _at_words(text: str, start: int, chars: Range, rng: Random) -> Span | None:
+    """A piece that ends with a word and begins at `start`, or else with the last possible word before that."""
+    wish = rng.randint(*chars)
+    begin = start
+    while begin >= 0:
+        end = _word_end(text, begin, wish, chars)
+        if end > start:
+            return begin, end
+        if begin <= max(0, start - chars[1]):
+            break
+        begin = text.rfind(" ", 0, begin - 1) + 1
+    return None
+
+
+def _word_end(text: str, begin: int, wish: int, chars: Range) -> int:
+    """The end of the last word within the length `wish`, or else of the next word; -1 if there is none."""
+    if begin + chars[0] <= len(text) <= begin + wish:
+        return len(text)
+    end = text.rfind(" ", begin + chars[0], begin + wish + 1)
+    if end < 0:
+        end = text.find(" ", begin + wish + 1, begin + chars[1] + 1)
+    return len(text) if end < 0 and begin + wish < len(text) <= begin + chars[1] else end
+
+
+def _anywhere(text: str, start: int, chars: Range, rng: Random) -> Span | None:
+    """A piece that begins at `start`, or else at the last possible character before that."""
+    wish = rng.randint(*chars)
+    for begin in range(start, max(-1, start - chars[1]), -1):
+        for end in _possible_ends(begin, wish, chars):
+            if start < end and _is_piece(text, begin, end):
+                return begin, end
+    return None
+
+
+def _possible_ends(begin: int, wish: int, chars: Range) -> Iterator[int]:
+    """Where a piece may end: first at the length `wish`, then shorter, then longer."""
+    yield from range(begin + wish, begin + chars[0] - 1, -1)
+    yield from range(begin + wish + 1, begin + chars[1] + 1)
+
+
+def _is_piece(text: str, start: int, end: int) -> bool:
+    if end > len(text) or text[start] in _ONLY_INSIDE or text[end - 1] in _ONLY_INSIDE or is_mark(text[start]):
+        return False
+    return end == len(text) or not is_mark(text[end])
