@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from predict import models, report, scores, sets
 
 from crnnocr import images
-from crnnocr.config import ExportConfig, ExportFormat, Precision
+from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.export import end_to_end, web
 from crnnocr.export.folder import load_source, serialize_onnx, with_activation_ranges
 from crnnocr.export.verify import LineBackend, VerificationImage
@@ -85,7 +86,7 @@ def row(
     equal = sum(ours == theirs for ours, theirs in zip(texts, exact, strict=True)) / len(texts)
     found = scores(references, texts)
     report(
-        model=model, kind=kind, chosen=len(texts), form=form, megabytes=size / 1e6, milliseconds=each, equal_to_fp32=equal,
+        model=model, kind=kind, images=len(texts), form=form, megabytes=size / 1e6, milliseconds=each, equal_to_fp32=equal,
         cer_ci_ns=found["cer_ci_ns"],
     )  # fmt: skip
 
@@ -93,8 +94,10 @@ def row(
 def graph_of(file: Path, config: ExportConfig, chosen: Sequence[VerificationImage]) -> bytes:
     """A graph. Activation ranges that the card lacks are measured on the first of the images."""
     card, model, _ = load_source(file)
-    if not card.activation_ranges:
+    if config.precision is Precision.INT8 and not card.activation_ranges:
         card = with_activation_ranges(card, model, chosen)
+    if config.self_contained:
+        card = replace(card, orientation=Orientation.HORIZONTAL)
     return serialize_onnx(card, model, config)
 
 
@@ -112,13 +115,12 @@ def in_browser(file: Path, files: Sequence[Path], runtime: str | None) -> tuple[
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
     from chromium import Chromium
 
-    card, model, _ = load_source(file)
-    config = ExportConfig(format=ExportFormat.WEB)
+    graph = graph_of(file, ExportConfig(format=ExportFormat.WEB), ())
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "page"
         folder.mkdir()
-        (folder / "model.onnx").write_bytes(serialize_onnx(card, model, config))
-        web.write_page(folder, card, folder / "model.onnx", web.find_runtime(runtime))
+        (folder / "model.onnx").write_bytes(graph)
+        web.write_page(folder, OnnxEngine(graph).card, folder / "model.onnx", web.find_runtime(runtime))
         with Chromium(Path(place) / "profile") as browser:
             browser.open((folder / "index.html").as_uri(), "document.body?.dataset.ready")
             results = [result for start in range(0, len(files), 100) for result in browser.readings(files[start : start + 100])]

@@ -27,10 +27,10 @@ from crnnocr.model.crnn import CRNN
 
 ABOUT = Publication(
     licence="Apache-2.0",
-    pictures="drawn by `crnnocr synth` in English, mostly in style mixed, some in scene and receipt, one in ten in trdg; in "
-    "the fonts of trdg, of crnnocr[fonts] and of recipes/fonts.txt; no real picture",
-    limits="handwriting, stylised lettering, narrow circles, crops less than 15 pixels high, several lines, other languages",
-    reproduce="recipes/shipped.py, then recipes/ship.py; docs/models.md has the log",
+    pictures="synthesized by `crnnocr synth` in English, mostly in style mixed, some in scene and receipt, one in ten in trdg; "
+    "in the fonts of trdg, of crnnocr[fonts] and of recipes/fonts.txt; no real image",
+    limits="handwriting, stylized lettering, narrow circles, crops less than 15 pixels high, several lines, other languages",
+    reproduce="recipes/shipped.py, then recipes/ship.py; docs/lab-notes.md has the log",
 )
 
 
@@ -39,12 +39,12 @@ def main() -> None:
     parser.add_argument("name", choices=registry.PRETRAINED.values())
     parser.add_argument("model", type=Path, help="model.safetensors as `recipes/shipped.py` left it")
     parser.add_argument("--data", nargs="+", required=True, help="KIND=FOLDER, KIND of words, lines, receipts")
-    parser.add_argument("--before", help="what the network had learnt from before this training began, in words")
+    parser.add_argument("--before", help="what the network had been trained on before this training, in words")
     options = parser.parse_args()
     options.limit = 1_000_000
     card, model = checkpoint.load(options.model)
     if not card.activation_ranges:
-        raise SystemExit(f"{options.model} does not say how far its values reach: let recipes/shipped.py end")
+        raise SystemExit(f"{options.model} has no activation ranges: let recipes/shipped.py end")
     card = replace(card, name=options.name, orientation=Orientation.AUTO, precision=Precision.INT8)
     about = replace(ABOUT, before=options.before or "")
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def write(target: Path, card: Card, model: CRNN, about: Publication) -> None:
-    """Write the model, and what the engine reads in its place."""
+    """Write the model, and the file that onnxruntime runs in its place."""
     assert card.training, "it has been trained"
     card = replace(card, training=replace(card.training, about=about))
     checkpoint.save(target, card, model, ())
