@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import runpy
 import shutil
 import signal
@@ -488,17 +489,35 @@ def test_quiet_leaves_warnings_and_errors(folder: Path, tiny_preset: str, run_cl
     assert "warning: none.png: there is no such file" in run_cli("predict", "none.png", "--quiet").stderr
 
 
-def test_json_is_one_line_on_stdout(folder: Path, tiny_preset: str, run_cli: RunCli) -> None:
+def keys(value: object) -> set[str]:
+    """The keys of a JSON value, and of those in it, except those that are characters or names of scores."""
+    if isinstance(value, list):
+        return {key for each in value for key in keys(each)}
+    if not isinstance(value, dict):
+        return set()
+    return set(value) | {key for name, each in value.items() if name != "intervals" for key in keys(each) if len(key) > 1}
+
+
+def test_json_is_one_line_on_stdout_whose_keys_are_documented(folder: Path, tiny_preset: str, run_cli: RunCli) -> None:
+    page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    sections = {section.partition("`")[0]: section for section in page.split("\n### `")[1:]}
     for call in (
         ("synth", "--count", 12, "--words", 1),
+        ("synth", "--count", 12, "--words", 1, "--dry-run"),
+        ("synth", "--count", 12, "--words", 1, "--preview", "x.png"),
+        ("train", "data", "--check"),
         ("train", "data", "--preset", tiny_preset, "--epochs", 1),
-        ("eval", "data"),
-        ("predict", "data/000000.png"),
+        ("eval", "data", "--compare", "--beam 2"),
+        ("predict", "data/000000.png", "--characters", "--top-k", 2),
         ("export",),
+        ("models",),
     ):
         result = run_cli(*call, "--json")
-        assert result.stdout.count("\n") == 1
-        assert isinstance(json.loads(result.stdout), dict)
+        assert result.stdout.count("\n") == 1, result.stderr
+        found = keys(json.loads(result.stdout))
+        section = sections[str(call[0])] + (sections["eval"] if call[0] == "train" else "")
+        assert found
+        assert found <= set(re.findall(r"`(\w+)`", section)), call
 
 
 def shown_on_a_terminal(*arguments: str) -> str:
