@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -177,6 +178,12 @@ def test_a_command_leaves_the_process_as_it_was(
         before = process_state()
         run_cli(*arguments.replace("DATA", str(tiny_data)).split())
         assert process_state() == before
+
+
+def test_a_command_can_run_in_a_thread(tiny_data: Path, tiny_preset: str, run_cli: RunCli) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        result = thread.submit(run_cli, "train", tiny_data, "--preset", tiny_preset, "--steps", 2).result()
+    assert result.exit_code == 0, result.stderr
 
 
 def test_loading_the_package_sets_nothing(run_process: Callable[..., Any]) -> None:

@@ -300,6 +300,7 @@ def deferred_signals(wanted: bool) -> Iterator[list[int]]:
             exit_on_signal(number)
         come.append(number)
 
+    wanted = wanted and current_thread() is main_thread()
     numbers = [signal.Signals[name] for name in _SIGNALS if wanted and hasattr(signal, name)]
     before = {number: signal.signal(number, note) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
     try:
