@@ -1,8 +1,8 @@
 """What each part of the recipe is worth: the same training, each time with one thing changed.
 
-Every training starts from scratch on the same folder of pictures and gets the same CPU time of one process with one thread, so
-that other work on the machine changes little. Each is measured on other folders, as in `transfer.py`. With the pictures that
-`protocol987.py` has drawn:
+Every training starts from scratch on the same folder of images and gets the same CPU time of one process with one thread, so
+that other work on the machine changes little. Each is measured on other folders, as in `transfer.py`. With the images of
+`protocol987.py`:
 
     python benchmarks/ablation.py --learn .work/protocol987/learn --minutes 8 --data .work/protocol987/measure
 """
@@ -46,8 +46,8 @@ VARIANTS: dict[str, TrainConfig] = {
     "no augmentation": replace(RECIPE, augment=0.0),
     "half the augmentation": replace(RECIPE, augment=0.5),
     "twice the augmentation": replace(RECIPE, augment=2.0),
-    "8 pictures a step": replace(RECIPE, batch_size=8),
-    "32 pictures a step": replace(RECIPE, batch_size=32),
+    "8 images a step": replace(RECIPE, batch_size=8),
+    "32 images a step": replace(RECIPE, batch_size=32),
     "batches of any widths": RECIPE,
     "self-distillation": RECIPE,
     "learning rate halved": replace(RECIPE, learning_rate=2e-3),
@@ -61,10 +61,10 @@ HELD_OUT = 0.1
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--learn", type=Path, required=True, help="folder of drawn pictures")
+    parser.add_argument("--learn", type=Path, required=True, help="folder of synthetic images")
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of real crops")
     parser.add_argument("--minutes", type=float, default=12.0, help="CPU time of each training")
-    parser.add_argument("--preset", choices=PRESETS, nargs="+", default=["small"], help="shapes of the models")
+    parser.add_argument("--preset", choices=PRESETS, nargs="+", default=["small"], help="networks")
     parser.add_argument("--variants", choices=VARIANTS, nargs="+", default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(".work/ablation.jsonl"), help="where results are added")
@@ -104,21 +104,21 @@ def trained(
     train: LineDataset, validation: LineDataset, charset: Charset, preset: str, config: TrainConfig, variant: str
 ) -> tuple[Recognizer, dict[str, float]]:
     """Train a variant of the recipe. Returns its recognizer, and how many samples it saw."""
-    shape, device = PRESETS[preset], torch.device("cpu")
+    model_config, device = PRESETS[preset], torch.device("cpu")
     size = config.batch_size or config.base_batch
     batches_per_bucket = 1 if variant == "batches of any widths" else BatchSampler.batches_per_bucket
     sampler = BatchSampler(len(train), size, config.seed, batches_per_bucket=batches_per_bucket)
     budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, clock=time.process_time)
     torch.manual_seed(config.seed)
-    model, card = CRNN(shape, charset.classes), Card(preset, charset, shape)
+    model, card = CRNN(model_config, charset.classes), Card(preset, charset, model_config)
     loss = distilled if variant == "self-distillation" else ctc_loss
     trainer = Trainer(model, card, validation, config, budget, device, size, loss=loss)
     seen, cer = 0, 1.0
-    with Loader(sampler, train, iter(()), charset, shape, config.augmentation.times(config.augment)) as loader:
+    with Loader(sampler, train, iter(()), charset, model_config, config.augmentation.times(config.augment)) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
                 seen, cer = event.progress.samples_seen, event.scores.cer
-    return Recognizer(card, TorchEngine(model, device)), {"pictures": seen, "CER drawn": cer}
+    return Recognizer(card, TorchEngine(model, device)), {"images": seen, "CER synthetic": cer}
 
 
 if __name__ == "__main__":

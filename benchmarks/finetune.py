@@ -1,6 +1,6 @@
 """Learning from one's own crops: from a start model, and from scratch, on as many of them as are given.
 
-A folder of crops holds pictures and a label file that crnnocr reads. The pictures to learn from are chosen by
+A folder of crops holds images and a label file that crnnocr reads. The images to train on are chosen by
 their content, so that a smaller set is a part of a larger one. Texts are compared without case and spaces (ci-ns).
 
     python benchmarks/finetune.py --start MODEL --learn receipts_train --measure receipts --sizes 500 2000 4000
@@ -31,11 +31,11 @@ from crnnocr.training.run import Order, run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--start", required=True, help="the model to begin from: a name or a path")
-    parser.add_argument("--learn", type=Path, required=True, help="crops to learn from")
+    parser.add_argument("--start", required=True, help="the start model: a name or a path")
+    parser.add_argument("--learn", type=Path, required=True, help="crops to train on")
     parser.add_argument("--measure", type=Path, required=True, help="other crops to measure with")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 4000], help="how many to learn from")
-    parser.add_argument("--presentations", type=int, default=TrainConfig.presentations, help="pictures shown in each training")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 4000], help="how many to train on")
+    parser.add_argument("--presentations", type=int, default=TrainConfig.presentations, help="samples seen in each training")
     parser.add_argument("--rate", type=float, default=TrainConfig.learning_rate, help="highest learning rate")
     parser.add_argument("--from", dest="origins", nargs="+", default=["start", SCRATCH], help="start, scratch or both")
     parser.add_argument("--out", type=Path, default=Path(".work/finetune.jsonl"), help="where results are added")
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def part(dataset: Dataset, size: int) -> Dataset:
-    """The first `size` samples by the content of their pictures."""
+    """The first `size` samples by the content of their images."""
     ordered = sorted(dataset.samples, key=lambda sample: content_id(b"part" + sample.read()))
     return replace(dataset, samples=tuple(ordered[:size]))
 
@@ -69,14 +69,14 @@ def trained(dataset: Dataset, config: TrainConfig) -> Recognizer:
 
 
 def measured(recognizer: Recognizer, dataset: Dataset) -> dict[str, float]:
-    """Scores without case and spaces, and how well confidence tells readings that are right with them and without."""
+    """Scores without case and spaces, and how well confidences predict an exact match, with and without these."""
     scorer, confidences, exact, bare = Scorer(), [], [], []
     for sample, prediction in predict_samples(recognizer, dataset.samples, DecodeConfig()):
-        truth, text = ("".join(text.casefold().split()) for text in (sample.text, prediction.text))
-        scorer.update(truth, text)
+        reference, text = ("".join(text.casefold().split()) for text in (sample.text, prediction.text))
+        scorer.update(reference, text)
         confidences.append(prediction.confidence)
         exact.append(sample.text == prediction.text)
-        bare.append(truth == text)
+        bare.append(reference == text)
     scores = scorer.summary()
     return {
         "CER ci-ns": scores.cer,

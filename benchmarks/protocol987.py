@@ -1,10 +1,10 @@
-"""The 987 protocol: learn from 987 drawn pictures, and read 987 others whose texts are all different.
+"""The 987 protocol: train on 987 synthetic images, and read 987 others whose texts are all different.
 
-The pictures are those of `crnnocr synth --style trdg` with seed 1 (to learn from) and seed 2 (to measure with): trdg's
-English dictionary drawn uniformly, 1 to 3 words, its skew, blur and noise. The idea is a blog post's, whose author
-reported a mean Levenshtein distance of 1.57 on the pictures that were trained on; here none of them is measured with.
+The images are those of `crnnocr synth --style trdg` with seed 1 (to train on) and seed 2 (to measure with): uniform
+words of trdg's English dictionary, 1 to 3 words, its skew, blur and noise. The idea is a blog post's, whose author
+reported a mean Levenshtein distance of 1.57 on the images that were trained on; here other images are measured with.
 
-    python benchmarks/protocol987.py --minutes 3                      # begins from the shipped model, as `crnnocr train` does
+    python benchmarks/protocol987.py --minutes 3                # from the pretrained model, as `crnnocr train`
     python benchmarks/protocol987.py --minutes 15 --from scratch
 """
 
@@ -46,20 +46,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=3.0, help="wall time of each training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
-    parser.add_argument("--from", dest="start", default=AUTO, help="where the weights begin, as of `crnnocr train`")
-    parser.add_argument("--batch-size", type=int, help="pictures a step; by default as `crnnocr train` has it")
-    parser.add_argument("--folder", type=Path, default=Path(".work/protocol987"), help="where pictures and models go")
+    parser.add_argument("--from", dest="start", default=AUTO, help="where the weights start, as of `crnnocr train`")
+    parser.add_argument("--batch-size", type=int, help="images per step; by default as in `crnnocr train`")
+    parser.add_argument("--folder", type=Path, default=Path(".work/protocol987"), help="where images and models go")
     options = parser.parse_args()
     runtime.prepare_to_train()
     torch.set_num_threads(2)
     if options.start not in (AUTO, SCRATCH):
         options.start = str(registry.find(options.start).path)  # before each training has a store of its own
-    learn, measure = _draw(options.folder / "learn", LEARN), _draw(options.folder / "measure", MEASURE)
+    learn, measure = _make(options.folder / "learn", LEARN), _make(options.folder / "measure", MEASURE)
     common = {s.text for s in learn.samples} & {s.text for s in measure.samples}
     if common:
         raise SystemExit(f"the two sets share texts: {sorted(common)}")
     length = statistics.mean(len(sample.text) for sample in measure.samples)
-    print(f"{COUNT} pictures to learn from and {COUNT} to measure with, {length:.2f} characters a label, no text in common")
+    print(f"{COUNT} images to train on and {COUNT} to measure with, {length:.2f} characters a label, no text in common")
     print(f"floor: {floor():.4f}, of letters that look like another one in their font")
     if options.start != SCRATCH and (
         found := registry.pretrained(DEFAULT_PRESET) if options.start == AUTO else registry.find(options.start)
@@ -72,7 +72,7 @@ def main() -> None:
     (options.folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
-def _draw(folder: Path, config: SynthConfig) -> Dataset:
+def _make(folder: Path, config: SynthConfig) -> Dataset:
     for _ in generate(folder, config, COUNT):
         pass
     return load_dataset(folder)

@@ -2,12 +2,12 @@
 
 The plain loop is what a good tutorial has: a `Dataset` that decodes and resizes each file with Pillow when it is asked for, a
 shuffling `DataLoader`, batches of 16 padded to their widest line, torch's own layers, as many and as wide as the preset says,
-torch's CTC loss, and Adam with a constant learning rate. Convolutions begin alike in both. Ours is the default recipe,
+torch's CTC loss, and Adam with a constant learning rate. Convolutions start alike in both. Ours is the default recipe,
 augmentation included.
 
 Both run in this process with one thread, and what counts is its CPU time (decoding, augmentation and validation included), so
 that other work on the machine changes little. The speed is that of whole epochs of lines of 1 to 7 words, in turns, after an
-epoch that warms up. The CER is that of greedy readings of drawn pictures that the training has not seen.
+epoch that warms up. The CER is that of greedy decoding on synthetic images that the training has not seen.
 
     python benchmarks/training.py
     python benchmarks/training.py --parts speed --presets small
@@ -57,12 +57,12 @@ LEARNING_RATE = 3e-4
 """Of the plain loop with Adam: of 1e-3, 5e-4 and 3e-4, that with the lowest loss after 350 steps."""
 
 Batch = tuple[Tensor, Tensor, Tensor, list[str]]
-"""(N, 1, H, W) pictures, the class ids of their labels one after the other, (N,) characters of each label, and the labels."""
+"""(N, 1, H, W) images, the class ids of their labels one after the other, (N,) characters of each label, and the labels."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Pictures a second: medians over the turns."""
+    """Images per second: medians over the turns."""
 
     ours: float
     plain: float
@@ -79,8 +79,8 @@ class Arrival:
 
     seconds: float
     """CPU time."""
-    pictures: int
-    """Pictures shown."""
+    images: int
+    """Images seen."""
     cer: float
     reached: bool
 
@@ -97,13 +97,13 @@ class Times:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=("speed", "time"), default=["speed", "time"])
-    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=["classic", "small"], help="speed: shapes")
-    parser.add_argument("--pictures", type=int, default=160, help="speed: pictures of an epoch")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=["classic", "small"], help="speed: networks")
+    parser.add_argument("--pictures", type=int, default=160, help="speed: images per epoch")
     parser.add_argument("--rounds", type=int, default=3, help="speed: epochs of each")
-    parser.add_argument("--preset", choices=PRESETS, default="classic", help="time: shape")
-    parser.add_argument("--learn", type=int, default=2000, help="time: pictures to learn from")
-    parser.add_argument("--check", type=int, default=200, help="time: pictures that the CER is measured on")
-    parser.add_argument("--style", type=Style, default=Style.CLEAN, help="time: looks of the pictures")
+    parser.add_argument("--preset", choices=PRESETS, default="classic", help="time: network")
+    parser.add_argument("--learn", type=int, default=2000, help="time: images to train on")
+    parser.add_argument("--check", type=int, default=200, help="time: images that the CER is measured on")
+    parser.add_argument("--style", type=Style, default=Style.CLEAN, help="time: style of the images")
     parser.add_argument("--charset", default=string.digits, help="time: what the texts, of 3 to 8 characters, are made of")
     parser.add_argument("--target", type=float, default=0.1, help="time: the CER that is to be reached")
     parser.add_argument("--minutes", type=float, default=8.0, help="time: the CPU time that our training is planned for")
@@ -130,12 +130,12 @@ def main() -> None:
         return
     for preset, speed in speeds.items():
         print(
-            f"{preset}: {speed.ours:.1f} pictures/s, the plain loop {speed.plain:.1f}: {speed.ratio:.2f} times as many, "
+            f"{preset}: {speed.ours:.1f} images/s, the plain loop {speed.plain:.1f}: {speed.ratio:.2f} times as many, "
             f"from {speed.least:.2f} to {speed.most:.2f}  (target: {SPEED_TARGET})"
         )
     if times:
         for name, one in (("ours", times.ours), ("plain", times.plain)):
-            print(f"{options.preset}, {name}: CER {one.cer:.1%} after {one.seconds:.0f} s CPU, {one.pictures} pictures")
+            print(f"{options.preset}, {name}: CER {one.cer:.1%} after {one.seconds:.0f} s CPU, {one.images} images")
         more = "" if times.plain.reached else "more than "
         print(f"CER {options.target:.0%} in a time {more}{times.ratio:.1f} times shorter  (target: {TIME_TARGET})")
 
@@ -163,7 +163,7 @@ def compare_speed(learn: Dataset, preset: str, rounds: int) -> Speed:
     pairs = []
     for turn in range(rounds + 1):
         pairs.append((next(ours), next(plain)))
-        say(f"{preset}: ours {pairs[-1][0]:.1f}, plain {pairs[-1][1]:.1f} pictures/s" + ("" if turn else " (warming up)"))
+        say(f"{preset}: ours {pairs[-1][0]:.1f}, plain {pairs[-1][1]:.1f} images/s" + ("" if turn else " (warming up)"))
     ours.close()
     pairs = pairs[1:]
     ratios = [one / other for one, other in pairs]
@@ -172,7 +172,7 @@ def compare_speed(learn: Dataset, preset: str, rounds: int) -> Speed:
 
 
 def our_epochs(learn: Dataset, preset: str, epochs: int) -> Generator[float]:
-    """Pictures a second of each epoch of our training."""
+    """Images per second of each epoch of our training."""
     config = TrainConfig(preset=preset, start=SCRATCH, held_out=0.0, epochs=epochs, validations=epochs)
     prepared = prepare(inspect((learn,), (), config), config, "training")
     sampler = BatchSampler(len(prepared.train), config.base_batch, config.seed)
@@ -197,15 +197,15 @@ def settle() -> None:
 
 
 def plain_epochs(learn: Dataset, preset: str) -> Iterator[float]:
-    """Pictures a second of each epoch of the plain loop."""
+    """Images per second of each epoch of the plain loop."""
     torch.manual_seed(0)
     loop = PlainLoop(learn, PRESETS[preset], charset_of(learn), LEARNING_RATE)
     while True:
-        started, shown = time.process_time(), 0
+        started, seen = time.process_time(), 0
         for batch in loop.batches:
             loop.step(batch)
-            shown += len(batch[0])
-        yield shown / (time.process_time() - started)
+            seen += len(batch[0])
+        yield seen / (time.process_time() - started)
 
 
 def compare_times(learn: Dataset, check: Dataset, options: argparse.Namespace) -> Times:
@@ -244,33 +244,33 @@ def plain_arrival(learn: Dataset, check: Dataset, options: argparse.Namespace, e
     loop = PlainLoop(learn, PRESETS[options.preset], charset_of(learn, check), options.learning_rate)
     arrival = Arrival(0.0, 0, 1.0, False)
     losses: deque[float] = deque(maxlen=50)
-    pictures = 0
+    seen = 0
     while True:
         for batch in loop.batches:
             losses.append(loop.step(batch))
-            pictures += len(batch[0])
+            seen += len(batch[0])
             if time.process_time() - started < arrival.seconds + every:
                 continue
             cer = loop.cer(check)
-            arrival = Arrival(time.process_time() - started, pictures, cer, cer <= options.target)
-            say(f"plain {arrival.seconds:5.0f} s, {pictures} pictures: loss {statistics.mean(losses):.2f}, CER {cer:.1%}")
+            arrival = Arrival(time.process_time() - started, seen, cer, cer <= options.target)
+            say(f"plain {arrival.seconds:5.0f} s, {seen} images: loss {statistics.mean(losses):.2f}, CER {cer:.1%}")
             if arrival.reached or arrival.seconds > limit:
                 return arrival
 
 
 class PlainLoop:
-    """A network, its data and its optimiser."""
+    """A network, its data and its optimizer."""
 
-    def __init__(self, learn: Dataset, shape: ModelConfig, charset: Charset, learning_rate: float) -> None:
-        self.files = Files(learn, shape.height)
+    def __init__(self, learn: Dataset, config: ModelConfig, charset: Charset, learning_rate: float) -> None:
+        self.files = Files(learn, config.height)
         self.charset = charset
         self.batches = data.DataLoader(self.files, BATCH, shuffle=True, collate_fn=self.collate)
-        self.model = PlainCRNN(shape, charset.classes)
+        self.model = PlainCRNN(config, charset.classes)
         self.loss = nn.CTCLoss(BLANK, zero_infinity=True)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
 
     def collate(self, samples: list[tuple[Tensor, str]]) -> Batch:
-        """Pad pictures on the right, with zeros, to the widest of them."""
+        """Pad images on the right, with zeros, to the widest of them."""
         images = torch.zeros(len(samples), *samples[0][0].shape[:2], max(image.shape[2] for image, _ in samples))
         for row, (image, _) in zip(images, samples, strict=True):
             row[:, :, : image.shape[2]] = image
@@ -279,30 +279,30 @@ class PlainLoop:
         return images, torch.tensor([i for label in ids for i in label]), torch.tensor([len(label) for label in ids]), texts
 
     def step(self, batch: Batch) -> float:
-        """Learn from a batch; the loss."""
+        """Train on a batch. Returns the loss."""
         images, ids, lengths, _ = batch
         self.model.train()
         log_probs = self.model(images)
         frames = torch.full((len(images),), log_probs.shape[0])
         loss: Tensor = self.loss(log_probs, ids, frames, lengths)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        self.optimiser.step()
+        self.optimizer.step()
         return float(loss.detach())
 
     @torch.no_grad()
     def cer(self, check: Dataset) -> float:
-        """The CER of greedy readings, in batches as they come."""
+        """The CER of greedy decoding, in batches in the order of the files."""
         self.model.eval()
         scorer = Scorer()
         for images, _, _, texts in data.DataLoader(Files(check, self.files.height), BATCH, collate_fn=self.collate):
-            for log_probs, truth in zip(self.model(images).transpose(0, 1).numpy(), texts, strict=True):
-                scorer.update(truth, self.charset.decode(greedy(log_probs).ids))
+            for log_probs, reference in zip(self.model(images).transpose(0, 1).numpy(), texts, strict=True):
+                scorer.update(reference, self.charset.decode(greedy(log_probs).ids))
         return scorer.summary().cer
 
 
 class Files(data.Dataset[tuple[Tensor, str]]):
-    """Labelled pictures as (1, H, W) tensors from -1 to 1, read when they are asked for."""
+    """Labeled images as (1, H, W) tensors from -1 to 1, read each time."""
 
     def __init__(self, dataset: Dataset, height: int) -> None:
         self.samples = dataset.samples
@@ -313,21 +313,21 @@ class Files(data.Dataset[tuple[Tensor, str]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, str]:
         sample = self.samples[index]
-        with Image.open(sample.path) as picture:
-            grey = picture.convert("L")
-        width = max(1, round(grey.width * self.height / grey.height))
-        pixels = np.asarray(grey.resize((width, self.height), Image.Resampling.BILINEAR), dtype=np.float32)
+        with Image.open(sample.path) as image:
+            gray = image.convert("L")
+        width = max(1, round(gray.width * self.height / gray.height))
+        pixels = np.asarray(gray.resize((width, self.height), Image.Resampling.BILINEAR), dtype=np.float32)
         return torch.from_numpy(pixels / 127.5 - 1)[None], sample.text
 
 
 class PlainCRNN(nn.Module):
-    """The layers of a preset as torch has them: as many weights as ours, but for the auxiliary head."""
+    """The layers of a preset as torch has them: as many weights as ours, except the auxiliary head."""
 
-    def __init__(self, shape: ModelConfig, classes: int) -> None:
+    def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 1
-        for layer in shape.backbone:
+        for layer in config.backbone:
             if not isinstance(layer, Conv):
                 layers.append(nn.MaxPool2d(layer.kernel, layer.stride, layer.padding))
                 continue
@@ -338,14 +338,14 @@ class PlainCRNN(nn.Module):
             layers.append(nn.ReLU(inplace=True))
             channels = layer.channels
         self.backbone = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(shape.dropout)
-        self.first = nn.LSTM(shape.features, shape.hidden, bidirectional=True)
-        self.between = nn.Linear(2 * shape.hidden, shape.projection) if shape.projection else nn.Identity()
-        self.second = nn.LSTM(shape.projection or 2 * shape.hidden, shape.hidden, bidirectional=True)
-        self.head = nn.Linear(2 * shape.hidden, classes)
+        self.dropout = nn.Dropout(config.dropout)
+        self.first = nn.LSTM(config.features, config.hidden, bidirectional=True)
+        self.between = nn.Linear(2 * config.hidden, config.projection) if config.projection else nn.Identity()
+        self.second = nn.LSTM(config.projection or 2 * config.hidden, config.hidden, bidirectional=True)
+        self.head = nn.Linear(2 * config.hidden, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 1, H, W) pictures → (T, N, C) log-probabilities."""
+        """(N, 1, H, W) images → (T, N, C) log-probabilities."""
         features = self.dropout(self.backbone(images).flatten(1, 2).permute(2, 0, 1))
         first, _ = self.first(features)
         second, _ = self.second(self.dropout(self.between(first)))

@@ -1,7 +1,7 @@
-"""From drawn pictures to real ones: train on a stream of `synth`'s pictures alone, and read folders of real crops.
+"""From synthetic images to real ones: train on a stream of `synth`'s images alone, and read folders of real crops.
 
-Each training gets the same CPU time of one process with one thread, drawing included, so that other work on the machine
-changes nothing. A folder of real crops holds pictures and `labels.tsv` (`file<TAB>text`).
+Each training gets the same CPU time of one process with one thread, including the making of images, so that other work on the
+machine changes nothing. A folder of real crops holds images and `labels.tsv` (`file<TAB>text`).
 
     python benchmarks/transfer.py --style mixed --minutes 60 --data scene_words printed_lines receipts
     python benchmarks/transfer.py --style trdg --minutes 60 --data scene_words printed_lines receipts
@@ -43,9 +43,9 @@ VALIDATED = 300
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--style", type=Style, default=Style.MIXED, help="what is drawn")
-    parser.add_argument("--minutes", type=float, default=60.0, help="CPU time of the training, drawing included")
-    parser.add_argument("--preset", choices=PRESETS, default="small", help="shape of the model")
+    parser.add_argument("--style", type=Style, default=Style.MIXED, help="style of the synthetic images")
+    parser.add_argument("--minutes", type=float, default=60.0, help="CPU time of the training, including the images")
+    parser.add_argument("--preset", choices=PRESETS, default="small", help="network")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of real crops")
     parser.add_argument("--folder", type=Path, default=Path(".work/transfer"), help="where models go")
@@ -53,19 +53,19 @@ def main() -> None:
     runtime.prepare_to_train()
     torch.set_num_threads(1)
     config = TrainConfig(start=SCRATCH, minutes=options.minutes, seed=options.seed, patience=10**6)  # the whole time is used
-    shape = PRESETS[options.preset]
-    learn, validate = Sampler(SynthConfig(style=options.style, seed=1)), Sampler(SynthConfig(style=options.style, seed=2))
-    charset = Charset(learn.charset)
-    held_out = synthetic_dataset(validate, charset, shape, Orientation.HORIZONTAL, VALIDATED)
+    model_config = PRESETS[options.preset]
+    train, validation = Sampler(SynthConfig(style=options.style, seed=1)), Sampler(SynthConfig(style=options.style, seed=2))
+    charset = Charset(train.charset)
+    held_out = synthetic_dataset(validation, charset, model_config, Orientation.HORIZONTAL, VALIDATED)
     none = held_out.subset(np.zeros(len(held_out), dtype=bool))
     torch.manual_seed(options.seed)
-    model = CRNN(shape, charset.classes)
-    card = Card(f"{options.style}", charset, shape)
+    model = CRNN(model_config, charset.classes)
+    card = Card(f"{options.style}", charset, model_config)
     sampler = BatchSampler(0, config.base_batch, config.seed)
     budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, clock=time.process_time)
     trainer = Trainer(model, card, held_out, config, budget, torch.device("cpu"), config.base_batch)
-    stream = synthetic_lines(learn, charset, shape, Orientation.HORIZONTAL, workers=0)
-    with Loader(sampler, none, stream, charset, shape, config.augmentation) as loader:
+    stream = synthetic_lines(train, charset, model_config, Orientation.HORIZONTAL, workers=0)
+    with Loader(sampler, none, stream, charset, model_config, config.augmentation) as loader:
         for event in trainer.train(loader):
             if isinstance(event, Validation):
                 scores, stats = event.scores, event.progress
@@ -84,16 +84,18 @@ def main() -> None:
 
 def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:
     """How well the crops of a folder are read: exactly, without case and spaces (ci-ns), by letters and digits alone."""
-    truths = {sample.path: sample.text for sample in load_dataset(folder).samples}
+    references = {sample.path: sample.text for sample in load_dataset(folder).samples}
     scorers = {"CER": Scorer(), "CER ci-ns": Scorer(), "CER alnum": Scorer()}
     views: dict[str, Callable[[str], str]] = {
         "CER": str,
         "CER ci-ns": lambda text: "".join(text.casefold().split()),
         "CER alnum": alphanumeric,
     }
-    for prediction, truth in zip(recognizer.predict(truths, read=ReadConfig(quick=True)), truths.values(), strict=True):
+    for prediction, reference in zip(
+        recognizer.predict(references, read=ReadConfig(quick=True)), references.values(), strict=True
+    ):
         for name, view in views.items():
-            scorers[name].update(view(plain(truth)), view(plain(prediction.text)))
+            scorers[name].update(view(plain(reference)), view(plain(prediction.text)))
     scores = {name: scorer.summary() for name, scorer in scorers.items()}
     return {
         "mean Levenshtein": scores["CER"]["mean_levenshtein"],

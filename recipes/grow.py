@@ -1,7 +1,7 @@
-"""A larger network that reads as a smaller one does: where the training of a larger shipped model begins.
+"""Grow a network into a larger one with the same results, from which the training of a larger pretrained model starts.
 
-What the smaller one computes is kept: its channels and units are the first of the larger, whose others begin by chance and at
-first give nothing to them; a convolution more passes on what it is given (Chen, Goodfellow, Shlens 2016, "Net2Net: Accelerating
+The channels and units of the smaller network are the first of the larger one. The others are random and give nothing to them at
+first, and an additional convolution passes on its input (Chen, Goodfellow, Shlens 2016, "Net2Net: Accelerating
 Learning via Knowledge Transfer").
 
     python recipes/grow.py en.safetensors base grown.safetensors
@@ -37,7 +37,7 @@ Weights = dict[str, Tensor]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="model.safetensors of the smaller network")
-    parser.add_argument("preset", choices=PRESETS, help="shape of the larger one")
+    parser.add_argument("preset", choices=PRESETS, help="preset of the larger one")
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
     torch.manual_seed(0)
@@ -102,7 +102,7 @@ def put(new: Tensor, old: Tensor, rows: Places, columns: Places) -> None:
 
 
 def convolution(old: Weights, new: Weights, source: str, target: str, inputs: int) -> None:
-    """A convolution with its batch normalisation."""
+    """A convolution with its batch normalization."""
     rows = np.arange(len(old[f"{source}.0.weight"]))
     put(new[f"{target}.0.weight"], old[f"{source}.0.weight"], rows, np.arange(inputs))
     for kind in ("weight", "bias", "running_mean", "running_var"):
@@ -110,7 +110,7 @@ def convolution(old: Weights, new: Weights, source: str, target: str, inputs: in
 
 
 def pass_on(new: Weights, target: str, values: Tensor) -> None:
-    """A convolution that gives what it is given, also while its batch normalisation takes the statistics of each batch.
+    """A convolution that passes on its input, also while its batch normalization uses the statistics of each batch.
 
     Args:
         new: the weights.

@@ -67,11 +67,11 @@ def write(target: Path, card: Card, model: CRNN, about: Publication) -> None:
 def measured(model: Path, options: argparse.Namespace) -> dict[str, RealScore]:
     """Each score of the model in a folder, on the half of the data that is for it, with its interval."""
     read, found = ours(str(model), 1), dict[str, RealScore]()
-    for kind, files, truths in sets(options):
-        files, truths = half_of(files, truths, "report")
+    for kind, files, references in sets(options):
+        files, references = half_of(files, references, "report")
         texts = read(files)
         for score in SCORES[kind]:
-            found[f"{kind}: {score.name}"] = RealScore(len(files), **asdict(score.measure(truths, texts)))
+            found[f"{kind}: {score.name}"] = RealScore(len(files), **asdict(score.measure(references, texts)))
             print(kind, score.name, found[f"{kind}: {score.name}"])
     return found
 
