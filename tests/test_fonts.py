@@ -268,7 +268,7 @@ class TestSources:
         assert face.path.name == "good.ttf"
 
     def test_a_folder_without_fonts_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match=r"`fonts=.*nowhere"):
+        with pytest.raises(UsageError, match=r"^fonts .*nowhere"):
             collect(SynthConfig(fonts=str(tmp_path / "nowhere")))
         (tmp_path / "bad.ttf").write_bytes(b"")
         with pytest.raises(UsageError, match=re.escape(str(tmp_path))), pytest.warns(FontWarning):

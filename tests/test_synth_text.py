@@ -251,7 +251,7 @@ def test_texts_keep_the_lengths_and_characters_asked_for(charset: str, chars: Ra
         fits = not (spaced and words == (2, 3) and characters and " " not in characters)  # two words need a space
         fits = fits and not (words == (2, 3) and chars and chars[1] < 2 + spaced)
         if not fits:
-            with pytest.raises(UsageError, match="`words"):
+            with pytest.raises(UsageError, match="words"):
                 texts.create_source(config, ALL)
             continue
         for text in some_texts(texts.create_source(config, ALL), 40, Style.SCENE):

@@ -13,7 +13,7 @@ import typer
 
 from crnnocr.cli import console, options
 from crnnocr.config import DEFAULT_COUNT, LabelFormat, SynthConfig
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError
 
 if TYPE_CHECKING:
     from crnnocr.synth.sampler import Sampler
@@ -85,7 +85,7 @@ def save_preview(path: Path, request: Request) -> dict[str, Any]:
     from crnnocr.synth.sampler import Sampler
 
     if path.suffix.lower() != ".png":
-        raise UsageError(f"`preview={path}`: name a .png file")
+        raise ConfigError("preview", f"{path}: name a .png file")
     check_arguments(request.folder, request.count, request.workers)
     samples = preview.save(path, Sampler(request.config), request.count)
     console.info(f"{path}: the first {samples} samples")

@@ -18,7 +18,7 @@ from fontTools.unicodedata import script
 from PIL import ImageFont
 
 from crnnocr.config import SynthConfig
-from crnnocr.errors import ConfigError, UsageError
+from crnnocr.errors import ConfigError
 from crnnocr.files import sha256_of
 from crnnocr.synth.fonts import files, glyphs
 from crnnocr.synth.languages import languages
@@ -79,7 +79,7 @@ def _load_font(face: FontFace, size: int) -> ImageFont.FreeTypeFont:
 def collect(config: SynthConfig) -> tuple[FontFace, ...]:
     """The faces that `config` allows, by family and name: the same order everywhere.
 
-    Raises `UsageError` if the user's folder holds none, or text of these languages cannot be shaped. Warns with `FontWarning`
+    Raises `ConfigError` if the user's folder holds none, or text of these languages cannot be shaped. Warns with `FontWarning`
     if a file of that folder cannot be used.
     """
     require_shaping(config.lang)
@@ -88,7 +88,7 @@ def collect(config: SynthConfig) -> tuple[FontFace, ...]:
     else:
         faces = [face for path in files.in_folder(Path(config.fonts)) for face in _faces(path, warn=True)]
         if not faces:
-            raise UsageError(f"`fonts={config.fonts}` holds no font that can be used (.ttf, .otf or .ttc)")
+            raise ConfigError("fonts", f"{config.fonts} holds no font that can be used (.ttf, .otf or .ttc)")
     if config.system_fonts:
         faces += [face for path in files.of_system() for face in _faces(path)]
     return tuple(sorted(faces, key=lambda face: (face.family.casefold(), face.name, face.path.name, face.number)))

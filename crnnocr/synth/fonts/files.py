@@ -21,7 +21,7 @@ from typing import Any
 from fontTools.ttLib import TTFont, TTLibError
 from PIL import ImageFont
 
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError
 from crnnocr.synth import trdg
 
 SUFFIXES = (".ttf", ".otf", ".ttc")
@@ -100,9 +100,9 @@ def packages() -> list[str]:
 
 
 def in_folder(folder: Path) -> tuple[Path, ...]:
-    """The font files in a folder and its subfolders, by name. Raises `UsageError` if there is no such folder."""
+    """The font files in a folder and its subfolders, by name. Raises `ConfigError` if there is no such folder."""
     if not folder.is_dir():
-        raise UsageError(f"`fonts={folder}`: there is no such folder")
+        raise ConfigError("fonts", f"{folder}: there is no such folder")
     return _below(folder)
 
 

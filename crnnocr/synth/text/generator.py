@@ -16,7 +16,7 @@ from math import sqrt
 import numpy as np
 
 from crnnocr.config import Range, Style, SynthConfig
-from crnnocr.errors import DataError, UsageError
+from crnnocr.errors import ConfigError, DataError, UsageError
 from crnnocr.synth.languages import Language, languages
 from crnnocr.synth.rng import Random, Weighted
 from crnnocr.synth.text import Text, grammar, normalize_text
@@ -193,7 +193,7 @@ class LengthLimits:
         """The limits of `config`; `single` if no text can have two words. Raises `UsageError` if no text can keep them."""
         words, chars = config.words, config.chars
         if single and words and words[0] > 1:
-            raise UsageError(f"`words={words[0]}` needs a space in `charset`")
+            raise ConfigError("words", f"{words[0]} needs a space in `charset`")
         if single:
             words = (1, 1)
         if words and chars and words[0] + (words[0] - 1) * len(separator) > chars[1]:
