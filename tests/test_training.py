@@ -73,10 +73,16 @@ def events_of(
 
 
 def losses(ready: Prepared, config: TrainConfig) -> list[float]:
-    """The loss of each step."""
-    trainer, loader = trainer_of(ready, config, report_seconds=-1)
-    with loader:
-        return [trainer._losses[-1].item() for event in trainer.train(loader) if isinstance(event, Progress)]
+    """The loss of each step, per character."""
+    each: list[float] = []
+
+    def recorded(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
+        loss = ctc_loss(log_probs, frames, ids, lengths, device)
+        each.append(loss.item() / int(lengths.sum()))
+        return loss
+
+    events_of(ready, config, loss=recorded, report_seconds=-1)
+    return each[::2]  # every other loss is that of the auxiliary head
 
 
 def run(data: Dataset, config: TrainConfig, **options: Any) -> list[Event]:

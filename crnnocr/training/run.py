@@ -29,7 +29,7 @@ from crnnocr.training.prepare import Prepared
 from crnnocr.training.resume import Run
 from crnnocr.training.schedule import Budget, Progress
 from crnnocr.training.synthetic import Sampler, synthetic_lines
-from crnnocr.training.trainer import REPORT_SECONDS, Trained, Trainer, TrainerState
+from crnnocr.training.trainer import REPORT_SECONDS, LossFunction, Trained, Trainer, TrainerState, ctc_loss
 from crnnocr.training.validation import UNTRAINED_CER, Validation
 
 _MAX_LOADER_THREADS = 8
@@ -85,6 +85,8 @@ class Order:
     """Resume an interrupted run of the same data and options: that of the model's name if `named`, else the newest."""
     named: bool = False
     """Whether the user chose the model's name."""
+    loss: LossFunction = ctc_loss
+    """The loss of a batch."""
     report_seconds: float = REPORT_SECONDS
     """Least time between two reports of progress; a negative one reports each step."""
     save_seconds: float = 20.0
@@ -146,6 +148,7 @@ def _train(
         device,
         batch_size,
         context,
+        order.loss,
         report_seconds=order.report_seconds,
         untrained_cer=order.untrained_cer,
     )
