@@ -43,7 +43,7 @@ layers: setup
 	$(BIN)/lint-imports
 
 unit: setup node
-	$(BIN)/pytest $(PYTEST_OPTIONS)
+	$(BIN)/pytest -n auto --dist loadfile $(PYTEST_OPTIONS)
 
 # What runs exports in Node and in a browser; where npm is missing, the tests of these are skipped.
 node: node_modules/.ready
