@@ -35,9 +35,30 @@ def test_readme_and_quickstart_give_the_same_lines_and_the_package_test_runs_the
 
 
 def test_links_between_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
-            assert target.startswith("https://") or (document.parent / target).exists(), f"{document}: {target}"
+    broken = []
+    for document in (ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")):
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            target = document.parent / name if name else document
+            if not link.startswith("https://") and not (target.exists() and (not anchor or anchor in anchors(target))):
+                broken.append(f"{document.name}: {link}")
+    assert not broken
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page: lower case, hyphens for spaces, no punctuation, repeats numbered."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found: list[str] = []
+    for heading in re.findall(r"^#{1,6} +(.+?) *$", text, flags=re.MULTILINE):
+        shown = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+        found.append(re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-"))
+    return {f"{anchor}-{count}" if (count := found[:n].count(anchor)) else anchor for n, anchor in enumerate(found)}
+
+
+def test_anchors_are_those_of_github(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# The `987` protocol, twice!\n\n```\n# no heading\n```\n\n## [A link](b.md) – here\n\n## Here\n\n### Here\n")
+    assert anchors(page) == {"the-987-protocol-twice", "a-link--here", "here", "here-1"}
 
 
 def test_the_examples_in_the_page_on_export_are_those_under_test() -> None:

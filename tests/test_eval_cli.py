@@ -67,12 +67,12 @@ def test_a_missed_gate_exits_with_4_after_everything_is_written(tiny_data: Path,
         (("--report", "report.txt"), "--report report.txt is a page for browsers: call it report.html"),
         (("--report", "nosuch/x.html"), "--report nosuch/x.html: there is no folder nosuch"),
         (("--suspect-labels", "nodir/x.csv"), "--suspect-labels nodir/x.csv: there is no folder nodir"),
-        (("--suspect-labels", "doubts.xls"), "its ending selects the format: .csv, .tsv, .jsonl, .json"),
+        (("--suspect-labels", "suspects.xls"), "its ending selects the format: .csv, .tsv, .jsonl, .json"),
         (("--compare", "--bean 10"), "unrecognized arguments: --bean: name a model, or in quotes options"),
         (("--compare", "'"), "No closing quotation"),
         (("--compare", ""), "--compare is empty: name a model"),
         (("--compare", "''"), "--compare is empty: name a model"),
-        (("--suspect-labels", "metadata.csv"), "call it otherwise, such as doubts.csv"),
+        (("--suspect-labels", "metadata.csv"), "call it otherwise, such as suspects.csv"),
         (("--report", "one.csv", "--suspect-labels", "./one.csv"), "are both one.csv: name two files"),
         (("--report", "."), "--report . is a folder: name a file"),
     ],
@@ -116,15 +116,15 @@ def test_other_files_are_not_replaced(option: str, own_data: Path, run_cli: RunC
 
 
 def test_a_page_is_replaced_and_a_list_of_label_errors_is_not(own_data: Path, run_cli: RunCli) -> None:
-    doubts, page = own_data / "doubts.csv", own_data / "report.html"
+    suspects, page = own_data / "suspects.csv", own_data / "report.html"
     page.touch()
-    assert run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", doubts, "--report", page).exit_code == 0
-    first, listed = page.read_bytes(), doubts.read_bytes()
+    assert run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", suspects, "--report", page).exit_code == 0
+    first, listed = page.read_bytes(), suspects.read_bytes()
     assert run_cli("eval", own_data / "labels.jsonl", "--normalise", "case", "--report", page).exit_code == 0
     assert page.read_bytes() != first
-    assert run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", doubts).exit_code == 2
-    assert run_cli("eval", doubts, "--suspect-labels", doubts).exit_code == 2
-    assert doubts.read_bytes() == listed
+    assert run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", suspects).exit_code == 2
+    assert run_cli("eval", suspects, "--suspect-labels", suspects).exit_code == 2
+    assert suspects.read_bytes() == listed
 
 
 def test_an_output_that_cannot_be_written_is_found_before_any_image_is_read(own_data: Path, run_cli: RunCli) -> None:
@@ -141,7 +141,7 @@ def test_the_result_is_printed_even_if_a_file_cannot_be_written(
         raise CrnnocrError("the disk is full")
 
     monkeypatch.setattr("crnnocr.report.label_error_files.write", fail)
-    result = run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", own_data / "doubts.csv", "--json")
+    result = run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", own_data / "suspects.csv", "--json")
     assert (result.exit_code, json.loads(result.stdout)["n"]) == (1, 10)
     assert "the disk is full" in result.stderr
 
@@ -151,7 +151,7 @@ def test_an_image_gives_one_warning_however_often_it_is_read(own_data: Path, run
         image.save(own_data / "pages.tiff", save_all=True, append_images=[image])
     with (own_data / "labels.jsonl").open("a") as labels:
         labels.write('{"file_name": "pages.tiff", "text": "zzz"}\n')
-    files = ("--report", own_data / "report.html", "--suspect-labels", own_data / "doubts.csv")
+    files = ("--report", own_data / "report.html", "--suspect-labels", own_data / "suspects.csv")
     result = run_cli("eval", own_data / "labels.jsonl", "--compare", "--beam 4", *files)
     assert result.exit_code == 0
     assert result.stderr.count("pages.tiff") == 1
@@ -178,9 +178,9 @@ def test_markup_in_a_folder_name_stays_text(own_data: Path, run_cli: RunCli) -> 
     shutil.move(own_data / "000020.png", folder / "a.png")
     labels = (own_data / "labels.jsonl").read_text(encoding="utf-8")
     (own_data / "labels.jsonl").write_text(labels.replace("000020.png", f"{folder.name}/a.png"), encoding="utf-8")
-    result = run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", folder / "doubts.csv")
+    result = run_cli("eval", own_data / "labels.jsonl", "--suspect-labels", folder / "suspects.csv")
     assert ":dog: [red]" in result.stdout
-    assert f"{folder}/doubts.csv will be a list to look at, and no data set: its place is not above" in result.stderr
+    assert f"{folder}/suspects.csv will be a list to look at, and no data set: its place is not above" in result.stderr
 
 
 def test_tsv_has_a_row_for_each_image(tiny_data: Path, run_cli: RunCli) -> None:
@@ -199,9 +199,9 @@ def test_each_of_several_data_sets_is_a_source(tiny_data: Path, run_cli: RunCli)
 
 
 def test_suspected_label_errors_are_listed(tiny_data: Path, run_cli: RunCli, tmp_path: Path) -> None:
-    result = run_cli("eval", tiny_data, "--suspect-labels", tmp_path / "doubts.jsonl")
+    result = run_cli("eval", tiny_data, "--suspect-labels", tmp_path / "suspects.jsonl")
     assert result.exit_code == 0
-    rows = [json.loads(line) for line in (tmp_path / "doubts.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "suspects.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows
     assert all((tmp_path / row["file_name"]).is_file() for row in rows)
     assert [row["doubt"] for row in rows] == sorted((row["doubt"] for row in rows), reverse=True)
@@ -216,7 +216,7 @@ def test_file_names_that_are_not_utf_8_work_everywhere(tiny_data: Path, run_cli:
         image = data / os.fsdecode(name + b".png")
         shutil.copy(tiny_data / f"{i + 20:06d}.png", image)
         image.with_suffix(".gt.txt").write_text("</script>")
-    files = ("--suspect-labels", tmp_path / "doubts.jsonl", "--report", tmp_path / "report.html")
+    files = ("--suspect-labels", tmp_path / "suspects.jsonl", "--report", tmp_path / "report.html")
     result = run_cli("eval", data, "--compare", "--beam 4", *files)
     assert result.exit_code == 0
     assert b"\xff\xfe.png\t" in run_cli("eval", data, "--tsv").stdout_bytes

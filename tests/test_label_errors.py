@@ -69,23 +69,23 @@ def test_probabilities_are_those_of_the_view_that_was_predicted(recognizer: Reco
     assert rescaled.label_log_prob != plain.label_log_prob  # in twice as many frames
 
 
-@pytest.mark.parametrize("name", ["doubts.csv", "doubts.tsv", "doubts.jsonl"])
+@pytest.mark.parametrize("name", ["suspects.csv", "suspects.tsv", "suspects.jsonl"])
 def test_a_table_is_a_data_set_of_its_own(name: str, errors: tuple[LabelError, ...], tmp_path: Path) -> None:
     label_error_files.write(tmp_path / name, errors, "model")
     assert {sample.text for sample in load_dataset(tmp_path / name).samples} == {"abbb", "a" * 30}
 
 
 def test_a_table_lists_predictions_with_the_most_suspicious_first(errors: tuple[LabelError, ...], tmp_path: Path) -> None:
-    label_error_files.write(tmp_path / "doubts.csv", errors, "model")
-    with (tmp_path / "doubts.csv").open(newline="") as file:
+    label_error_files.write(tmp_path / "suspects.csv", errors, "model")
+    with (tmp_path / "suspects.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [float(row["doubt"]) for row in table] == sorted((float(row["doubt"]) for row in table), reverse=True)
     assert {row["reading"] for row in table} == {"abba", "a"}
 
 
 def test_tasks_for_label_studio_have_image_prediction_and_label(errors: tuple[LabelError, ...], tmp_path: Path) -> None:
-    label_error_files.write(tmp_path / "doubts.json", errors, "model")
-    tasks = json.loads((tmp_path / "doubts.json").read_text(encoding="utf-8"))
+    label_error_files.write(tmp_path / "suspects.json", errors, "model")
+    tasks = json.loads((tmp_path / "suspects.json").read_text(encoding="utf-8"))
     task = next(task for task in tasks if task["data"]["file_name"] == "wrong.png")
     assert task["data"]["image"] == f"/data/local-files/?d={tmp_path.name}/wrong.png"
     assert {result["from_name"] for result in task["predictions"][0]["result"]} == {"transcription"}
@@ -93,7 +93,7 @@ def test_tasks_for_label_studio_have_image_prediction_and_label(errors: tuple[La
     assert task["annotations"][0]["result"][0]["value"] == {"text": ["abbb"]}
 
 
-@pytest.mark.parametrize("name", ["doubts.csv", "doubts.tsv", "doubts.jsonl", "doubts.json"])
+@pytest.mark.parametrize("name", ["suspects.csv", "suspects.tsv", "suspects.jsonl", "suspects.json"])
 def test_a_file_beside_the_labels_of_a_folder_does_not_replace_them(
     name: str, errors: tuple[LabelError, ...], samples: list[Sample], tmp_path: Path
 ) -> None:
@@ -106,17 +106,17 @@ def test_a_file_beside_the_labels_of_a_folder_does_not_replace_them(
 
 
 def test_an_empty_list_has_a_header(tmp_path: Path) -> None:
-    label_error_files.write(tmp_path / "doubts.csv", [], "model")
-    assert (tmp_path / "doubts.csv").read_text(encoding="utf-8").startswith("file_name,text,reading,doubt,")
+    label_error_files.write(tmp_path / "suspects.csv", [], "model")
+    assert (tmp_path / "suspects.csv").read_text(encoding="utf-8").startswith("file_name,text,reading,doubt,")
 
 
 def test_a_place_that_makes_the_file_no_data_set_is_explained(tmp_path: Path) -> None:
     files = [Sample(tmp_path / "a" / "x.png", "x"), Sample(tmp_path / "b" / "y.png", "y")]
-    assert label_error_files.limitation(tmp_path / "doubts.csv", files) == ""
-    assert f"write it to {tmp_path}," in label_error_files.limitation(tmp_path / "a" / "doubts.csv", files)
+    assert label_error_files.limitation(tmp_path / "suspects.csv", files) == ""
+    assert f"write it to {tmp_path}," in label_error_files.limitation(tmp_path / "a" / "suspects.csv", files)
     entries = [Sample(tmp_path, "x", "image-000000001")]
-    assert "in a database" in label_error_files.limitation(tmp_path / "doubts.csv", entries)
-    for path, samples in ((tmp_path / "a" / "doubts.json", files), (tmp_path / "doubts.json", entries)):
+    assert "in a database" in label_error_files.limitation(tmp_path / "suspects.csv", entries)
+    for path, samples in ((tmp_path / "a" / "suspects.json", files), (tmp_path / "suspects.json", entries)):
         with pytest.raises(ConfigError) as raised:
             label_error_files.limitation(path, samples)
         assert raised.value.field == "suspect_labels"
