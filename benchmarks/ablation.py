@@ -1,4 +1,4 @@
-"""What each part of the recipe is worth: the same training, each time with one thing changed.
+"""The worth of each part of the recipe: the same training, each time with one thing changed.
 
 Every training starts from scratch on the same folder of images and gets the same CPU time of one process with one thread, so
 that other work on the machine changes little. Each is measured on other folders, as in `transfer.py`. With the images of

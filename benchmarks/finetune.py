@@ -58,7 +58,7 @@ def part(dataset: Dataset, size: int) -> Dataset:
 
 
 def trained(dataset: Dataset, config: TrainConfig) -> Recognizer:
-    """What a training makes of the data."""
+    """Results of a training on the data."""
     with tempfile.TemporaryDirectory() as store:
         os.environ["CRNNOCR_DATA_DIR"] = store
         prepared = prepare(inspect((dataset,), (), config), config, "finetune")

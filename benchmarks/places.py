@@ -49,11 +49,11 @@ def main() -> None:
 
 def line(text: str, face: FontFace) -> tuple[Image.Image, list[float]]:
     """Render a black line on white, and measure in pixels where each character begins and the last one ends."""
-    drawn = ink.draw_text(text, face, SIZE, "en", False, RECIPES[Style.CLEAN], np.random.default_rng(0))
-    box = drawn.text.getbbox() or (0, 0, 1, 1)
+    inked = ink.draw_text(text, face, SIZE, "en", False, RECIPES[Style.CLEAN], np.random.default_rng(0))
+    box = inked.text.getbbox() or (0, 0, 1, 1)
     left, right = box[0] - SIZE // 8, box[2] + SIZE // 8
-    image = ImageOps.invert(drawn.text.crop((left, box[1] - SIZE // 8, right, box[3] + SIZE // 8)))
-    return image, [drawn.start[0] + drawn.pen.length(text[:i]) - left for i in range(len(text) + 1)]
+    image = ImageOps.invert(inked.text.crop((left, box[1] - SIZE // 8, right, box[3] + SIZE // 8)))
+    return image, [inked.start[0] + inked.pen.length(text[:i]) - left for i in range(len(text) + 1)]
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main() -> None:
         raise SystemExit(f"the two sets share texts: {sorted(common)}")
     length = statistics.mean(len(sample.text) for sample in measure.samples)
     print(f"{COUNT} images to train on and {COUNT} to measure with, {length:.2f} characters a label, no text in common")
-    print(f"floor: {floor():.4f}, of letters that look like another one in their font")
+    print(f"floor: {floor():.4f}, of letters that look the same as another one in their font")
     if options.start != SCRATCH and (
         found := registry.pretrained(DEFAULT_PRESET) if options.start == AUTO else registry.find(options.start)
     ):

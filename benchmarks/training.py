@@ -75,7 +75,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where a training stood when it reached the CER, or ended without."""
+    """State of a training when it reached the CER, or ended without."""
 
     seconds: float
     """CPU time."""
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=("speed", "time"), default=["speed", "time"])
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=["classic", "small"], help="speed: networks")
-    parser.add_argument("--pictures", type=int, default=160, help="speed: images per epoch")
+    parser.add_argument("--images", type=int, default=160, help="speed: images per epoch")
     parser.add_argument("--rounds", type=int, default=3, help="speed: epochs of each")
     parser.add_argument("--preset", choices=PRESETS, default="classic", help="time: network")
     parser.add_argument("--learn", type=int, default=2000, help="time: images to train on")
@@ -118,9 +118,7 @@ def main() -> None:
     times = None
     with tempfile.TemporaryDirectory() as folder:
         if "speed" in options.parts:
-            learn = synthetic_set(
-                Path(folder) / "mixed", SynthConfig(seed=1, style=Style.MIXED, words=(1, 7)), options.pictures
-            )
+            learn = synthetic_set(Path(folder) / "mixed", SynthConfig(seed=1, style=Style.MIXED, words=(1, 7)), options.images)
             speeds = {preset: compare_speed(learn, preset, options.rounds) for preset in options.presets}
         if "time" in options.parts:
             learn = synthetic_set(Path(folder) / "learn", easy(1, options), options.learn)

@@ -1,4 +1,4 @@
-"""From synthetic images to real ones: train on a stream of `synth`'s images alone, and read folders of real crops.
+"""From synthetic images to real ones: train on a stream of `synth`'s images alone, and recognize folders of real crops.
 
 Each training gets the same CPU time of one process with one thread, including the making of images, so that other work on the
 machine changes nothing. A folder of real crops holds images and `labels.tsv` (`file<TAB>text`).

@@ -2,7 +2,7 @@
 
     python recipes/ship.py en trained/model.safetensors --data words=scene_words lines=printed_lines receipts=receipts
 
-What is published is measured on the half of each folder that nobody has looked at: `benchmarks/accuracy.py` says which.
+Published scores are measured on the half of each folder that nobody has inspected: `benchmarks/accuracy.py` says which.
 """
 
 from __future__ import annotations

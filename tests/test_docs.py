@@ -46,7 +46,7 @@ def test_links_between_the_documents_lead_somewhere() -> None:
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors that GitHub gives to the headings of a page: lower case, hyphens for spaces, no punctuation, repeats numbered."""
+    """The anchors that GitHub gives to the headings of a page, repeated ones with a number."""
     text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     found: list[str] = []
     for heading in re.findall(r"^#{1,6} +(.+?) *$", text, flags=re.MULTILINE):
@@ -57,7 +57,9 @@ def anchors(document: Path) -> set[str]:
 
 def test_anchors_are_those_of_github(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# The `987` protocol, twice!\n\n```\n# no heading\n```\n\n## [A link](b.md) – here\n\n## Here\n\n### Here\n")
+    page.write_text(
+        "# The `987` protocol, twice!\n\n```\n# no heading\n```\n\n## [A link](b.md) – here\n\n## Here\n\n### Here\n"
+    )
     assert anchors(page) == {"the-987-protocol-twice", "a-link--here", "here", "here-1"}
 
 

@@ -1,4 +1,4 @@
-"""What synthetic images show, and how they look."""
+"""Options of synthetic images: content and style."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_COUNT = 1000
 
 
 class Style(StrEnum):
-    """The look of synthetic images."""
+    """The kind of images that synthetic ones resemble."""
 
     TRDG = "trdg"
     """trdg's own: one gray ink on noisy paper, words of its dictionary."""
@@ -50,14 +50,14 @@ def _path(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SynthConfig:
-    """What `synth` makes. The image of an index depends on these and the environment alone."""
+    """Options of `synth`. The image of an index depends on these and the environment alone."""
 
     lang: tuple[str, ...] = option(
         ("en",), "Languages of the texts, such as en,de,zh,ja,ar.", metavar="CODE[,CODE]", parse=parse_list
     )
     """Each text is of one of them."""
     seed: int = seed_option()
-    style: Style = option(Style.MIXED, "Look of the images.")
+    style: Style = option(Style.MIXED, "Style of the images.")
     words: Range | None = option(
         None, "Words per image; by default as the style has them.", metavar="N[-M]", min=1, max=50, parse=parse_range
     )

@@ -76,7 +76,7 @@ class TrainConfig(Recipe):
     )
     """On all devices together."""
     seed: int = seed_option()
-    deterministic: bool = option(False, "The same bits each time on a GPU too, where that is slower.")
+    deterministic: bool = option(False, "Give the same bits each time on a GPU too, which is slower.")
 
     def __post_init__(self) -> None:
         validate(self)

@@ -80,7 +80,8 @@ def _check_name(path: Path) -> None:
         raise ConfigError(_FIELD, f"{path}: its ending selects the format: {', '.join(_WRITERS)} (.json for Label Studio)")
     if path.name in label_file_names():
         raise ConfigError(
-            _FIELD, f"{path}: {path.name} holds the labels of its whole folder: call it otherwise, such as suspects{path.suffix}"
+            _FIELD,
+            f"{path}: {path.name} holds the labels of its whole folder: call it otherwise, such as suspects{path.suffix}",
         )
 
 

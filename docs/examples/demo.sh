@@ -26,13 +26,13 @@ printf '\n$ ls data/*.png | head | crnnocr predict --files-from -\n'
 ls data/*.png | head | crnnocr predict --files-from -
 run export
 
-printf '\nPictures that no model has seen, drawn like those it learnt from; your model beside the shipped one:\n'
+printf '\nImages that no model has seen, of the kind that yours was trained on; your model beside the one that comes with crnnocr:\n'
 run synth unseen --count 200 --lang en --seed 7
 run eval unseen --compare en
 
 crnnocr predict --quiet --beam 5 unseen --format jsonl | head -n 24 >unseen.jsonl
 crnnocr predict --quiet --beam 5 --model en real --format jsonl >real.jsonl
-python "$root/docs/examples/sheet.py" readings.png \
-    "Drawn, and never seen in training (truth at the right where it differs)=unseen.jsonl" \
+python "$root/docs/examples/sheet.py" predictions.png \
+    "Synthetic, never seen in training (the reference at the right if it differs)=unseen.jsonl" \
     "Real scans, read by the model that comes with crnnocr=real.jsonl"
-printf '\nPictures next to what was read: %s/readings.png\n' "$PWD"
+printf '\nImages beside their predictions: %s/predictions.png\n' "$PWD"

@@ -1,4 +1,4 @@
-"""Write the help of every command into docs/commands.md, below its marker. A test holds that it is up to date."""
+"""Write the help of every command into docs/commands.md, below its marker. A test checks that it is up to date."""
 
 from pathlib import Path
 
