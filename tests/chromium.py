@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-"""Where it is; None where it is not installed."""
+"""Its path; None if it is not installed."""
 
 _PATIENCE = 60.0
 
@@ -90,12 +90,12 @@ class Chromium:
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file.resolve()) for file in files])
 
     def readings(self, files: Sequence[Path]) -> list[dict[str, Any]]:
-        """What a page of an export reads in files, in their order."""
+        """Return the texts that a page of an export recognizes in files, in their order."""
         self.choose("#files", files)
         return self.rows(len(files))
 
     def rows(self, count: int) -> list[dict[str, Any]]:
-        """What the rows of such a page say, the oldest first, once there are so many; and no row is left."""
+        """Return the contents of the rows of such a page, the oldest first, once there are so many, and remove them."""
         self.wait(f"document.querySelectorAll('li[data-reading]').length === {count}")
         rows = self.evaluate("Array.from(document.querySelectorAll('li'), (row) => row.dataset.reading).reverse()")
         self.evaluate("document.getElementById('readings').replaceChildren()")

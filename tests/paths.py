@@ -21,7 +21,7 @@ WIDE = 2000
 """A beam wider than the prefixes of 6 frames of 3 characters: 1 + 3 + … + 3⁶ = 1093."""
 
 SHARPNESSES = (0.3, 1.0, 3.0, 10.0)
-"""Factors on normally distributed logits: nearly flat, as they are, peaked, and as sure as a trained network."""
+"""Factors on normally distributed logits: nearly flat, as they are, peaked, and as confident as a trained network."""
 
 
 def random_log_probs(rng: np.random.Generator, frames: int, classes: int, sharpness: float) -> Floats:

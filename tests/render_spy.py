@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 
 class Spy:
-    """What became of the line that was rendered last."""
+    """The result of the line that was rendered last."""
 
     ink: Ink
     recipe: Recipe

@@ -1,4 +1,4 @@
-"""What tests of sets of synthetic images share: lines, and how to make, read and compare sets."""
+"""Shared by tests of sets of synthetic images: lines, and how to make, load and compare sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of made-up texts and of text files share."""
+"""Shared by tests of made-up texts and of text files."""
 
 from __future__ import annotations
 

@@ -425,13 +425,13 @@ def test_noise_is_in_proportion_to_the_contrast(effect: str) -> None:
 def test_noise_is_fine_and_grain_is_coarse() -> None:
     images, widths = lines(*[100] * 20)
 
-    def likeness_of_neighbours(config: AugmentConfig) -> float:
+    def similarity_of_neighbors(config: AugmentConfig) -> float:
         added = (changed(images * 0.3, widths, config)[0] - images * 0.3)[:, 0]
         pairs = torch.stack((added[:, :, 1:].flatten(), added[:, :, :-1].flatten()))
         return float(torch.corrcoef(pairs)[0, 1])
 
-    assert abs(likeness_of_neighbours(only(noise=0.5))) < 0.05
-    assert likeness_of_neighbours(only(grain=0.5)) > 0.8
+    assert abs(similarity_of_neighbors(only(noise=0.5))) < 0.05
+    assert similarity_of_neighbors(only(grain=0.5)) > 0.8
 
 
 # Tones

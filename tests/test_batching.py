@@ -262,8 +262,8 @@ def test_an_epoch_of_batches_holds_every_sample_once_with_its_pixels_and_label()
     assert {batch.epoch for batch in epoch} == {1}
     for batch in epoch:
         for number, shown, width in zip(numbers(batch), batch.lines, batch.widths.tolist(), strict=True):
-            grey = torch.from_numpy(data[number].pixels / 127.5 - 1).float()  # 0 to 255 is -1 to 1
-            assert torch.allclose(shown[0, :, :width], grey, atol=1e-6)
+            gray = torch.from_numpy(data[number].pixels / 127.5 - 1).float()  # 0 to 255 is -1 to 1
+            assert torch.allclose(shown[0, :, :width], gray, atol=1e-6)
             assert not shown[0, :, width:].any()
 
 

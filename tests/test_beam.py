@@ -67,12 +67,12 @@ def test_a_wide_beam_ranks_all_texts_by_the_sum_over_all_their_paths(count: int)
 def test_leaving_out_what_cannot_enter_a_narrow_beam_changes_nothing(beam: int, sharpness: float) -> None:
     rng = np.random.default_rng([beam, int(10 * sharpness)])
     for _ in range(15):
-        # Up to 24 classes, so that the 2 · beam most probable characters, which the search looks at, are often not all.
+        # Up to 24 classes, so that the 2 · beam most probable characters, which the search considers, are often not all.
         log_probs = random_log_probs(rng, int(rng.integers(15, 25)), int(rng.integers(3, 25)), sharpness)
         assert_ranked(search(log_probs, beam, top=beam), plain_beam_search(log_probs, beam))
 
 
-def test_leaving_out_changes_nothing_where_texts_repeat_characters() -> None:
+def test_leaving_out_changes_nothing_if_texts_repeat_characters() -> None:
     rng = np.random.default_rng(11)
     for beam in range(1, 6):
         for _ in range(15):
@@ -131,9 +131,9 @@ def test_impossible_classes_are_never_read(count: int) -> None:
 
 def test_certain_frames_leave_one_text_of_probability_1() -> None:
     log_probs = log([[0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    sure = Hypothesis((1, 1, 2), 0.0)
-    assert greedy(log_probs) == sure
-    assert search(log_probs, beam=5, top=5) == [sure]
+    confident = Hypothesis((1, 1, 2), 0.0)
+    assert greedy(log_probs) == confident
+    assert search(log_probs, beam=5, top=5) == [confident]
     assert log_prob(log_probs, (1, 1, 2)) == 0
     assert log_prob(log_probs, (1, 2)) == -np.inf
 

@@ -521,7 +521,7 @@ def test_json_is_one_line_on_stdout_whose_keys_are_documented(folder: Path, tiny
 
 
 def shown_on_a_terminal(*arguments: str) -> str:
-    """What `crnnocr ARGUMENTS` writes to stderr if that is a terminal."""
+    """Return what `crnnocr ARGUMENTS` writes to stderr if that is a terminal."""
     screen, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "crnnocr", *arguments]

@@ -124,7 +124,7 @@ def test_what_is_no_range_is_an_error(text: str) -> None:
         parse_range(text)
 
 
-# What is derived from the fields
+# Options derived from the fields
 
 
 def parameters(command: Callable[..., None]) -> dict[str, inspect.Parameter]:

@@ -60,10 +60,10 @@ def test_the_rarer_variants_of_a_sign_are_found() -> None:
 
 
 @pytest.mark.parametrize(("character", "counterpart"), [("А", "A"), ("Ａ", "A"), ("’", "'"), ("Ж", None), ("A", None)])
-def test_a_known_character_that_an_unknown_one_looks_like_is_found(character: str, counterpart: str | None) -> None:
+def test_the_known_character_that_an_unknown_one_resembles_is_found(character: str, counterpart: str | None) -> None:
     assert confusable_in("A'B", character) == counterpart
 
 
-def test_latin_letters_that_look_like_cyrillic_or_greek_ones_in_either_case() -> None:
+def test_latin_letters_that_resemble_cyrillic_or_greek_ones_in_either_case() -> None:
     assert LATIN_CONFUSABLES["CYRILLIC"] == "ABCEHIJKMOPSTXYabcehijkmopstxy"
     assert LATIN_CONFUSABLES["GREEK"] == "ABEHIKMNOPTUVXYZabehikmnoptuvxyz"

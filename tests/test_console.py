@@ -142,7 +142,7 @@ def test_a_deferred_signal_is_noted_and_a_second_one_ends() -> None:
 
 
 def process_state() -> dict[str, Any]:
-    """What a command could change of the process as a whole."""
+    """The state of the process that a command could change."""
     return {
         "environment": dict(os.environ),
         "signals": [signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGABRT")],

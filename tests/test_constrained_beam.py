@@ -129,7 +129,7 @@ def test_only_allowed_characters_are_read_by_greedy_decoding_too() -> None:
         ({"lexicon": ["a"], "pattern": "b"}, "^pattern permits no text at all"),
     ],
 )
-def test_what_cannot_be_done_is_said(options: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+def test_impossible_options_are_an_error(options: dict[str, Any], complaint: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=complaint):
         Decoder(configured(tmp_path, options), SMALL)
 

@@ -306,7 +306,7 @@ def test_a_character_that_stays_keeps_its_weights(wanted: str, head: str, model:
     ],
 )
 @pytest.mark.parametrize("head", HEADS)
-def test_a_new_character_starts_as_the_one_it_looks_like_but_less_likely(new: str, like: str, head: str, model: CRNN) -> None:
+def test_a_new_character_starts_as_the_similar_one_but_less_likely(new: str, like: str, head: str, model: CRNN) -> None:
     charset = Charset(KNOWN.characters + new)
     weight, bias = row(resize_head(model, KNOWN, charset), head, charset, new)
     like_weight, like_bias = row(model, head, KNOWN, like)

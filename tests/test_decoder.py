@@ -21,7 +21,7 @@ CHARSET = Charset("abcdefg")
 
 
 def lines_of(count: int) -> list[LogProbs]:
-    """Seeded lines of up to 40 frames, from nearly flat to sure."""
+    """Seeded lines of up to 40 frames, from nearly flat to confident."""
     rng = np.random.default_rng(12)
     return [random_log_probs(rng, int(rng.integers(1, 40)), CHARSET.classes, SHARPNESSES[i % 4]) for i in range(count)]
 
@@ -79,7 +79,7 @@ def test_the_best_text_is_found_though_a_line_is_searched_in_segments() -> None:
         assert math.exp(exact.log_prob) == pytest.approx(max(probs.values()))
 
 
-def test_only_segments_that_are_in_doubt_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_uncertain_segments_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[LogProbs] = []
     whole = beam_search
 
@@ -88,9 +88,9 @@ def test_only_segments_that_are_in_doubt_are_searched(monkeypatch: pytest.Monkey
         return whole(lines, beam)
 
     monkeypatch.setattr(beam_module, "beam_search", search)
-    blank, sure = [0.9998, 0.0001, 0.0001], [0.005, 0.99, 0.005]
-    doubt = [[0.1, 0.46, 0.44], [0.3, 0.36, 0.34]]
-    line = np.log([sure, blank, *doubt, blank, sure, sure, blank])
+    blank, confident = [0.9998, 0.0001, 0.0001], [0.005, 0.99, 0.005]
+    uncertain = [[0.1, 0.46, 0.44], [0.3, 0.36, 0.34]]
+    line = np.log([confident, blank, *uncertain, blank, confident, confident, blank])
     ((best,),) = Decoder(DecodeConfig(beam=5), Charset("ab")).decode([line])
     assert [part.tolist() for part in searched] == [line[2:4].tolist()]
     assert best.ids == max(text_probs(line).items(), key=lambda item: item[1])[0]
@@ -106,7 +106,7 @@ def test_what_is_proven_the_best_is_not_searched_for(monkeypatch: pytest.MonkeyP
     text = tmp_path / "text.txt"
     text.write_text("a\nab\n", encoding="utf-8")
     # a has 0.94, as its paths are a blank, a a and blank a: 0.9 · 0.6 + 0.9 · 0.4 + 0.1 · 0.4.
-    sure = log([[0.1, 0.9, 0.0], [0.6, 0.4, 0.0]])
+    confident = log([[0.1, 0.9, 0.0], [0.6, 0.4, 0.0]])
     charset = Charset("ab")
     forbid_searching(monkeypatch)
     for config in (
@@ -115,7 +115,7 @@ def test_what_is_proven_the_best_is_not_searched_for(monkeypatch: pytest.MonkeyP
         DecodeConfig(pattern="a"),
         DecodeConfig(lexicon=str(text)),
     ):
-        ((found,),) = Decoder(config, charset).decode([sure])
+        ((found,),) = Decoder(config, charset).decode([confident])
         assert found.ids == (1,)
     for config in (
         DecodeConfig(beam=5, top_k=2),
@@ -124,7 +124,7 @@ def test_what_is_proven_the_best_is_not_searched_for(monkeypatch: pytest.MonkeyP
         DecodeConfig(pattern="ab?", top_k=2),
     ):
         with pytest.raises(AssertionError, match="searched"):
-            Decoder(config, charset).decode([sure])
+            Decoder(config, charset).decode([confident])
     unsure = log([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])  # the best path's text, "", has 0.36
     for config in (DecodeConfig(beam=5), DecodeConfig(pattern="a?")):
         with pytest.raises(AssertionError, match="searched"):
@@ -132,8 +132,8 @@ def test_what_is_proven_the_best_is_not_searched_for(monkeypatch: pytest.MonkeyP
 
 
 def test_a_sure_text_that_is_not_permitted_proves_nothing() -> None:
-    sure = log([[0.1, 0.85, 0.05], [0.6, 0.39, 0.01]])
-    ((found,),) = Decoder(DecodeConfig(beam=5, pattern="b"), Charset("ab")).decode([sure])
+    confident = log([[0.1, 0.85, 0.05], [0.6, 0.39, 0.01]])
+    ((found,),) = Decoder(DecodeConfig(beam=5, pattern="b"), Charset("ab")).decode([confident])
     assert found.ids == (2,)
     assert math.exp(found.log_prob) == pytest.approx(0.1 * 0.01 + 0.05 * 0.6 + 0.05 * 0.01)
 

@@ -171,11 +171,11 @@ def test_texts_that_are_no_labels_beside_a_label_file_do_no_harm(tmp_path: Path)
 def test_data_sets_in_folders_below_are_an_error_that_names_them(tmp_path: Path) -> None:
     put(tmp_path / "train", ["a.png"], {"labels.csv": "a.png,eins\n"})
     put(tmp_path / "val", ["images/b.png"], {"labels.json": '{"b.png": "zwei"}'})
-    put(tmp_path / "more/drawn", ["eins_0.png", "zwei_1.png"])
+    put(tmp_path / "more/synthetic", ["eins_0.png", "zwei_1.png"])
     put(tmp_path / "notes", [], {"todo.txt": "nothing\n"})
-    put(tmp_path, [], {"README.txt": "Scans, labelled by hand\n"})
+    put(tmp_path, [], {"README.txt": "Scans, labeled by hand\n"})
     with pytest.raises(
-        DataError, match=r"has no labels of its own, but in folders below \(more/drawn, train, val\): name the ones to read"
+        DataError, match=r"has no labels of its own, but in folders below \(more/synthetic, train, val\): name the ones to read"
     ):
         load_dataset(tmp_path)
 

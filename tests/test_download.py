@@ -102,7 +102,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def downloads(tmp_path: Path) -> Path:
-    """Where downloads are kept; not there yet."""
+    """The folder of downloads; it does not exist yet."""
     return tmp_path / "cache" / "downloads"
 
 

@@ -461,7 +461,7 @@ def test_trdgs_masks_and_boxes_beside_the_images_do_no_harm(tmp_path: Path) -> N
     "names",
     [["123_0.png", "45_1.png", "1_2.png"], ["7_1.png", "9_0.png"]],  # the first numbers have gaps
 )
-def test_numbers_as_texts_are_told_from_the_indices_which_have_no_gap(names: list[str], tmp_path: Path) -> None:
+def test_numbers_as_texts_are_distinguished_from_the_indices_which_have_no_gap(names: list[str], tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, names))
     assert {sample.path.name: sample.text for sample in dataset.samples} == {name: name.split("_")[0] for name in names}
 

@@ -121,7 +121,7 @@ def test_alignments_are_those_of_the_most_probable_path_that_reads_the_text() ->
     assert align(lines, texts) == [best_path_frames(line, text) for line, text in zip(lines, texts, strict=True)]
 
 
-def test_a_character_is_where_it_is_surest_in_its_run() -> None:
+def test_a_character_is_placed_at_its_most_probable_frame() -> None:
     log_probs = log(
         [
             [0.4, 0.6, 0.0],  # a

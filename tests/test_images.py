@@ -20,7 +20,7 @@ from crnnocr.errors import ImageError
 from crnnocr.images import ImageWarning, Preprocessor, Source, View, load_gray, to_batch
 
 JPEG_ERROR = 3
-"""Grey values that a JPEG of flat areas at quality 95 may be off by."""
+"""Gray values that a JPEG of flat areas at quality 95 may be off by."""
 
 
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:
@@ -210,7 +210,7 @@ def test_a_float_tiff_runs_to_1_or_to_255(values: list[float], expected: list[in
 
 
 @pytest.mark.parametrize("format", ["GIF", "TIFF", "PNG", "WEBP"])
-def test_of_several_frames_the_first_is_read_and_that_is_said(format: str, tmp_path: Path) -> None:
+def test_of_several_frames_the_first_is_read_with_a_warning(format: str, tmp_path: Path) -> None:
     frames = [Image.new("L", (16, 16), value) for value in (10, 200)]
     path = tmp_path / "frames"
     path.write_bytes(encoded(frames[0], format, save_all=True, append_images=frames[1:]))
@@ -249,7 +249,7 @@ def test_a_single_pixel_is_a_line_of_the_least_width() -> None:
     assert (line == 90).all()
 
 
-def test_a_narrow_line_goes_on_with_its_last_column() -> None:
+def test_a_narrow_line_is_padded_with_its_last_column() -> None:
     values = noise(32, 4)
     line = Preprocessor(32, 9).line(values)
     assert np.array_equal(line[:, :4], values)

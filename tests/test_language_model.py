@@ -53,7 +53,7 @@ def test_unigrams_and_bigrams_are_those_of_kneser_and_ney() -> None:
     left = (0.5 + 0.75 + 0.5) / 4
     after_start = model.probs(model.start)
     lower = {c: unigram[c] + left / 4 for c in unigram}
-    share = (0.75 + 0.5) / 3  # what ^a and ^b hand down, of three beginnings
+    share = (0.75 + 0.5) / 3  # the weight that ^a and ^b leave to the shorter context, of three line starts
     assert after_start[1] == pytest.approx((2 - 0.75) / 3 + share * lower["a"], abs=1e-6)
     assert after_start[2] == pytest.approx((1 - 0.5) / 3 + share * lower["b"], abs=1e-6)
     assert after_start[3] == pytest.approx(share * left / 4, abs=1e-6)  # c was never seen
@@ -74,7 +74,7 @@ def test_unknown_characters_part_the_text_and_teach_nothing() -> None:
         LanguageModel.of_lines(["xyz"], charset)
 
 
-def test_lines_that_run_from_right_to_left_are_learnt_as_they_stand_on_paper() -> None:
+def test_right_to_left_lines_are_learned_in_visual_order() -> None:
     charset = Charset("(אב")  # on paper the bracket of the first line is a closing one, which is unknown
     model = LanguageModel.of_lines(["(א", "אב", "בא"] * 20, charset)
     assert 0 < model.bonus < math.log(4)
@@ -85,7 +85,7 @@ def test_lines_that_run_from_right_to_left_are_learnt_as_they_stand_on_paper() -
 def test_what_follows_an_unknown_character_is_measured_without_it() -> None:
     model = LanguageModel.of_lines(LINES, CHARSET)
     whole, without = (model.cross_entropy([line], CHARSET) for line in ("the #cat", "the cat"))
-    assert whole > without  # the c is told of no context, not of "the "
+    assert whole > without  # the c follows no context rather than "the "
     assert model.cross_entropy(["#"], CHARSET) == -math.log(model.probs(0)[0])  # the end alone
 
 
@@ -141,7 +141,7 @@ def test_a_broken_cache_is_made_again(content: bytes, tmp_path: Path) -> None:
     assert len(file.read_bytes()) == len(whole)
 
 
-def test_where_nothing_can_be_kept_the_model_is_made_all_the_same(tmp_path: Path) -> None:
+def test_the_model_is_made_even_if_it_cannot_be_cached(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("\n".join(LINES), encoding="utf-8")
     expected = LanguageModel.of_lines(LINES, CHARSET).log_prob([1])

@@ -27,7 +27,7 @@ NO_MEMORY = 0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the images are."""
+    """The folder of the images."""
     path = tmp_path / "images"
     path.mkdir()
     return path
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """Where lines are kept: conftest's cache directory of this test."""
+    """The folder of cached lines, in this test's cache directory."""
     return tmp_path / "cache" / "lines"
 
 
@@ -83,7 +83,7 @@ def same(one: LineDataset, other: LineDataset) -> bool:
     )
 
 
-# What is read
+# Loading
 
 
 @pytest.mark.parametrize("memory_limit", [NO_MEMORY, 500, 10**6])  # a line has up to 8 × 53 bytes
@@ -133,13 +133,13 @@ def test_nothing_is_read_from_nothing() -> None:
 def test_progress_is_reported_to_its_end(folder: Path, decoded: list[str]) -> None:
     samples = noise_images(folder, 700)  # 512 at a time
     for found in (False, True):
-        told: list[int] = []
-        read(samples, progress=told.append)
-        assert told[-1] == 700
+        reported: list[int] = []
+        read(samples, progress=reported.append)
+        assert reported[-1] == 700
         assert len(decoded) == 700, f"found: {found}"
 
 
-# Where they are kept
+# The cache
 
 
 def test_lines_that_fit_into_memory_leave_no_file(folder: Path, cache: Path, decoded: list[str]) -> None:
@@ -230,7 +230,7 @@ def test_only_the_four_sets_last_used_are_kept(folder: Path, cache: Path, decode
     assert len(decoded) == 2
 
 
-# What can go wrong there
+# Damaged caches
 
 
 def cut_off(kept: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lint finds every planted fault, in the right places, and invents none in clean sets."""
+"""Lint finds every planted issue, at the right locations, and none in clean sets."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def two_words(chance: random.Random) -> str:
 
 
 def lint_with(*planted: LintSample, validated: Sequence[LintSample] = (), issues: Sequence[Issue] = ()) -> list[Issue]:
-    """What is found in a clean set with these samples added to it."""
+    """The issues of a clean set with these samples added to it."""
     learned, held_out = clean_set(two_words)
     return lint([*learned, *planted], [*held_out, *validated], issues, SMALL)
 
@@ -186,7 +186,7 @@ def test_all_planted_issues_are_found_together() -> None:
     assert severities == sorted(severities, key=list(Severity).index)
 
 
-# What readers left out.
+# Issues of the readers
 
 
 def test_what_the_loader_left_out_becomes_issues(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_what_the_loader_left_out_becomes_issues(tmp_path: Path) -> None:
     assert [location.detail for location in missing.locations] == ["labels.tsv line 3: d.png", "labels.tsv line 4: e.png"]
 
 
-# The same again.
+# Duplicates
 
 
 def test_each_copy_is_named_with_its_first() -> None:
@@ -248,7 +248,7 @@ def test_a_text_in_both_sets_is_a_warning_if_texts_are_long() -> None:
     assert "hold out other texts" in str(issue)
 
 
-# What fits.
+# Labels that fit
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -303,7 +303,7 @@ def test_a_narrow_image_of_few_characters_is_no_vertical_line(text: str, size: t
     assert not sizes.is_tall(seen(text, size=size))
 
 
-# What training cannot begin with.
+# Fatal issues
 
 
 def test_it_is_fatal_if_nothing_is_left_to_train_on() -> None:
@@ -336,7 +336,7 @@ def test_characters_that_the_start_model_does_not_know_are_named() -> None:
     assert str(issue).endswith("they are added to it")
 
 
-def test_an_unknown_character_that_looks_like_a_known_one_is_a_warning() -> None:
+def test_an_unknown_character_that_resembles_a_known_one_is_a_warning() -> None:
     learned, validated = clean_set(word)
     first, second, *_ = lint([*learned, seen("sаnd")], validated, (), SMALL, start=Charset(LATIN))
     (issue,) = (one for one in (first, second) if one.code == "unknown-character")
@@ -370,7 +370,7 @@ def test_the_rarer_variants_of_a_sign_are_a_note() -> None:
     assert "(’ beside ')" in str(issue)
 
 
-# What is handed on.
+# Issues as JSON
 
 
 def test_an_issue_as_json() -> None:

@@ -86,7 +86,7 @@ def rows(output: str) -> list[list[str]]:
 # The list
 
 
-def test_where_there_are_none_it_is_said_how_to_get_one(run_cli: RunCli) -> None:
+def test_if_there_are_none_the_message_says_how_to_get_one(run_cli: RunCli) -> None:
     result = run_cli("models")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "there is no model yet: make one with `crnnocr train DATA`" in result.stderr
@@ -123,7 +123,7 @@ def test_the_keys_of_its_json(measured: Path, run_cli: RunCli) -> None:
 
 
 @pytest.mark.usefixtures("measured")
-def test_a_damaged_model_is_listed_and_said(run_cli: RunCli) -> None:
+def test_a_damaged_model_is_listed_with_its_error(run_cli: RunCli) -> None:
     put(registry.path_of("broken"), Path(__file__))
     result = run_cli("models", "--json")
     broken, plates = json.loads(result.stdout)
@@ -188,7 +188,7 @@ def test_controls_of_a_foreign_card_do_not_reach_the_terminal(tiny_model: Path, 
 
 
 @pytest.mark.usefixtures("pretrained", "measured")
-def test_the_model_that_is_taken_is_looked_up_once(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_found_only_once(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str | None] = []
     find = registry.find
 
@@ -450,7 +450,7 @@ def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
     assert list((own_registry / "models").iterdir()) == []
 
 
-def test_a_full_disk_is_said_of_the_target_and_leaves_nothing(
+def test_a_full_disk_is_an_error_of_the_target_and_leaves_nothing(
     foreign: Path, own_registry: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -464,7 +464,7 @@ def test_a_full_disk_is_said_of_the_target_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("is_url", [True, False])
-def test_a_data_directory_that_cannot_be_is_said_before_anything_is_fetched(
+def test_an_impossible_data_directory_is_an_error_before_anything_is_fetched(
     is_url: bool, foreign: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CRNNOCR_DATA_DIR", str(foreign / "store"))
@@ -475,7 +475,7 @@ def test_a_data_directory_that_cannot_be_is_said_before_anything_is_fetched(
     assert "(CRNNOCR_DATA_DIR names another)" in result.stderr
 
 
-def test_what_is_not_there_or_another_kind_of_file_is_said(tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_missing_file_or_another_kind_of_file_is_an_error(tmp_path: Path, run_cli: RunCli) -> None:
     (tmp_path / "m.onnx").write_bytes(b"")
     for source in (tmp_path / "nowhere", tmp_path / "m.onnx", tmp_path):
         result = run_cli("models", "import", source)
@@ -517,7 +517,7 @@ def test_a_download_is_stored_as_a_file_is(downloaded: str, run_cli: RunCli) -> 
     assert sha256(registry.path_of("tiny")) == downloaded
 
 
-def test_a_download_that_is_no_model_is_said_of_its_address_and_not_kept(tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_download_that_is_no_model_is_an_error_of_its_address_and_not_kept(tmp_path: Path, run_cli: RunCli) -> None:
     kept = tmp_path / "cache" / "downloads" / sha256(Path(__file__))
     put(kept, Path(__file__))
     result = run_cli("models", "import", URL, "--sha256", kept.name)
@@ -548,7 +548,7 @@ def test_ctrl_c_says_that_the_download_can_be_resumed(run_cli: RunCli, monkeypat
     assert (result.exit_code, "interrupted: the same command resumes the download" in result.stderr) == (130, True)
 
 
-# Shipped models in the other commands
+# Pretrained models in the other commands
 
 
 @pytest.mark.usefixtures("pretrained")

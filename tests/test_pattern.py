@@ -80,7 +80,7 @@ def test_many_random_patterns_permit_what_python_s_expressions_match(pattern: st
         (r"a[^\w\W]", 2), ("(" * 51 + ")" * 51, 51), ("|*", 2), ("(a$)", 3),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_pattern_is_said_with_its_place(pattern: str, place: int) -> None:
+def test_an_error_in_a_pattern_is_reported_with_its_place(pattern: str, place: int) -> None:
     with pytest.raises(ConfigError, match=rf"^pattern .*, place {place}: "):
         Pattern(pattern, CHARSET, ALL)
 
@@ -127,7 +127,7 @@ def test_the_patterns_of_the_documentation_permit_their_examples() -> None:
 
 
 @pytest.mark.parametrize("pattern", [".{4}", "[אבג]+", r"\d\d", r"[ab]1|\d\.\d", ".*", r"[()אב]{3}", r"\(\d\)"])
-def test_a_pattern_with_right_to_left_letters_permits_what_python_s_expressions_match_where_order_is_nothing(
+def test_a_pattern_with_right_to_left_letters_accepts_what_python_s_expressions_match_if_order_does_not_matter(
     pattern: str,
 ) -> None:
     automaton = Pattern(pattern, HEBREW, frozenset(range(1, HEBREW.classes)))
@@ -141,6 +141,6 @@ def test_a_pattern_that_asks_for_an_order_of_right_to_left_letters_is_refused(pa
         Pattern(pattern, HEBREW, frozenset(range(1, HEBREW.classes)))
 
 
-def test_a_pattern_may_ask_for_any_order_where_right_to_left_letters_are_not_allowed() -> None:
+def test_a_pattern_may_ask_for_any_order_if_right_to_left_letters_are_not_allowed() -> None:
     allowed = frozenset(filter(None, map(HEBREW.id_of, "ab12")))
     assert accepts_text("ab12", Pattern(r"\D+\d+", HEBREW, allowed))

@@ -55,7 +55,7 @@ def test_a_character_is_certain_though_no_frame_is_when_it_may_be_in_either() ->
     assert posteriors([spread], [(1,)]) == [pytest.approx((1.0,))]
 
 
-def test_only_the_doubtful_character_is_doubtful() -> None:
+def test_only_the_uncertain_character_has_a_low_confidence() -> None:
     line = log([[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.6, 0.4], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
     assert posteriors([line], [(1, 2, 3)]) == [pytest.approx((1.0, 0.6, 1.0))]
     assert posteriors([line], [(1, 3, 3)]) == [pytest.approx((1.0, 0.4, 1.0))]

@@ -102,7 +102,7 @@ def test_a_file_is_resumed_where_it_was_cut_off(form: str, crops: list[Path], tm
         assert (tmp_path / "rows").read_bytes() == whole
 
 
-def test_what_is_there_already_is_not_read_again(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+def test_rows_that_are_there_already_are_not_recognized_again(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     output = tmp_path / "rows.tsv"
     assert run_cli("predict", *crops[:3], "-f", "tsv", "-o", output).exit_code == 0
     before = output.read_bytes()
@@ -272,7 +272,7 @@ def test_what_cannot_be_is_an_error_of_its_row(crops: list[Path], run_cli: RunCl
     assert "no text that is permitted" in row["error"]
 
 
-def test_characters_and_alternatives_are_said_in_jsonl(crops: list[Path], run_cli: RunCli) -> None:
+def test_characters_and_alternatives_are_given_in_jsonl(crops: list[Path], run_cli: RunCli) -> None:
     row = json.loads(run_cli("predict", crops[0], "--json", "--characters", "--top-k", 3).stdout)
     assert "".join(one["character"] for one in row["characters"]) == row["text"]
     width = width_of(crops[0])
@@ -315,7 +315,7 @@ def test_the_engines_read_the_same(
     assert sum(same) >= 0.9 * len(same), "bytes in the convolutions may change a letter, but not more"
 
 
-def test_a_list_in_another_form_than_it_was_said_to_have_is_refused(crops: list[Path], run_cli: RunCli) -> None:
+def test_a_list_in_another_form_than_its_option_says_is_an_error(crops: list[Path], run_cli: RunCli) -> None:
     listed = b"\0".join(str(path).encode() for path in crops)
     result = run_cli("predict", stdin=listed)
     assert result.exit_code == 2
@@ -367,7 +367,7 @@ def test_a_file_has_the_form_that_it_is_named_after(crops: list[Path], tmp_path:
     assert first.split("\t")[0] == str(crops[0])
 
 
-def test_an_image_that_no_text_fits_is_told_from_one_that_cannot_be_read(crops: list[Path], run_cli: RunCli) -> None:
+def test_an_image_that_no_text_fits_is_distinguished_from_one_that_cannot_be_read(crops: list[Path], run_cli: RunCli) -> None:
     result = run_cli("predict", crops[0], "--pattern", ".{900}")
     assert result.exit_code == 1
     assert "no text that is permitted fits" in result.stderr

@@ -344,7 +344,7 @@ def test_with_data_the_validation_split_is_real(data: Dataset) -> None:
     assert len(ready.validation) == 40 - len(ready.train)
 
 
-# What is excluded
+# Excluded samples
 
 
 def test_labels_that_need_more_frames_than_their_images_give_are_excluded(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_no_text_has_no_characters(recognizer: Recognizer) -> None:
     assert one(recognizer.predict(image_of(20), read=ReadConfig(characters=True))).characters == ()
 
 
-def test_characters_are_said_only_if_asked_for(recognizer: Recognizer) -> None:
+def test_characters_are_given_only_if_asked_for(recognizer: Recognizer) -> None:
     assert one(recognizer.predict(TWO)).characters == ()
 
 
@@ -109,7 +109,7 @@ def test_light_text_on_dark_is_inverted_if_asked_for(invert: Invert, recognizer:
     assert (one(recognizer.predict(TWO, read=ReadConfig(invert=invert))).text == "ab") == (invert is not Invert.ALWAYS)
 
 
-def test_what_is_impossible_is_told_from_a_permitted_empty_text(recognizer: Recognizer) -> None:
+def test_an_impossible_text_is_distinguished_from_a_permitted_empty_one(recognizer: Recognizer) -> None:
     impossible = one(recognizer.predict(image_of(8), DecodeConfig(pattern="[ab]{9}")))
     assert (impossible.text, impossible.confidence, impossible.error) == ("", 0.0, NO_TEXT_FITS)
     empty = one(recognizer.predict(image_of(8), DecodeConfig(pattern="[ab]*")))
@@ -123,7 +123,7 @@ def test_an_impossible_image_is_scored_as_an_empty_text(recognizer: Recognizer) 
     assert (result.scores.n, result.scores.exact_match, result.unreadable) == (2, 0.5, ())
 
 
-def test_which_way_a_line_was_read_is_said(recognizer: Recognizer) -> None:
+def test_a_prediction_has_the_orientation_that_it_was_read_in(recognizer: Recognizer) -> None:
     down = TWO.transpose(Image.Transpose.ROTATE_270)
     for source, asked in ((down, Orientation.VERTICAL), (down, Orientation.AUTO), (TWO, Orientation.AUTO)):
         read = one(recognizer.predict(source, read=ReadConfig(orientation=asked, characters=True)))
@@ -197,8 +197,8 @@ def test_several_threads_may_use_one_recognizer(recognizer: Recognizer) -> None:
     assert found == ["ab"] * 40
 
 
-class Doubting(Columns):
-    """Is sure of wide lines only, and reads narrow ones otherwise."""
+class Uncertain(Columns):
+    """Is confident of wide lines only, and recognizes another text in narrow ones."""
 
     def __init__(self) -> None:
         self.read: list[int] = []
@@ -213,78 +213,78 @@ class Doubting(Columns):
 
 
 @pytest.fixture
-def doubting() -> Doubting:
-    return Doubting()
+def uncertain() -> Uncertain:
+    return Uncertain()
 
 
-def reads_with(engine: Doubting, *sources: Image.Image, read: ReadConfig = ReadConfig()) -> list[Prediction]:  # noqa: B008
+def reads_with(engine: Uncertain, *sources: Image.Image, read: ReadConfig = ReadConfig()) -> list[Prediction]:  # noqa: B008
     return list(Recognizer(recognizer_of_columns().card, engine).predict(sources, read=read))
 
 
-def test_an_image_that_is_not_read_confidently_is_seen_at_other_scales(doubting: Doubting) -> None:
-    read = one(reads_with(doubting, TWO, read=ReadConfig(characters=True)))
+def test_an_image_that_is_not_read_confidently_is_seen_at_other_scales(uncertain: Uncertain) -> None:
+    read = one(reads_with(uncertain, TWO, read=ReadConfig(characters=True)))
     assert (read.text, read.size) == ("ab", (40, 8))
     assert read.confidence > 0.9
     first, second = read.characters  # whose places are those of the image, not of the view
     assert first.start < 8 < 12 < first.end <= second.start < 24 < 28 < second.end
-    assert doubting.read == [40, 60]  # and no further, since that is sure
+    assert uncertain.read == [40, 60]  # and no further, since that is confident
 
 
-def test_a_confident_prediction_takes_a_single_view(doubting: Doubting) -> None:
-    assert one(reads_with(doubting, TWO.resize((80, 8), Image.Resampling.NEAREST))).text == "ab"
-    assert doubting.read == [80]
+def test_a_confident_prediction_takes_a_single_view(uncertain: Uncertain) -> None:
+    assert one(reads_with(uncertain, TWO.resize((80, 8), Image.Resampling.NEAREST))).text == "ab"
+    assert uncertain.read == [80]
 
 
-def test_quick_takes_a_single_view(doubting: Doubting) -> None:
-    read = one(reads_with(doubting, TWO, read=ReadConfig(quick=True)))
+def test_quick_takes_a_single_view(uncertain: Uncertain) -> None:
+    read = one(reads_with(uncertain, TWO, read=ReadConfig(quick=True)))
     assert read.text == "ba"
     assert read.confidence < 0.9
-    assert doubting.read == [40]
+    assert uncertain.read == [40]
 
 
-def test_if_no_view_is_confident_the_most_confident_one_is_taken(doubting: Doubting) -> None:
+def test_if_no_view_is_confident_the_most_confident_one_is_taken(uncertain: Uncertain) -> None:
     narrow = image_of(24, (4, 8, 0))
-    found = reads_with(doubting, narrow, narrow)
+    found = reads_with(uncertain, narrow, narrow)
     assert [(each.text, each.confidence) for each in found] == [("b", found[0].confidence)] * 2
-    assert doubting.read == [24, 24, 36, 36, 22, 22, 17, 17]
-    assert found[0].confidence > one(reads_with(doubting, narrow, read=ReadConfig(quick=True))).confidence
+    assert uncertain.read == [24, 24, 36, 36, 22, 22, 17, 17]
+    assert found[0].confidence > one(reads_with(uncertain, narrow, read=ReadConfig(quick=True))).confidence
 
 
-def test_a_line_that_runs_down_is_seen_at_other_scales_along_it(doubting: Doubting) -> None:
+def test_a_line_that_runs_down_is_seen_at_other_scales_along_it(uncertain: Uncertain) -> None:
     down = TWO.transpose(Image.Transpose.ROTATE_270)
-    read = one(reads_with(doubting, down, read=ReadConfig(orientation=Orientation.VERTICAL, characters=True)))
+    read = one(reads_with(uncertain, down, read=ReadConfig(orientation=Orientation.VERTICAL, characters=True)))
     assert (read.text, read.orientation, read.size) == ("ab", Orientation.VERTICAL, (8, 40))
     assert read.characters[1].start < 24 < 28 < read.characters[1].end
 
 
-def test_no_view_makes_an_impossible_text_possible(doubting: Doubting) -> None:
-    engine = Recognizer(recognizer_of_columns().card, doubting)
+def test_no_view_makes_an_impossible_text_possible(uncertain: Uncertain) -> None:
+    engine = Recognizer(recognizer_of_columns().card, uncertain)
     for quick in (True, False):  # in the wide view there would be frames enough
         read = one(engine.predict(TWO, DecodeConfig(pattern="[ab]{12}"), ReadConfig(quick=quick)))
         assert (read.text, read.error, read.is_impossible) == ("", NO_TEXT_FITS, True)
 
 
 class Vanishing(Columns):
-    """Doubts letters in narrow lines, and sees nothing in wide ones, with a given confidence."""
+    """Is uncertain of letters in narrow lines, and recognizes nothing in wide ones, with a given confidence."""
 
-    def __init__(self, sureness: float) -> None:
-        self.sureness = sureness
+    def __init__(self, confidence: float) -> None:
+        self.confidence = confidence
 
     def log_probs(self, images: Floats, widths: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
         log_probs, frames = super().log_probs(images, widths)
         for row, width, count in zip(log_probs, widths, frames, strict=True):
-            sure = self.sureness ** (1 / count) if width >= 60 else 0.3
-            row[:] = np.log([sure, (1 - sure) * 0.9, (1 - sure) * 0.1] if width >= 60 else [0.3, 0.5, 0.2])
+            blank = self.confidence ** (1 / count) if width >= 60 else 0.3
+            row[:] = np.log([blank, (1 - blank) * 0.9, (1 - blank) * 0.1] if width >= 60 else [0.3, 0.5, 0.2])
         return log_probs, frames
 
 
-@pytest.mark.parametrize(("sureness", "text"), [(0.7, "a"), (0.99, "")])
-def test_an_empty_text_must_be_confident(sureness: float, text: str) -> None:
-    assert one(Recognizer(recognizer_of_columns().card, Vanishing(sureness)).predict(TWO)).text == text
+@pytest.mark.parametrize(("confidence", "text"), [(0.7, "a"), (0.99, "")])
+def test_an_empty_text_must_be_confident(confidence: float, text: str) -> None:
+    assert one(Recognizer(recognizer_of_columns().card, Vanishing(confidence)).predict(TWO)).text == text
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_middle_of_a_frame_is_where_a_change_matters_most(preset: str) -> None:
+def test_a_change_matters_most_in_the_middle_of_a_frame(preset: str) -> None:
     """By hand: each layer's window starts at `frame · stride − padding` and is `kernel` wide."""
     shape = PRESETS[preset]
     low, high = 7.0, 7.0

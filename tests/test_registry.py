@@ -22,7 +22,7 @@ def keep(*names: str) -> None:
         registry.path_of(name).write_bytes(b"weights")
 
 
-def test_the_data_directory_is_where_the_environment_says(own_registry: Path) -> None:
+def test_the_environment_sets_the_data_directory(own_registry: Path) -> None:
     assert data_directory() == own_registry
     assert registry.path_of("plates") == own_registry / "models" / "plates" / "model.safetensors"
 

@@ -330,7 +330,7 @@ def test_a_resumed_run_does_not_replace_a_model_that_took_its_name_meanwhile(tmp
 
 
 def test_minutes_are_counted_on_from_those_before_the_interruption(tmp_path: Path) -> None:
-    seconds_passed = itertools.count(0.0, 1.0)  # one with each look at the clock
+    seconds_passed = itertools.count(0.0, 1.0)  # one each time the clock is read
 
     def clock() -> float:
         return next(seconds_passed)
@@ -345,7 +345,7 @@ def test_minutes_are_counted_on_from_those_before_the_interruption(tmp_path: Pat
     first = next(event for event in events if isinstance(event, Progress))
     last = [event for event in events if isinstance(event, Progress)][-1]
     assert first.step == 21
-    assert 30 < first.seconds < 120  # 20 steps of several looks each
+    assert 30 < first.seconds < 120  # 20 steps, each of which reads the clock several times
     assert (last.done, last.seconds_left) == (1, 0)
     assert 120 <= last.seconds <= finished.seconds < 140
     history = (finished.path.parent / HISTORY).read_text().splitlines()
@@ -510,7 +510,7 @@ def test_a_wrong_option_is_not_mistaken_for_another_process(tmp_path: Path, monk
         next(training.run(order(SHORT, tmp_path)))
 
 
-# What is saved
+# Saved state
 
 
 def cut_off(state: Path) -> None:

@@ -39,7 +39,7 @@ def test_only_mps_keeps_channels_first() -> None:
 
 
 @pytest.mark.parametrize(("asked", "computed"), [(False, torch.float32), (True, torch.bfloat16)])
-def test_a_cpu_computes_in_half_precision_only_where_it_is_asked_to(asked: bool, computed: torch.dtype) -> None:
+def test_a_cpu_computes_in_half_precision_only_if_asked_to(asked: bool, computed: torch.dtype) -> None:
     with runtime.autocast(torch.device("cpu"), asked):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is computed
 

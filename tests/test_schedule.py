@@ -113,7 +113,7 @@ def test_by_default_the_clock_is_wall_time() -> None:
 def test_a_rate_is_that_of_the_last_reports() -> None:
     meter = RateMeter()
     assert meter.update(2, 6) == 3
-    for second in range(3, 43):  # slower from here on, for longer than the meter looks back
+    for second in range(3, 43):  # slower from here on, for longer than the meter averages
         rate = meter.update(second, 6 + (second - 2))
     assert rate == 1
 

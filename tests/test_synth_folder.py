@@ -367,7 +367,7 @@ def test_a_foreign_file_is_never_overwritten(tmp_path: Path, plain_synth: SynthC
 
 
 def read_back(folder: Path, format: LabelFormat) -> list[tuple[str, str]]:
-    """What a tool reads that knows only this format."""
+    """The labels as a tool sees them that knows only this format."""
     if format is not LabelFormat.IMAGEFOLDER:
         (folder / "metadata.jsonl").unlink()
     (folder / "synth.json").unlink()

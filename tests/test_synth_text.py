@@ -329,7 +329,7 @@ def test_dates_and_times_exist() -> None:
     lines = "\n".join(of_all_styles(texts.create_source(SynthConfig(), ALL), 4000))
     dates = re.findall(r"\b((?:19|20)\d\d)-(\d\d)-(\d\d)$", lines, re.MULTILINE)
     assert len(dates) > 30
-    assert all(day_of(*date) for date in dates)  # which raises where there is none
+    assert all(day_of(*date) for date in dates)  # which raises if there is no such day
     american = re.findall(r"^(\d\d)/(\d\d)/(\d{4})$", lines, re.MULTILINE)
     assert len(american) > 30
     assert all(day_of(year, month, day) for month, day, year in american)

@@ -417,7 +417,7 @@ def test_frozen_convolutions_stay_as_they_are_and_all_else_is_trained(new: str, 
     assert card.charset.characters == CHARACTERS + new
     known = before.state_dict()
     for name, value in after.state_dict().items():
-        if name.startswith("backbone."):  # weights, and the statistics of their normalisation
+        if name.startswith("backbone."):  # weights, and the statistics of their normalization
             assert torch.equal(value, known[name]), name
         else:
             assert value.shape != known[name].shape or not torch.equal(value, known[name]), name
