@@ -4,9 +4,11 @@
 """
 
 import io
+import itertools
 import os
 import re
 import shlex
+import string
 import subprocess
 import sys
 import tempfile
@@ -27,8 +29,13 @@ CROPS = (
     *("news1914-01.png", "lucasta-01.png", "skpage-01.png", "wikiprint-02.png"),
 )
 WIDTH, ROW, GAP = 1100, 44, 14
-COLUMNS, LINES = 110, 40
-COMMANDS = ("crnnocr synth --count 1000 --style receipt --quiet", "clear", "crnnocr train data/ --minutes 3")
+COLUMNS, LINES = 100, 30
+PLATES = (f"{a}{b} {number % 9000 + 1000}" for number, (a, b) in enumerate(itertools.product(string.ascii_uppercase, repeat=2)))
+COMMANDS = (
+    "crnnocr synth plates --text plates.txt --style document --count 676 --quiet",
+    "clear",
+    "crnnocr train plates --minutes 3",
+)
 
 
 def predictions(crops: Sequence[Path]) -> Image.Image:
@@ -56,6 +63,7 @@ def predictions(crops: Sequence[Path]) -> Image.Image:
 def training(output: Path) -> None:
     """Type the commands in a terminal of tmux, and write its last screen as SVG."""
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "plates.txt").write_text("\n".join(PLATES), encoding="utf-8")
         server = ("tmux", "-L", "readme-images")
         shell = f"cd {shlex.quote(folder)} && exec env PS1='$ ' CRNNOCR_DATA_DIR=store bash --norc --noprofile"
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -73,7 +81,7 @@ def training(output: Path) -> None:
             subprocess.run([*server, "kill-server"], check=False)
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(Text.from_ansi(screen.rstrip().replace("; touch done", "").removesuffix("\n$")))
-    svg = console.export_svg(title="crnnocr train data/", unique_id="training")
+    svg = console.export_svg(title="crnnocr train plates", unique_id="training")
     output.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), encoding="utf-8")  # loads nothing from elsewhere
 
 
