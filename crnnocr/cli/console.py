@@ -1,4 +1,4 @@
-"""What all commands share: what they say on stderr, and how errors and signals end them."""
+"""Messages on stderr, and how errors and signals end a command: shared by all commands."""
 
 from __future__ import annotations
 

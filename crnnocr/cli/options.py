@@ -125,10 +125,10 @@ class Setup:
     decode: DecodeConfig
     read: ReadConfig
     options: str = ""
-    """What sets it apart from the first one, as on a command line."""
+    """The options in which it differs from the first setup, as on a command line."""
 
     def name(self, model: str) -> str:
-        """What to call it, given the name of its model: that, and its own options."""
+        """Its name in a comparison: that of its model, and its own options."""
         return " ".join(filter(None, (model, self.options)))
 
 

@@ -1,4 +1,4 @@
-"""What `crnnocr train` shows on stderr: its data and plan, its figures and validations while it runs, and its result."""
+"""The output of `crnnocr train` on stderr: its data and plan, figures and validations while it runs, and its result."""
 
 from __future__ import annotations
 

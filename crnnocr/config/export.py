@@ -1,4 +1,4 @@
-"""What a model is exported as."""
+"""The forms in which a model is exported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crnnocr.config.options import option, validate
 
 
 class ExportFormat(StrEnum):
-    """What a model is exported as."""
+    """The kind of program that runs an export."""
 
     ONNX = "onnx"
     """A graph for onnxruntime and others."""
@@ -20,7 +20,7 @@ class ExportFormat(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """What a model is exported as, and what it computes with."""
+    """The form of an export, and the numbers it computes with."""
 
     format: ExportFormat = option(ExportFormat.ONNX, "An ONNX graph, or a page that recognizes images in a browser.")
     precision: Precision = option(Precision.FP32, "Number type that the network computes with.")

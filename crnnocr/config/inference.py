@@ -79,7 +79,7 @@ class NormalizationStep(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """What runs the network."""
+    """The library and the device that run the network."""
 
     engine: EngineChoice = option(
         EngineChoice.AUTO, "Library that runs the network; auto: onnxruntime on a CPU, torch on a GPU."
@@ -92,7 +92,7 @@ class EngineConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadConfig:
-    """What is done with images before they are recognized, and what is reported of them."""
+    """How images are seen, and how much is reported of them."""
 
     orientation: Orientation | None = option(
         None, "Which way lines run; auto tries all for tall images.  [default: the model's]"

@@ -23,7 +23,7 @@ _KEY = "option"
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option besides the name, type and default of its field."""
+    """Facts about an option besides the name, type and default of its field."""
 
     help: str
     metavar: str | None = None
@@ -107,7 +107,7 @@ class OptionField:
         )
 
     def _admitted(self) -> str:
-        """What it takes, in words."""
+        """The values it takes, in words."""
         about = self.about
         if self.choices is not None:
             return " or ".join(filter(None, (", ".join(self.choices[:-1]), self.choices[-1])))

@@ -1,4 +1,4 @@
-"""What every decoder takes and gives, and the simplest one: the best path.
+"""The input and output of every decoder, and the simplest decoder: the best path.
 
 Best path (greedy) decoding takes the most probable class of each frame, merges repeats and drops blanks (Graves et al. 2006,
 "Connectionist Temporal Classification", section 3.2).

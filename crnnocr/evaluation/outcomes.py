@@ -25,7 +25,7 @@ Predictions: TypeAlias = Iterable[tuple[Sample, Prediction]]
 
 @dataclass(frozen=True)
 class System:
-    """What is evaluated: a model with its decoder and preprocessing."""
+    """A model to evaluate, with its decoder and its views of images."""
 
     model: str
     """Name of the model."""

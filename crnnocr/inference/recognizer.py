@@ -101,7 +101,7 @@ class Recognizer:
 
     def __init__(self, card: Card, engine: Engine, trained_on: frozenset[int] = frozenset()) -> None:
         self.card = card
-        """What is known of the model."""
+        """Everything about the model except its weights."""
         self.engine = engine
         """Runs the network."""
         self.trained_on = trained_on

@@ -28,7 +28,7 @@ _TEXT_STREAM, _RENDER_STREAM = 1, 2
 
 
 class Lines(Protocol):
-    """What renders the lines of a style."""
+    """Renders the lines of one style."""
 
     faces: tuple[FontFace, ...]
     """The fonts that it may use."""

@@ -67,7 +67,7 @@ Event = Begun | Progress | Validation | Finalizing | Finished
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be trained, and how it runs."""
+    """Everything that one training is given."""
 
     prepared: Prepared
     """The network and the data."""

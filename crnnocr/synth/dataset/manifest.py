@@ -36,7 +36,7 @@ class ExistingSet:
     """The set that a folder holds already."""
 
     manifest: Manifest | None = None
-    """What its images depend on; None if the folder holds no set."""
+    """Everything its images depend on; None if the folder holds no set."""
     count: int = 0
     """How many images it was to have."""
     format: LabelFormat = LabelFormat.IMAGEFOLDER

@@ -55,7 +55,7 @@ class Chunk(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What a worker needs to know to render images of a set."""
+    """Everything a worker needs to render images of a set."""
 
     folder: Path
     config: SynthConfig

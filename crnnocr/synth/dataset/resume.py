@@ -24,7 +24,7 @@ SPARE = "spare"
 
 @dataclass
 class FolderContents:
-    """What is in a folder, found in one pass, with one byte an image."""
+    """The files of a folder, found in one pass, with one byte an image."""
 
     images: bytearray
     """For each index 1 if an image of this name is there, else 0."""
@@ -47,7 +47,7 @@ class FolderContents:
 
 
 def scan(folder: Path, count: int) -> FolderContents:
-    """What is in `folder`, with the presence of images 0 to `count` - 1."""
+    """The contents of `folder`, with the presence of images 0 to `count` - 1."""
     contents = FolderContents(bytearray(count), bytearray(count))
     if not folder.is_dir():
         return contents

@@ -1,4 +1,4 @@
-"""What a set holds, and an estimate of what a call of `synth` would make: sizes, fonts, and how often each character occurs."""
+"""The summary of a set, and an estimate for a set to come: sizes, fonts, and how often each character occurs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a set holds."""
+    """Sizes, fonts and characters of a set."""
 
     bytes: int
     """Size of its image files."""
@@ -149,7 +149,7 @@ def _used_faces(faces: Iterable[FontFace], texts: Sequence[str]) -> tuple[FontFa
 
 @dataclass(frozen=True)
 class Estimate:
-    """What `generate` would make."""
+    """The images that `generate` would make."""
 
     folder: str
     count: int

@@ -139,7 +139,7 @@ _sha256_of = functools.cache(sha256_of)
 
 
 class Kind(StrEnum):
-    """What a family of fonts is for, as far as its files tell."""
+    """The purpose of a family of fonts, as far as its files tell."""
 
     MONOSPACED = "monospaced"
     """All letters have the same width."""

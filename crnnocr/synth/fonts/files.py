@@ -74,7 +74,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class FaceTables:
-    """What the tables of a face say."""
+    """Facts from the tables of a face."""
 
     family: str
     variants: tuple[Variant, ...]

@@ -69,7 +69,7 @@ def of(path: Path, number: int) -> Glyphs:
 
 
 class Glyphs:
-    """What one face of a font file draws, measured when it is asked for."""
+    """The glyphs of one face of a font file, measured when they are asked for."""
 
     def __init__(self, path: Path, number: int) -> None:
         self._tables = files.load_faces(path)[number]

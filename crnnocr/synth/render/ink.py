@@ -236,7 +236,7 @@ def _can_be_small_capitals(text: str) -> bool:
 
 
 def _shadow(mask: Image.Image, size: int, distance: float, rng: np.random.Generator) -> Image.Image:
-    """What lies below letters: a shadow, an extrusion, or a glow."""
+    """Ink below letters: a shadow, an extrusion, or a glow."""
     kind = rng.random()
     if kind < _GLOW:
         return mask.filter(ImageFilter.MaxFilter(2 * max(1, round(_HALO * size)) + 1)).filter(

@@ -171,7 +171,7 @@ def _no_font(language: Language, folder: str | None) -> str:
 
 
 def _signs(formats: LocaleFormats) -> frozenset[str]:
-    """What texts hold besides the language's own letters: ASCII, the apostrophe, and the literals of the rules."""
+    """Characters of texts besides the language's own letters: ASCII, the apostrophe, and the literals of the rules."""
     rules = [PROSE, *RULES.values(), *formats.rules.values()]
     literals = set().union(*map(grammar.literals, rules), *formats.marks.values(), *formats.quotes, formats.digits)
     return frozenset(literals.union(string.ascii_letters, string.digits, string.punctuation, " ’"))
@@ -186,7 +186,7 @@ class LengthLimits:
     chars: Range | None
     """None if any number will do."""
     separator: str
-    """What stands between two words."""
+    """The text between two words."""
 
     @classmethod
     def of(cls, config: SynthConfig, separator: str, *, single: bool) -> LengthLimits:

@@ -58,7 +58,7 @@ class PhraseGenerator:
     def __init__(self, language: Language, formats: LocaleFormats, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self.separator = " " if language.script.spaced else ""
-        """What stands between two words."""
+        """The text between two words."""
         self._digits = str.maketrans("0123456789", formats.digits) if formats.digits else None
         self._upper = str.maketrans(dict(formats.upper))
         self._capitals = str.maketrans({**formats.upper, **formats.capitals})
