@@ -58,7 +58,7 @@ def made(
     sampler: Sampler | None = None,
 ) -> int:
     """The number of new images."""
-    return len(list(generate(folder, config, count, force, workers, sampler=sampler)))
+    return len(list(generate(folder, config, count, force=force, workers=workers, sampler=sampler)))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

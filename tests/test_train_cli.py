@@ -126,6 +126,7 @@ def test_from_a_model_it_learns_new_characters(
     ("options", "message"),
     [
         (["--mix", "0.5"], "--mix is the share of synthetic images beside those of DATA"),
+        (["--mix", "0.3"], "--mix is the share of synthetic images beside those of DATA"),
         (["--from", "nosuch"], "no model nosuch"),
         (["--name", ""], "--name ''"),
         (["--synth", "xx"], "--synth xx: "),

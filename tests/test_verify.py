@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from crnnocr.config import MAX_PIXELS
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.decoding.hypothesis import LogProbs
 from crnnocr.errors import DataError, GateError
 from crnnocr.export.verify import BackendResult, Gray, LineBackend, VerificationImage, from_samples, verify, with_copies
+from crnnocr.images import load_gray
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.model import checkpoint
 
@@ -126,6 +129,12 @@ def test_varied_copies_make_up_the_number_of_images(known: list[VerificationImag
     assert len({image.gray().tobytes() for image in several}) == 30
     assert len({image.gray().shape[0] for image in several if image.name.startswith(known[0].name)}) == 4
     assert with_copies(known, 5) == known
+
+
+def test_varied_copies_of_a_large_image_stay_within_the_pixel_limit() -> None:
+    large = VerificationImage("large", Image.new("L", (MAX_PIXELS // 1000, 1000), "white"))
+    for copy in with_copies([large], 4):
+        load_gray(copy.gray())
 
 
 def test_copies_of_readable_images_replace_unreadable_ones(known: list[VerificationImage]) -> None:

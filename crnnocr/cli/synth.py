@@ -96,7 +96,9 @@ def print_estimate(request: Request, plain: bool, whole: bool) -> dict[str, Any]
     """Print what would be made, if `plain`. Returns what `--json` prints."""
     from crnnocr.synth.dataset.summary import estimate
 
-    estimated = estimate(request.folder, request.config, request.count, request.force, request.workers, request.format)
+    estimated = estimate(
+        request.folder, request.config, request.count, force=request.force, workers=request.workers, format=request.format
+    )
     if plain:
         typer.echo("\n".join(estimated.lines(whole)))
     return estimated.to_json()
@@ -145,7 +147,13 @@ def _generate_with_progress(request: Request, sampler: Sampler) -> int:
     with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as progress:
         task = progress.add_task("", total=request.count, rate="")
         images = generate(
-            request.folder, request.config, request.count, request.force, request.workers, request.format, sampler
+            request.folder,
+            request.config,
+            request.count,
+            force=request.force,
+            workers=request.workers,
+            format=request.format,
+            sampler=sampler,
         )
         with closing(images):  # at once, so that Ctrl-C leaves the labels
             for there in images:

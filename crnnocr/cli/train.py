@@ -31,6 +31,7 @@ _VALIDATION_SEED_OFFSET = 1_000_003
 @console.handle_errors
 @options.expand_configs
 def train_cli(
+    context: typer.Context,
     data: Annotated[
         list[Path] | None,
         typer.Argument(metavar="DATA...", help="Folders of labeled images, or label files; none with --synth alone."),
@@ -65,7 +66,8 @@ def train_cli(
     Some of the images are held out to measure it, chosen by their content alone. --resume resumes a run that was interrupted
     or killed.
     """
-    if config.mix != TrainConfig.mix and not (config.synth and data):
+    mix_source = context.get_parameter_source("mix")
+    if mix_source and mix_source.name == "COMMANDLINE" and not (config.synth and data):
         raise UsageError("--mix is the share of synthetic images beside those of DATA: it needs both DATA and --synth")
     runtime.prepare_to_train()
     from crnnocr.datasets.detection import load_datasets

@@ -6,6 +6,7 @@ is a backend: a network that takes lines, or a self-contained graph that takes i
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from crnnocr import images
+from crnnocr.config import MAX_PIXELS
 from crnnocr.datasets import Sample
 from crnnocr.decoding.forward import text_log_probs
 from crnnocr.decoding.hypothesis import LogProbs, best_path, greedy_ids
@@ -146,9 +148,10 @@ def with_copies(some: Sequence[VerificationImage], count: int) -> list[Verificat
 
 
 def _varied(gray: Image.Image, variant: int) -> Image.Image:
-    """A copy with 0.8 to 1.25 of the size and 0.9 to 1.0 of the contrast, brighter or darker."""
+    """A copy of 0.8 to 1.25 times the size (at most `MAX_PIXELS`) and 0.9 to 1.0 times the contrast, brighter or darker."""
     size, paleness = (variant * _GOLDEN_RATIO) % 1, (variant * _GOLDEN_RATIO**2) % 1
     factor, contrast = 0.8 * (1.25 / 0.8) ** size, 1 - 0.1 * paleness
+    factor = min(factor, math.sqrt(0.99 * MAX_PIXELS / (gray.width * gray.height)))
     new_size = (max(1, round(gray.width * factor)), max(1, round(gray.height * factor)))
     lift = (1 - contrast) * 255 * ((variant % 3) / 2)
     return gray.resize(new_size, Image.Resampling.BICUBIC).point(lambda value: round(value * contrast + lift))

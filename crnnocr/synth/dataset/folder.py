@@ -28,6 +28,7 @@ def generate(
     folder: Path,
     config: SynthConfig,
     count: int,
+    *,
     force: bool = False,
     workers: int | None = None,
     format: LabelFormat = LabelFormat.IMAGEFOLDER,

@@ -200,6 +200,7 @@ def estimate(
     folder: Path,
     config: SynthConfig,
     count: int,
+    *,
     force: bool = False,
     workers: int | None = None,
     format: LabelFormat = LabelFormat.IMAGEFOLDER,
