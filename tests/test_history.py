@@ -135,7 +135,7 @@ class TestCurves:
         rows = [replace(ROW, step=i, samples_seen=64 * i, cer=1 / i, is_best=i in (5, 7)) for i in range(1, 10)]
         text = self.curves_of(tmp_path, rows)
         assert "kept: 14.29 %" in text  # 1/7
-        assert "9 steps  ·  576 pictures shown  ·  1 min" in text
+        assert "9 steps  ·  576 samples seen  ·  1 min" in text
 
     def test_if_none_was_kept_the_best_point_is_labeled(self, tmp_path: Path) -> None:
         rows = [
@@ -148,7 +148,7 @@ class TestCurves:
     def test_values_that_fall_far_have_a_logarithmic_axis(self, tmp_path: Path) -> None:
         rows = [replace(ROW, samples_seen=i, loss=4 * 0.5**i, cer=0.06 - i / 1000) for i in range(10)]
         text = self.curves_of(tmp_path, rows)
-        assert "Loss, nats a character, logarithmic" in text
+        assert "Loss, nats per character, logarithmic" in text
         assert "Character error rate (CER)<" in text
 
     @pytest.mark.parametrize(
@@ -196,7 +196,14 @@ class TestTensorBoard:
         with TensorBoard(tmp_path) as board:
             board.add(ROW)
             board.add(replace(ROW, step=200, samples_seen=9400, seconds=70.0))
-        speeds = {step: value for name, value, step in written if name == "pace/images a second"}
+        speeds = {step: value for name, value, step in written if name == "speed/images per second"}
         assert speeds == {100: pytest.approx(6400 / 60), 200: pytest.approx(300)}  # 3,000 samples in the 10 s between
-        names = {"loss", "held out/CER", "held out/exact", "pace/images a second", "pace/waiting", "learning rate"}
-        assert {name for name, _, _ in written} == names
+        names = {
+            "loss",
+            "validation/CER",
+            "validation/exact match",
+            "speed/images per second",
+            "speed/data wait",
+            "learning rate",
+        }
+        assert {name for name, _, _ in written} == names | {"learning rate"}

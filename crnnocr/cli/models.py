@@ -287,7 +287,7 @@ def import_cli(
         if not is_url:
             raise
         file.unlink(missing_ok=True)  # it is of no use
-        raise ModelError(str(error).replace(str(file), source)) from error
+        raise ModelError(f"{source}: {error}") from error
     if imported.name != imported.wanted:
         console.info(f"the name {imported.wanted} is taken: stored as {imported.name}")
     console.info(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")

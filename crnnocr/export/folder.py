@@ -53,7 +53,7 @@ MODEL_JSON, README = "model.json", "README.md"
 def derive_onnx(model_file: Path) -> None:
     """Write the ONNX files that onnxruntime runs in place of a model, beside it.
 
-    Where the one in single precision differs from the model there is none, and torch runs the model.
+    If the one in single precision differs from the model, it is not kept, and torch runs the model.
     """
     with suppress(GateError):
         write_fp32(model_file, model_file.parent / DERIVED[Precision.FP32])

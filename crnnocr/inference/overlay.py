@@ -17,7 +17,7 @@ _MIN_HEIGHT = 64
 _LETTER, _FIGURE = 20, 10
 """Font sizes in pixels: of the characters, and of their confidences in percent."""
 _MARGIN = 4
-_CONFIDENT, _DOUBTFUL = (20, 120, 40), (200, 30, 30)
+_CONFIDENT, _UNCERTAIN = (20, 120, 40), (200, 30, 30)
 """Colors of confidence 1 and 0."""
 
 
@@ -29,7 +29,7 @@ def default_font(character: str, size: int) -> ImageFont.FreeTypeFont | ImageFon
 def draw(source: images.Source, prediction: Prediction, font_for: FontFor = default_font) -> Image.Image:
     """Draw each character of a prediction below its place in the image, with its confidence in percent.
 
-    Confident characters are green, doubtful ones red. A line that runs down is turned as the model saw it.
+    Confident characters are green, uncertain ones red. A line that runs down is turned as the model saw it.
 
     Args:
         source: the image.
@@ -53,12 +53,12 @@ def draw(source: images.Source, prediction: Prediction, font_for: FontFor = defa
         pen.text((middle, shown.height + _MARGIN), one.character, fill=color, font=letters, anchor="ma")
         figure = f"{one.confidence * 100:.0f}"
         pen.text((middle, shown.height + _LETTER + 2 * _MARGIN), figure, fill=color, font=figures, anchor="ma")
-    summary = f"{prediction.confidence:.1%}  sure"
+    summary = f"confidence {prediction.confidence:.1%}"
     pen.text((_MARGIN, sheet.height - _FIGURE - _MARGIN), summary, fill=_color(prediction.confidence), font=figures)
     return sheet
 
 
 def _color(confidence: float) -> tuple[int, int, int]:
-    """A color between that of a doubtful and that of a confident character."""
-    red, green, blue = (round(bad + (good - bad) * confidence) for bad, good in zip(_DOUBTFUL, _CONFIDENT, strict=True))
+    """A color between that of an uncertain and that of a confident character."""
+    red, green, blue = (round(bad + (good - bad) * confidence) for bad, good in zip(_UNCERTAIN, _CONFIDENT, strict=True))
     return red, green, blue

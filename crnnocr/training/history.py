@@ -164,10 +164,10 @@ class TensorBoard:
         samples_before, seconds_before = (self._last.samples_seen, self._last.seconds) if self._last else (0, 0.0)
         scalars = {
             "loss": row.loss,
-            "held out/CER": row.cer,
-            "held out/exact": row.exact_match,
-            "pace/images a second": (row.samples_seen - samples_before) / max(row.seconds - seconds_before, 1e-9),
-            "pace/waiting": row.data_wait,
+            "validation/CER": row.cer,
+            "validation/exact match": row.exact_match,
+            "speed/images per second": (row.samples_seen - samples_before) / max(row.seconds - seconds_before, 1e-9),
+            "speed/data wait": row.data_wait,
             "learning rate": row.learning_rate,
         }
         for name, value in scalars.items():
@@ -230,11 +230,11 @@ def _svg(rows: Sequence[HistoryRow]) -> str:
     label = "kept" if best.is_best else "best"
     across = Axis(0, max(last.samples_seen, 1), _LEFT, _RIGHT, round_steps(max(last.samples_seen, 1), _MAX_TICKS))
     xs = [across.at(row.samples_seen) for row in rows]
-    summary = f"{last.step:,} steps  ·  {last.samples_seen:,} pictures shown  ·  {minutes(last.seconds)}"
+    summary = f"{last.step:,} steps  ·  {last.samples_seen:,} samples seen  ·  {minutes(last.seconds)}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
         f'role="img" font-family="{_FONTS}" font-size="13" fill="{_INK}">',
-        f"<title>Training: CER {best.cer:.2%}, exact {best.exact_match:.1%} after {best.samples_seen:,} pictures</title>",
+        f"<title>Training: CER {best.cer:.2%}, exact match {best.exact_match:.1%} after {best.samples_seen:,} samples</title>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="8" fill="#ffffff"/>',
         _text(_LEFT, 38, "How the training went", extra='font-size="19" font-weight="600"'),
         _text(_LEFT, 60, summary, color=_FAINT),
@@ -254,10 +254,10 @@ def _best(rows: Sequence[HistoryRow]) -> HistoryRow:
 def _panels(rows: Sequence[HistoryRow]) -> Iterator[_Panel]:
     losses, cers = tuple(row.loss for row in rows), tuple(min(1.0, row.cer) for row in rows)
     (top, bottom), (cer_top, cer_bottom), (exact_top, exact_bottom) = _PANELS
-    yield _Panel("Loss, nats a character", "#3b5bdb", _axis(losses, bottom, top), losses, "{:.3g}", 1)
+    yield _Panel("Loss, nats per character", "#3b5bdb", _axis(losses, bottom, top), losses, "{:.3g}", 1)
     yield _Panel("Character error rate (CER)", "#d9480f", _axis(cers, cer_bottom, cer_top), cers, "{:.2f}", 100, " %")
     shares = Axis(0, 1, exact_bottom, exact_top, (0, 0.5, 1))
-    yield _Panel("Pictures read exactly", "#2b8a3e", shares, tuple(row.exact_match for row in rows), "{:.1f}", 100, " %")
+    yield _Panel("Exact match", "#2b8a3e", shares, tuple(row.exact_match for row in rows), "{:.1f}", 100, " %")
 
 
 def _axis(values: Sequence[float], start: float, end: float) -> Axis:
@@ -302,7 +302,7 @@ def _below(across: Axis) -> Iterator[str]:
     bottom = _PANELS[-1][1]
     for value in across.ticks:
         yield _text(across.at(value), bottom + 22, short(value), _FAINT, extra='text-anchor="middle"')
-    yield _text((_LEFT + _RIGHT) / 2, bottom + 46, "pictures shown", _FAINT, extra='text-anchor="middle"')
+    yield _text((_LEFT + _RIGHT) / 2, bottom + 46, "samples seen", _FAINT, extra='text-anchor="middle"')
 
 
 def _text(x: float, y: float, text: str, color: str = _INK, extra: str = "") -> str:
