@@ -14,6 +14,7 @@ import pytest
 from crnnocr.inference.recognizer import Recognizer
 
 ROOT = Path(__file__).parents[1]
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 HAS_RAY = importlib.util.find_spec("ray") is not None
 
 
@@ -32,6 +33,20 @@ def test_readme_and_quickstart_give_the_same_lines_and_the_package_test_runs_the
     for line in lines:
         assert line in quickstart
         assert line.partition(" --count")[0] in package
+
+
+def test_the_options_of_the_command_lines_in_the_documents_exist() -> None:
+    commands = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    help_pages = dict(re.findall(r"^## crnnocr ([a-z ]+)\n\n```\n(.*?)^```", commands, flags=re.DOTALL | re.MULTILINE))
+    known = {command: set(OPTION.findall(text)) for command, text in help_pages.items()}
+    unknown = []
+    for document in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        text = re.sub(r"\\\n|'[^'\n]*'", "", document.read_text(encoding="utf-8"))
+        for command, line in re.findall(rf"\bcrnnocr ({'|'.join(sorted(known, reverse=True))})\b([^`|\n]*)", text):
+            unknown += [
+                f"{document.name}: {command} {option}" for option in OPTION.findall(line) if option not in known[command]
+            ]
+    assert not unknown
 
 
 def test_links_between_the_documents_lead_somewhere() -> None:
@@ -76,6 +91,15 @@ def test_the_example_in_the_page_on_scaling_is_the_one_under_test() -> None:
     code = (ROOT / "docs/examples/ray_data.py").read_text(encoding="utf-8")
     part = code[code.index("class Predictor") : code.index("if __name__")].rstrip()
     assert f"```python\n{part}\n```" in (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+
+
+def test_the_python_examples_import_what_there_is() -> None:
+    imports = set()
+    for document in ROOT.glob("docs/*.md"):
+        for code in re.findall(r"^```python\n(.*?)^```", document.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+            imports.update(re.findall(r"^from crnnocr.*$", code, flags=re.MULTILINE))
+    assert len(imports) > 5
+    exec("\n".join(imports), {})
 
 
 @pytest.fixture
