@@ -1,4 +1,4 @@
-"""How many wrong labels `eval --suspect-labels` finds: labels are made wrong on purpose.
+"""Share of wrong labels that `eval --suspect-labels` finds: labels are made wrong on purpose.
 
     python benchmarks/suspects.py --model MODEL DATA
 

@@ -1,4 +1,4 @@
-"""How fast images are made, compared with trdg 0.1.1's own generator in the same run: CPU time of one process, in turns.
+"""Speed of `synth`, compared with trdg 0.1.1's own generator in the same run: CPU time of one process, in turns.
 
 trdg's `FakeTextDataGenerator` is adapted just enough to run on today's Pillow (`getsize`, `ANTIALIAS`, no handwriting). It
 draws as with `--skew_angle 2 --random_skew --blur 1 --random_blur`, 32 pixels high, in one of its open fonts. All make images

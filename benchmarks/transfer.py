@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:
-    """How well the crops of a folder are read: exactly, without case and spaces (ci-ns), by letters and digits alone."""
+    """Score the predictions of a folder of crops: exactly, without case and spaces (ci-ns), by letters and digits alone."""
     references = {sample.path: sample.text for sample in load_dataset(folder).samples}
     scorers = {"CER": Scorer(), "CER ci-ns": Scorer(), "CER alnum": Scorer()}
     views: dict[str, Callable[[str], str]] = {
