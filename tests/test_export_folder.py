@@ -123,7 +123,7 @@ def test_the_readme_gives_the_scores(tiny_model: Path) -> None:
         scores=replace(SCORES, n=1200),
         calibration=Calibration(1, 0, 1200, 90),
     )
-    text = model_card._accuracy(card)
+    text = model_card.accuracy(card)
     assert "1,200 images" in text
     assert "character error rate (CER) 1.23%" in text
     assert "calibrated on 1,200" in text

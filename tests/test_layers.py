@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from crnnocr.config import Conv, ModelConfig, Pool
 from crnnocr.model.crnn import CRNN
-from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, _sums, frame_reversal
+from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, channel_sums, frame_reversal
 
 CHANNELS, ROWS = 3, 4
 WIDTHS = (7, 2, 5)
@@ -66,10 +66,10 @@ def test_the_true_columns_are_normalized_by_their_own_mean_and_variance(columns:
 
 
 @pytest.mark.parametrize("in_one_pass", [True, False])
-def test_the_sums_are_the_same_with_and_without_the_kernel_for_one_pass(in_one_pass: bool) -> None:
+def test_thechannel_sums_are_the_same_with_and_without_the_kernel_for_one_pass(in_one_pass: bool) -> None:
     maps = maps_of(WIDTHS, 12)
     values = gathered(maps, WIDTHS)
-    for found, expected in zip(_sums(maps, in_one_pass), (values.sum(1), values.square().sum(1)), strict=True):
+    for found, expected in zip(channel_sums(maps, in_one_pass), (values.sum(1), values.square().sum(1)), strict=True):
         assert torch.allclose(found, expected, atol=1e-12)
 
 

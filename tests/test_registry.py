@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from crnnocr import files
 from crnnocr.errors import CrnnocrError, ModelError, UsageError
 from crnnocr.files import data_directory
 from crnnocr.inference.recognizer import Recognizer
@@ -188,11 +188,12 @@ def test_a_damaged_current_model_file_counts_as_none(content: bytes, own_registr
 
 
 def test_the_current_model_is_on_the_disk_itself(own_registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flushed: list[Path] = []
-    monkeypatch.setattr(files, "_flush", flushed.append)
+    flushed: list[os.stat_result] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor)))
     registry.make_current("plates")
-    assert flushed[-1] == own_registry
-    assert "current-model" in flushed[0].name
+    file, folder = flushed
+    assert os.path.samestat(file, (own_registry / "current-model").stat())
+    assert os.path.samestat(folder, own_registry.stat())
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder where not even root makes one")

@@ -287,7 +287,7 @@ def test_a_state_loaded_by_another_trainer_is_the_same_state(tmp_path: Path) -> 
 # From the last step to the stored model
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stored(uninterrupted: Callable[[str], Outcome]) -> Outcome:
     """A training that ended without an interruption."""
     return uninterrupted("steps")

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import current_thread, main_thread
@@ -26,7 +26,6 @@ from crnnocr.formatting import escape_controls
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from crnnocr.datasets.issues import Issue
     from crnnocr.model.registry import FoundModel
 
 P = ParamSpec("P")
@@ -216,17 +215,6 @@ def exit_on_signal(number: int) -> NoReturn:
 def _is_main_process() -> bool:
     """Whether this is the first of the processes that `torchrun` has started, or the only one: the one that speaks."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def warn_of_issues(issues: Sequence[Issue]) -> None:
-    """Warn of what was left out of a data set, with --verbose of each sample."""
-    from crnnocr.datasets.issues import Severity, summary
-
-    for line in summary(issues):
-        warn(line)
-    for issue in issues:
-        for location in issue.locations if issue.severity is Severity.EXCLUDED else ():
-            verbose(f"  {location.detail}: {issue.message}")
 
 
 def info_model(found: FoundModel, engine: str = "", which: str = "", options: str = "") -> None:

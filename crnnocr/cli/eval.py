@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import console, options
+from crnnocr.cli import console, options, sources
 from crnnocr.cli.prediction_rows import Format, RowWriter
 from crnnocr.config import EngineConfig, NormalizationStep
 from crnnocr.errors import GateError, PartialError, UsageError
@@ -140,13 +140,9 @@ def _check_outputs(report: Path | None, suspect_labels: Path | None) -> None:
 
 
 def _load_datasets(data: Sequence[Path], suspect_labels: Path | None) -> Sequence[Dataset]:
-    from crnnocr.datasets.detection import load_datasets
     from crnnocr.report import label_error_files
 
-    datasets = load_datasets(data)
-    for source, dataset in zip(data, datasets, strict=True):
-        console.info(f"{source}: {plural(len(dataset.samples), 'labeled image')} ({dataset.format})")
-        console.warn_of_issues(dataset.issues)
+    datasets = sources.load_labeled(data)
     if suspect_labels:
         samples = (sample for dataset in datasets for sample in dataset.samples)
         if reason := label_error_files.limitation(suspect_labels, samples):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crnnocr.cli import console, options
+from crnnocr.cli import console, options, sources
 from crnnocr.config import ExportConfig, ExportFormat, Orientation
 from crnnocr.errors import ConfigError, CrnnocrError, UsageError
 
@@ -111,17 +111,12 @@ def _report(done: Exported, name: str) -> None:
 
 
 def _verification_images(verify: list[Path], found: FoundModel, config: ExportConfig) -> list[VerificationImage]:
-    from crnnocr.datasets.detection import load_datasets
     from crnnocr.export.verify import MIN_IMAGES, built_in_images, from_samples
     from crnnocr.formatting import plural
     from crnnocr.model import checkpoint
 
     if verify:
-        datasets = load_datasets(verify)
-        for source, dataset in zip(verify, datasets, strict=True):
-            console.info(f"{source}: {plural(len(dataset.samples), 'labeled image')} ({dataset.format})")
-            console.warn_of_issues(dataset.issues)
-        images = from_samples(sample for dataset in datasets for sample in dataset.samples)
+        images = from_samples(sample for dataset in sources.load_labeled(verify) for sample in dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
         return built_in_images()
     else:

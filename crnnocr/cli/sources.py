@@ -1,23 +1,51 @@
-"""The images that a command line names: files, folders, globs, lists, standard input."""
+"""The images that a command line names: files, folders, globs, lists, standard input; and labeled data sets."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from glob import iglob
 from io import RawIOBase
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
+from crnnocr.cli import console
 from crnnocr.errors import DataError, UsageError
+from crnnocr.formatting import plural
+
+if TYPE_CHECKING:
+    from crnnocr.datasets import Dataset
+    from crnnocr.datasets.issues import Issue
 
 Readable: TypeAlias = RawIOBase | BinaryIO
 
 _MAX_NATURAL_SORT = 100_000
 """Images of a folder up to which 9 comes before 10: for a million of them that would take too much memory."""
+
+
+def load_labeled(data: Sequence[Path]) -> tuple[Dataset, ...]:
+    """Load folders of labeled images or label files, and tell how many images each has and which were left out."""
+    from crnnocr.datasets.detection import load_datasets
+
+    datasets = load_datasets(data)
+    for source, dataset in zip(data, datasets, strict=True):
+        console.info(f"{source}: {plural(len(dataset.samples), 'labeled image')} ({dataset.format})")
+        _warn_of_issues(dataset.issues)
+    return datasets
+
+
+def _warn_of_issues(issues: Sequence[Issue]) -> None:
+    """Warn of what was left out of a data set, with --verbose of each sample."""
+    from crnnocr.datasets.issues import Severity, summary
+
+    for line in summary(issues):
+        console.warn(line)
+    for issue in issues:
+        for location in issue.locations if issue.severity is Severity.EXCLUDED else ():
+            console.verbose(f"  {location.detail}: {issue.message}")
 
 
 def named(arguments: list[str], files_from: str | None, recursive: bool = False, separator: bytes = b"\n") -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, IMAGE_OUTSIDE, MISSING_IMAGE, NOT_UNICODE, TRIMMED_LABEL, Issue, merged
 from crnnocr.files import RealPaths
+from crnnocr.formatting import is_encodable
 from crnnocr.text.charset import nfc
 
 
@@ -91,5 +92,4 @@ class _Folder:
 def _issue_of_text(text: str) -> Issue | None:
     if not text:
         return EMPTY_LABEL
-    # Half a surrogate pair, such as JSON can hold, is no character and could not be written to a model.
-    return None if text.encode(errors="ignore").decode() == text else NOT_UNICODE
+    return None if is_encodable(text) else NOT_UNICODE

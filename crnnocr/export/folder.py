@@ -18,7 +18,8 @@ import torch
 
 from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.errors import ConfigError, GateError, ImageError, ModelError, UsageError
-from crnnocr.export import end_to_end, model_card, onnx_graph, quantization, web
+from crnnocr.export import end_to_end, onnx_graph, quantization, web
+from crnnocr.export.model_card import DIRECTION, ModelCard
 from crnnocr.export.verify import (
     MIN_IMAGES,
     EndToEndBackend,
@@ -105,7 +106,7 @@ def serialize_onnx(
         ONNX_TRAINED_ON_KEY: base64.b64encode(np.array(sorted(trained_on), dtype="<i8").tobytes()).decode(),
         PRECISION_KEY: config.precision.value,
         SOURCE_HASH_KEY: source_hash,
-        DIRECTION_KEY: model_card.DIRECTION,
+        DIRECTION_KEY: DIRECTION,
     }
     if config.precision is Precision.INT8 and not card.activation_ranges:
         raise ModelError(f"{card.name} cannot be quantized: its card has no activation ranges")
@@ -181,14 +182,15 @@ def export(
         graph = part / GRAPH
         graph.write_bytes(serialize_onnx(card, model, config, checkpoint.trained_on(model_file), source_hash))
         verification = _verified(card, model, graph, config, images, 1 if config.is_exact else min_images)
-        about = model_card.to_json(card, config, verification, graph, source_hash, web.INDEX if is_page else GRAPH)
+        start = web.INDEX if is_page else GRAPH
+        about = ModelCard(card, config, verification, graph.read_bytes(), source_hash, start)
         if is_page:
             assert runtime is not None
             web.write_page(part, card, graph, runtime)
-        (part / MODEL_JSON).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        (part / README).write_text(model_card.readme(card, config, about), encoding="utf-8")
+        (part / MODEL_JSON).write_text(json.dumps(about.to_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (part / README).write_text(about.readme(), encoding="utf-8")
     files = tuple(folder / name for name in _file_names(config.format))
-    return Exported(folder / (web.INDEX if is_page else GRAPH), files, verification, tuple(stale))
+    return Exported(folder / start, files, verification, tuple(stale))
 
 
 def check_folder(folder: Path, config: ExportConfig, force: bool = False) -> list[Path]:

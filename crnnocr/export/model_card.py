@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import crnnocr
@@ -41,71 +41,88 @@ _SELF_CONTAINED = (
 )  # fmt: skip
 
 
-def to_json(
-    card: Card, config: ExportConfig, verification: Verification, graph: Path, source_hash: str, name: str
-) -> dict[str, Any]:
-    """The content of `model.json`: the model's card, and how it was exported.
+@dataclass(frozen=True)
+class ModelCard:
+    """An exported graph, and all that its users are told of it."""
 
-    Args:
-        card: the model's.
-        config: the export's.
-        verification: the comparison of model and export.
-        graph: the file of the graph.
-        source_hash: SHA-256 of the model's file.
-        name: of the file to start with.
-    """
-    content = graph.read_bytes()
-    return {
-        **card.to_json(),
-        "direction": DIRECTION,
-        "export": {
-            "file": name,
-            "format": config.format.value,
-            "precision": config.precision.value,
-            "self_contained": config.self_contained,
-            "opset": end_to_end.OPSET if config.self_contained else onnx_graph.OPSET,
-            "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "source_sha256": source_hash,
-            "crnnocr": crnnocr.__version__,
-            "tensors": [dict(zip(("way", "name", "type", "what"), row, strict=True)) for row in _tensors(card, config)],
-            "proof": verification.to_json(),
-        },
-    }
+    card: Card
+    """The model's."""
+    config: ExportConfig
+    verification: Verification
+    """The comparison of model and export."""
+    graph: bytes
+    """The content of the graph's file."""
+    source_hash: str
+    """SHA-256 of the model's file."""
+    file: str
+    """Name of the file to start with."""
+
+    @property
+    def opset(self) -> int:
+        """Version of ONNX's operators."""
+        return end_to_end.OPSET if self.config.self_contained else onnx_graph.OPSET
+
+    @property
+    def graph_hash(self) -> str:
+        """SHA-256 of the graph."""
+        return hashlib.sha256(self.graph).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `model.json`: the model's card, and how it was exported."""
+        tensors = _tensors(self.card, self.config)
+        return {
+            **self.card.to_json(),
+            "direction": DIRECTION,
+            "export": {
+                "file": self.file,
+                "format": self.config.format.value,
+                "precision": self.config.precision.value,
+                "self_contained": self.config.self_contained,
+                "opset": self.opset,
+                "bytes": len(self.graph),
+                "sha256": self.graph_hash,
+                "source_sha256": self.source_hash,
+                "crnnocr": crnnocr.__version__,
+                "tensors": [dict(zip(("way", "name", "type", "what"), row, strict=True)) for row in tensors],
+                "proof": self.verification.to_json(),
+            },
+        }
+
+    def readme(self) -> str:
+        """The content of `README.md`."""
+        card, config = self.card, self.config
+        parts = [
+            f"# {card.name}",
+            f"Recognizes images of one line or word of text. Made by crnnocr {crnnocr.__version__}.",
+            _facts(self),
+            "## Accuracy",
+            accuracy(card),
+            _verification(self.verification),
+            "## Use",
+            _page_use() if config.format is ExportFormat.WEB else _graph_use(card, config),
+            "## Limits",
+            _limits(card),
+        ]
+        return "\n\n".join(parts) + "\n"
 
 
-def readme(card: Card, config: ExportConfig, about: dict[str, Any]) -> str:
-    """The content of `README.md`; `about` is that of `model.json`."""
-    parts = [
-        f"# {card.name}",
-        f"Recognizes images of one line or word of text. Made by crnnocr {crnnocr.__version__}.",
-        _facts(card, config, about),
-        "## Accuracy",
-        _accuracy(card),
-        _verification(about["export"]["proof"], config),
-        "## Use",
-        _page_use() if config.format is ExportFormat.WEB else _graph_use(card, config),
-        "## Limits",
-        _limits(card),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _facts(card: Card, config: ExportConfig, about: dict[str, Any]) -> str:
+def _facts(about: ModelCard) -> str:
+    card = about.card
     characters = card.charset.characters
     listed = "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+-.!|~" else c for c in characters[:200]).strip()
     rows = {
         "characters": f"{len(characters)}: {listed}{' …' if len(characters) > 200 else ''}",
         "lines": _LINES[card.orientation],
         "network": f"{card.config.preset}: a CRNN for lines {card.config.height} pixels high",
-        "precision": config.precision.value,
-        "graph": f"{about['export']['bytes']:,} bytes, opset {about['export']['opset']}, sha256 `{about['export']['sha256']}`",
-        "made from": f"`model.safetensors`, sha256 `{about['export']['source_sha256']}`",
+        "precision": about.config.precision.value,
+        "graph": f"{len(about.graph):,} bytes, opset {about.opset}, sha256 `{about.graph_hash}`",
+        "made from": f"`model.safetensors`, sha256 `{about.source_hash}`",
     }
     return "\n".join(("| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())))
 
 
-def _accuracy(card: Card) -> str:
+def accuracy(card: Card) -> str:
+    """The scores of a model and how its confidences are calibrated, as sentences for `README.md`."""
     if not card.scores:
         return "It was not scored on held-out images."
     calibration = card.calibration
@@ -117,16 +134,15 @@ def _accuracy(card: Card) -> str:
     return f"On the {card.scores.n:,} images of the validation split: {headline(card.scores.values)}. {confidences}"
 
 
-def _verification(found: dict[str, Any], config: ExportConfig) -> str:
+def _verification(found: Verification) -> str:
     summary = (
-        f"Compared with the model it was made from on {plural(found['pictures'], 'image')} ({found['widths']:,} different "
-        f"widths), in batches of {', '.join(map(str, found['batch_sizes']))}: {found['equal_texts']:.2%} of the texts are the "
-        "same"
+        f"Compared with the model it was made from on {plural(found.images, 'image')} ({found.widths:,} different widths), in "
+        f"batches of {', '.join(map(str, found.batch_sizes))}: {found.equal_texts:.2%} of the texts are the same"
     )
-    if config.is_exact:
-        ties = f"; texts that tie: {', '.join(found['ties'])}" if found["ties"] else ""
-        return f"{summary}, log-probabilities within {found['max_log_prob_difference']:.1e}{ties}."
-    return f"{summary}, CER {found['cer']:.2%} against {found['model_cer']:.2%}."
+    if found.log_prob_difference is not None:
+        ties = f"; texts that tie: {', '.join(found.ties)}" if found.ties else ""
+        return f"{summary}, log-probabilities within {found.log_prob_difference:.1e}{ties}."
+    return f"{summary}, CER {found.cer:.2%} against {found.model_cer:.2%}."
 
 
 def _page_use() -> str:

@@ -63,7 +63,8 @@ class _Normalize(Function):
     def forward(
         ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, count: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        sums = torch.cat((*_sums(maps, in_one_pass=maps.device.type in ("cpu", "cuda")), count[None]))  # MPS lacks the kernel
+        in_one_pass = maps.device.type in ("cpu", "cuda")  # MPS lacks the kernel
+        sums = torch.cat((*channel_sums(maps, in_one_pass), count[None]))
         _all_reduce(sums)
         channels = maps.shape[1]
         total = sums[-1]
@@ -92,7 +93,7 @@ class _Normalize(Function):
         return of_maps.to(maps.dtype), of_weight, of_bias, None, None
 
 
-def _sums(maps: Tensor, in_one_pass: bool) -> tuple[Tensor, Tensor]:
+def channel_sums(maps: Tensor, in_one_pass: bool) -> tuple[Tensor, Tensor]:
     """The (K,) sums of the values and of their squares. Zeros right of a line add nothing to either."""
     if not in_one_pass:
         return maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))

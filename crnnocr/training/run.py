@@ -152,11 +152,11 @@ def _train(
         report_seconds=order.report_seconds,
         untrained_cer=order.untrained_cer,
     )
-    if state:
+    if run and state:
         try:
             trainer.load_state_dict(state)
         except (KeyError, RuntimeError, TypeError) as error:
-            raise CrnnocrError(f"the run {run.name if run else ''} is of another version of crnnocr: begin again") from error
+            raise CrnnocrError(f"the run {run.name} is of another version of crnnocr: begin again") from error
     where = f"{device}, {context.world_size} processes" if context.world_size > 1 else str(device)
     yield Begun(run.name if run else "", batch_size, _in_words(budget, sampler, config), trainer.step, where, other)
     with _loader(order, sampler, trainer.step, device, context) as loader:
@@ -164,23 +164,14 @@ def _train(
             for _ in trainer.train(loader):
                 pass
             return
-        with (
-            History.open(run.history, trainer.step) as history,
-            closing(_saving(trainer, loader, history, run, batch_size, order.save_seconds)) as events,
-        ):
-            for event in events:
-                if isinstance(event, Trained):
-                    trained = event
-                else:
-                    yield event
-    wanted = prepared.card.name if order.named else run.model
+        trained = yield from _recorded(trainer, loader, run, batch_size, order.save_seconds)
     ending = Ending(
         prepared=prepared,
         config=config,
         sources=order.sources,
         trained=trained,
         run=run,
-        wanted=wanted,
+        wanted=prepared.card.name if order.named else run.model,
         force=order.force,
         seconds=budget.seconds,
         device=str(device),
@@ -191,6 +182,22 @@ def _train(
         step(ending)
         yield Finalizing(step.__name__)
     yield ending.finished()
+
+
+def _recorded(
+    trainer: Trainer, loader: Loader, run: Run, batch_size: int, save_seconds: float
+) -> Generator[Progress | Validation, None, Trained]:
+    """Train, keeping the history and the state in the run's folder."""
+    with (
+        History.open(run.history, trainer.step) as history,
+        closing(_saving(trainer, loader, history, run, batch_size, save_seconds)) as events,
+    ):
+        for event in events:
+            if isinstance(event, Trained):
+                trained = event
+            else:
+                yield event
+    return trained
 
 
 def _saving(
