@@ -31,12 +31,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60:,} h {minutes % 60} min"
 
 
-def minutes(seconds: float) -> str:
-    """Return a time without seconds: `1.23 min`, `2 h 05 min`."""
-    whole = round(seconds / 60)
-    return f"{whole // 60} h {whole % 60:02d} min" if whole >= 60 else f"{seconds / 60:.3g} min"
-
-
 def clock(seconds: float) -> str:
     """Return a time as a clock shows it: `0:07`, `12:00`, `2:05:00`."""
     whole_minutes, whole_seconds = divmod(round(seconds), 60)

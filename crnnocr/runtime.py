@@ -28,7 +28,7 @@ Device: TypeAlias = Literal["auto", "cuda", "mps", "cpu"]
 def select_device(device: str) -> torch.device:
     """The torch device for a name; `auto` takes CUDA, else MPS, else the CPU.
 
-    Raises `ConfigError` if the device is not one of these, or this machine has none such.
+    Raises `ConfigError` if the device is not one of these, or this machine does not have it.
     """
     import torch
 

@@ -148,14 +148,11 @@ def test_every_option_of_a_config_is_one_of_its_command(command: Callable[..., N
 
 
 def test_compare_takes_the_same_options_as_eval() -> None:
-    parser = options.compare_parser()
-    found = {flag: action for action in parser._actions for flag in action.option_strings}
+    found = options.compare_parser().format_help().replace(",", " ").split()
     for command, config, left_out in COMMANDS:
         if command is eval_cli:
             for each in options_of(config):
                 assert (each.flag in found) == (each.name not in left_out)
-                if each.name not in left_out:
-                    assert found[each.flag].help == each.about.help
 
 
 def test_compare_names_the_choices() -> None:

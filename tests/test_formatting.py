@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from crnnocr.formatting import clock, duration, enumerated, escape_controls, minutes, plural, printable_name, quoted, size
+from crnnocr.formatting import clock, duration, enumerated, escape_controls, plural, printable_name, quoted, size
 
 
 def test_a_number_of_things_is_in_the_plural_unless_it_is_one() -> None:
@@ -31,11 +31,6 @@ def test_durations(seconds: float, shown: str) -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(7, "0:07"), (720, "12:00"), (7500, "2:05:00")])
 def test_a_clock(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
-
-
-@pytest.mark.parametrize(("seconds", "shown"), [(74, "1.23 min"), (720, "12 min"), (7500, "2 h 05 min")])
-def test_minutes(seconds: float, shown: str) -> None:
-    assert minutes(seconds) == shown
 
 
 def test_long_labels_and_lists_are_cut_short() -> None:

@@ -135,7 +135,7 @@ class TestCurves:
         rows = [replace(ROW, step=i, samples_seen=64 * i, cer=1 / i, is_best=i in (5, 7)) for i in range(1, 10)]
         text = self.curves_of(tmp_path, rows)
         assert "kept: 14.29 %" in text  # 1/7
-        assert "9 steps  ·  576 samples seen  ·  1 min" in text
+        assert "9 steps  ·  576 samples seen  ·  60 s" in text
 
     def test_if_none_was_kept_the_best_point_is_labeled(self, tmp_path: Path) -> None:
         rows = [

@@ -12,7 +12,7 @@ import typer
 
 from crnnocr.cli import console, options
 from crnnocr.errors import ConfigError, ModelError, UsageError
-from crnnocr.formatting import escape_controls
+from crnnocr.formatting import duration, escape_controls
 
 if TYPE_CHECKING:
     from crnnocr.model.card import Card
@@ -140,7 +140,7 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
         yield "", f"{data.learned:,} images to train on, {data.held_out:,} to validate on"
     yield (
         "steps",
-        f"{training.steps:,}, {training.pictures_shown:,} images seen, {training.seconds / 60:.0f} min on {training.device}, "
+        f"{training.steps:,}, {training.pictures_shown:,} images seen, {duration(training.seconds)} on {training.device}, "
         f"from {training.start or 'scratch'}",
     )
 

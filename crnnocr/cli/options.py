@@ -200,11 +200,11 @@ def compare_parser() -> argparse.ArgumentParser:
     parser.add_argument("model", nargs="?")
     for each in _compare_fields():
         if each.type is bool:
-            parser.add_argument(each.flag, dest=each.name, help=each.about.help, action=argparse.BooleanOptionalAction)
+            parser.add_argument(each.flag, dest=each.name, action=argparse.BooleanOptionalAction)
         else:
             choices = each.choices and list(map(str, each.choices))
             kind = str if choices else each.type
-            parser.add_argument(each.flag, dest=each.name, help=each.about.help, type=kind, choices=choices)
+            parser.add_argument(each.flag, dest=each.name, type=kind, choices=choices)
     return parser
 
 

@@ -124,7 +124,7 @@ def _sorted(names: list[str]) -> list[str]:
 
 
 def _chained(names: Iterator[str], files_from: str, separator: bytes) -> Iterator[str]:
-    """The images of the arguments, then those of the list, which is opened at once so that its lack is seen at once."""
+    """The images of the arguments, then those of the list, opened at once to report a missing file before any image."""
     try:
         stream = _unbuffered_stdin() if files_from == "-" else Path(files_from).open("rb", buffering=0)  # noqa: SIM115 (_listed)
     except OSError as error:

@@ -55,7 +55,7 @@ def load(label_file: Path) -> Dataset:
 def lists_images(label_file: Path) -> bool:
     """Whether a table begins with an image's path, or with a header that names both columns.
 
-    One whose encoding is wrong may do so.
+    A table that cannot be decoded counts as one, so that loading it reports why.
     """
     try:
         first = next((line for _, line in read_lines(label_file) if line.strip()), "")

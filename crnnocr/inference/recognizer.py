@@ -26,7 +26,7 @@ from crnnocr.model.card import Card
 from crnnocr.runtime import cores
 
 _WINDOW = 256
-"""Images among which those of like widths are put together."""
+"""Images that are sorted by width together, to batch those of like widths."""
 
 _CONFIDENT = 0.99
 """Confidence per character, as a geometric mean, from which an image needs no further view."""
@@ -160,7 +160,7 @@ class Recognizer:
     def decoder(self, decode: DecodeConfig) -> Decoder:
         """Compile a decoder for this model's characters; language models are kept in the cache directory.
 
-        Raises `UsageError` if that cannot be.
+        Raises `UsageError` if a file cannot be read, the pattern cannot be parsed, or no text is permitted.
         """
         return Decoder(decode, self.card.charset, cache_directory() / "lm")
 

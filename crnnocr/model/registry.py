@@ -60,8 +60,8 @@ class FoundModel:
 def find(model: str | None) -> FoundModel:
     """Find a model by name, folder or file; for None the default: the current model or, if there is none, a pretrained one.
 
-    The name of a pretrained model means that model, whatever is in the working directory. Otherwise a folder or file goes
-    before a name.
+    The name of a pretrained model means that model, whatever is in the working directory. Otherwise a folder or file takes
+    precedence over a name.
 
     Raises:
         ModelError: there is no such model.

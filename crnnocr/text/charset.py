@@ -21,6 +21,11 @@ BLANK = 0
 JOINERS = "\u200c\u200d"
 """The zero-width non-joiner and joiner: without ink of their own, they shape the letters on both sides."""
 
+NUMBER_SIGNS = "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+"""Format characters that are visible, as ranges for a regular expression: signs that span numbers (Unicode's
+Prepended_Concatenation_Mark).
+"""
+
 
 @dataclass(frozen=True)
 class Charset:

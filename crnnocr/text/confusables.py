@@ -3,7 +3,7 @@
 They are letters of another script, full-width and other compatibility forms, and variants of signs. The tables hold what print
 hardly tells apart, a selection from Unicode's confusables (UTS 39).
 
-A model sees images only. Where labels write one shape in two ways it has to guess which, and learns neither well. Two scripts
+A model sees images only. If labels write one shape in two ways, it has to guess which, and learns neither well. Two scripts
 that each have words of their own are fine, and so are Latin and East Asian characters in one word.
 """
 

@@ -86,7 +86,7 @@ def padded_width(widths: Tensor) -> int:
 
 
 def warp(images: Tensor, widths: Tensor, min_widths: Tensor, config: AugmentConfig, rng: LineRng) -> tuple[Tensor, Tensor]:
-    """Crop, stretch, slant, turn, wave and shift each line by itself. Where that looks beyond a line, it sees background.
+    """Crop, stretch, slant, turn, wave and shift each line by itself. Outside a line there is background.
 
     Args:
         images: (N, 1, H, W) lines; columns right of a line's width have no effect.

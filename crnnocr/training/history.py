@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from crnnocr.errors import DataError, UsageError
 from crnnocr.files import atomic_write, write_error
-from crnnocr.formatting import minutes
+from crnnocr.formatting import duration
 from crnnocr.report.plots import Axis, decades, round_steps, short
 from crnnocr.training.schedule import StepStats
 
@@ -98,7 +98,7 @@ class History:
             up_to_step: where the training is resumed; 0 begins a new one.
 
         Raises:
-            DataError: a line is not a row; except the last one, which a kill may cut off, and which is dropped then.
+            DataError: a line is not a row. The last one may be cut off, after a kill; it is dropped.
             CrnnocrError: the file cannot be written.
         """
         rows = [row for row in load_history(path) if row.step <= up_to_step] if path.exists() else []
@@ -230,7 +230,7 @@ def _svg(rows: Sequence[HistoryRow]) -> str:
     label = "kept" if best.is_best else "best"
     across = Axis(0, max(last.samples_seen, 1), _LEFT, _RIGHT, round_steps(max(last.samples_seen, 1), _MAX_TICKS))
     xs = [across.at(row.samples_seen) for row in rows]
-    summary = f"{last.step:,} steps  ·  {last.samples_seen:,} samples seen  ·  {minutes(last.seconds)}"
+    summary = f"{last.step:,} steps  ·  {last.samples_seen:,} samples seen  ·  {duration(last.seconds)}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
         f'role="img" font-family="{_FONTS}" font-size="13" fill="{_INK}">',

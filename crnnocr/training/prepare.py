@@ -125,7 +125,7 @@ def inspect(
 
     Args:
         train: data to train on.
-        validation: data to validate on; if there is none, some of the other is held out.
+        validation: data to validate on; if it is empty, some of `train` is held out.
         config: the options.
         progress: is called with the number of images read so far, and of all images.
 
@@ -232,8 +232,8 @@ def _hold_out(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Choose lines for the validation split by their (N,) content `ids`, except those in `trained_on`.
 
-    Returns two (N,) masks: the lines held out, and those that would be if they were not in `trained_on`. If these are all that
-    would be held out, other lines are.
+    Returns two (N,) masks: the lines to hold out, and the lines that are left out because they are in `trained_on`. If that
+    leaves none to hold out, others are chosen.
     """
     flags = np.array(held_out(ids.tolist(), share), dtype=bool)
     already_seen = np.isin(ids, trained_on)

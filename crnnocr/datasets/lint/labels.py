@@ -13,7 +13,7 @@ from crnnocr.datasets import Sample
 from crnnocr.datasets.issues import Issue, Location, Severity
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.formatting import enumerated, plural, quoted
-from crnnocr.text.charset import JOINERS, Charset, describe, unknown_characters
+from crnnocr.text.charset import JOINERS, NUMBER_SIGNS, Charset, describe, unknown_characters
 from crnnocr.text.confusables import Confusable, confusable_in, find_confusables, mixed_variants
 
 RARE = 5
@@ -27,8 +27,8 @@ _Holder: TypeAlias = tuple[LintSample, list[str]]
 _DOUBLE_SPACE = re.compile(r"\s\s")
 _IDEOGRAPHIC_SPACE = "\u3000"
 _REPLACEMENT = "\ufffd"
-# Format characters with ink: Arabic and Syriac number signs, and the tags of flags.
-_FORMATS_WITH_INK = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000e0020-\U000e007f]")
+# Format characters with ink: number signs, and the tags of flags.
+_FORMATS_WITH_INK = re.compile(f"[{NUMBER_SIGNS}\U000e0020-\U000e007f]")
 # Joiners shape Arabic and Indic letters and join emoji; beside Latin, Greek and Cyrillic letters they do nothing.
 _IDLE_JOINER = re.compile(f"(?<![^\\s\u0000-\u052f])[{JOINERS}]")
 

@@ -11,10 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from crnnocr.config import Style, SynthConfig
-from crnnocr.text.charset import JOINERS, nfc
-
-_SIGNS = "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-"""Format characters that are visible: signs that span numbers (Unicode's Prepended_Concatenation_Mark)."""
+from crnnocr.text.charset import JOINERS, NUMBER_SIGNS, nfc
 
 _SHAPED = "\u0590-\u109f\u1780-\u18af\ufb1d-\ufdff\ufe70-\ufefc"
 """Blocks of the scripts that are shaped: Hebrew and Arabic, those of India and their neighbors."""
@@ -76,8 +73,8 @@ def invisible_positions(text: str) -> list[int]:
 
 @functools.cache
 def _invisible() -> re.Pattern[str]:
-    """Runs of invisible characters: those of Unicode's category Cf, except the signs."""
-    signs = re.compile(f"[{_SIGNS}]")
+    """Runs of invisible characters: those of Unicode's category Cf, except those that span numbers."""
+    signs = re.compile(f"[{NUMBER_SIGNS}]")
     characters = (chr(code) for code in range(sys.maxunicode + 1))
     invisible = "".join(c for c in characters if unicodedata.category(c) == "Cf" and not signs.match(c))
     return re.compile(f"[{re.escape(invisible)}]+")
