@@ -343,6 +343,13 @@ def test_the_same_seed_gives_the_same_weights(data: Dataset) -> None:
     assert not torch.equal(one["head.weight"], other["head.weight"])
 
 
+def test_the_callers_random_numbers_stay_as_they_are(data: Dataset) -> None:
+    config = replace(CONFIG, steps=2)
+    before = torch.get_rng_state()
+    events_of(prepared(data, config), config)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_the_reported_loss_is_the_mean_of_the_last_fifty_steps(data: Dataset) -> None:
     config = replace(CONFIG, steps=55)
     each = losses(prepared(data, config), config)

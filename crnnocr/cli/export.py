@@ -76,7 +76,7 @@ def export_cli(
     folder = output or Path(f"{found.name}-{config.folder}")
     check_folder(folder, config, force)
     images = _verification_images(verify or [], found, config)
-    done = export(found.path, folder, config, images, web_runtime, force, MIN_IMAGES)
+    done = export(found.path, folder, config, images=images, runtime=web_runtime, force=force, min_images=MIN_IMAGES)
     _report(done, found.name)
     if json_output:
         result = {

@@ -160,7 +160,9 @@ def load_systems(setups: Sequence[Setup]) -> list[System]:
         name = setup.name(model)
         if name in (system.name for system in systems):
             name += f" ({setup.model})"
-        systems.append(System(model, recognizer, decoder, setup.predict, _in_words(setup.decode), name))
+        systems.append(
+            System(model, recognizer, decoder, predict_config=setup.predict, options=_in_words(setup.decode), name=name)
+        )
     return systems
 
 

@@ -177,4 +177,4 @@ def _speed(system: System, samples: Sequence[Sample], images: int, seconds: floa
         times.append(1000 * (time.perf_counter() - started))
     median, p95 = np.percentile(times, [50, 95]).tolist()
     engine, threads = system.recognizer.engine.description, system.predict_config.threads or cores()
-    return Speed(engine, threads, images, seconds, median, p95)
+    return Speed(engine, threads, images, seconds, latency_ms=median, latency_p95_ms=p95)

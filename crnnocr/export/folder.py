@@ -181,7 +181,7 @@ def export(
     with atomic_files(folder, replaces=stale) as part:
         graph = part / GRAPH
         graph.write_bytes(serialize_onnx(card, model, config, checkpoint.trained_on(model_file), source_hash))
-        verification = _verified(card, model, graph, config, images, 1 if config.is_exact else min_images)
+        verification = _verified(card, model, graph, config, images, min_images=1 if config.is_exact else min_images)
         start = web.INDEX if is_page else GRAPH
         about = ModelCard(card, config, verification, graph.read_bytes(), source_hash, start)
         if is_page:

@@ -83,7 +83,14 @@ class Ending:
         """The result, once all steps are done."""
         readable = [each for each in (self.card.precision, Precision.FP32) if (self.path.parent / DERIVED[each]).is_file()]
         precision = readable[0] if readable else None
-        return Finished(self.card.name, self.wanted, self.path, self.trained.scores, precision, self.seconds)
+        return Finished(
+            name=self.card.name,
+            wanted=self.wanted,
+            path=self.path,
+            scores=self.trained.scores,
+            precision=precision,
+            seconds=self.seconds,
+        )
 
 
 def choose_name(ending: Ending) -> None:

@@ -146,13 +146,13 @@ def inspect(
         unreadable += more
     loading = [issue for dataset in (*train, *validation) for issue in dataset.issues]
     issues = lint(
-        lint_samples(train_lines),
-        None if validation_lines is None else lint_samples(validation_lines),
-        [*loading, *unreadable],
-        start.model_config,
-        start.orientation,
-        start.charset,
-        held_out(train_lines.content_ids.tolist(), config.held_out),
+        train=lint_samples(train_lines),
+        validation=None if validation_lines is None else lint_samples(validation_lines),
+        issues=[*loading, *unreadable],
+        model_config=start.model_config,
+        orientation=start.orientation,
+        start=start.charset,
+        held_out=held_out(train_lines.content_ids.tolist(), config.held_out),
     )
     if not train and config.synth:  # there will be synthetic images to train on
         issues = [issue for issue in issues if issue.code != "nothing-to-learn"]
@@ -180,7 +180,6 @@ def prepare(
     Raises:
         DataError: no image is left to train on, or the start model was trained on all of the validation images.
     """
-    torch.manual_seed(config.seed)
     start = inspected.start
     charset = _charset(inspected, config, synthetic)
     lines = fitting(inspected.train, charset, start.model_config)
@@ -202,7 +201,9 @@ def prepare(
         validation = synthetic_dataset(
             synthetic_validation, charset, start.model_config, start.orientation, synthetic_validation_size
         )
-    model, new_characters = _network(start, charset)
+    with torch.random.fork_rng(devices=()):  # the caller's random numbers stay as they are
+        torch.manual_seed(config.seed)
+        model, new_characters = _network(start, charset)
     return Prepared(
         card=Card(name, charset, start.model_config, start.orientation),
         model=model,

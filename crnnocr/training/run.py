@@ -140,15 +140,15 @@ def _train(
     sampler = BatchSampler(len(prepared.train), batch_size, config.seed, config.mix if order.synthetic else 0.0)
     budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, order.clock)
     trainer = Trainer(
-        prepared.model,
-        prepared.card,
-        prepared.validation,
-        config,
-        budget,
-        device,
-        batch_size,
-        context,
-        order.loss,
+        model=prepared.model,
+        card=prepared.card,
+        validation=prepared.validation,
+        config=config,
+        budget=budget,
+        device=device,
+        batch_size=batch_size,
+        context=context,
+        loss=order.loss,
         report_seconds=order.report_seconds,
         untrained_cer=order.untrained_cer,
     )
@@ -230,11 +230,27 @@ def _loader(order: Order, sampler: BatchSampler, step: int, device: torch.device
     if order.synthetic:
         shard = context.shard(next(sampler.buckets(step)).synthetic)
         synthetic = synthetic_lines(
-            order.synthetic, card.charset, card.config, card.orientation, shard.start, shard.step, order.synthetic_workers
+            order.synthetic,
+            card.charset,
+            card.config,
+            card.orientation,
+            start=shard.start,
+            step=shard.step,
+            workers=order.synthetic_workers,
         )
     augmentation = order.config.augmentation.times(order.config.augment)
     threads = 1 if device.type == "cpu" else max(1, min(_MAX_LOADER_THREADS, cores() // context.local_world_size - 1))
-    return Loader(sampler, order.prepared.train, synthetic, card.charset, card.config, augmentation, context, step, threads)
+    return Loader(
+        sampler=sampler,
+        lines=order.prepared.train,
+        synthetic=synthetic,
+        charset=card.charset,
+        model_config=card.config,
+        augmentation=augmentation,
+        context=context,
+        step=step,
+        threads=threads,
+    )
 
 
 def _in_words(budget: Budget, sampler: BatchSampler, config: TrainConfig) -> str:

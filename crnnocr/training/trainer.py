@@ -7,6 +7,7 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -217,12 +218,11 @@ class Trainer:
     def _train_step(self, batch: Batch, now: float) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate(now)
-        torch.manual_seed(derived_seed(self._config.seed, self.step, self._context.rank))  # for dropout
         self._network.train()
         if self._config.freeze:
             self._model.backbone.eval()
         lines = batch.lines.to(device=self._device, memory_format=memory_format(self._device), non_blocking=True)
-        with runtime.autocast(self._device, self._config.bfloat16):
+        with self._seeded(), runtime.autocast(self._device, self._config.bfloat16):
             log_probs, auxiliary, frames = self._network(lines, batch.widths)
         # Gradients are averaged over the processes, so each process divides by its share of the characters of all.
         all_characters, samples = self._context.all_reduce_sum([float(batch.lengths.sum()), len(batch.widths)])
@@ -239,6 +239,13 @@ class Trainer:
         self._scaler.update()
         self._losses.append(loss.detach())
         self._samples_seen += round(samples)
+
+    @contextmanager
+    def _seeded(self) -> Iterator[None]:
+        """Seed dropout for this step and process. After the block, the caller's random numbers go on as before."""
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else ()):
+            torch.manual_seed(derived_seed(self._config.seed, self.step, self._context.rank))
+            yield
 
     def _validate(self, now: float, progress: Progress) -> Iterator[Validation]:
         """Validate in the main process, and begin the decay in all of them if the CER is on a plateau."""
