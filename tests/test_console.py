@@ -70,6 +70,15 @@ def test_an_error_is_one_line_and_an_exit_code(
     assert capsys.readouterr().err == said
 
 
+def test_texts_of_the_user_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    def action() -> None:
+        console.info("label '`start`'")
+        raise CrnnocrError("no luck")
+
+    ended(action)
+    assert capsys.readouterr().err == "label '`start`'\nerror: no luck\n"
+
+
 def test_details_are_for_verbose_and_tracebacks_for_debug(capsys: pytest.CaptureFixture[str]) -> None:
     ended(raising(GateError("missed", ["a detail of `start`"])), verbose=True)
     assert capsys.readouterr().err == "error: missed\n  a detail of --from\n"

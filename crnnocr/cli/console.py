@@ -95,7 +95,6 @@ class Session:
 
     def print(self, message: str) -> None:
         """A plain line on stderr: above what the console shows there, if it is in use; importing it takes long."""
-        message = self.spell(message)
         if "console" in self.__dict__:
             self.console.print(message, markup=False)
             return
@@ -109,7 +108,7 @@ class Session:
     def warn(self, message: str) -> None:
         """A warning on stderr, also with --quiet."""
         if _is_main_process():
-            self.console.print(f"warning: {escape_controls(self.spell(message))}", style="yellow", markup=False)
+            self.console.print(f"warning: {escape_controls(message)}", style="yellow", markup=False)
 
     def complain(self, error: Exception | str) -> None:
         """An error on stderr, with --debug also the traceback of the exception that is being handled."""
@@ -130,7 +129,7 @@ class Session:
     ) -> None:
         """A `warnings.showwarning` that shows ours, and with --debug all."""
         if category.__module__.startswith("crnnocr") or self.debug:
-            self.warn(str(message))
+            self.warn(self.spell(str(message)))
 
     def exit_on_signal(self, number: int, frame: object = None) -> NoReturn:
         """End as a signal asks for, after all that must not be left half-written."""
@@ -198,7 +197,7 @@ def warn(message: str) -> None:
 
 
 def spell(message: str) -> str:
-    """A message of the core, for stdout, with the fields in it spelled as options."""
+    """A message of the core with its fields spelled as options. Errors and Python's warnings need no call of this."""
     return _current().spell(message)
 
 
@@ -239,7 +238,7 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
             except CrnnocrError as error:
                 now.complain(error)
                 for line in getattr(error, "more", ()):
-                    verbose(f"  {line}")
+                    verbose(f"  {now.spell(line)}")
                 raise typer.Exit(error.exit_code) from None
             except KeyboardInterrupt as interrupt:
                 now.print(": ".join(("interrupted", *map(str, interrupt.args))))

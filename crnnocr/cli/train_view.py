@@ -55,10 +55,11 @@ def show_issue(issue: Issue) -> None:
     """Show an issue of the data, with its first locations."""
     from crnnocr.datasets.issues import Severity
 
+    message = console.spell(str(issue))
     if issue.severity is Severity.NOTE:
-        console.info(f"note: {issue}")
+        console.info(f"note: {message}")
     else:
-        console.warn(str(issue))
+        console.warn(message)
     for location in issue.locations if console.is_verbose() else issue.locations[:_MAX_LOCATIONS]:
         text = location.detail if location.detail.startswith(location.path) else f"{location.path}: {location.detail}"
         console.info(f"  {text}")
