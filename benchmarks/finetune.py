@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--learn", type=Path, required=True, help="crops to train on")
     parser.add_argument("--measure", type=Path, required=True, help="other crops to measure with")
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 4000], help="how many to train on")
-    parser.add_argument("--presentations", type=int, default=TrainConfig.presentations, help="samples seen in each training")
+    parser.add_argument("--presentations", type=int, default=TrainConfig.total_samples, help="samples seen in each training")
     parser.add_argument("--rate", type=float, default=TrainConfig.learning_rate, help="highest learning rate")
     parser.add_argument("--from", dest="origins", nargs="+", default=["start", SCRATCH], help="start, scratch or both")
     parser.add_argument("--out", type=Path, default=Path(".work/finetune.jsonl"), help="where results are added")

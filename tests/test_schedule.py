@@ -127,7 +127,7 @@ def test_a_rate_of_a_resumed_training_counts_only_what_is_new() -> None:
     [(0, 400), (1, 400), (50, 400), (100, 300), (987, 30), (3000, 10), (1_000_000, 10)],
 )
 def test_epochs_follow_the_number_of_samples_within_limits(samples: int, epochs: int) -> None:
-    config = TrainConfig(presentations=30_000, epoch_limits=(10, 400))
+    config = TrainConfig(total_samples=30_000, epoch_limits=(10, 400))
     assert epochs_for(config, samples) == epochs
 
 

@@ -94,8 +94,8 @@ class Recipe:
     """Limit of that growth."""
     base_batch: int = 16
     """Batch size that `learning_rate` is for."""
-    presentations: int = 30_000
-    """Samples in all, repeats counted, if no budget is given."""
+    total_samples: int = 30_000
+    """Samples seen in the whole training, each as often as it is seen, if no budget is given."""
     epoch_limits: Range = (10, 400)
     """Fewest and most epochs, if no budget is given."""
     warmup_steps: int = 200
@@ -105,7 +105,7 @@ class Recipe:
     patience: int = 6
     """Validations without a better CER after which the decay starts early."""
     validations: int = 20
-    """Validations in all."""
+    """Validations in the whole training."""
     validation_limit: int = 2000
     """Most images of the validation split that each validation recognizes; the kept weights are scored on all at the end."""
     weight_decay: float = 0.02

@@ -4,10 +4,10 @@ Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", sec
 (arXiv 1408.2873), algorithm 1, without a language model. The beams of many lines go forward together, frame by frame.
 
 `beam_search` goes through whole lines. `segmented_beam_search` cuts lines where the blank is all but certain, and searches only
-the segments that are in doubt, each of which is short. Frames are independent in CTC: with the blank taken for certain in a
+the uncertain segments, each of which is short. Frames are independent in CTC: with the blank taken for certain in a
 frame, what comes before it and what comes after it are independent too. So the probability of a text is the sum, over all ways
 to divide it among the segments, of the product of their probabilities. That leaves out a little, at each cut and in the
-segments that are not in doubt, as a narrow beam does; a search that is to be exact goes through the whole line.
+certain segments, as a narrow beam does; a search that is to be exact goes through the whole line.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ _CERTAIN = np.log1p(-1e-3)
 """Log-probability of the blank above which a line is cut."""
 
 _SETTLED = np.log1p(-0.02)
-"""Log-probability of its greedy text above which a segment is not in doubt."""
+"""Log-probability of its greedy text above which a segment is certain."""
 
 _FAR = 5.0
 """A segment's texts are left out if they are less probable than its best one by more than this log-ratio."""
@@ -187,8 +187,8 @@ def segmented_beam_search(lines: Sequence[LogProbs], beam: int) -> list[list[Hyp
     # A text has at least the probability of one of its paths; if that does not settle it, the exact one may.
     unsettled = [n for n, (first,) in enumerate(found) if not first.log_prob > _SETTLED]
     exact = text_log_probs([parts[n] for n in unsettled], [found[n][0].ids for n in unsettled]).tolist()
-    in_doubt = [n for n, log_prob in zip(unsettled, exact, strict=True) if not log_prob > _SETTLED]
-    for n, hypotheses in zip(in_doubt, beam_search([parts[n] for n in in_doubt], beam), strict=True):
+    uncertain = [n for n, log_prob in zip(unsettled, exact, strict=True) if not log_prob > _SETTLED]
+    for n, hypotheses in zip(uncertain, beam_search([parts[n] for n in uncertain], beam), strict=True):
         found[n] = [each for each in hypotheses if each.log_prob > hypotheses[0].log_prob - _FAR]
     in_order = iter(found)
     return [_join([next(in_order) for _ in own], beam) for own in segments]

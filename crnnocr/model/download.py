@@ -152,22 +152,22 @@ class _Download:
 
     def complete(self, part: Path) -> int:
         """Fetch what a part lacks. Returns how many of its bytes were kept."""
-        most = self.limits.max_bytes
+        max_bytes = self.limits.max_bytes
         size = part.stat().st_size if part.is_file() else 0
-        response, start = self._request(size if size < most else 0)
+        response, start = self._request(size if size < max_bytes else 0)
         with response, part.open("r+b" if start else "wb") as file:
             length = response.headers.get("Content-Length", "")
             total = start + int(length) if length.isdecimal() else None
             done = file.seek(start)
             self.progress(done, total)
-            while max(done, total or 0) <= most and (chunk := self._read(response)):
+            while max(done, total or 0) <= max_bytes and (chunk := self._read(response)):
                 file.write(chunk)
                 done += len(chunk)
                 self.progress(done, total)
             file.truncate()
-        if max(done, total or 0) > most:
+        if max(done, total or 0) > max_bytes:
             part.unlink()
-            raise CrnnocrError(f"{self.url} has more than {most / 1e9:g} GB, which no model has")
+            raise CrnnocrError(f"{self.url} has more than {max_bytes / 1e9:g} GB, which no model has")
         if total is not None and done < total:
             raise CrnnocrError(f"{self.url}: the connection ended after {done:,} of {total:,} bytes: {_RESUMES}")
         return start

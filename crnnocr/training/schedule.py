@@ -75,9 +75,9 @@ class Budget:
 
 
 def epochs_for(config: TrainConfig, samples: int) -> int:
-    """The epochs asked for, or as many as make `config.presentations` of these samples, within the limits."""
+    """The epochs asked for, or as many as make `config.total_samples` of these samples, within the limits."""
     fewest, most = config.epoch_limits
-    return config.epochs or min(most, max(fewest, round(config.presentations / max(1, samples))))
+    return config.epochs or min(most, max(fewest, round(config.total_samples / max(1, samples))))
 
 
 class RateMeter:
