@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 from PIL import Image, ImageOps
 
-from crnnocr.config import PredictConfig, Style, SynthConfig
+from crnnocr.config import ReadConfig, Style, SynthConfig
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.render import ink
@@ -34,7 +34,7 @@ def main() -> None:
     samples = [sampler.render(i) for i in range(options.count)]
     rendered = [line(sample.text, sample.font) for sample in samples]
     inside = characters = exact = 0
-    predictions = recognizer.predict((image for image, _ in rendered), config=PredictConfig(characters=True))
+    predictions = recognizer.predict((image for image, _ in rendered), read=ReadConfig(characters=True))
     for sample, (_, edges), prediction in zip(samples, rendered, predictions, strict=True):
         if prediction.text != sample.text:
             continue

@@ -30,7 +30,7 @@ from pathlib import Path
 from transfer import plain
 
 from crnnocr import images
-from crnnocr.config import DecodeConfig, EngineChoice, PredictConfig
+from crnnocr.config import DecodeConfig, EngineChoice, ReadConfig
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scorer
 
@@ -140,7 +140,7 @@ def equal(options: argparse.Namespace) -> None:
     """Number of texts that differ from those of one image after the other in one thread."""
     for (kind, files, _), (name, model) in itertools.product(sets(options), models(options)):
         recognizer = Recognizer.load(model, "cpu")
-        alone = [next(recognizer.predict(file, config=PredictConfig(threads=1))).text for file in files]
+        alone = [next(recognizer.predict(file, read=ReadConfig(threads=1))).text for file in files]
         others = {f"{threads} threads": ours(model, threads)(files) for threads in (1, 2, 4)}
         command = [sys.executable, "-m", "crnnocr", "predict", "--model", model, "--files-from", "-", "--format", "jsonl"]
         listed = "\n".join(map(str, files))
@@ -216,8 +216,8 @@ def models(options: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def ours(model: str, threads: int, quick: bool = False) -> Reader:
-    recognizer, config = Recognizer.load(model, "cpu"), PredictConfig(threads=threads, quick=quick)
-    return lambda files: [prediction.text for prediction in recognizer.predict(files, config=config)]
+    recognizer, config = Recognizer.load(model, "cpu"), ReadConfig(threads=threads, quick=quick)
+    return lambda files: [prediction.text for prediction in recognizer.predict(files, read=config)]
 
 
 def side_by_side(readers: Sequence[Reader]) -> Reader:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnnocr.config import DecodeConfig, PredictConfig
+from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.evaluation.label_errors import LabelError, find_label_errors
@@ -77,7 +77,7 @@ def main() -> None:
         result = score_samples(
             [(sample, predictions[sample.path]) for sample in labeled], Normalization.parse([options.normalise])
         )
-        found = find_label_errors(recognizer, result.outcomes, PredictConfig()).found
+        found = find_label_errors(recognizer, result.outcomes, ReadConfig()).found
         for name, order in ORDERS.items():
             first = sorted(found, key=order, reverse=True)[: len(bad)]
             shares[name].append(sum(error.outcome.sample in bad for error in first) / len(bad))

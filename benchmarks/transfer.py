@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from crnnocr import runtime
-from crnnocr.config import PRESETS, SCRATCH, Orientation, PredictConfig, Style, SynthConfig, TrainConfig
+from crnnocr.config import PRESETS, SCRATCH, Orientation, ReadConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.inference.recognizer import Recognizer
@@ -92,7 +92,7 @@ def measure(recognizer: Recognizer, folder: Path) -> dict[str, float]:
         "CER alnum": alphanumeric,
     }
     for prediction, reference in zip(
-        recognizer.predict(references, config=PredictConfig(quick=True)), references.values(), strict=True
+        recognizer.predict(references, read=ReadConfig(quick=True)), references.values(), strict=True
     ):
         for name, view in views.items():
             scorers[name].update(view(plain(reference)), view(plain(prediction.text)))

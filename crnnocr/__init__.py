@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crnnocr.config import DecodeConfig as DecodeConfig
-    from crnnocr.config import PredictConfig as PredictConfig
+    from crnnocr.config import ReadConfig as ReadConfig
     from crnnocr.config import Style as Style
     from crnnocr.config import SynthConfig as SynthConfig
     from crnnocr.errors import CrnnocrError as CrnnocrError
@@ -27,7 +27,7 @@ _HOMES = {
     "CrnnocrError": "crnnocr.errors",
     "DecodeConfig": "crnnocr.config",
     "Prediction": "crnnocr.inference.recognizer",
-    "PredictConfig": "crnnocr.config",
+    "ReadConfig": "crnnocr.config",
     "Recognizer": "crnnocr.inference.recognizer",
     "Sampler": "crnnocr.synth.sampler",
     "Style": "crnnocr.config",
@@ -40,8 +40,8 @@ __all__ = [
     "Charset",
     "CrnnocrError",
     "DecodeConfig",
-    "PredictConfig",
     "Prediction",
+    "ReadConfig",
     "Recognizer",
     "Sampler",
     "Style",

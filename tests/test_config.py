@@ -26,7 +26,7 @@ from crnnocr.config import (
     ExportFormat,
     Invert,
     Orientation,
-    PredictConfig,
+    ReadConfig,
     Style,
     SynthConfig,
     TrainConfig,
@@ -38,10 +38,10 @@ COMMANDS: list[tuple[Callable[..., None], type, set[str]]] = [
     (synth_cli, SynthConfig, set()),
     (train_cli, TrainConfig, set()),
     (export_cli, ExportConfig, set()),
-    *((predict_cli, config, set[str]()) for config in (EngineConfig, DecodeConfig, PredictConfig)),
+    *((predict_cli, config, set[str]()) for config in (EngineConfig, DecodeConfig, ReadConfig)),
     (eval_cli, EngineConfig, set()),
     (eval_cli, DecodeConfig, {"top_k"}),
-    (eval_cli, PredictConfig, {"characters", "threads"}),
+    (eval_cli, ReadConfig, {"characters", "threads"}),
 ]
 
 
@@ -81,8 +81,8 @@ COMMANDS: list[tuple[Callable[..., None], type, set[str]]] = [
         (DecodeConfig, {"pattern": ""}),
         (DecodeConfig, {"lm_weight": 10.5}),
         (DecodeConfig, {"lm_weight": math.nan}),
-        (PredictConfig, {"threads": 0}),
-        (PredictConfig, {"invert": "sometimes"}),
+        (ReadConfig, {"threads": 0}),
+        (ReadConfig, {"invert": "sometimes"}),
         (ExportConfig, {"orientation": "auto"}),
         (EngineConfig, {"engine": "steam"}),
     ],
@@ -104,7 +104,7 @@ def test_names_become_members_of_their_enums() -> None:
     synth = SynthConfig(style="clean", orientation="vertical")  # type: ignore[arg-type]
     assert synth.style is Style.CLEAN
     assert synth.orientation is Orientation.VERTICAL
-    assert PredictConfig(invert="auto").invert is Invert.AUTO  # type: ignore[arg-type]
+    assert ReadConfig(invert="auto").invert is Invert.AUTO  # type: ignore[arg-type]
     assert ExportConfig(format="web").format is ExportFormat.WEB  # type: ignore[arg-type]
 
 
@@ -156,8 +156,8 @@ def test_compare_takes_the_same_options_as_eval() -> None:
 
 
 def test_compare_names_the_choices() -> None:
-    first = options.Setup(None, EngineConfig(), DecodeConfig(), PredictConfig())
-    assert options.parse_compare("--invert auto", first).predict.invert is Invert.AUTO
+    first = options.Setup(None, EngineConfig(), DecodeConfig(), ReadConfig())
+    assert options.parse_compare("--invert auto", first).read.invert is Invert.AUTO
     with pytest.raises(UsageError, match=r"--invert: invalid choice: 'x' .*never.*auto.*always"):
         options.parse_compare("--invert x", first)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import Result as CliResult
 
 from crnnocr import images
-from crnnocr.config import MAX_WIDTH, DecodeConfig, ExportConfig, Orientation, Precision, PredictConfig
+from crnnocr.config import MAX_WIDTH, DecodeConfig, ExportConfig, Orientation, Precision, ReadConfig
 from crnnocr.decoding.forward import text_log_probs
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import GateError, UsageError
@@ -169,7 +169,7 @@ def test_predict_takes_a_self_contained_export_with_all_options(
     )
     exporting.export(tiny_model, tmp_path / "plain", ExportConfig(precision=precision), near(tiny_data), min_images=8)
     grays = sorted(tiny_data.glob("*.png"))[:8]
-    decode, read = DecodeConfig(beam=4, top_k=2), PredictConfig(characters=True)
+    decode, read = DecodeConfig(beam=4, top_k=2), ReadConfig(characters=True)
     plain, whole = (list(Recognizer.load(tmp_path / name).predict(grays, decode, read)) for name in ("plain", "whole"))
     assert [prediction.text for prediction in plain] == [prediction.text for prediction in whole]
     assert any(prediction.text for prediction in whole)

@@ -16,7 +16,7 @@ from click.testing import Result
 from PIL import Image
 
 from crnnocr.cli.options import Setup, parse_compare
-from crnnocr.config import DecodeConfig, EngineChoice, EngineConfig, PredictConfig
+from crnnocr.config import DecodeConfig, EngineChoice, EngineConfig, ReadConfig
 from crnnocr.errors import CrnnocrError, UsageError
 
 RunCli = Callable[..., Result]
@@ -251,7 +251,7 @@ def test_the_second_system_is_named_by_its_options(tiny_data: Path, run_cli: Run
 
 
 def test_the_second_system_takes_the_other_options_from_the_first() -> None:
-    first = Setup("mine", EngineConfig(device="cpu"), DecodeConfig(beam=3, allow="abc"), PredictConfig())
+    first = Setup("mine", EngineConfig(device="cpu"), DecodeConfig(beam=3, allow="abc"), ReadConfig())
     found = parse_compare("other --beam 10 --engine torch", first)
     assert (found.model, found.engine) == ("other", EngineConfig(device="cpu", engine=EngineChoice.TORCH))
     assert (found.decode.beam, found.decode.allow) == (10, "abc")
@@ -259,8 +259,8 @@ def test_the_second_system_takes_the_other_options_from_the_first() -> None:
     assert parse_compare("--beam 4 other", first).name("other") == "other --beam 4"
     assert parse_compare("--pattern '[A-Z] x'", first).name("mine") == "mine --pattern '[A-Z] x'"
     assert parse_compare("--pattern '[A-Z] x'", first).decode.pattern == "[A-Z] x"
-    assert parse_compare("--quick", first).predict.quick
-    assert not parse_compare("--no-quick", replace(first, predict=PredictConfig(quick=True))).predict.quick
+    assert parse_compare("--quick", first).read.quick
+    assert not parse_compare("--no-quick", replace(first, read=ReadConfig(quick=True))).read.quick
     assert (parse_compare("--quick", first).name("mine"), parse_compare("--no-quick", first).name("mine")) == (
         "mine --quick",
         "mine --no-quick",

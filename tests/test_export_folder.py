@@ -22,7 +22,7 @@ from typer.testing import Result
 
 import crnnocr
 from crnnocr import images
-from crnnocr.config import MAX_WIDTH, ExportConfig, ExportFormat, Orientation, Precision, PredictConfig
+from crnnocr.config import MAX_WIDTH, ExportConfig, ExportFormat, Orientation, Precision, ReadConfig
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.errors import CrnnocrError, DataError, GateError, UsageError
 from crnnocr.export import folder as exporting
@@ -275,7 +275,7 @@ def test_the_example_for_node_gives_the_texts_of_predict(
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    predictions = list(Recognizer.load(tiny_model, "cpu").predict(sources, config=PredictConfig(quick=True)))
+    predictions = list(Recognizer.load(tiny_model, "cpu").predict(sources, read=ReadConfig(quick=True)))
     assert [row[0] for row in rows] == [prediction.text for prediction in predictions]
     assert [float(row[1]) for row in rows] == pytest.approx([prediction.confidence for prediction in predictions], abs=1e-3)
 

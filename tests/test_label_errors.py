@@ -12,7 +12,7 @@ import pytest
 from columns import recognizer_of_columns
 from evaluations import draw
 
-from crnnocr.config import DecodeConfig, PredictConfig
+from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.errors import ConfigError, DataError
@@ -45,12 +45,12 @@ def samples(tmp_path: Path) -> list[Sample]:
 @pytest.fixture
 def errors(recognizer: Recognizer, samples: list[Sample]) -> tuple[LabelError, ...]:
     outcomes = score_samples(predict_samples(recognizer, samples, DecodeConfig())).outcomes
-    return find_label_errors(recognizer, outcomes, PredictConfig()).found
+    return find_label_errors(recognizer, outcomes, ReadConfig()).found
 
 
 def test_label_errors_are_ranked_by_confidence_and_exact_probabilities(recognizer: Recognizer, samples: list[Sample]) -> None:
     result = score_samples(predict_samples(recognizer, samples, DecodeConfig()))
-    errors = find_label_errors(recognizer, result.outcomes, PredictConfig())
+    errors = find_label_errors(recognizer, result.outcomes, ReadConfig())
     assert {each.outcome.sample.path.name for each in errors.found} == {"wrong.png", "long.png"}
     assert errors.unjudged == 1
     wrong, long = sorted(errors.found, key=lambda each: each.outcome.sample.path.name, reverse=True)
@@ -65,7 +65,7 @@ def test_label_errors_are_ranked_by_confidence_and_exact_probabilities(recognize
 def test_probabilities_are_those_of_the_view_that_was_predicted(recognizer: Recognizer, samples: list[Sample]) -> None:
     wrong, *_ = score_samples(predict_samples(recognizer, samples[1:2], DecodeConfig())).outcomes
     wide = replace(wrong, prediction=replace(wrong.prediction, view=View(width=2.0)))
-    plain, rescaled = (find_label_errors(recognizer, [each], PredictConfig()).found[0] for each in (wrong, wide))
+    plain, rescaled = (find_label_errors(recognizer, [each], ReadConfig()).found[0] for each in (wrong, wide))
     assert rescaled.label_log_prob != plain.label_log_prob  # in twice as many frames
 
 

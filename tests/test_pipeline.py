@@ -157,9 +157,9 @@ def test_what_the_source_of_pairs_raises_is_raised() -> None:
 
 def test_a_program_that_stops_in_the_middle_ends_as_it_would(tiny_data: Path, tiny_model: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from crnnocr import PredictConfig, Recognizer\n"
+        "import sys; from pathlib import Path; from crnnocr import ReadConfig, Recognizer\n"
         "files = sorted(Path(sys.argv[1]).glob('*.png')) * 20\n"
-        "readings = Recognizer.load(sys.argv[2], 'cpu').predict(files, config=PredictConfig(threads=4))\n"
+        "readings = Recognizer.load(sys.argv[2], 'cpu').predict(files, read=ReadConfig(threads=4))\n"
         "next(readings)\n"
         "sys.exit(5)\n"
     )

@@ -11,7 +11,7 @@ from columns import Columns, recognizer_of_columns
 from numpy.typing import NDArray
 from PIL import Image
 
-from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, PredictConfig
+from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.evaluation.outcomes import score_samples
 from crnnocr.images import Source
@@ -43,7 +43,7 @@ TWO = image_of(40, (8, 12, 0), (24, 28, 100))
 
 
 def test_each_character_lies_between_the_middles_to_its_neighbors(recognizer: Recognizer) -> None:
-    read = one(recognizer.predict(TWO, config=PredictConfig(characters=True)))
+    read = one(recognizer.predict(TWO, read=ReadConfig(characters=True)))
     assert read.text == "ab"
     (first, second) = read.characters
     assert (first.character, first.start, first.end) == ("a", 2, 18)  # middles at 10 and 26
@@ -53,17 +53,17 @@ def test_each_character_lies_between_the_middles_to_its_neighbors(recognizer: Re
 
 def test_places_are_those_of_the_image_whatever_its_size(recognizer: Recognizer) -> None:
     double = TWO.resize((80, 16), Image.Resampling.NEAREST)
-    read = one(recognizer.predict(double, config=PredictConfig(characters=True)))
+    read = one(recognizer.predict(double, read=ReadConfig(characters=True)))
     assert [(c.start, c.end) for c in read.characters] == [(4, 36), (36, 68)]
 
 
 def test_a_single_character_has_the_whole_image(recognizer: Recognizer) -> None:
-    read = one(recognizer.predict(image_of(12, (4, 8, 0)), config=PredictConfig(characters=True)))
+    read = one(recognizer.predict(image_of(12, (4, 8, 0)), read=ReadConfig(characters=True)))
     assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 0, 12)]
 
 
 def test_no_text_has_no_characters(recognizer: Recognizer) -> None:
-    assert one(recognizer.predict(image_of(20), config=PredictConfig(characters=True))).characters == ()
+    assert one(recognizer.predict(image_of(20), read=ReadConfig(characters=True))).characters == ()
 
 
 def test_characters_are_given_only_if_asked_for(recognizer: Recognizer) -> None:
@@ -71,7 +71,7 @@ def test_characters_are_given_only_if_asked_for(recognizer: Recognizer) -> None:
 
 
 def test_characters_that_are_not_allowed_are_no_rivals(recognizer: Recognizer) -> None:
-    characters = PredictConfig(characters=True)
+    characters = ReadConfig(characters=True)
     # In each frame of a letter the network gives it 0.999, its rival 0.0005 and the blank as much.
     whole, only_a = (
         one(recognizer.predict(image_of(12, (4, 8, 0)), DecodeConfig(block=block), characters)).characters[0]
@@ -82,32 +82,32 @@ def test_characters_that_are_not_allowed_are_no_rivals(recognizer: Recognizer) -
 
 def test_down_a_vertical_line_places_count_from_the_top(recognizer: Recognizer) -> None:
     down = TWO.transpose(Image.Transpose.ROTATE_270)
-    read = one(recognizer.predict(down, config=PredictConfig(orientation=Orientation.VERTICAL, characters=True)))
+    read = one(recognizer.predict(down, read=ReadConfig(orientation=Orientation.VERTICAL, characters=True)))
     assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 2, 18), ("b", 18, 34)]
 
 
 def test_up_a_line_places_count_from_the_bottom(recognizer: Recognizer) -> None:
     up = TWO.transpose(Image.Transpose.ROTATE_90)
-    read = one(recognizer.predict(up, config=PredictConfig(orientation=Orientation.UPWARD, characters=True)))
+    read = one(recognizer.predict(up, read=ReadConfig(orientation=Orientation.UPWARD, characters=True)))
     assert [(c.character, c.start, c.end) for c in read.characters] == [("a", 2, 18), ("b", 18, 34)]
     assert (read.orientation, read.length, read.size) == (Orientation.UPWARD, up.height, up.size)
 
 
 def test_with_auto_the_more_probable_way_is_taken(recognizer: Recognizer) -> None:
-    both = PredictConfig(orientation=Orientation.AUTO)
+    both = ReadConfig(orientation=Orientation.AUTO)
     down = TWO.transpose(Image.Transpose.ROTATE_270)
-    assert one(recognizer.predict(down, config=both)).text == "ab"
-    assert one(recognizer.predict(TWO, config=both)).text == "ab"
+    assert one(recognizer.predict(down, read=both)).text == "ab"
+    assert one(recognizer.predict(TWO, read=both)).text == "ab"
     # A tall letter that is upright: black all over either way, but turned it would be ten frames of one letter.
-    assert one(recognizer.predict(image_of(40, (0, 40, 0)).transpose(Image.Transpose.ROTATE_270), config=both)).text == "a"
+    assert one(recognizer.predict(image_of(40, (0, 40, 0)).transpose(Image.Transpose.ROTATE_270), read=both)).text == "a"
 
 
 @pytest.mark.parametrize("invert", Invert)
 def test_light_text_on_dark_is_inverted_if_asked_for(invert: Invert, recognizer: Recognizer) -> None:
     dark = Image.fromarray(255 - np.asarray(TWO))
-    read = one(recognizer.predict(dark, config=PredictConfig(invert=invert))).text
+    read = one(recognizer.predict(dark, read=ReadConfig(invert=invert))).text
     assert (read == "ab") == (invert is not Invert.NEVER)
-    assert (one(recognizer.predict(TWO, config=PredictConfig(invert=invert))).text == "ab") == (invert is not Invert.ALWAYS)
+    assert (one(recognizer.predict(TWO, read=ReadConfig(invert=invert))).text == "ab") == (invert is not Invert.ALWAYS)
 
 
 def test_an_impossible_text_is_distinguished_from_a_permitted_empty_one(recognizer: Recognizer) -> None:
@@ -127,7 +127,7 @@ def test_an_impossible_image_is_scored_as_an_empty_text(recognizer: Recognizer) 
 def test_a_prediction_has_the_orientation_that_it_was_read_in(recognizer: Recognizer) -> None:
     down = TWO.transpose(Image.Transpose.ROTATE_270)
     for source, asked in ((down, Orientation.VERTICAL), (down, Orientation.AUTO), (TWO, Orientation.AUTO)):
-        read = one(recognizer.predict(source, config=PredictConfig(orientation=asked, characters=True)))
+        read = one(recognizer.predict(source, read=ReadConfig(orientation=asked, characters=True)))
         assert read.orientation is (Orientation.VERTICAL if source is down else Orientation.HORIZONTAL)
         assert read.characters[-1].end <= 40
 
@@ -164,7 +164,7 @@ def test_alone_or_among_others_with_any_number_of_threads_it_is_the_same(recogni
         sources.append(image_of(width, *((12 * i, 12 * i + 4, gray) for i, gray in enumerate(grays))))
     alone = [one(recognizer.predict(source)) for source in sources[:40]]
     for threads in (1, 2, 7):
-        together = list(recognizer.predict(iter(sources), config=PredictConfig(threads=threads)))
+        together = list(recognizer.predict(iter(sources), read=ReadConfig(threads=threads)))
         assert [p.text for p in together[:40]] == [p.text for p in alone]
         assert np.allclose([p.confidence for p in together[:40]], [p.confidence for p in alone], atol=1e-6)
         assert len(together) == 600
@@ -218,12 +218,12 @@ def uncertain() -> Uncertain:
     return Uncertain()
 
 
-def reads_with(engine: Uncertain, *sources: Image.Image, config: PredictConfig = PredictConfig()) -> list[Prediction]:  # noqa: B008
-    return list(Recognizer(recognizer_of_columns().card, engine).predict(sources, config=config))
+def reads_with(engine: Uncertain, *sources: Image.Image, config: ReadConfig = ReadConfig()) -> list[Prediction]:  # noqa: B008
+    return list(Recognizer(recognizer_of_columns().card, engine).predict(sources, read=config))
 
 
 def test_an_image_that_is_not_read_confidently_is_seen_at_other_scales(uncertain: Uncertain) -> None:
-    read = one(reads_with(uncertain, TWO, config=PredictConfig(characters=True)))
+    read = one(reads_with(uncertain, TWO, config=ReadConfig(characters=True)))
     assert (read.text, read.size) == ("ab", (40, 8))
     assert read.confidence > 0.9
     first, second = read.characters  # whose places are those of the image, not of the view
@@ -237,7 +237,7 @@ def test_a_confident_prediction_takes_a_single_view(uncertain: Uncertain) -> Non
 
 
 def test_quick_takes_a_single_view(uncertain: Uncertain) -> None:
-    read = one(reads_with(uncertain, TWO, config=PredictConfig(quick=True)))
+    read = one(reads_with(uncertain, TWO, config=ReadConfig(quick=True)))
     assert read.text == "ba"
     assert read.confidence < 0.9
     assert uncertain.read == [40]
@@ -248,12 +248,12 @@ def test_if_no_view_is_confident_the_most_confident_one_is_taken(uncertain: Unce
     found = reads_with(uncertain, narrow, narrow)
     assert [(each.text, each.confidence) for each in found] == [("b", found[0].confidence)] * 2
     assert uncertain.read == [24, 24, 36, 36, 22, 22, 17, 17]
-    assert found[0].confidence > one(reads_with(uncertain, narrow, config=PredictConfig(quick=True))).confidence
+    assert found[0].confidence > one(reads_with(uncertain, narrow, config=ReadConfig(quick=True))).confidence
 
 
 def test_a_line_that_runs_down_is_seen_at_other_scales_along_it(uncertain: Uncertain) -> None:
     down = TWO.transpose(Image.Transpose.ROTATE_270)
-    read = one(reads_with(uncertain, down, config=PredictConfig(orientation=Orientation.VERTICAL, characters=True)))
+    read = one(reads_with(uncertain, down, config=ReadConfig(orientation=Orientation.VERTICAL, characters=True)))
     assert (read.text, read.orientation, read.size) == ("ab", Orientation.VERTICAL, (8, 40))
     assert read.characters[1].start < 24 < 28 < read.characters[1].end
 
@@ -261,7 +261,7 @@ def test_a_line_that_runs_down_is_seen_at_other_scales_along_it(uncertain: Uncer
 def test_no_view_makes_an_impossible_text_possible(uncertain: Uncertain) -> None:
     engine = Recognizer(recognizer_of_columns().card, uncertain)
     for quick in (True, False):  # in the wide view there would be frames enough
-        read = one(engine.predict(TWO, DecodeConfig(pattern="[ab]{12}"), PredictConfig(quick=quick)))
+        read = one(engine.predict(TWO, DecodeConfig(pattern="[ab]{12}"), ReadConfig(quick=quick)))
         assert (read.text, read.error, read.is_impossible) == ("", NO_TEXT_FITS, True)
 
 

@@ -18,7 +18,7 @@ import chromium
 import pytest
 from typer.testing import Result
 
-from crnnocr.config import ExportConfig, ExportFormat, PredictConfig
+from crnnocr.config import ExportConfig, ExportFormat, ReadConfig
 from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.export import folder as exporting
 from crnnocr.export import verify, web
@@ -151,7 +151,7 @@ def opened(
 
 @pytest.fixture(scope="module")
 def predictions(tiny_model: Path) -> list[Prediction]:
-    return list(Recognizer.load(tiny_model, "cpu").predict(CROPS, config=PredictConfig(quick=True)))
+    return list(Recognizer.load(tiny_model, "cpu").predict(CROPS, read=ReadConfig(quick=True)))
 
 
 def test_the_page_reads_real_crops_as_predict_does(opened: chromium.Chromium, predictions: list[Prediction]) -> None:

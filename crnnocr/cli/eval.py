@@ -41,7 +41,7 @@ def eval_cli(
     model: options.Model = None,
     *,
     decode: options.OneText,
-    predict: options.TextsAlone,
+    read: options.TextsAlone,
     everything: Annotated[bool, typer.Option("--all", help="Score the images that the model was trained on, too.")] = False,
     normalise: Annotated[
         list[str] | None,
@@ -88,7 +88,7 @@ def eval_cli(
         raise UsageError("give --json or --tsv, not both")
     gate = None if max_cer is None else _parse_share(max_cer)
     normalization = Normalization.parse(normalise or [])
-    first = options.Setup(model, engine, decode, predict)
+    first = options.Setup(model, engine, decode, read)
     setups = [first] if compare is None else [first, options.parse_compare(compare, first)]
     _check_outputs(report, suspect_labels)
     datasets = _load_datasets(data, suspect_labels)
@@ -220,7 +220,7 @@ def _write_label_errors(path: Path, evaluation: Evaluation, system: System) -> N
     from crnnocr.evaluation.label_errors import find_label_errors
     from crnnocr.report import label_error_files
 
-    errors = find_label_errors(system.recognizer, evaluation.analysis.outcomes, system.predict_config)
+    errors = find_label_errors(system.recognizer, evaluation.analysis.outcomes, system.read_config)
     label_error_files.write(path, errors.found, system.model)
     labels = plural(len(errors.found), "label that differs from its", "labels that differ from their")
     console.info(f"{path}: {labels} prediction, the most suspicious first")

@@ -24,7 +24,7 @@ import typer
 
 from crnnocr import runtime
 from crnnocr.cli import console
-from crnnocr.config import DecodeConfig, EngineConfig, PredictConfig
+from crnnocr.config import DecodeConfig, EngineConfig, ReadConfig
 from crnnocr.config.options import OptionField, options_of
 from crnnocr.errors import UsageError
 
@@ -112,7 +112,7 @@ Model = Annotated[
 ]
 
 OneText = Annotated[DecodeConfig, Without(("top_k",))]
-TextsAlone = Annotated[PredictConfig, Without(("characters", "threads"))]
+TextsAlone = Annotated[ReadConfig, Without(("characters", "threads"))]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Setup:
     """Name or path; None for the current one."""
     engine: EngineConfig
     decode: DecodeConfig
-    predict: PredictConfig
+    read: ReadConfig
     options: str = ""
     """The options in which it differs from the first setup, as on a command line."""
 
@@ -160,9 +160,7 @@ def load_systems(setups: Sequence[Setup]) -> list[System]:
         name = setup.name(model)
         if name in (system.name for system in systems):
             name += f" ({setup.model})"
-        systems.append(
-            System(model, recognizer, decoder, predict_config=setup.predict, options=_in_words(setup.decode), name=name)
-        )
+        systems.append(System(model, recognizer, decoder, read_config=setup.read, options=_in_words(setup.decode), name=name))
     return systems
 
 
@@ -187,8 +185,8 @@ def parse_compare(text: str, first: Setup) -> Setup:
     model = given.pop("model", first.model)
     if model == "" or (model is first.model and not given):
         raise UsageError(f"--compare is empty: {_FIX}")
-    engine, decode, predict = (_replaced(config, given) for config in (first.engine, first.decode, first.predict))
-    return Setup(model, engine, decode, predict, " ".join(_typed(given)))
+    engine, decode, read = (_replaced(config, given) for config in (first.engine, first.decode, first.read))
+    return Setup(model, engine, decode, read, " ".join(_typed(given)))
 
 
 def _compare_fields() -> Iterator[OptionField]:

@@ -14,7 +14,7 @@ import typer
 
 from crnnocr.cli import console, options, sources
 from crnnocr.cli.prediction_rows import Format, RowWriter, format_row, open_rows
-from crnnocr.config import DecodeConfig, EngineConfig, PredictConfig, SynthConfig
+from crnnocr.config import DecodeConfig, EngineConfig, ReadConfig, SynthConfig
 from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
 from crnnocr.files import atomic_write
 
@@ -48,7 +48,7 @@ def predict_cli(
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", metavar="P", help="Leave out rows of lower confidence, from 0 to 1.")
     ] = 0.0,
-    predict: PredictConfig,
+    read: ReadConfig,
     format: Annotated[
         Format | None,
         typer.Option("--format", "-f", help="Form of the output; else by the extension of --output, or text."),
@@ -75,26 +75,26 @@ def predict_cli(
     """
     output = None if output == Path("-") else output
     format = _format(format, json_output, output)
-    if (decode.top_k > 1 or predict.characters) and format is not Format.jsonl:
+    if (decode.top_k > 1 or read.characters) and format is not Format.jsonl:
         raise UsageError(f"--{'top-k' if decode.top_k > 1 else 'characters'} is for --format jsonl, which has room for it")
     if resume and output is None:
         raise UsageError("--resume needs the file to resume: name it with --output")
     if not 0 <= min_confidence <= 1:
         raise UsageError("--min-confidence takes 0 to 1")
     if draw is not None:
-        predict = replace(predict, characters=True)
+        read = replace(read, characters=True)
     given = sources.named(names or [], files_from, recursive, b"\0" if null else b"\n")
     wanted = sources.shard(given, shard)
     is_single = files_from is None and names is not None and len(names) == 1 and sources.is_file(names[0])
 
     from crnnocr.inference.pipeline import paired
 
-    _, recognizer, decoder = options.load_recognizer(options.Setup(model, engine, decode, predict))
+    _, recognizer, decoder = options.load_recognizer(options.Setup(model, engine, decode, read))
     counts = _Counts()
     with open_rows(output, format, resume) as rows:
         to_do = (_NamedImage(name) for name in wanted if not rows.has(name))
         counts.resume(rows.kept, rows.kept_failed)
-        for image, prediction in paired(to_do, lambda images: recognizer.predict(images, decoder, predict)):
+        for image, prediction in paired(to_do, lambda images: recognizer.predict(images, decoder, read)):
             if draw:
                 _draw(draw, image, prediction)
             if counts.add(image.name, prediction, min_confidence):

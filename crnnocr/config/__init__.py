@@ -12,7 +12,7 @@ from crnnocr.config.inference import (
     NormalizationStep,
     Orientation,
     Precision,
-    PredictConfig,
+    ReadConfig,
 )
 from crnnocr.config.model import DEFAULT_PRESET, NORM_EPSILON, PRESETS, Conv, HeightWidth, Layer, ModelConfig, Pool, Size
 from crnnocr.config.options import Range
@@ -47,8 +47,8 @@ __all__ = [
     "Orientation",
     "Pool",
     "Precision",
-    "PredictConfig",
     "Range",
+    "ReadConfig",
     "Recipe",
     "Size",
     "Style",

@@ -91,7 +91,7 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
+class ReadConfig:
     """How images are seen, and how much is reported of them."""
 
     orientation: Orientation | None = option(

@@ -169,12 +169,12 @@ def _sources(datasets: Sequence[Dataset], names: Sequence[str]) -> dict[Sample, 
 
 def _speed(system: System, samples: Sequence[Sample], images: int, seconds: float) -> Speed:
     """Complete the speed of a system that recognized some images in so many seconds by its latency on a few of them."""
-    alone = replace(system.predict_config, threads=1)
+    alone = replace(system.read_config, threads=1)
     times = []
     for sample in samples[:: max(1, len(samples) // _LATENCY_SAMPLES)][:_LATENCY_SAMPLES]:
         started = time.perf_counter()
         list(system.recognizer.predict(sample, system.decoder, alone))
         times.append(1000 * (time.perf_counter() - started))
     median, p95 = np.percentile(times, [50, 95]).tolist()
-    engine, threads = system.recognizer.engine.description, system.predict_config.threads or cores()
+    engine, threads = system.recognizer.engine.description, system.read_config.threads or cores()
     return Speed(engine, threads, images, seconds, latency_ms=median, latency_p95_ms=p95)

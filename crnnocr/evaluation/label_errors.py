@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crnnocr.config import PredictConfig
+from crnnocr.config import ReadConfig
 from crnnocr.decoding.forward import text_log_probs
 from crnnocr.evaluation.outcomes import Outcome
 from crnnocr.inference.recognizer import Recognizer
@@ -49,18 +49,18 @@ class LabelErrors:
     """Labels that differ from their prediction but hold characters that are not in the model's charset."""
 
 
-def find_label_errors(recognizer: Recognizer, outcomes: Sequence[Outcome], config: PredictConfig) -> LabelErrors:
+def find_label_errors(recognizer: Recognizer, outcomes: Sequence[Outcome], read: ReadConfig) -> LabelErrors:
     """Rank the labels that differ from their prediction by how suspicious they are.
 
     Args:
         recognizer: the one that made the predictions.
         outcomes: its scored predictions.
-        config: how the images of the predictions were seen.
+        read: how the images of the predictions were seen.
     """
     wrong = [each for each in outcomes if not each.is_correct and each.prediction.error is None]
     charset = recognizer.card.charset
     judged = [each for each in wrong if not charset.unknown(each.sample.text)]
-    preprocessor = recognizer.preprocessor(config)
+    preprocessor = recognizer.preprocessor(read)
     found: list[LabelError] = []
     for start in range(0, len(judged), _AT_A_TIME):
         batch = judged[start : start + _AT_A_TIME]

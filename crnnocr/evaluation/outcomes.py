@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.config import DecodeConfig, PredictConfig
+from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.datasets.lines import content_id
 from crnnocr.decoding.decoder import Decoder
@@ -32,7 +32,7 @@ class System:
     recognizer: Recognizer
     decoder: Decoder
     """As `Recognizer.decoder` makes it."""
-    predict_config: PredictConfig = field(default_factory=PredictConfig)
+    read_config: ReadConfig = field(default_factory=ReadConfig)
     options: str = ""
     """Decoding options that differ from the defaults, in words."""
     name: str = ""
@@ -43,7 +43,7 @@ class System:
 
     def predict(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Prediction]]:
         """Recognize the image of each sample, in order."""
-        return predict_samples(self.recognizer, samples, self.decoder, self.predict_config)
+        return predict_samples(self.recognizer, samples, self.decoder, self.read_config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ def predict_samples(
     recognizer: Recognizer,
     samples: Iterable[Sample],
     decode: DecodeConfig | Decoder,
-    predict_config: PredictConfig = PredictConfig(),  # noqa: B008 (frozen)
+    read_config: ReadConfig = ReadConfig(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[Sample, Prediction]]:
     """Recognize the image of each sample, in order."""
-    return paired(samples, lambda images: recognizer.predict(images, decode, predict_config))
+    return paired(samples, lambda images: recognizer.predict(images, decode, read_config))
 
 
 def score_samples(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from crnnocr import images
-from crnnocr.config import DecodeConfig, EngineChoice, Orientation, PredictConfig
+from crnnocr.config import DecodeConfig, EngineChoice, Orientation, ReadConfig
 from crnnocr.decoding import Decoder, Hypothesis, LogProbs
 from crnnocr.decoding.forward import align
 from crnnocr.decoding.posteriors import posteriors
@@ -130,7 +130,7 @@ class Recognizer:
         self,
         sources: Iterable[images.Source] | images.Source,
         decode: DecodeConfig | Decoder = DecodeConfig(),  # noqa: B008 (frozen)
-        config: PredictConfig = PredictConfig(),  # noqa: B008 (frozen)
+        read: ReadConfig = ReadConfig(),  # noqa: B008 (frozen)
     ) -> Iterator[Prediction]:
         """Read images, in their order, as they come.
 
@@ -140,22 +140,22 @@ class Recognizer:
             sources: paths, bytes, open files, Pillow images or arrays, or one of these; a generator may go on for ever.
             decode: how texts are found. A config is compiled in every call: to read repeatedly with a lexicon, a pattern or a
                 language model, make a decoder once, with `decoder`, and give that.
-            config: how images are seen, and what a prediction holds.
+            read: how images are seen, and what a prediction holds.
         """
         decoder = self.decoder(decode) if isinstance(decode, DecodeConfig) else decode
         pipeline = Pipeline(
-            prepare=partial(_open, self.preprocessor(config)),
+            prepare=partial(_open, self.preprocessor(read)),
             groups=partial(_groups, max_lines=self.engine.limits.lines),
-            finish=partial(self._finish, decoder, config),
+            finish=partial(self._finish, decoder, read),
             window=_WINDOW,
-            threads=config.threads or cores(),
+            threads=read.threads or cores(),
         )
         several: Any = [sources] if images.is_source(sources) else sources
         return pipeline.run(map(images.snapshot, several))
 
-    def preprocessor(self, config: PredictConfig = PredictConfig()) -> Preprocessor:  # noqa: B008 (frozen)
-        """Makes this model's lines from images, in the model's own orientation unless `config` names one."""
-        return Preprocessor.for_model(self.card.config, config.orientation or self.card.orientation, config.invert)
+    def preprocessor(self, read: ReadConfig = ReadConfig()) -> Preprocessor:  # noqa: B008 (frozen)
+        """Makes this model's lines from images, in the model's own orientation unless `read` names one."""
+        return Preprocessor.for_model(self.card.config, read.orientation or self.card.orientation, read.invert)
 
     def decoder(self, decode: DecodeConfig) -> Decoder:
         """Compile a decoder for this model's characters; language models are kept in the cache directory.
@@ -179,36 +179,36 @@ class Recognizer:
             found.update((i, log_probs[n, : frames[n]]) for n, i in enumerate(batch))
         return [found[i] for i in range(len(lines))]
 
-    def _finish(self, decoder: Decoder, config: PredictConfig, group: list[list[LineImage] | ImageError]) -> list[Prediction]:
+    def _finish(self, decoder: Decoder, read: ReadConfig, group: list[list[LineImage] | ImageError]) -> list[Prediction]:
         """Predict a group: either the views of images alone, or one image that could not be opened."""
         views = [own for own in group if not isinstance(own, ImageError)]
         if not views:
             return [Prediction("", 0.0, str(error)) for error in group]
         best = [own[0] for own in views]
-        found = self._recognize(decoder, config, best)
+        found = self._recognize(decoder, read, best)
         others = [(i, view) for i, own in enumerate(views) for view in own[1:]]
-        for (i, view), other in zip(others, self._recognize(decoder, config, [view for _, view in others]), strict=True):
+        for (i, view), other in zip(others, self._recognize(decoder, read, [view for _, view in others]), strict=True):
             if (bool(other.text), other.confidence) > (bool(found[i].text), found[i].confidence):
                 found[i], best[i] = other, view
-        if not config.quick:
-            self._augment(decoder, config, best, found)
+        if not read.quick:
+            self._augment(decoder, read, best, found)
         return found
 
-    def _augment(self, decoder: Decoder, config: PredictConfig, seen: Sequence[LineImage], found: list[Prediction]) -> None:
+    def _augment(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage], found: list[Prediction]) -> None:
         """See images at further scales until a prediction is confident, and keep the most confident one of each.
 
         An empty text takes the place of another only if it is confident itself.
         """
-        preprocessor = self.preprocessor(config)
+        preprocessor = self.preprocessor(read)
         for scale in _TTA:
             uncertain = [i for i, one in enumerate(found) if not (_is_confident(one) or one.is_impossible)]
             rescaled = [preprocessor.rescaled(seen[i], scale) for i in uncertain]
-            for i, other in zip(uncertain, self._recognize(decoder, config, rescaled), strict=True):
+            for i, other in zip(uncertain, self._recognize(decoder, read, rescaled), strict=True):
                 may_replace = bool(other.text) or not found[i].text or _is_confident(other)
                 if other.confidence > found[i].confidence and may_replace:
                     found[i] = other
 
-    def _recognize(self, decoder: Decoder, config: PredictConfig, seen: Sequence[LineImage]) -> list[Prediction]:
+    def _recognize(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage]) -> list[Prediction]:
         lines = self.log_probs([image.line for image in seen])
         best = decoder.decode(lines)
         confidences = self.card.calibration.apply([each[0].log_prob if each else -np.inf for each in best]).tolist()
@@ -216,7 +216,7 @@ class Recognizer:
             self._prediction(hypotheses, confidence, decoder, image)
             for hypotheses, confidence, image in zip(best, confidences, seen, strict=True)
         ]
-        if config.characters:
+        if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
             own = [decoder.mask_blocked(lines[i]) for i in possible], [best[i][0].ids for i in possible]
             for i, frames, each in zip(possible, align(*own), posteriors(*own), strict=True):

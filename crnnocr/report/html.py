@@ -364,7 +364,7 @@ def _images(
     outcomes: Sequence[Outcome], system: System, normalization: Normalization
 ) -> Iterator[tuple[str, list[int]] | None]:
     """Yield image and character confidences of each sample until there is no room; None if the image is gone."""
-    with_characters = replace(system, predict_config=replace(system.predict_config, characters=True))
+    with_characters = replace(system, read_config=replace(system.read_config, characters=True))
     predictions = with_characters.predict([outcome.sample for outcome in outcomes])
     room = _MAX_IMAGE_BYTES
     for outcome, (sample, prediction) in zip(outcomes, predictions, strict=True):

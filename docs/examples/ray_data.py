@@ -20,8 +20,8 @@ class Predictor:
         self.recognizer = crnnocr.Recognizer.load(model, device="cpu")
 
     def __call__(self, batch: Batch) -> Batch:
-        single = crnnocr.PredictConfig(threads=1)
-        predictions = list(self.recognizer.predict(iter(batch["bytes"]), config=single))
+        single = crnnocr.ReadConfig(threads=1)
+        predictions = list(self.recognizer.predict(iter(batch["bytes"]), read=single))
         return {
             "path": batch["path"],
             "text": [prediction.text for prediction in predictions],
