@@ -93,7 +93,7 @@ def test_importing_the_package_loads_no_torch(run_process: RunProcess) -> None:
 def test_public_names_are_loaded_on_demand(run_process: RunProcess) -> None:
     code = "import crnnocr; print(*(getattr(crnnocr, name).__name__ for name in crnnocr.__all__ if name[0] != '_'))"
     assert run_process("-c", code).stdout == (
-        "Alternative Character Charset CrnnocrError DecodeConfig ReadConfig Prediction Recognizer Sampler Style SynthConfig\n"
+        "Alternative Character Charset CrnnocrError DecodeConfig Prediction ReadConfig Recognizer Sampler Style SynthConfig\n"
     )
 
 
