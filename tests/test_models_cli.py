@@ -282,7 +282,7 @@ def test_path_prints_the_folder_and_nothing_else(measured: Path, run_cli: RunCli
 @pytest.mark.usefixtures("pretrained", "measured")
 def test_use_makes_a_model_the_current_one(run_cli: RunCli) -> None:
     for name in ("plates", "en"):
-        assert f"{name} is now the current model" in run_cli("models", "use", name).stderr
+        assert f"{name!r} is now the current model" in run_cli("models", "use", name).stderr
         assert (registry.find(None).name, registry.find(None).is_current) == (name, True)
 
 
@@ -371,7 +371,7 @@ def test_an_imported_model_is_read_by_onnxruntime(foreign: Path, tiny_data: Path
 
 @pytest.mark.usefixtures("current_model")
 def test_a_name_that_is_taken_becomes_the_next_and_the_current_model_stays(foreign: Path, run_cli: RunCli) -> None:
-    assert "the name tiny is taken: stored as tiny-2" in run_cli("models", "import", foreign).stderr
+    assert "the name 'tiny' is taken: stored as 'tiny-2'" in run_cli("models", "import", foreign).stderr
     assert "stored mine:" in run_cli("models", "import", foreign, "--name", "mine").stderr
     assert registry.own_names() == ["mine", "tiny", "tiny-2"]
     assert registry.find(None).name == "tiny"
@@ -385,7 +385,7 @@ def test_a_folder_is_imported_by_the_model_in_it(measured: Path, run_cli: RunCli
 def test_a_model_with_the_name_of_a_pretrained_one_is_renamed(tiny_model: Path, tmp_path: Path, run_cli: RunCli) -> None:
     card, model = checkpoint.load(tiny_model)
     checkpoint.save(tmp_path / "m.safetensors", Card("en", card.charset, card.config), model, ())
-    assert "the name en is taken: stored as en-2" in run_cli("models", "import", tmp_path / "m.safetensors").stderr
+    assert "the name 'en' is taken: stored as 'en-2'" in run_cli("models", "import", tmp_path / "m.safetensors").stderr
 
 
 @pytest.mark.parametrize(("name", "stored"), [("my model", "my-model"), ("../../../x", "x"), ("con", "model")])
@@ -589,4 +589,4 @@ def test_data_with_the_name_of_a_pretrained_model_makes_a_model_of_another_name(
     result = run_cli("train", tmp_path / "en", "--preset", tiny_preset, "--steps", 1, *more)
     assert result.exit_code == 0, result.stderr
     assert registry.own_names() == ["en-2"]
-    assert force or "the name en was that of a pretrained model: stored as en-2" in result.stderr
+    assert force or "the name 'en' was that of a pretrained model: stored as 'en-2'" in result.stderr

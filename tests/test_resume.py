@@ -455,7 +455,8 @@ def error_of(config: TrainConfig, folder: Path, name: str | None = None) -> str:
 
 
 def test_if_there_is_no_run_that_is_an_error(tmp_path: Path, own_registry: Path) -> None:
-    assert error_of(SHORT, tmp_path) == "`resume`: no interrupted run has the same data and options: there are none"
+    message = error_of(SHORT, tmp_path)
+    assert message.startswith("`resume`: no interrupted run has the same data and options: there are none; leave `resume` out")
     assert not (own_registry / "runs").exists()
 
 
@@ -463,10 +464,11 @@ def test_with_other_options_the_error_names_what_differs_in_each_run(tmp_path: P
     interrupt(SHORT, tmp_path, minutes_ago=1)
     interrupt(OTHER, tmp_path)
     message = error_of(replace(SHORT, seed=5), tmp_path)
-    assert message.startswith("`resume`: no interrupted run has the same data and options: x-2 (started 2")
-    newest, oldest = message.split("; ")
-    assert newest.endswith(", with steps 13, seed 3)")
-    assert oldest.endswith(", with seed 0)")
+    assert message.startswith("`resume`: no interrupted run has the same data and options: 'x-2' (started 2")
+    newest, oldest, fix = message.split("; ")
+    assert newest.endswith(", with `steps=13`, with `seed=3`)")
+    assert oldest.endswith(", with `seed=0`)")
+    assert fix == "give the same data and options to resume one, or leave `resume` out to begin anew"
     assert "ema" not in message, "only what differs is named"
 
 
@@ -489,8 +491,8 @@ def test_a_run_with_another_charset_is_not_resumed(tmp_path: Path) -> None:
 def test_a_named_run_of_other_options_is_not_resumed(tmp_path: Path) -> None:
     interrupt(SHORT, tmp_path, "plates")
     message = error_of(SHORT, tmp_path, "signs")
-    assert message.startswith("`resume`: no interrupted run called signs has the same data and options: plates (started 2")
-    assert error_of(OTHER, tmp_path, "plates").endswith("with steps 12, seed 0)")
+    assert message.startswith("`resume`: no interrupted run called 'signs' has the same data and options: 'plates' (started 2")
+    assert "with `steps=12`, with `seed=0`)" in error_of(OTHER, tmp_path, "plates")
 
 
 def test_a_run_that_another_process_trains_is_not_resumed(tmp_path: Path, own_registry: Path) -> None:

@@ -114,7 +114,7 @@ def test_from_a_model_it_learns_new_characters(
     known = checkpoint.load_card(registry.path_of("tiny")).charset
     result = run_cli("train", "data", "--from", current_model, "--steps", 2)
     assert result.exit_code == 0, result.stderr
-    assert "training data (tiny, from tiny) for 2 steps" in result.stderr
+    assert "training 'data' (tiny, from tiny) for 2 steps" in result.stderr
     assert "new to tiny: é" in result.stderr
     assert checkpoint.load_card(registry.path_of("data")).charset == Charset(known.characters + "é")
     assert run_cli("train", "data", "--from", current_model, "--steps", 2, "--charset", "data").exit_code == 0
@@ -212,19 +212,20 @@ def test_an_interrupted_run_is_resumed(
         _, stderr = process.communicate(timeout=60)
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert stderr.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume resumes data"
+        assert stderr.splitlines()[-1] == "interrupted: no model was stored; the same command with --resume resumes 'data'"
     if how is signal.SIGTERM:
         assert process.returncode == 143
-        assert stderr.splitlines()[-1] == "ended: no model was stored; the same command with --resume resumes data"
+        assert stderr.splitlines()[-1] == "ended: no model was stored; the same command with --resume resumes 'data'"
     other = run_cli(*train, "--epochs", 2, "--resume")
     assert other.exit_code == 2
-    assert "no interrupted run has the same data and options: data (started" in other.stderr
+    assert "no interrupted run has the same data and options: 'data' (started" in other.stderr
+    assert "with --epochs 2000)" in other.stderr
     # To its end it would take a minute, so it gets a state near the end.
     [run] = resume.interrupted_runs()
     state = run.load()
     run.save(state._replace(values=state.values | {"step": 5990}))
     result = run_cli(*train, "--epochs", 2000, "--resume")
     assert result.exit_code == 0, result.stderr
-    assert "resuming the run data at step 5,990" in result.stderr
+    assert "resuming the run 'data' at step 5,990" in result.stderr
     assert registry.own_names() == ["data"]
     assert resume.interrupted_runs() == []

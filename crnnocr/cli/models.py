@@ -195,7 +195,7 @@ def use_cli(
     from crnnocr.model import registry
 
     registry.make_current(registry.find_named(name).name)
-    console.info(f"{name} is now the current model")
+    console.info(f"{name!r} is now the current model")
 
 
 @console.handle_errors
@@ -289,7 +289,7 @@ def import_cli(
         file.unlink(missing_ok=True)  # it is of no use
         raise ModelError(f"{source}: {error}") from error
     if imported.name != imported.wanted:
-        console.info(f"the name {imported.wanted} is taken: stored as {imported.name}")
+        console.info(f"the name {imported.wanted!r} is taken: stored as {imported.name!r}")
     console.info(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")
     console.verbose(f"  {imported.path}")
     if json_output:

@@ -140,7 +140,7 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
                     console.exit_on_signal(signals[0])
     except (KeyboardInterrupt, SystemExit) as end:
         can_resume = run_name in {each.name for each in interrupted_runs()}
-        message = "no model was stored" + f"; the same command with --resume resumes {run_name}" * can_resume
+        message = "no model was stored" + f"; the same command with --resume resumes {run_name!r}" * can_resume
         if isinstance(end, SystemExit):
             console.info(f"ended: {message}")
             raise

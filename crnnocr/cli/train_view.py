@@ -76,16 +76,16 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
         f"{plural(len(prepared.train), 'image')}{synthetic}" if len(prepared.train) else f"synthetic images ({config.synth})"
     )
     console.info(
-        f"training {card.name} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {images} to "
+        f"training {card.name!r} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {images} to "
         f"train on, {len(prepared.validation):,} held out, {len(card.charset.characters)} characters, "
         f"{begun.batch_size} images a step"
     )
     if begun.interrupted:
         console.info(
-            f"an interrupted run of the same data and options, {begun.interrupted}, stays as it is: --resume resumes it"
+            f"an interrupted run of the same data and options, {begun.interrupted!r}, stays as it is: --resume resumes it"
         )
     if begun.resumed_at:
-        console.info(f"resuming the run {begun.run} at step {begun.resumed_at:,}")
+        console.info(f"resuming the run {begun.run!r} at step {begun.resumed_at:,}")
     if prepared.new_characters:
         console.info(f"new to {origin}: {prepared.new_characters}")
     if prepared.already_seen:
@@ -109,18 +109,18 @@ def show_result(finished: Finished) -> None:
             if finished.wanted in registry.PRETRAINED.values()
             else "taken (--force would replace it)"
         )
-        console.info(f"the name {finished.wanted} was {why}: stored as {finished.name}")
+        console.info(f"the name {finished.wanted!r} was {why}: stored as {finished.name!r}")
     measured = "not measured"
     if finished.scores:
         images = plural(finished.scores.n, "held-out image")
         measured = f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact_match:.1%} on {images}"
-    console.info(f"{finished.name} is now the current model: {measured}, after {duration(finished.seconds)}")
+    console.info(f"{finished.name!r} is now the current model: {measured}, after {duration(finished.seconds)}")
     if finished.scores and finished.scores.cer > _HIGH_CER:
-        console.warn(f"{finished.name} recognizes little yet: train for longer (--minutes), or with more images")
+        console.warn(f"{finished.name!r} recognizes little yet: train for longer (--minutes), or with more images")
     if finished.precision:
         console.info(f"on a CPU it is run by onnxruntime, {finished.precision}")
     else:
-        console.warn(f"{finished.name} gives other results when it is exported, so it is run by torch")
+        console.warn(f"{finished.name!r} gives other results when it is exported, so it is run by torch")
     console.verbose(f"  {finished.path}")
 
 

@@ -163,9 +163,13 @@ def find_resumable(name: str | None, identity: dict[str, Any]) -> Run:
     for run in runs:
         if name in (None, run.name, run.model) and not _differences(run, identity):
             return run
-    listed = "; ".join(f"{run.name} ({_described(run, identity)})" for run in runs) or "there are none"
-    called = f" called {name}" if name else ""
-    raise UsageError(f"`resume`: no interrupted run{called} has the same data and options: {listed}")
+    called = f" called {name!r}" if name else ""
+    message = f"`resume`: no interrupted run{called} has the same data and options"
+    if not runs:
+        raise UsageError(f"{message}: there are none; leave `resume` out to begin anew")
+    listed = "; ".join(f"{run.name!r} ({_described(run, identity)})" for run in runs)
+    fix = "give the same data and options to resume one, or leave `resume` out to begin anew"
+    raise UsageError(f"{message}: {listed}; {fix}")
 
 
 def find_interrupted(identity: dict[str, Any]) -> str:
@@ -197,15 +201,20 @@ def _differences(run: Run, identity: dict[str, Any]) -> list[str]:
     for key, wanted in identity.items():
         value = run.info.get(key)
         if isinstance(wanted, dict) and isinstance(value, dict):
-            found += [f"{entry} {value.get(entry)}" for entry in wanted if value.get(entry) != wanted[entry]]
+            found += [_in_words(entry, value.get(entry)) for entry in wanted if value.get(entry) != wanted[entry]]
         elif value != wanted:
-            found.append(f"other {key}")
+            found.append(f"with other {key}")
     return found
 
 
 def _described(run: Run, identity: dict[str, Any]) -> str:
     started = run.info.get(_STARTED, "at an unknown time")
-    return f"started {started}, with {', '.join(_differences(run, identity)) or 'the same data and options'}"
+    return f"started {started}, {', '.join(_differences(run, identity)) or 'with the same data and options'}"
+
+
+def _in_words(option: str, value: object) -> str:
+    """What a run has of an option."""
+    return f"without `{option}`" if value is None or value is False else f"with `{option}={value}`"
 
 
 def _runs() -> Path:
