@@ -36,7 +36,8 @@ def select_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device(next(name for name, there in present.items() if there))
     if device not in present:
-        raise ConfigError("device", f"{device} is none of {', '.join(get_args(Device))}")
+        *some, last = get_args(Device)
+        raise ConfigError("device", f"takes {', '.join(some)} or {last}, not {device}")
     if not present[device]:
         raise ConfigError("device", f"{device}: this machine has none that torch can use; leave `device` out, or take cpu")
     return torch.device(device)

@@ -152,7 +152,7 @@ def test_a_file_of_an_unknown_format_is_an_error_that_says_what_would_fit(tmp_pa
 def test_a_data_set_without_a_usable_sample_is_an_error_that_says_why(tmp_path: Path) -> None:
     put(tmp_path, [], {"labels.csv": "file_name,text\na.png,eins\nb.png,zwei\n"})
     with pytest.raises(
-        DataError, match=r"labels\.csv: no usable sample .*2 left out: .* not there \(first: labels\.csv line 2"
+        DataError, match=r"labels\.csv: no usable sample .*2 excluded: .* not there \(first: labels\.csv line 2"
     ):
         load_dataset(tmp_path)
 

@@ -57,12 +57,15 @@ def test_a_missed_gate_exits_with_4_after_everything_is_written(tiny_data: Path,
     [
         (("--json", "--tsv"), "give --json or --tsv, not both"),
         *(
-            (("--max-cer", share), f"--max-cer {share}: it takes a share")
+            (("--max-cer", share), "--max-cer takes a share from 0 to 1")
             for share in ("-1", "-1%", "nan", "inf", "five", "", "%", "500%", "5%%")
         ),
-        (("--max-cer", 5), "--max-cer 5 is 500%: it takes a share, 0.05 for 5%"),
-        (("--normalise", "kase"), "--normalise kase: choose of nfc, nfkc, case, spaces, quotes"),
-        (("--normalise", ""), "--normalise is empty: choose of nfc,"),
+        (("--max-cer", 5), "--max-cer takes a share from 0 to 1 or a percentage such as 5%, not 5"),
+        (
+            ("--normalise", "kase"),
+            "--normalise takes one or more of nfc, nfkc, case, spaces, quotes, with commas between, not kase",
+        ),
+        (("--normalise", ""), "--normalise is empty: name one or more of nfc,"),
         (("--normalise", "case", "--normalise", ","), "--normalise is empty"),
         (("--report", "report.txt"), "--report report.txt is a page for browsers: call it report.html"),
         (("--report", "nosuch/x.html"), "--report nosuch/x.html: there is no folder nosuch"),

@@ -429,7 +429,7 @@ def test_an_image_that_doctrs_labels_name_twice_is_seen_twice(tmp_path: Path) ->
             r"the label of a\.png is not a string: .*those of its detection are not",
         ),
         ('{"a.png": 5}', r"the label of a\.png is not a string"),
-        ("{}", "no usable sample .*1 left out: image without a label"),
+        ("{}", "no usable sample .*1 excluded: image without a label"),
     ],
 )
 def test_json_that_is_not_doctrs_is_an_error_that_says_so(content: str, message: str, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
         "two-labels",
         Severity.WARNING,
         [seen("one", content=-1), seen("two", content=-1)],
-        "1 image comes with different labels (2 files): only one can be right",
+        "1 image comes with different labels (2 samples): only one can be right",
     ),
     "spaces in a row": ("double-space", Severity.WARNING, [seen("one  two"), seen("a   b c")], "2 labels have several spaces"),
     "no-break space": ("odd-space", Severity.WARNING, [seen("one\u00a0two")], "(U+00A0 NO-BREAK SPACE) in 1): write plain"),
@@ -203,7 +203,7 @@ def test_what_the_loader_left_out_becomes_issues(tmp_path: Path) -> None:
         "unreadable-picture": [str(tmp_path / "z.png")],
     }
     missing = next(issue for issue in issues if issue.code == "missing-picture")
-    assert missing.message == "2 left out: row whose image is not there"
+    assert missing.message == "2 excluded: row whose image is not there"
     assert [location.detail for location in missing.locations] == ["labels.tsv line 3: d.png", "labels.tsv line 4: e.png"]
 
 

@@ -118,7 +118,7 @@ def test_entries_after_the_last_number_are_not_read(tmp_path: Path) -> None:
         ({"num-samples": pickle.dumps(1)}, "db is an LMDB of another kind"),
         ({"num-samples": b"-1"}, "db is an LMDB of another kind"),
         ({"num-samples": b"0"}, "db: no usable sample .*it holds no rows"),
-        ({"num-samples": b"1"}, r"db: no usable sample .*1 left out: entry without a label \(first: .*db:image-000000001\)"),
+        ({"num-samples": b"1"}, r"db: no usable sample .*1 excluded: entry without a label \(first: .*db:image-000000001\)"),
         ({"num-samples": b"1" * 9999}, "db is an LMDB of another kind"),
         ({"num-samples": b"900000000"}, "db: num-samples is 900000000, but there are 1 entries in all: make or copy it again"),
     ],

@@ -63,6 +63,14 @@ def test_a_folder_with_images_only_below_says_how_to_read_them(crops: list[Path]
     assert "--recursive looks into the folders below" in run_cli("predict", tmp_path / "above").stderr
 
 
+def test_a_list_that_is_given_as_an_image_is_told_how_to_be_given(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    (tmp_path / "list.txt").write_text(f"{crops[0]}\n", encoding="utf-8")
+    result = run_cli("predict", crops[1], tmp_path / "list.txt", "--format", "jsonl")
+    assert result.exit_code == 3
+    assert "give it with --files-from" in result.stderr
+    assert "files-from" not in result.stdout
+
+
 def test_paths_may_be_separated_by_nul(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     odd = tmp_path / "two\nlines.png"
     shutil.copy(crops[0], odd)

@@ -54,5 +54,5 @@ def test_steps_are_named_in_one_order() -> None:
     assert str(Normalization()) == "NFC"
     assert str(Normalization.parse(["spaces", "case,nfkc"])) == "NFKC, without case, without spaces"
     assert Normalization.parse(["spaces,case"]) == Normalization.parse(["case", "spaces"])
-    with pytest.raises(UsageError, match="choose of nfc, nfkc, case, spaces, quotes"):
+    with pytest.raises(UsageError, match="takes one or more of nfc, nfkc, case, spaces, quotes, with commas"):
         Normalization.parse(["cases"])

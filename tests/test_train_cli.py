@@ -70,6 +70,8 @@ def test_check_shows_issues_and_trains_nothing(folder: Path, tiny_data: Path, ru
     assert (broken["severity"], broken["count"]) == ("set-aside", 1)
     assert "000003.png" in broken["places"][0]["path"]
     assert "000003.png" in result.stderr
+    assert "warning: 1 excluded: " in result.stderr
+    assert "[unreadable-picture]" in result.stderr
     assert registry.own_names() == []
 
 

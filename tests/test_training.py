@@ -465,7 +465,7 @@ def test_a_model_of_the_same_name_stays_and_with_force_is_replaced(data: Dataset
 
 def test_a_missing_device_is_an_error_before_anything_is_done(data: Dataset, own_registry: Path) -> None:
     ready = prepared(data, CONFIG)
-    with pytest.raises(UsageError, match="device tpu is none of"):
+    with pytest.raises(UsageError, match="device takes auto, cuda, mps or cpu, not tpu"):
         next(training.run(Order(ready, CONFIG, (data,), device="tpu")))
     assert not own_registry.exists()
 

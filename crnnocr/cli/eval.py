@@ -67,7 +67,10 @@ def eval_cli(
         ),
     ] = None,
     max_cer: Annotated[
-        str | None, typer.Option("--max-cer", metavar="SHARE", help="End with 4 if the CER is greater, such as 0.05 or 5%.")
+        str | None,
+        typer.Option(
+            "--max-cer", metavar="SHARE", help="Exit with code 4 if the CER is greater than this, such as 0.05 or 5%."
+        ),
     ] = None,
     tsv: Annotated[bool, typer.Option("--tsv", help="Print a row for each image on stdout.")] = False,
     engine: EngineConfig,
@@ -118,10 +121,8 @@ def _parse_share(value: str) -> float:
         share = float(number) / (100 if per_cent else 1)
     except ValueError:
         share = math.nan
-    if not math.isfinite(share) or share < 0 or rest or (per_cent and share > 1):
-        raise UsageError(f"--max-cer {value}: it takes a share, such as 0.05 or 5%")
-    if share > 1:
-        raise UsageError(f"--max-cer {value} is {share:.0%}: it takes a share, {share / 100:g} for {share:g}%")
+    if not 0 <= share <= 1 or rest:
+        raise UsageError(f"--max-cer takes a share from 0 to 1 or a percentage such as 5%, not {value or 'an empty text'}")
     return share
 
 

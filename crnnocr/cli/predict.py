@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Prediction
     from crnnocr.synth.fonts import FontFace
 
+_TEXT_SUFFIXES = {".txt", ".csv", ".tsv", ".jsonl", ".lst"}
+
 
 @console.handle_errors
 @options.expand_configs
@@ -46,7 +48,7 @@ def predict_cli(
     *,
     decode: DecodeConfig,
     min_confidence: Annotated[
-        float, typer.Option("--min-confidence", metavar="P", help="Leave out rows of lower confidence, from 0 to 1.")
+        float, typer.Option("--min-confidence", metavar="P", help="Leave out rows with a confidence below this, from 0 to 1.")
     ] = 0.0,
     read: ReadConfig,
     format: Annotated[
@@ -122,7 +124,7 @@ class _Counts:
         if prediction.error:
             self.failed += 1
             self.impossible += prediction.is_impossible
-            console.warn(f"{name}: {prediction.error}" if prediction.is_impossible else prediction.error)
+            console.warn(f"{name}: {prediction.error}" if prediction.is_impossible else prediction.error + _list_hint(name))
             return True
         self.read += 1
         self.rejected += prediction.confidence < min_confidence
@@ -145,6 +147,13 @@ class _Counts:
             )
         if self.failed:
             raise PartialError(f"{self.failed} of {self.all} images could not be read")
+
+
+def _list_hint(name: str) -> str:
+    """The fix for a file of text that was given as an image."""
+    path = Path(name)
+    is_text = path.suffix.lower() in _TEXT_SUFFIXES and path.is_file()
+    return "; if it is a list of paths, one a line, give it with --files-from" if is_text else ""
 
 
 def _format(format: Format | None, json_output: bool, output: Path | None) -> Format:

@@ -52,10 +52,10 @@ def show_data(datasets: tuple[Dataset, ...], purpose: str) -> None:
 
 
 def show_issue(issue: Issue) -> None:
-    """Show an issue of the data, with its first locations."""
+    """Show an issue of the data, with its code and its first locations."""
     from crnnocr.datasets.issues import Severity
 
-    message = console.spell(str(issue))
+    message = f"{console.spell(str(issue))} [{issue.code}]"
     if issue.severity is Severity.NOTE:
         console.info(f"note: {message}")
     else:

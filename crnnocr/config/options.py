@@ -90,11 +90,14 @@ class OptionField:
         """Raise `ConfigError` if a value is none of the choices, outside the range, or a range that is not in order."""
         if value == "" and not self.about.may_be_empty:
             raise ConfigError(self.name, "is empty: leave it out")
-        is_range = isinstance(value, tuple) and not self.is_repeatable
-        if value is None or (all(map(self._admits, value if is_range else [value])) and (not is_range or value[0] <= value[1])):
+        if value is None:
             return
+        is_range = isinstance(value, tuple) and not self.is_repeatable
         shown = "-".join(map(str, value)) if is_range else value
-        raise ConfigError(self.name, f"takes {self._admitted()}, not {shown}")
+        if not all(map(self._admits, value if is_range else [value])):
+            raise ConfigError(self.name, f"takes {self._admitted()}, not {shown}")
+        if is_range and value[0] > value[1]:
+            raise ConfigError(self.name, f"{shown}: the smaller number comes first, so write {value[1]}-{value[0]}")
 
     def _admits(self, value: Any) -> bool:
         about = self.about

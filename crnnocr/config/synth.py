@@ -67,10 +67,14 @@ class SynthConfig:
     text: str | None = option(
         None, "Render the lines of this UTF-8 file; with --words or --chars, pieces of its text.", metavar="FILE", parse=_path
     )
-    charset: str | None = option(None, "Only texts of these characters; by default all of the languages.", metavar="CHARS|FILE")
+    charset: str | None = option(
+        None,
+        "Make only texts of these characters, given here or in a file; by default all of the languages.",
+        metavar="CHARS|FILE",
+    )
     fonts: str | None = option(None, "Render with the fonts in this folder alone.", metavar="FOLDER", parse=_path)
     system_fonts: bool = option(False, "Render with the fonts of this system too.")
-    height: int = option(32, "Height of the images; the width, of vertical ones.", metavar="PIXELS", min=16, max=512)
+    height: int = option(32, "Height of the images; with vertical lines, their width.", metavar="PIXELS", min=16, max=512)
     orientation: Orientation = option(
         Orientation.HORIZONTAL,
         "Which way the lines run.",

@@ -61,7 +61,9 @@ class TrainConfig(Recipe):
     mix: float = option(0.3, "Share of synthetic images, with --synth.", metavar="SHARE", above=0, below=1)
     augment: float = option(1.0, "How strongly images are changed at random; 0 for not.", metavar="STRENGTH", min=0, max=10)
     """Of what `augmentation` says."""
-    epochs: int | None = option(None, "Times each image is seen; by default by their number.", metavar="N", min=1)
+    epochs: int | None = option(
+        None, "How often each image is seen; by default 10 to 400 times, more often if there are few.", metavar="N", min=1
+    )
     steps: int | None = option(None, "Steps of the optimizer, in place of --epochs.", metavar="N", min=1)
     minutes: float | None = option(
         None, "Wall time of the training, in place of --epochs.", metavar="M", above=0, below=100_000
@@ -80,7 +82,10 @@ class TrainConfig(Recipe):
 
     def __post_init__(self) -> None:
         validate(self)
-        if sum(budget is not None for budget in (self.epochs, self.steps, self.minutes)) > 1:
-            raise ConfigError("epochs", "excludes `steps` and `minutes`, and these each other: give one of them")
+        budgets = [name for name in ("epochs", "steps", "minutes") if getattr(self, name) is not None]
+        if len(budgets) > 1:
+            raise ConfigError(
+                budgets[0], f"and `{budgets[1]}` exclude each other: give only one of `epochs`, `steps` and `minutes`"
+            )
         if self.freeze and self.start == SCRATCH:
             raise ConfigError("freeze", "keeps the convolutions of a start model: name one with `start`")

@@ -14,7 +14,7 @@ class Severity(StrEnum):
     FATAL = "fatal"
     """The training cannot begin, or would be in vain."""
     EXCLUDED = "set-aside"
-    """These samples are left out."""
+    """These samples are not used."""
     WARNING = "warning"
     """They are used as they are, and are probably wrong."""
     NOTE = "note"
@@ -115,17 +115,17 @@ def merged(issues: Iterable[Issue]) -> tuple[Issue, ...]:
 
 
 def with_counts(issues: Iterable[Issue]) -> tuple[Issue, ...]:
-    """Merge issues of loaders, and begin each message with the number of samples that were left out or trimmed."""
+    """Merge issues of loaders, and begin each message with the number of samples that were excluded or trimmed."""
     return tuple(
         replace(
             issue,
-            message=f"{issue.count:,} {'left out' if issue.severity is Severity.EXCLUDED else 'trimmed'}: {issue.message}",
+            message=f"{issue.count:,} {'excluded' if issue.severity is Severity.EXCLUDED else 'trimmed'}: {issue.message}",
         )
         for issue in merged(issues)
     )
 
 
 def summary(issues: Iterable[Issue]) -> list[str]:
-    """Describe what was left out of a data set: a line for each issue, with the number of samples and the first location."""
+    """Describe what was excluded from a data set: a line for each issue, with the count, the first location and the fix."""
     excluded = [issue for issue in issues if issue.severity is Severity.EXCLUDED]
-    return [f"{issue.message} (first: {issue.locations[0].detail})" for issue in with_counts(excluded)]
+    return [f"{issue.message} (first: {issue.locations[0].detail}): {issue.fix}" for issue in with_counts(excluded)]

@@ -184,7 +184,7 @@ def _data_summary(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
         yield "images that could not be read", f"{len(result.unreadable):,}"
     for issue in evaluation.issues:
         if issue.severity is Severity.EXCLUDED:
-            yield "left out", f"{issue.count:,} {issue.message} (first: {printable_name(issue.locations[0].detail)})"
+            yield "excluded", f"{issue.count:,} {issue.message} (first: {printable_name(issue.locations[0].detail)})"
     characters = Counter(character for outcome in outcomes for character in outcome.reference)
     yield "characters in the labels", f"{characters.total():,}, {len(characters):,} different ones"
     frequent = characters.most_common(_MAX_FREQUENT)

@@ -27,6 +27,8 @@ _WORDS = {
 }
 """A description of each step, in the order in which steps are named."""
 
+_CHOICE = f"one or more of {', '.join(NormalizationStep)}, with commas between"
+
 
 @dataclass(frozen=True)
 class Normalization:
@@ -39,11 +41,11 @@ class Normalization:
     def parse(cls, values: Sequence[str]) -> Normalization:
         """Parse names of steps, alone or with commas between them. Raises `ConfigError` if one is no step, or there is none."""
         if any(not value.strip(" ,") for value in values):
-            raise ConfigError("normalise", f"is empty: choose of {', '.join(NormalizationStep)}, with commas between")
+            raise ConfigError("normalise", f"is empty: name {_CHOICE}")
         names = [name.strip() for value in values for name in value.split(",") if name.strip()]
         for name in names:
             if name not in set(NormalizationStep):
-                raise ConfigError("normalise", f"{name}: choose of {', '.join(NormalizationStep)}, with commas between")
+                raise ConfigError("normalise", f"takes {_CHOICE}, not {name}")
         return cls(tuple(step for step in _WORDS if step in names))
 
     def __call__(self, text: str) -> str:

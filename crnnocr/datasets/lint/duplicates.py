@@ -20,7 +20,7 @@ def two_labels(samples: Sequence[LintSample]) -> Iterator[Issue]:
     if groups:
         locations = tuple(sample.at() for group in groups for sample in group)
         has = plural(len(groups), "image comes with different labels", "images come with different labels")
-        message = f"{has} ({plural(len(locations), 'file')})"
+        message = f"{has} ({plural(len(locations), 'sample')})"
         yield Issue("two-labels", Severity.WARNING, message, "only one can be right, so take out the others", locations)
 
 

@@ -71,8 +71,8 @@ class Histogram:
         listed = ascending if whole else ascending[:_RAREST]
         return [
             f"{len(self.counts)} characters in the charset: {', '.join(self._classes())}",
-            f"{'rarest first' if whole else 'rarest'}: {', '.join(f'{visible(each)} {count:,}' for each, count in listed)}",
-            f"{rare} of them occur fewer than {RARE} times",
+            f"{'rarest first' if whole else 'rarest'}: {', '.join(f'{_in_quotes(each)} ×{count:,}' for each, count in listed)}",
+            *([f"{rare} of them {'occurs' if rare == 1 else 'occur'} fewer than {RARE} times"] if rare else []),
         ]
 
     def _classes(self) -> list[str]:
@@ -81,6 +81,14 @@ class Histogram:
             totals[_CLASSES.get(unicodedata.category(character)[0], "others")] += count
         whole = max(1, totals.total())
         return [f"{name} {count / whole:.1%}" for name, count in totals.most_common()]
+
+
+def _in_quotes(character: str) -> str:
+    """A character in quotes, or the name of one that cannot be seen."""
+    shown = visible(character)
+    if shown not in (character, f"◌{character}"):
+        return shown
+    return f'"{shown}"' if shown == "'" else f"'{shown}'"
 
 
 @dataclass(frozen=True)
