@@ -201,7 +201,7 @@ def _differences(run: Run, identity: dict[str, Any]) -> list[str]:
     for key, wanted in identity.items():
         value = run.info.get(key)
         if isinstance(wanted, dict) and isinstance(value, dict):
-            found += [_in_words(entry, value.get(entry)) for entry in wanted if value.get(entry) != wanted[entry]]
+            found += [_option_in_words(entry, value.get(entry)) for entry in wanted if value.get(entry) != wanted[entry]]
         elif value != wanted:
             found.append(f"with other {key}")
     return found
@@ -212,8 +212,7 @@ def _described(run: Run, identity: dict[str, Any]) -> str:
     return f"started {started}, {', '.join(_differences(run, identity)) or 'with the same data and options'}"
 
 
-def _in_words(option: str, value: object) -> str:
-    """What a run has of an option."""
+def _option_in_words(option: str, value: object) -> str:
     return f"without `{option}`" if value is None or value is False else f"with `{option}={value}`"
 
 
