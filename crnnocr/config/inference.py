@@ -134,7 +134,7 @@ class DecodeConfig:
         metavar="FILE",
         may_be_empty=False,
     )
-    lm_weight: float = option(0.5, "Weight of --lm against the image alone.", metavar="W", min=0, max=10)
+    lm_weight: float = option(0.5, "Weight of the language model against the image alone.", metavar="W", min=0, max=10)
 
     _SEARCH: ClassVar[int] = 10
     """Prefixes that are kept if only other options ask for a search."""

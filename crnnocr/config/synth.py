@@ -65,7 +65,10 @@ class SynthConfig:
         None, "Characters per image; by default as the style has them.", metavar="N[-M]", min=1, max=500, parse=parse_range
     )
     text: str | None = option(
-        None, "Render the lines of this UTF-8 file; with --words or --chars, pieces of its text.", metavar="FILE", parse=_path
+        None,
+        "Render the lines of this UTF-8 file; pieces of its text if a number of words or characters is given.",
+        metavar="FILE",
+        parse=_path,
     )
     charset: str | None = option(
         None,

@@ -58,16 +58,14 @@ class TrainConfig(Recipe):
     )
     """By default that of the start model, if there is one."""
     synth: str | None = option(None, "Train on synthetic images too, such as en:receipt.", metavar="LANG[,LANG][:STYLE]")
-    mix: float = option(0.3, "Share of synthetic images, with --synth.", metavar="SHARE", above=0, below=1)
+    mix: float = option(0.3, "Share of synthetic images beside those of DATA.", metavar="SHARE", above=0, below=1)
     augment: float = option(1.0, "How strongly images are changed at random; 0 for not.", metavar="STRENGTH", min=0, max=10)
     """Of what `augmentation` says."""
     epochs: int | None = option(
         None, "How often each image is seen; by default 10 to 400 times, more often if there are few.", metavar="N", min=1
     )
-    steps: int | None = option(None, "Steps of the optimizer, in place of --epochs.", metavar="N", min=1)
-    minutes: float | None = option(
-        None, "Wall time of the training, in place of --epochs.", metavar="M", above=0, below=100_000
-    )
+    steps: int | None = option(None, "Steps of the optimizer, in place of epochs.", metavar="N", min=1)
+    minutes: float | None = option(None, "Wall time of the training, in place of epochs.", metavar="M", above=0, below=100_000)
     batch_size: int | None = option(
         None,
         "Images per step, on average; auto fits the device.",

@@ -129,7 +129,7 @@ class TrainingRecord:
 
     @property
     def synth(self) -> str | None:
-        """The `--synth` it was trained with; None if no image was synthesized while training."""
+        """Languages and style of the synthetic images that were made while it was trained; None if none were."""
         synth: str | None = self.config.get("synth")
         return synth
 
