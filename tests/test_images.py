@@ -14,10 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from crnnocr import images
 from crnnocr.config import MAX_WIDTH, Orientation
 from crnnocr.errors import ImageError
-from crnnocr.images import ImageWarning, Preprocessor, Source, View, load_gray, to_batch
+from crnnocr.images import ImageWarning, Preprocessor, Source, View, load_gray, loading, to_batch
 
 JPEG_ERROR = 3
 """Gray values that a JPEG of flat areas at quality 95 may be off by."""
@@ -109,7 +108,7 @@ def test_an_image_over_pillows_own_limits_is_refused_in_the_same_words(
 
 
 def test_an_image_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 16)
+    monkeypatch.setattr(loading, "MAX_PIXELS", 16)
     assert load_gray(np.zeros((4, 4), np.uint8)).size == (4, 4)
     with pytest.raises(ImageError, match="17 x 1 pixels"):
         load_gray(np.zeros((1, 17), np.uint8))

@@ -17,7 +17,7 @@ from crnnocr.config import Conv, ModelConfig, Orientation
 from crnnocr.datasets import Sample
 from crnnocr.datasets.lines import LineDataset, content_id, held_out, load_lines
 from crnnocr.errors import CrnnocrError
-from crnnocr.images import Preprocessor
+from crnnocr.images import Preprocessor, preprocessor
 
 PREPROCESSOR = Preprocessor.for_model(ModelConfig(preset="flat", height=8, backbone=(Conv(2),), hidden=2))
 
@@ -49,7 +49,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(name or "").name)
         return whole(source, name)
 
-    monkeypatch.setattr(images, "load_gray", recorded)
+    monkeypatch.setattr(preprocessor, "load_gray", recorded)
     return names
 
 

@@ -1,51 +1,28 @@
-"""From an image to the line that a model reads: the one preprocessing of training, evaluation, prediction and export.
+"""From a gray image to the line that a model reads: the one preprocessing of training, evaluation, prediction and export.
 
-A source (file, bytes, Pillow image, array) becomes a gray image (`load_gray`), that one a line of the model's height
+A source (file, bytes, Pillow image, array) becomes a gray image (`loading`), that one a line of the model's height
 (`Preprocessor`), and lines become a batch of floats (`to_batch`).
 """
 
 from __future__ import annotations
 
-import io
-import os
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from crnnocr.config import MAX_PIXELS, MAX_WIDTH, Invert, ModelConfig, Orientation
-from crnnocr.errors import ImageError
+from crnnocr.config import MAX_WIDTH, Invert, ModelConfig, Orientation
+from crnnocr.images.loading import ImageWarning, Source, load_gray, source_name
 
 Line: TypeAlias = NDArray[np.uint8]
 """(H, W) gray values of one line, 0 black to 255 white, at the model's height."""
 
-
-class Readable(Protocol):
-    """An open file, or anything else that gives the bytes of one."""
-
-    def read(self) -> bytes:
-        """The encoded bytes of an image."""
-        ...
-
-
-Source: TypeAlias = str | os.PathLike[str] | bytes | Readable | Image.Image | NDArray[Any]
-"""Where an image comes from: a path, the bytes of a file, an open file, a Pillow image, or an array ((H, W) gray,
-(H, W, 3) RGB, (H, W, 4) RGBA).
-"""
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".jp2"})
-"""File name endings, in lower case, of the images that are looked for in a folder."""
-
 VERTICAL_FROM = 1.5
 """Height over width from which on an image is taken for a vertical line if its orientation is `auto`."""
-
-_EXIF_ORIENTATION = 0x0112
 
 _TURNS = {Orientation.VERTICAL: Image.Transpose.ROTATE_90, Orientation.UPWARD: Image.Transpose.ROTATE_270}
 
@@ -54,10 +31,6 @@ _DETAIL = 2
 
 _LEVELS = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
 """Input of the network for each gray value: -1 for black to 1 for white."""
-
-
-class ImageWarning(UserWarning):
-    """An image was read, but not all of it."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +103,7 @@ class Preprocessor:
         Raises:
             ImageError: the image is missing, corrupt, empty, or over the pixel limit.
         """
-        name = name or _name(source)
+        name = name or source_name(source)
         gray = self._load(source, name)
         view = view or View(self._orientations(gray)[0])
         plain = self._plain(gray, view.orientation, name)
@@ -141,7 +114,7 @@ class Preprocessor:
 
         Of the image no more is kept than `rescaled` needs. Raises `ImageError` as `view` does.
         """
-        name = name or _name(source)
+        name = name or source_name(source)
         gray = self._load(source, name)
         return [_shrunk(self._plain(gray, orientation, name)) for orientation in self._orientations(gray)]
 
@@ -234,149 +207,3 @@ def to_batch(lines: Sequence[Line]) -> tuple[NDArray[np.float32], NDArray[np.int
     for image, line in zip(images, lines, strict=True):
         np.take(_LEVELS, line, out=image[0, :, : line.shape[1]])
     return images, widths
-
-
-def image_files(paths: Iterable[Path]) -> list[Path]:
-    """Those of `paths` that are files with an image's name."""
-    return [path for path in paths if is_image_name(path.name) and path.is_file()]
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file's name ends as an image's does; hidden files (`.x.png`) do not count."""
-    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-
-
-def is_source(value: object) -> bool:
-    """Whether a value is one image rather than several."""
-    return isinstance(value, str | os.PathLike | bytes | Image.Image | np.ndarray) or hasattr(value, "read")
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    """The contents of an open file."""
-
-    name: str
-    data: bytes
-
-    def read(self) -> bytes:
-        return self.data
-
-
-def snapshot(source: Source) -> Source:
-    """An image that stays as it is when its file is closed or its array overwritten.
-
-    A source that cannot be read is returned as it is: loading it will say why.
-    """
-    if isinstance(source, np.ndarray):
-        return source.copy()
-    with suppress(Exception):
-        if isinstance(source, io.IOBase):
-            return _Snapshot(_name(source), source.read())
-        if isinstance(source, Image.Image) and source.width * source.height <= MAX_PIXELS:
-            source.load()
-    return source
-
-
-def load_gray(source: Source, name: str | None = None) -> Image.Image:
-    """Load an image as a person sees it: Exif orientation applied, transparency over white, 16 bits scaled to 8.
-
-    Args:
-        source: the image.
-        name: what to call it in messages; by default its path.
-
-    Returns:
-        Pillow image of mode L.
-
-    Raises:
-        ImageError: the image is missing, corrupt, empty, or over the pixel limit.
-    """
-    name = name or _name(source)
-    try:
-        image = _open(source, name)
-        _check_size(image, name)
-        if getattr(image, "n_frames", 1) > 1:
-            warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
-        return _to_gray(ImageOps.exif_transpose(image) if image.getexif().get(_EXIF_ORIENTATION) else image)
-    except (ImageError, ImageWarning):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's limit is above ours
-        raise ImageError(_too_large(name, "its")) from error
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: there is no such file") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{name}: this is a folder, not an image") from error
-    except Exception as error:  # Pillow's readers raise many kinds on corrupt data; this is the boundary of one image
-        raise ImageError(f"{name}: not a readable image ({_reason(error)})") from error
-
-
-def _name(source: Source) -> str:
-    if isinstance(source, bytes):
-        return "the image bytes"
-    if isinstance(source, Image.Image | np.ndarray):
-        return "the image"
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
-    return str(getattr(source, "name", "the open file"))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "its format is unknown"
-    return str(error) or type(error).__name__
-
-
-def _open(source: Source, name: str) -> Image.Image:
-    if isinstance(source, Image.Image):
-        return source
-    if isinstance(source, np.ndarray):
-        if source.dtype not in (np.uint8, np.uint16, np.bool_) or not _is_image_shape(source.shape):
-            raise ImageError(
-                f"{name}: an array must be (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, of uint8, uint16 or bool, "
-                f"not {source.shape} of {source.dtype}"
-            )
-        return Image.fromarray(source)
-    if isinstance(source, str | os.PathLike):
-        data = Path(source).read_bytes()
-    elif isinstance(source, bytes):
-        data = source
-    elif hasattr(source, "read"):
-        data = source.read()
-    else:
-        raise ImageError(f"an image is a path, bytes, an open file, a Pillow image or an array, not {type(source).__name__}")
-    if not data:
-        raise ImageError(f"{name}: the file is empty")
-    return Image.open(io.BytesIO(data))
-
-
-def _is_image_shape(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
-
-
-def _check_size(image: Image.Image, name: str) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(_too_large(name, f"{image.width} x {image.height}"))
-    if not image.width * image.height:
-        raise ImageError(f"{name}: the image has no pixels")
-
-
-def _too_large(name: str, size: str) -> str:
-    return f"{name}: {size} pixels are over the limit of {MAX_PIXELS // 10**6} million: cut the line out first"
-
-
-def _to_gray(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        return _scaled(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        background = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(background, image)
-    if image.mode not in ("1", "L", "RGB"):
-        image = image.convert("RGB")
-    return image.convert("L")
-
-
-def _scaled(image: Image.Image) -> Image.Image:
-    """An image of more than 8 bits a pixel, its 16-bit range (or, for fractions, 0 to 1) brought to 0…255."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    top = 65535.0 if image.mode != "F" else 1.0 if values.max(initial=0) <= 1 else 255.0
-    return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))
