@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from crnnocr.config import MAX_PIXELS
 from crnnocr.errors import ImageError
+from crnnocr.images.gray import to_gray
 
 
 class Readable(Protocol):
@@ -102,7 +103,7 @@ def load_gray(source: Source, name: str | None = None) -> Image.Image:
         _check_size(image, name)
         if getattr(image, "n_frames", 1) > 1:
             warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
-        return _to_gray(ImageOps.exif_transpose(image) if image.getexif().get(_EXIF_ORIENTATION) else image)
+        return to_gray(ImageOps.exif_transpose(image) if image.getexif().get(_EXIF_ORIENTATION) else image)
     except (ImageError, ImageWarning):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's limit is above ours
@@ -168,22 +169,3 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 def _too_large(name: str, size: str) -> str:
     return f"{name}: {size} pixels are over the limit of {MAX_PIXELS // 10**6} million: cut the line out first"
-
-
-def _to_gray(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        return _scaled(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        background = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(background, image)
-    if image.mode not in ("1", "L", "RGB"):
-        image = image.convert("RGB")
-    return image.convert("L")
-
-
-def _scaled(image: Image.Image) -> Image.Image:
-    """An image of more than 8 bits a pixel, its 16-bit range (or, for fractions, 0 to 1) brought to 0…255."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    top = 65535.0 if image.mode != "F" else 1.0 if values.max(initial=0) <= 1 else 255.0
-    return Image.fromarray(np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8))
