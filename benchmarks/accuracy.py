@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -101,6 +102,7 @@ def readers(options: argparse.Namespace, kind: str) -> dict[str, Reader]:
 
 
 def rapidocr_v4(kind: str) -> Reader:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     from rapidocr_onnxruntime import RapidOCR
 
     engine = RapidOCR(intra_op_num_threads=1)

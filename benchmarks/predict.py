@@ -254,6 +254,7 @@ def tesseract(kind: str) -> Reader:
 
 
 def rapidocr(kind: str) -> Reader:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     from rapidocr import ModelType, OCRVersion, RapidOCR
 
     engine = RapidOCR(

@@ -1,7 +1,8 @@
 """The machine and the process: device, precision, cores, threads, and the end of worker processes.
 
 What is set here for the whole process (environment variables, signal handlers, warning filters, torch's threads and kernels)
-is set by the command line alone, inside `restored_process_state`.
+is set by the command line alone, inside `restored_process_state`. One exception: `import_onnxruntime` turns telemetry off for
+programs that use the library too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Thread, current_thread, main_thread
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from crnnocr.errors import ConfigError
 
@@ -174,6 +175,25 @@ def prepare_to_train() -> None:
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+
+
+def import_onnxruntime() -> Any:
+    """Import onnxruntime, the only place that does, with its telemetry off unless the user has set `ORT_DISABLE_TELEMETRY`.
+
+    From version 1.32 on it writes an id of the device and a database to the user's cache directory as it is imported, and sends
+    events. The variable stays set, so that child processes are silent too. A program that has imported onnxruntime before has
+    chosen for itself.
+    """
+    chosen = "onnxruntime" in sys.modules or _ORT_TELEMETRY in os.environ
+    os.environ.setdefault(_ORT_TELEMETRY, "1")
+    import onnxruntime  # noqa: TID251
+
+    if not chosen:
+        onnxruntime.disable_telemetry_events()  # Windows has events of its own
+    return onnxruntime
+
+
+_ORT_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 def prepare_to_recognize() -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Networks this small are faster on one thread, in this process and in those that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests that import onnxruntime themselves send nothing either.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 # Modules beside the tests can be imported, also by worker processes.
 sys.path.insert(0, str(Path(__file__).parent))
 

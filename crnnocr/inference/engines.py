@@ -125,8 +125,7 @@ class OnnxEngine:
 
     def __init__(self, source: Path | bytes) -> None:
         """Open a file, or the bytes of one. Raises `ModelError` if it cannot be run, or was not made by crnnocr."""
-        import onnxruntime
-
+        onnxruntime = runtime.import_onnxruntime()
         path = source if isinstance(source, Path) else Path("the export")
 
         options = onnxruntime.SessionOptions()

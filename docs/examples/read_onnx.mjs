@@ -2,7 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as ort from "onnxruntime-node";
+
+process.env.ORT_DISABLE_TELEMETRY ??= "1"; // which it reads as it is imported
+const ort = await import("onnxruntime-node");
 
 /** Height, width and gray bytes of a binary PGM of 8 bits. */
 function pgm(file) {

@@ -1,11 +1,14 @@
 """Recognize one image with an exported model and onnxruntime alone: read_onnx.py MODEL.onnx IMAGE."""
 
 import json
+import os
 import sys
 
 import numpy as np
-import onnxruntime
 from PIL import Image
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # which it reads as it is imported
+import onnxruntime
 
 
 def recognize(model: str, image: str) -> str:
