@@ -58,7 +58,9 @@ def test_exporting_and_recognizing_write_nothing_into_the_users_folder(
 
 
 def test_the_library_alone_turns_telemetry_off_unless_the_user_has_chosen(home: Path, run_process: RunProcess) -> None:
-    code = "from crnnocr.runtime import import_onnxruntime as load; import os; load(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    code = (
+        "from crnnocr.runtime import import_onnxruntime as load; import os; load(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
     done = run_process("-c", code, env=alone(home))
     assert (done.stdout, done.stderr, left_in(home)) == ("1\n", "", [])
     assert run_process("-c", code, env=alone(home, ORT_DISABLE_TELEMETRY="yes")).stdout == "yes\n"
@@ -70,7 +72,20 @@ def test_the_whole_way_to_a_model_writes_nothing_into_the_users_folder(
 ) -> None:
     data = tmp_path / "data"
     run(run_process, home, "synth", data, "--count", "24", "--lang", "en", "--workers", "2")
-    short = ("--preset", "tiny", "--from", "scratch", "--steps", "3", "--synth", "en:receipt", "--mix", "0.3", "--name", "short")
+    short = (
+        "--preset",
+        "tiny",
+        "--from",
+        "scratch",
+        "--steps",
+        "3",
+        "--synth",
+        "en:receipt",
+        "--mix",
+        "0.3",
+        "--name",
+        "short",
+    )
     trained = run_process("-m", "crnnocr", "train", data, *short, "--quiet", env=alone(home))
     assert trained.returncode == 0
     for arguments in (("eval", data), ("predict", data), ("export", "--output", tmp_path / "out")):
