@@ -26,9 +26,10 @@ from predict import models, report, scores, sets
 
 from crnnocr import images
 from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
-from crnnocr.export import end_to_end, web
+from crnnocr.export import web
 from crnnocr.export.folder import load_source, serialize_onnx, with_activation_ranges
 from crnnocr.export.verify import LineBackend, VerificationImage
+from crnnocr.graph import end_to_end
 from crnnocr.inference.engines import OnnxEngine
 from crnnocr.model import registry
 

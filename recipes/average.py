@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shipped import VALIDATION, Stream
 
-from crnnocr.export import quantization
+from crnnocr.graph import quantization
 from crnnocr.images import Preprocessor
 from crnnocr.model import checkpoint
 

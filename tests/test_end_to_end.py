@@ -21,12 +21,12 @@ from crnnocr.config import MAX_WIDTH, DecodeConfig, ExportConfig, Orientation, P
 from crnnocr.decoding.forward import text_log_probs
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import GateError, UsageError
-from crnnocr.export import end_to_end
 from crnnocr.export import folder as exporting
 from crnnocr.export import verify as verification
-from crnnocr.export.end_to_end import Result, add_resize
-from crnnocr.export.onnx_graph import GraphBuilder
 from crnnocr.export.verify import EndToEndBackend, Gray, LineBackend, VerificationImage, from_samples, verify
+from crnnocr.graph import end_to_end
+from crnnocr.graph.builder import GraphBuilder
+from crnnocr.graph.end_to_end import Result, add_resize
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import OnnxEngine, TorchEngine
 from crnnocr.inference.recognizer import Recognizer
@@ -52,7 +52,7 @@ def resize() -> onnxruntime.InferenceSession:
         "size": (TensorProto.INT64, ["n"]),
         "wanted": (TensorProto.INT64, ["n"]),
     }
-    model = nodes.model(inputs, {"resized": (TensorProto.UINT8, ["n", "c", "b"])}, {}, end_to_end.OPSET)
+    model = nodes.model(inputs, {"resized": (TensorProto.UINT8, ["n", "c", "b"])}, {}, end_to_end.OPSET).to_onnx()
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
@@ -116,7 +116,7 @@ def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -
     nodes = GraphBuilder()
     end_to_end.add_best_path(nodes, "log_probs", "frames", calibration)
     inputs = {"log_probs": (TensorProto.FLOAT, ["n", "t", "c"]), "frames": (TensorProto.INT64, ["n"])}
-    model = nodes.model(inputs, end_to_end.OUTPUTS, {}, end_to_end.OPSET)
+    model = nodes.model(inputs, end_to_end.OUTPUTS, {}, end_to_end.OPSET).to_onnx()
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     frames = np.array([len(line) for line in log_probs])
     together = np.full((len(log_probs), frames.max(), log_probs[0].shape[1]), -0.1, np.float32)  # padding means nothing

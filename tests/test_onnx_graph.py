@@ -19,9 +19,10 @@ from typer.testing import Result
 from crnnocr import images
 from crnnocr.config import PRESETS, ModelConfig
 from crnnocr.errors import GateError, ModelError
-from crnnocr.export import end_to_end, onnx_graph, verify
 from crnnocr.export import folder as exporting
-from crnnocr.export.onnx_graph import GraphBuilder
+from crnnocr.export import verify
+from crnnocr.graph import end_to_end, network
+from crnnocr.graph.builder import GraphBuilder
 from crnnocr.inference.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine, load_engine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import checkpoint
@@ -49,8 +50,8 @@ def random_network(shape: ModelConfig) -> CRNN:
 def onnx_engine(model: CRNN, path: Path) -> OnnxEngine:
     weights = {name: value.numpy() for name, value in model.state_dict().items()}
     metadata = {ONNX_CARD_KEY: json.dumps(Card("x", CHARSET, model.config).to_json())}
-    network = onnx_graph.Network(model.config, model.classes, weights)
-    path.write_bytes(onnx_graph.build(network, metadata).SerializeToString())
+    given = network.Network(model.config, model.classes, weights)
+    path.write_bytes(network.build(given, metadata).to_onnx().SerializeToString())
     return OnnxEngine(path)
 
 
@@ -135,14 +136,14 @@ def test_the_verification_is_on_real_images_of_several_widths(tiny_model: Path, 
 @pytest.fixture
 def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Change every other number of one weight in every graph that is built."""
-    add_network = onnx_graph.add_network
+    add_network = network.add_network
 
-    def wrong(nodes: GraphBuilder, network: onnx_graph.Network, *rest: str) -> tuple[str, str]:
-        changed = network.weights[request.param].copy()
+    def wrong(nodes: GraphBuilder, given: network.Network, *rest: str) -> tuple[str, str]:
+        changed = given.weights[request.param].copy()
         changed.flat[::2] -= 0.5  # not a single one, which may belong to a unit without effect in so small a model
-        return add_network(nodes, replace(network, weights={**network.weights, request.param: changed}), *rest)
+        return add_network(nodes, replace(given, weights={**given.weights, request.param: changed}), *rest)
 
-    monkeypatch.setattr(onnx_graph, "add_network", wrong)
+    monkeypatch.setattr(network, "add_network", wrong)
     monkeypatch.setattr(end_to_end, "add_network", wrong)
 
 

@@ -17,7 +17,7 @@ from crnnocr import images
 from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, EngineChoice, ExportConfig, Precision
 from crnnocr.errors import ModelError
 from crnnocr.export import folder as exporting
-from crnnocr.export import quantization
+from crnnocr.graph import quantization
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import PRECISION_KEY, OnnxEngine, load_engine
 from crnnocr.model import checkpoint

@@ -18,7 +18,7 @@ import torch
 
 from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.errors import ConfigError, GateError, ImageError, ModelError, UsageError
-from crnnocr.export import end_to_end, onnx_graph, quantization, web
+from crnnocr.export import web
 from crnnocr.export.model_card import DIRECTION, ModelCard
 from crnnocr.export.verify import (
     MIN_IMAGES,
@@ -32,6 +32,8 @@ from crnnocr.export.verify import (
 )
 from crnnocr.export.web import Runtime
 from crnnocr.files import atomic_files, atomic_write
+from crnnocr.graph import end_to_end, quantization
+from crnnocr.graph import network as networks
 from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import (
     DERIVED,
@@ -110,7 +112,7 @@ def serialize_onnx(
     }
     if config.precision is Precision.INT8 and not card.activation_ranges:
         raise ModelError(f"{card.name} cannot be quantized: its card has no activation ranges")
-    network = onnx_graph.Network(
+    network = networks.Network(
         config=card.config,
         classes=card.charset.classes,
         weights={name: value.numpy() for name, value in model.state_dict().items()},
@@ -120,8 +122,8 @@ def serialize_onnx(
     if config.self_contained:
         graph = end_to_end.build(network, card.orientation, card.calibration, metadata)
     else:
-        graph = onnx_graph.build(network, metadata)
-    content: bytes = graph.SerializeToString()
+        graph = networks.build(network, metadata)
+    content: bytes = graph.to_onnx().SerializeToString()
     return content
 
 

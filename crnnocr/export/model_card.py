@@ -8,9 +8,9 @@ from typing import Any
 
 import crnnocr
 from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
-from crnnocr.export import end_to_end, onnx_graph
 from crnnocr.export.verify import Verification
 from crnnocr.formatting import plural
+from crnnocr.graph import end_to_end, network
 from crnnocr.metrics.scores import headline
 from crnnocr.model.card import Card
 
@@ -60,7 +60,7 @@ class ModelCard:
     @property
     def opset(self) -> int:
         """Version of ONNX's operators."""
-        return end_to_end.OPSET if self.config.self_contained else onnx_graph.OPSET
+        return end_to_end.OPSET if self.config.self_contained else network.OPSET
 
     @property
     def graph_hash(self) -> str:

@@ -24,8 +24,8 @@ from crnnocr.datasets import Sample
 from crnnocr.decoding.forward import text_log_probs
 from crnnocr.decoding.hypothesis import LogProbs, best_path, greedy_ids
 from crnnocr.errors import DataError, GateError, ImageError
-from crnnocr.export import end_to_end
 from crnnocr.formatting import plural
+from crnnocr.graph import end_to_end
 from crnnocr.images import ImageWarning, Preprocessor
 from crnnocr.inference.engines import Engine, OnnxEngine
 from crnnocr.metrics.scores import Scorer

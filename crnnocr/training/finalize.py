@@ -18,9 +18,9 @@ from crnnocr.config import ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.lines import LineDataset
 from crnnocr.errors import CrnnocrError, ModelError
-from crnnocr.export import quantization
 from crnnocr.export.folder import derive_onnx, serialize_onnx
 from crnnocr.files import as_json, atomic_write
+from crnnocr.graph import quantization
 from crnnocr.inference.engines import DERIVED, OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics import calibration

@@ -12,68 +12,24 @@ Inputs: `images` (N, 1, H, W) float32, `widths` (N,) int64. Outputs: `log_probs`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool, Precision
-from crnnocr.export import quantization
-from crnnocr.export.quantization import Floats, QuantizedWeights
+from crnnocr.graph import quantization
+from crnnocr.graph.builder import ONNXRUNTIME, ElementType, GraphBuilder, Model, TensorSpecs
+from crnnocr.graph.quantization import Floats, QuantizedWeights
 
 OPSET = 17
-IR_VERSION = 8
-ONNXRUNTIME = "com.microsoft"
-"""Domain of ONNX Runtime's operators that are not in the standard."""
 
 _BLOCK = 16
 """Channels that ONNX Runtime computes together in single precision. It reorders maps with another number again and again."""
 
 _BIAS_LIMIT = 2**30
 """Largest absolute value of a quantized bias."""
-
-TensorSpecs: TypeAlias = Mapping[str, tuple[int, Sequence[int | str]]]
-"""Type and shape of inputs or outputs, by name."""
-
-
-class GraphBuilder:
-    """Nodes and constants of a graph. Methods return the name of the tensor that they add."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def add(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
-        """Add a node with one output."""
-        output = output or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
-
-    def constant(self, value: NDArray[np.generic] | Sequence[int] | int, name: str = "") -> str:
-        """Add a constant. Integers become int64."""
-        array = np.asarray(value)
-        name = name or f"constant_{len(self.constants)}"
-        self.constants[name] = numpy_helper.from_array(np.array(array, order="C"), name)
-        return name
-
-    def model(self, inputs: TensorSpecs, outputs: TensorSpecs, metadata: dict[str, str], opset: int) -> onnx.ModelProto:
-        """Build the model, and check it."""
-        given, result = (
-            [helper.make_tensor_value_info(name, kind, list(shape)) for name, (kind, shape) in values.items()]
-            for values in (inputs, outputs)
-        )
-        graph = helper.make_graph(self.nodes, "crnn", given, result, list(self.constants.values()))
-        opsets = [helper.make_opsetid("", opset)]
-        if any(node.domain == ONNXRUNTIME for node in self.nodes):
-            opsets.append(helper.make_opsetid(ONNXRUNTIME, 1))
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="crnnocr")
-        helper.set_model_props(model, metadata)
-        onnx.checker.check_model(model, full_check=True)
-        return model
 
 
 @dataclass(frozen=True)
@@ -90,17 +46,17 @@ class Network:
     """The highest value after each layer of the backbone; needed for int8, else empty."""
 
 
-def build(network: Network, metadata: dict[str, str]) -> onnx.ModelProto:
+def build(network: Network, metadata: dict[str, str]) -> Model:
     """Build the graph of a network alone."""
     graph = GraphBuilder()
     add_network(graph, network, "images", "widths")
     inputs: TensorSpecs = {
-        "images": (TensorProto.FLOAT, ["batch", 1, network.config.height, "width"]),
-        "widths": (TensorProto.INT64, ["batch"]),
+        "images": (ElementType.FLOAT, ["batch", 1, network.config.height, "width"]),
+        "widths": (ElementType.INT64, ["batch"]),
     }
     outputs: TensorSpecs = {
-        "log_probs": (TensorProto.FLOAT, ["batch", "frames", network.classes]),
-        "frames": (TensorProto.INT64, ["batch"]),
+        "log_probs": (ElementType.FLOAT, ["batch", "frames", network.classes]),
+        "frames": (ElementType.INT64, ["batch"]),
     }
     return graph.model(inputs, outputs, metadata, OPSET)
 
@@ -112,7 +68,7 @@ def add_network(graph: GraphBuilder, network: Network, images: str, widths: str)
     for index, layer in enumerate(network.config.backbone):
         maps, frames = layers.backbone_layer(maps, frames, index, layer)
     features = layers.to_sequence(maps)  # (T, N, F)
-    steps = graph.add("Cast", [frames], to=TensorProto.INT32)
+    steps = graph.add("Cast", [frames], to=ElementType.INT32)
     hidden = layers.lstms(features, steps)
     batch_first = graph.add("Transpose", [layers.linear(hidden, "head")], perm=[1, 0, 2])
     log_probs = graph.add("LogSoftmax", [batch_first], output="log_probs", axis=-1)
@@ -136,7 +92,7 @@ class _Layers:
 
     def start(self, images: str) -> str:
         """(N, 1, H, W) images in the precision of the convolutions."""
-        return self.graph.add("Cast", [images], to=TensorProto.FLOAT16) if self.is_half else images
+        return self.graph.add("Cast", [images], to=ElementType.FLOAT16) if self.is_half else images
 
     def backbone_layer(self, maps: str, widths: str, index: int, layer: Layer) -> tuple[str, str]:
         """Add one layer over (N, K, h, W) maps with (N,) true widths.
@@ -168,7 +124,7 @@ class _Layers:
     def to_sequence(self, maps: str) -> str:
         """(N, K, h, T) maps → (T, N, h·K) features in single precision."""
         maps = self._dequantize(maps)
-        maps = self.graph.add("Cast", [maps], to=TensorProto.FLOAT) if self.is_half else maps
+        maps = self.graph.add("Cast", [maps], to=ElementType.FLOAT) if self.is_half else maps
         time_first = self.graph.add("Transpose", [maps], perm=[3, 0, 2, 1])
         return self.graph.add("Reshape", [time_first, self.graph.constant([0, 0, -1])])
 
@@ -259,7 +215,7 @@ class _Layers:
         """Weights that are computed with in single precision but, in fp16, stored in half precision."""
         if not self.is_half:
             return self.graph.constant(value, name)
-        return self.graph.add("Cast", [self.graph.constant(_half(value), f"{name}.half")], name, to=TensorProto.FLOAT)
+        return self.graph.add("Cast", [self.graph.constant(_half(value), f"{name}.half")], name, to=ElementType.FLOAT)
 
     def _kernel(self, index: int, layer: Conv) -> tuple[str, str]:
         """Kernel and bias of a convolution, quantized if it reads bytes."""

@@ -12,27 +12,28 @@ in double precision, in which all sums are exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from crnnocr.config import MAX_WIDTH, Orientation
 from crnnocr.errors import UsageError
-from crnnocr.export.onnx_graph import GraphBuilder, Network, TensorSpecs, add_network
-from crnnocr.inference.engines import OnnxEngine
+from crnnocr.graph.builder import ElementType, Graph, GraphBuilder, Model, TensorSpecs
+from crnnocr.graph.network import Network, add_network
 from crnnocr.metrics.calibration import LOG_ODDS, LOG_PROBS, Calibration
 from crnnocr.text.charset import BLANK
+
+if TYPE_CHECKING:
+    from crnnocr.inference.engines import OnnxEngine
 
 OPSET = 18
 
 OUTPUTS: TensorSpecs = {
-    "ids": (TensorProto.INT64, ["batch", "characters"]),
-    "character_confidences": (TensorProto.FLOAT, ["batch", "characters"]),
-    "lengths": (TensorProto.INT64, ["batch"]),
-    "confidences": (TensorProto.FLOAT, ["batch"]),
+    "ids": (ElementType.INT64, ["batch", "characters"]),
+    "character_confidences": (ElementType.FLOAT, ["batch", "characters"]),
+    "lengths": (ElementType.INT64, ["batch"]),
+    "confidences": (ElementType.FLOAT, ["batch"]),
 }
 """Of the best path."""
 
@@ -51,7 +52,7 @@ class Result(NamedTuple):
     """(T, C) natural-log probabilities of its true frames."""
 
 
-def build(network: Network, orientation: Orientation, calibration: Calibration, metadata: dict[str, str]) -> onnx.ModelProto:
+def build(network: Network, orientation: Orientation, calibration: Calibration, metadata: dict[str, str]) -> Model:
     """Build the graph of a network with preprocessing and decoding. Raises `UsageError` if lines run neither along nor down."""
     if orientation not in (Orientation.HORIZONTAL, Orientation.VERTICAL):
         raise UsageError(
@@ -63,12 +64,12 @@ def build(network: Network, orientation: Orientation, calibration: Calibration, 
     log_probs, frames = add_network(graph, network, images, widths)
     add_best_path(graph, log_probs, frames, calibration)
     inputs: TensorSpecs = {
-        "pictures": (TensorProto.UINT8, ["batch", "height", "width"]),
-        "sizes": (TensorProto.INT64, ["batch", 2]),
+        "pictures": (ElementType.UINT8, ["batch", "height", "width"]),
+        "sizes": (ElementType.INT64, ["batch", 2]),
     }
     more: TensorSpecs = {
-        "log_probs": (TensorProto.FLOAT, ["batch", "frames", network.classes]),
-        "frames": (TensorProto.INT64, ["batch"]),
+        "log_probs": (ElementType.FLOAT, ["batch", "frames", network.classes]),
+        "frames": (ElementType.INT64, ["batch"]),
     }
     return graph.model(inputs, {**OUTPUTS, **more}, metadata, OPSET)
 
@@ -105,7 +106,7 @@ def _add_preprocessing(graph: GraphBuilder, network: Network, orientation: Orien
         add("Gather", ["sizes", constant(axis)], axis=1) for axis in ((1, 0) if vertical else (0, 1))
     )  # (N,) pixels each
     scaled = add("Div", [_to_double(graph, add("Mul", [along, constant(config.height)])), _to_double(graph, across)])
-    width = add("Cast", [add("Round", [scaled])], to=TensorProto.INT64)
+    width = add("Cast", [add("Round", [scaled])], to=ElementType.INT64)
     width = add("Min", [add("Max", [width, constant(1)]), constant(MAX_WIDTH)])
     widths = add("Max", [width, constant(config.min_width)])
     columns = add("ReduceMax", [widths], keepdims=0)
@@ -114,12 +115,12 @@ def _add_preprocessing(graph: GraphBuilder, network: Network, orientation: Orien
     across_first = add("Transpose", [resized], perm=[0, 2, 1])
     heights = add("Add", [add("Mul", [across, constant(0)]), constant(config.height)])
     lines = add_resize(graph, across_first, across, heights, constant(config.height), reverse=vertical)  # (N, H, W)
-    values = add("Cast", [lines], to=TensorProto.FLOAT)
+    values = add("Cast", [lines], to=ElementType.FLOAT)
     values = add("Div", [values, constant(np.array(127.5, np.float32))])
     values = add("Unsqueeze", [add("Sub", [values, constant(np.array(1, np.float32))]), constant([1])])
     column = add("Range", [constant(0), columns, constant(1)])
     inside = add("Less", [column, add("Unsqueeze", [widths, constant([1])])])  # (N, W)
-    mask = add("Unsqueeze", [add("Cast", [inside], to=TensorProto.FLOAT), constant([1, 2])])
+    mask = add("Unsqueeze", [add("Cast", [inside], to=ElementType.FLOAT), constant([1, 2])])
     return add("Mul", [values, mask]), widths
 
 
@@ -139,18 +140,18 @@ def add_resize(graph: GraphBuilder, images: str, size: str, target: str, columns
     """
     add, constant = graph.add, graph.constant
     taps, weights = _resize_weights(graph, size, target, columns)
-    index = add("Cast", [taps], to=TensorProto.INT64)
+    index = add("Cast", [taps], to=ElementType.INT64)
     last = add("Unsqueeze", [add("Sub", [size, constant(1)]), constant([1, 2])])  # (N, 1, 1)
     index = add("Min", [index, last])
     if reverse:
         index = add("Sub", [last, index])
     values = add("GatherND", [images, add("Unsqueeze", [index, constant([3])])], batch_dims=1)  # (N, columns, taps, B)
-    values = add("Cast", [values], to=TensorProto.DOUBLE)
+    values = add("Cast", [values], to=ElementType.DOUBLE)
     rows = add("MatMul", [add("Unsqueeze", [weights, constant([2])]), values])  # (N, columns, 1, B)
     total = add("Squeeze", [rows, constant([2])])
     raised = add("Add", [total, _double(graph, _FIXED_POINT / 2)])
     rounded = add("Floor", [add("Div", [raised, _double(graph, _FIXED_POINT)])])
-    return add("Cast", [add("Min", [rounded, _double(graph, 255.0)])], to=TensorProto.UINT8)
+    return add("Cast", [add("Min", [rounded, _double(graph, 255.0)])], to=ElementType.UINT8)
 
 
 def _resize_weights(graph: GraphBuilder, size: str, target: str, columns: str) -> tuple[str, str]:
@@ -161,23 +162,23 @@ def _resize_weights(graph: GraphBuilder, size: str, target: str, columns: str) -
     add, constant, axis_1 = graph.add, graph.constant, graph.constant([1])
     axis_2 = graph.constant([2])
     half, one, zero = (_double(graph, value) for value in (0.5, 1.0, 0.0))
-    sizes = add("Cast", [size], to=TensorProto.DOUBLE)
-    scale = add("Div", [sizes, add("Cast", [target], to=TensorProto.DOUBLE)])  # (N,)
+    sizes = add("Cast", [size], to=ElementType.DOUBLE)
+    scale = add("Div", [sizes, add("Cast", [target], to=ElementType.DOUBLE)])  # (N,)
     support = add("Unsqueeze", [add("Max", [scale, one]), axis_1])  # (N, 1)
     last = add("Unsqueeze", [add("Sub", [target, constant(1)]), axis_1])
     column = add("Min", [add("Range", [constant(0), columns, constant(1)]), last])  # (N, columns)
-    middle = add("Add", [add("Cast", [column], to=TensorProto.DOUBLE), half])
+    middle = add("Add", [add("Cast", [column], to=ElementType.DOUBLE), half])
     center = add("Mul", [middle, add("Unsqueeze", [scale, axis_1])])
     first = add("Max", [add("Floor", [add("Add", [add("Sub", [center, support]), half])]), zero])
     end = add("Min", [add("Floor", [add("Add", [add("Add", [center, support]), half])]), add("Unsqueeze", [sizes, axis_1])])
-    reach = add("Cast", [add("Ceil", [add("ReduceMax", [support], keepdims=0)])], to=TensorProto.INT64)  # over all axes
+    reach = add("Cast", [add("Ceil", [add("ReduceMax", [support], keepdims=0)])], to=ElementType.INT64)  # over all axes
     count = add("Add", [add("Mul", [reach, constant(2)]), constant(1)])
-    offsets = add("Cast", [add("Range", [constant(0), count, constant(1)])], to=TensorProto.DOUBLE)  # (taps,)
+    offsets = add("Cast", [add("Range", [constant(0), count, constant(1)])], to=ElementType.DOUBLE)  # (taps,)
     taps = add("Add", [add("Unsqueeze", [first, axis_2]), offsets])
     distance = add("Add", [add("Sub", [taps, add("Unsqueeze", [center, axis_2])]), half])
     relative = add("Mul", [distance, add("Reciprocal", [add("Unsqueeze", [support, axis_2])])])
     triangle = add("Max", [add("Sub", [one, add("Abs", [relative])]), zero])
-    within = add("Cast", [add("Less", [taps, add("Unsqueeze", [end, axis_2])])], to=TensorProto.DOUBLE)
+    within = add("Cast", [add("Less", [taps, add("Unsqueeze", [end, axis_2])])], to=ElementType.DOUBLE)
     weights = add("Mul", [triangle, within])
     weights = add("Div", [weights, add("ReduceSum", [weights, axis_2], keepdims=1)])
     return taps, add("Floor", [add("Add", [add("Mul", [weights, _double(graph, _FIXED_POINT)]), half])])
@@ -197,13 +198,13 @@ def add_best_path(graph: GraphBuilder, log_probs: str, frames: str, calibration:
     before = add("Pad", [best, constant([0, 1, 0, -1]), constant(BLANK)])
     is_character = add("Greater", [best, constant(BLANK)])
     begins = add("And", [is_character, add("Not", [add("Equal", [best, before])])])
-    ordinal = add("CumSum", [add("Cast", [begins], to=TensorProto.INT64), constant(1)])  # (N, T), from 1
+    ordinal = add("CumSum", [add("Cast", [begins], to=ElementType.INT64), constant(1)])  # (N, T), from 1
     lengths = add("ReduceMax", [ordinal, constant([1])], "lengths", keepdims=0)
     # Column 0 takes what belongs to no character, and is cut off.
-    column = add("Mul", [ordinal, add("Cast", [is_character], to=TensorProto.INT64)])
+    column = add("Mul", [ordinal, add("Cast", [is_character], to=ElementType.INT64)])
     empty = add("Pad", [add("Mul", [best, constant(0)]), constant([0, 1, 0, 0])])  # (N, 1 + T)
     highest = add("Exp", [add("ReduceMax", [log_probs, constant([2])], keepdims=0)])
-    confident = add("ScatterElements", [add("Cast", [empty], to=TensorProto.FLOAT), column, highest], axis=1, reduction="max")
+    confident = add("ScatterElements", [add("Cast", [empty], to=ElementType.FLOAT), column, highest], axis=1, reduction="max")
     found = add("ScatterElements", [empty, column, best], axis=1, reduction="max")
     longest = add("Max", [add("ReduceMax", [lengths], keepdims=1), constant([1])])
     cut = [constant([1]), add("Add", [longest, constant([1])]), constant([1])]
@@ -225,19 +226,17 @@ def _text_log_probs(graph: GraphBuilder, log_probs: str, valid: str, ids: str, l
     index = add("Range", [constant(0), _length(graph, states, 1), constant(1)])  # (S,)
     two_before = add("Pad", [states, constant([0, 2, 0, -2])])
     skips = add("And", [add("Not", [add("Equal", [states, two_before])]), add("Greater", [states, constant(BLANK)])])
-    add("Cast", [skips], "skips", to=TensorProto.FLOAT)  # (N, S)
+    add("Cast", [skips], "skips", to=ElementType.FLOAT)  # (N, S)
     # All probability starts in the first blank, one frame early, and moves on to that blank or to the first character.
-    first = add("Cast", [add("Less", [index, constant(1)])], to=TensorProto.FLOAT)
+    first = add("Cast", [add("Less", [index, constant(1)])], to=ElementType.FLOAT)
     start = add("Expand", [first, add("Shape", [states])])
     is_frame = add("Unsqueeze", [add("Transpose", [valid], perm=[1, 0]), constant([2])])  # (T, N, 1)
     scanned = [start, _state_probs(graph, log_probs, states), is_frame]
-    graph.nodes.append(
-        helper.make_node("Scan", scanned, ["forward", "log_scales"], name="forward", body=_forward_step(), num_scan_inputs=2)
-    )
+    graph.add_node("Scan", scanned, ["forward", "log_scales"], "forward", body=_forward_step(), num_scan_inputs=2)
     total = add("ReduceSum", ["log_scales", constant([0, 2])], keepdims=0)
     last = add("Unsqueeze", [add("Mul", [lengths, constant(2)]), constant([1])])  # (N, 1): the last blank
     ends = add("And", [add("LessOrEqual", [index, last]), add("GreaterOrEqual", [index, add("Sub", [last, constant(1)])])])
-    at_end = add("Mul", ["forward", add("Cast", [ends], to=TensorProto.FLOAT)])
+    at_end = add("Mul", ["forward", add("Cast", [ends], to=ElementType.FLOAT)])
     return add("Add", [total, add("Log", [add("ReduceSum", [at_end, constant([1])], keepdims=0)])])
 
 
@@ -251,22 +250,21 @@ def _state_probs(graph: GraphBuilder, log_probs: str, states: str) -> str:
     return add("Transpose", [probs], perm=[1, 0, 2])
 
 
-def _forward_step() -> onnx.GraphProto:
+def _forward_step() -> Graph:
     """One frame: (N, S) forward variables → those of the next frame, and the (N, 1) log of their scale."""
-    node = helper.make_node
-    body = [
-        node("Pad", ["before", "one"], ["from_left"]),
-        node("Pad", ["before", "two"], ["from_second"]),
-        node("Mul", ["from_second", "skips"], ["skipped"]),
-        node("Sum", ["before", "from_left", "skipped"], ["moved"]),
-        node("Mul", ["moved", "emitted"], ["after"]),
-        node("ReduceSum", ["after", "axis"], ["sum"], keepdims=1),
-        node("Max", ["sum", "tiny"], ["scale"]),
-        node("Div", ["after", "scale"], ["scaled"]),
-        node("Where", ["is_frame", "scaled", "before"], ["next"]),
-        node("Log", ["scale"], ["log"]),
-        node("Where", ["is_frame", "log", "zero"], ["log_scale"]),
-    ]
+    step = GraphBuilder()
+    node = step.add_node
+    node("Pad", ["before", "one"], ["from_left"])
+    node("Pad", ["before", "two"], ["from_second"])
+    node("Mul", ["from_second", "skips"], ["skipped"])
+    node("Sum", ["before", "from_left", "skipped"], ["moved"])
+    node("Mul", ["moved", "emitted"], ["after"])
+    node("ReduceSum", ["after", "axis"], ["sum"], keepdims=1)
+    node("Max", ["sum", "tiny"], ["scale"])
+    node("Div", ["after", "scale"], ["scaled"])
+    node("Where", ["is_frame", "scaled", "before"], ["next"])
+    node("Log", ["scale"], ["log"])
+    node("Where", ["is_frame", "log", "zero"], ["log_scale"])
     constants = {
         "one": np.array([0, 1, 0, -1]),
         "two": np.array([0, 2, 0, -2]),
@@ -274,12 +272,11 @@ def _forward_step() -> onnx.GraphProto:
         "tiny": np.array(np.finfo(np.float32).tiny),
         "zero": np.array(0, np.float32),
     }
-    value, number = helper.make_tensor_value_info, TensorProto.FLOAT
-    inputs = [value("before", number, None), value("emitted", number, None), value("is_frame", TensorProto.BOOL, None)]
-    outputs = [value("next", number, None), value("log_scale", number, None)]
-    return helper.make_graph(
-        body, "frame", inputs, outputs, [numpy_helper.from_array(array, name) for name, array in constants.items()]
-    )
+    for name, array in constants.items():
+        step.constant(array, name)
+    inputs = {"before": (ElementType.FLOAT, None), "emitted": (ElementType.FLOAT, None), "is_frame": (ElementType.BOOL, None)}
+    outputs = {"next": (ElementType.FLOAT, None), "log_scale": (ElementType.FLOAT, None)}
+    return step.graph("frame", inputs, outputs)
 
 
 def _add_calibration(graph: GraphBuilder, log_probs: str, calibration: Calibration) -> str:
@@ -290,7 +287,7 @@ def _add_calibration(graph: GraphBuilder, log_probs: str, calibration: Calibrati
     odds = add("Sub", [bounded, add("Log", [add("Sub", [_double(graph, 1.0), add("Exp", [bounded])])])])
     odds = add("Add", [add("Div", [odds, _double(graph, calibration.temperature)]), _double(graph, calibration.bias)])
     odds = add("Max", [add("Min", [odds, _double(graph, LOG_ODDS[1])]), _double(graph, LOG_ODDS[0])])
-    return add("Cast", [add("Sigmoid", [odds])], "confidences", to=TensorProto.FLOAT)
+    return add("Cast", [add("Sigmoid", [odds])], "confidences", to=ElementType.FLOAT)
 
 
 def _length(graph: GraphBuilder, tensor: str, axis: int) -> str:
@@ -304,4 +301,4 @@ def _double(graph: GraphBuilder, value: float) -> str:
 
 
 def _to_double(graph: GraphBuilder, tensor: str) -> str:
-    return graph.add("Cast", [tensor], to=TensorProto.DOUBLE)
+    return graph.add("Cast", [tensor], to=ElementType.DOUBLE)
