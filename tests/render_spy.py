@@ -127,7 +127,7 @@ def measure(spy: Spy, sampler: Sampler, index: int) -> Measured:
     ink, x, y = np.asarray(spy.ink.text, np.float64), np.asarray(spy.x, np.float64), np.asarray(spy.y, np.float64)
     (x_down, x_along), (y_down, y_along) = np.gradient(x), np.gradient(y)
     area = np.abs(x_along * y_down - x_down * y_along)
-    owner, count = owners(spy, line.text, x)
+    owner, count = owners(spy, spy.ink.characters, x)
     kept = np.zeros_like(ink)
     left, top, right, bottom = (max(0, edge) for edge in spy.box)
     kept[top:bottom, left:right] = ink[top:bottom, left:right]

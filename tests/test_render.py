@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import subprocess
 import unicodedata
 from collections import Counter
@@ -235,6 +236,7 @@ STRONG: dict[str, Any] = {
         name: Effect(1.0, strength, strength)
         for name, strength in {
             "spacing": 0.2,
+            "gap": 3.0,
             "small_capitals": 0.7,
             "outline": 0.06,
             "shadow": 0.1,
@@ -246,6 +248,7 @@ STRONG: dict[str, Any] = {
             "curve": 0.3,
             "arc": 0.6,
             "loose": 0.9,
+            "paper_around": 3.0,
             "cut": 1.0,
             "neighbors": 0.3,
             "side": 0.3,
@@ -328,6 +331,56 @@ def test_no_whole_character_of_the_surroundings_is_seen(recipe: Recipe, axis: in
         (first, last), (start, stop) = inner[axis::2], spy.box[axis::2]
         for whole, seen in ((along[:first], along[max(0, start) : first]), (along[last:], along[last:stop])):
             assert not whole.any() or seen.sum() < 0.9 * whole.sum(), seed
+
+
+def paper_columns(image: Image.Image) -> np.ndarray[Any, Any]:
+    """The columns of a line of dark ink on white that hold none."""
+    return (np.asarray(image.convert("L")) > 200).all(axis=0)
+
+
+TABLES = Recipe(em=(20, 20), paper=(255, 255), contrast=(250, 250), gap=Effect(1, 8, 8))
+
+
+def test_a_wide_gap_is_blank_and_its_label_has_one_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lines.txt").write_text("Total 49.50", encoding="utf-8")
+    monkeypatch.setitem(RECIPES, Style.RECEIPT, TABLES)
+    sampler = Sampler(SynthConfig(style=Style.RECEIPT, text=str(tmp_path / "lines.txt")))
+    for index in range(8):
+        line = sampler.render(index)
+        assert line.text == "Total 49.50"
+        assert line.attempts == 1
+        ink = np.flatnonzero(~paper_columns(line.image))
+        widest = np.diff(ink).max()
+        assert 6 < widest / line.image.height < 12  # 8 ems, in a crop of 0.7 to 1.1 ems
+
+
+@pytest.mark.parametrize("text", ["1 2 3 4 5", "A B 7"])
+def test_a_row_of_single_characters_is_widened_evenly(text: str) -> None:
+    face = next(face for face in collect(SynthConfig()) if face.name == "Roboto Regular")
+    drawn = {inks.draw_text(text, face, 30, "en", False, TABLES, np.random.default_rng(seed)).characters for seed in range(40)}
+    widened = drawn - {text}
+    assert text in drawn  # half of them stay as they are
+    assert widened
+    for characters in widened:
+        gaps = {len(gap) for gap in re.findall(" +", characters)}
+        assert len(gaps) == 1
+        assert characters.split() == text.split()
+
+
+def test_paper_around_a_line_lies_mostly_at_one_end() -> None:
+    roomy, ends = Recipe(em=(24, 24), margin=0, paper_around=Effect(1, 4, 4)), []
+    for seed in range(30):
+        with pytest.MonkeyPatch.context() as patch:
+            spy = alone("Hamburg", roomy, seed, patch)
+        assert spy is not None
+        assert spy.box is not None
+        inner = spy.ink.text.getbbox()
+        assert inner is not None
+        left, above, right, below = (abs(at - edge) / spy.ink.em for at, edge in zip(spy.box, inner, strict=True))
+        assert max(left, right) == pytest.approx(4, abs=0.05)
+        assert max(above, below) < 1  # or else its letters would be too small in the image
+        ends.append(left > right)
+    assert 5 < sum(ends) < 25
 
 
 def test_pixels_of_a_recipe_grow_with_the_image() -> None:

@@ -134,6 +134,14 @@ def test_final_sigma_and_eszett_are_restored() -> None:
 
 
 # The lengths that each style is meant to have, within a fifth.
+@pytest.mark.parametrize("style", [Style.DOCUMENT, Style.SCENE, Style.RECEIPT])
+def test_some_texts_are_rows_of_single_characters(style: Style, english: texts.TextSource) -> None:
+    lines = [text for text in some_texts(english, 1500, style) if re.fullmatch(r"\S( \S)+", text)]
+    assert 0.005 < len(lines) / 1500 < 0.04
+    assert any(line.replace(" ", "").isdecimal() for line in lines)
+    assert any(line.count(" ") >= 5 for line in lines)
+
+
 @pytest.mark.parametrize(("style", "mean"), [(Style.CLEAN, 14), (Style.DOCUMENT, 25), (Style.SCENE, 8), (Style.RECEIPT, 16)])
 def test_each_style_has_its_length(style: Style, mean: int, english: texts.TextSource) -> None:
     lengths = [len(text) for text in some_texts(english, 1500, style)]

@@ -22,6 +22,8 @@ _MIN_RADIUS = 1.8
 """Smallest radius of the circle, in ems."""
 _MAX_LEAN = 0.35
 """Largest angle by which a line on a circle leans to a side, in radians."""
+_MAX_ABOVE = 0.9
+"""Most paper above or below the line, in ems; with more, its letters would be too small in the image."""
 _MAX_SLOPE = 0.4
 """Steepest line of a short text, pixels up for each pixel along it."""
 
@@ -145,6 +147,8 @@ def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
         margins[3] += lacking * (1 - share)
     if ink.around is not None:
         margins = np.minimum(margins, _max_margins(ink, recipe, rng))
+    elif recipe.paper_around.probability and (paper := recipe.paper_around.sample(rng)):
+        margins += _paper_around(paper, rng) * ink.em
     box = [left - round(margins[0]), top - round(margins[1]), right + round(margins[2]), bottom + round(margins[3])]
     if not ink.is_on_circle and (cut := recipe.cut.sample(rng)):
         side = int(rng.integers(4))
@@ -153,6 +157,16 @@ def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
         if _cuts_too_much(ink, inner, (box[0], box[1], box[2], box[3])):
             return None
     return box[0], box[1], box[2], box[3]
+
+
+def _paper_around(paper: float, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Left, top, right and bottom margins in ems: `paper` at one end of the line, and less on the other sides."""
+    shares = rng.random(3)
+    ends = [paper, paper * float(shares[0]) ** 2]
+    if rng.random() < 0.5:
+        ends.reverse()
+    above, below = (min(paper, _MAX_ABOVE) * float(share) for share in shares[1:])
+    return np.array([ends[0], above, ends[1], below])
 
 
 def _max_margins(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

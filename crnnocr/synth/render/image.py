@@ -192,9 +192,9 @@ def _fit(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def _pieces(mask: NDArray[Any], step: int) -> NDArray[np.intp]:
-    """The columns where pieces begin, with the paper just before their ink; no piece is much wider than `step`."""
-    inked = np.concatenate(([False], mask.max(axis=0) > _INKED))
-    starts = np.flatnonzero(inked[1:] & ~inked[:-1])
-    widths = np.diff(np.append(starts, mask.shape[1]))
+    """The columns where pieces begin, with the paper just before their ink; the ink of none is much wider than `step`."""
+    inked = np.concatenate(([False], mask.max(axis=0) > _INKED, [False]))
+    starts, ends = np.flatnonzero(inked[1:] & ~inked[:-1]), np.flatnonzero(~inked[1:] & inked[:-1])
+    widths = ends - starts
     split = [start + part * step for start, width in zip(starts, widths, strict=True) for part in range(max(1, width // step))]
     return np.unique(np.maximum(np.array(split, np.intp) - _NEAR + 1, 0))

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from crnnocr.synth.fonts import FontFace
-from crnnocr.synth.render.recipe import Recipe
+from crnnocr.synth.render.recipe import Effect, Recipe
 
 _ROOM = 0.6
 """Room around the line, in ems."""
@@ -25,6 +25,11 @@ _HALO = 0.06
 """Width around letters in which a glow is full, in ems."""
 _WIDE = 0.6
 """Width in ems from which a crop shows only a part of a letter."""
+
+_GAPS_IN_ROW = 0.5
+"""Probability of wide gaps in a row of single characters."""
+_LAST_GAP, _ONE_GAP = 0.5, 0.75
+"""A random number below the first widens the last space, as before a price, one below the second a random one, else all."""
 
 _LITERAL = ["-liga", "-clig", "-calt", "-dlig"]
 """Switches off features that would draw `->` as an arrow, or `3x4` with a multiplication sign. Joined letters need them."""
@@ -152,7 +157,7 @@ class Ink:
     """The layers of a line: masks of mode L and of one size, in which 255 is all ink."""
 
     characters: str
-    """The label."""
+    """The label; a wide gap is several spaces."""
     pen: Pen
     start: tuple[int, int]
     """Where the label begins on its baseline, before any transform."""
@@ -213,6 +218,7 @@ def draw_text(text: str, face: FontFace, size: int, tag: str, upright: bool, rec
     if features and "0" in text and rng.random() < recipe.slashed_zero:
         features = [*features, "zero"]
     pen = Pen(font, size, tag if shaped else None, spacing, features, upright, small_font)
+    text = _with_gaps(text, pen, recipe.gap, rng)
     ascent, descent = pen.font.getmetrics()
     room = round(_ROOM * size)
     start = (room, room + ascent)
@@ -228,6 +234,23 @@ def draw_text(text: str, face: FontFace, size: int, tag: str, upright: bool, rec
         ink.shadow = _shadow(ink.outline or mask, size, distance, rng)
     _draw_around(ink, recipe, rng)
     return ink
+
+
+def _with_gaps(text: str, pen: Pen, gap: Effect, rng: np.random.Generator) -> str:
+    """`text` with several spaces for one where a wide gap will be, if there is to be one."""
+    words = text.split(" ")
+    if len(words) < 2 or not gap.probability:
+        return text
+    is_row = max(map(len, words)) == 1
+    width = gap._replace(probability=_GAPS_IN_ROW if is_row else gap.probability).sample(rng) * pen.size
+    count = round(width / max(1.0, pen.length(" ")))
+    if count < 2:
+        return text
+    which = float(rng.random())
+    if is_row or which >= _ONE_GAP:
+        return (" " * max(2, count // len(words))).join(words)
+    at = len(words) - 1 if which < _LAST_GAP else int(rng.integers(1, len(words)))
+    return " ".join(words[:at]) + " " * count + " ".join(words[at:])
 
 
 def _can_be_small_capitals(text: str) -> bool:

@@ -48,6 +48,8 @@ class Recipe:
     # Ink
     spacing: Effect = NEVER
     """Extra space between characters, a share."""
+    gap: Effect = NEVER
+    """Width of a wide gap between words, as between the columns of a table, in ems."""
     small_capitals: Effect = NEVER
     """Size of the capitals after the first of a word, a share."""
     slashed_zero: float = 0.0
@@ -78,6 +80,8 @@ class Recipe:
     """Largest margin of the usual crop, a share."""
     loose: Effect = NEVER
     """Largest margin of a loose crop, a share."""
+    paper_around: Effect = NEVER
+    """Paper at one end of the line, in ems, with less of it on the other sides."""
     cut: Effect = NEVER
     """Pixels that one edge of the crop cuts off the line."""
     neighbors: Effect = NEVER
@@ -158,6 +162,7 @@ RECIPES: dict[Style, Recipe] = {
         em=(17, 33),
         fonts=((Kind.TEXT, 0.7), (Kind.MONOSPACED, 0.05)),
         spacing=Effect(0.06, 0.02, 0.12),
+        gap=Effect(0.05, 1.0, 9.0),
         slashed_zero=0.05,
         underline=Effect(0.03, 0.04, 0.07),
         weight=Effect(0.3, -0.5, 1.0),
@@ -167,6 +172,7 @@ RECIPES: dict[Style, Recipe] = {
         curve=Effect(0.06, -0.15, 0.15),
         margin=0.22,
         loose=Effect(0.12, 0.2, 0.7),
+        paper_around=Effect(0.05, 0.5, 5.0),
         cut=Effect(0.1, 0.5, 2.0),
         neighbors=Effect(0.18, 0.04, 0.2),
         side=Effect(0.04, 0.05, 0.25),
@@ -191,6 +197,7 @@ RECIPES: dict[Style, Recipe] = {
     Style.SCENE: Recipe(
         em=(15, 33),
         spacing=Effect(0.16, -0.06, 1.0),
+        gap=Effect(0.04, 0.8, 5.0),
         slashed_zero=0.05,
         small_capitals=Effect(0.08, 0.68, 0.88),
         outline=Effect(0.12, 0.03, 0.09),
@@ -204,6 +211,7 @@ RECIPES: dict[Style, Recipe] = {
         arc=Effect(0.16, -1.3, 1.3),
         margin=0.25,
         loose=Effect(0.15, 0.25, 0.8),
+        paper_around=Effect(0.05, 0.5, 4.0),
         cut=Effect(0.15, 0.5, 2.0),
         neighbors=Effect(0.15, 0.05, 0.3),
         side=Effect(0.12, 0.05, 0.3),
@@ -230,6 +238,7 @@ RECIPES: dict[Style, Recipe] = {
         em=(14, 28),
         fonts=((Kind.MONOSPACED, 0.45), (Kind.TEXT, 0.35)),
         spacing=Effect(0.07, 0.02, 0.2),
+        gap=Effect(0.15, 1.0, 9.0),
         slashed_zero=0.2,
         underline=Effect(0.02, 0.04, 0.08),
         weight=Effect(0.35, -0.6, 1.0),
@@ -239,6 +248,7 @@ RECIPES: dict[Style, Recipe] = {
         curve=Effect(0.1, -0.2, 0.2),
         margin=0.3,
         loose=Effect(0.2, 0.3, 1.0),
+        paper_around=Effect(0.06, 0.5, 5.0),
         cut=Effect(0.12, 0.5, 2.0),
         neighbors=Effect(0.2, 0.05, 0.25),
         side=Effect(0.08, 0.05, 0.3),

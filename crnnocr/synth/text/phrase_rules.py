@@ -238,8 +238,8 @@ class Mixture:
     """How texts of a style are made up."""
 
     kinds: Mapping[str, float]
-    """Weight of each kind of text: a symbol of `RULES`, or `prose`, `words` (a few without marks), `string` (random characters)
-    or `glyph` (one or two of them)."""
+    """Weight of each kind of text: a symbol of `RULES`, or `prose`, `words` (a few without marks), `string` (random
+    characters), `row` (random characters with spaces between them) or `glyph` (one or two)."""
     prose: Mapping[int, float]
     """Weight of each number of words in running text."""
     words: Mapping[int, float]
@@ -299,6 +299,7 @@ MIXTURES: Mapping[Style, Mixture] = {
             "url": 0.7,
             "techno": 0.5,
             "string": 2,
+            "row": 1.5,
             "glyph": 3,
         },
         prose={3: 5, 4: 5, 5: 4, 6: 3, 7: 2, 8: 1.5, 9: 1, 10: 1},
@@ -324,6 +325,7 @@ MIXTURES: Mapping[Style, Mixture] = {
             "tag": 0.7,
             "brand": 6,
             "string": 6,
+            "row": 1.5,
             "glyph": 3,
         },
         prose={2: 3, 3: 2, 4: 1},
@@ -350,6 +352,7 @@ MIXTURES: Mapping[Style, Mixture] = {
             "url": 1.5,
             "email": 0.5,
             "string": 1.5,
+            "row": 1.5,
             "glyph": 2,
         },
         prose={2: 3, 3: 3, 4: 2},

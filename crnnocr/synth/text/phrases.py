@@ -44,6 +44,9 @@ _NATIVE_DIGITS = 0.3
 _MARKS = {",": ",", ".": ".", "?": "?", "!": "!", ":": ":", ";": ";", "…": "…", "¿": "", "¡": ""}
 """How a mark of `PROSE` is written unless the language writes another."""
 
+_DIGITS_IN_ROW = 0.6
+"""Share of the rows of single characters that are of digits only."""
+
 _HYPHENATED = 0.12
 """Share of a document's lines of running text that end in the middle of a word, with a hyphen."""
 _LAST_WORD = re.compile(r"[^\W\d_]{5,}(?=\W*$)")
@@ -107,6 +110,9 @@ class PhraseGenerator:
         if kind == "string":
             length = rng.randint(2, 9)
             return alphabet.random_string(length, rng, alphabet.bases if rng.random() < 0.5 else alphabet.alphanumerics)
+        if kind == "row":
+            among = alphabet.digits if rng.random() < _DIGITS_IN_ROW else alphabet.alphanumerics
+            return " ".join([rng.choice(among) for _ in range(rng.randint(2, 8))])
         if kind == "glyph":
             return alphabet.random_string(rng.randint(1, 2), rng, alphabet.alphanumerics)
         return self._grammar.make(kind, rng)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 import unicodedata
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -173,6 +174,8 @@ class Alphabet:
         self.letters = tuple(filter(is_letter, self.bases))
         self.alphanumerics = tuple(filter(str.isalnum, self.bases)) or self.bases
         """Letters and digits, or all bases if there are none."""
+        self.digits = tuple(c for c in self.bases if c in string.digits) or self.alphanumerics
+        """Digits, or letters if there are none."""
         self.marks = tuple(filter(is_mark, self.characters))
         self.bases_of_mark = _bases_of_marks(self.characters, words)
         """For each mark, the letters that take it."""
