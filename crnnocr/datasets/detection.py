@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 from natsort import natsorted
 
-from crnnocr import images
 from crnnocr.datasets import Dataset, Sample, doctr, imagefolder, lmdb_folder, sidecar, table, trdg_names
+from crnnocr.datasets.image_index import SPLITS, ImageIndex
 from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELED_IMAGE, Issue, label_differs_from, merged, summary
 from crnnocr.errors import DataError
 from crnnocr.files import RealPaths
@@ -47,8 +47,6 @@ FORMATS = (
 )
 """All formats, in the order in which they are tried. A folder with a single table under any name comes last."""
 
-_PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"})
-"""Names of folders that are meant to be kept apart."""
 _MAX_NAMED = 5
 """Data sets that an error names."""
 _Owner: TypeAlias = tuple[Path, str]
@@ -120,7 +118,7 @@ def _load_folder(folder: Path) -> Dataset:
         for name in format.label_files:
             if (folder / name).is_file():
                 return _load_from(folder, folder / name)
-    if len(parts := [path for path in folder.iterdir() if path.name.lower() in _PARTS and sidecar.holds_labels(path)]) > 1:
+    if len(parts := [path for path in folder.iterdir() if path.name.lower() in SPLITS and sidecar.holds_labels(path)]) > 1:
         raise _ambiguous(folder, parts)
     for format in FORMATS:
         if not format.label_files and (dataset := format.load(folder)):
@@ -132,7 +130,7 @@ def _load_folder(folder: Path) -> Dataset:
         raise _ambiguous(folder, below)
     if label_file := _only(folder, tables):
         return _load_from(folder, label_file)
-    count = len(images.image_files(folder.rglob("*")))
+    count = len(ImageIndex(folder).images)
     holds = f"{count} images and no labels" if count else "no images"
     raise DataError(f"{folder} holds {holds} in a known format: expected {_expected()}{_label_error_hint(folder)}")
 
@@ -158,8 +156,8 @@ def _load_from(folder: Path, label_file: Path) -> Dataset:
     paths = RealPaths()
     listed = {paths.of(sample.path) for sample in dataset.samples}
     listed |= {paths.of(Path(location.path)) for issue in dataset.issues for location in issue.locations}
-    others = natsorted((path for path in images.image_files(folder.rglob("*")) if paths.of(path) not in listed), key=str)
-    unlabeled = [UNLABELED_IMAGE.at(path.relative_to(folder)) for path in others]
+    others = natsorted(name for name in ImageIndex(folder).images if paths.of(folder / name) not in listed)
+    unlabeled = [UNLABELED_IMAGE.at(name) for name in others]
     return replace(dataset, issues=merged((*dataset.issues, *unlabeled)))
 
 

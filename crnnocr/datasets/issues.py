@@ -78,6 +78,14 @@ _ENCODE_LABEL = "write the label again, in UTF-8"
 MISSING_IMAGE = _excluded(
     "missing-picture", "row whose image is not there", "correct the path, which counts from the label file's folder"
 )
+BROKEN_LINK = _excluded(
+    "missing-picture", "row whose image is a link to a file that is not there", "fetch the file (git annex get, dvc pull)"
+)
+AMBIGUOUS_IMAGE = _excluded(
+    "ambiguous-picture",
+    "row that several files fit, or whose file other rows fit too",
+    "write the path from the label file's folder",
+)
 MISSING_ENTRY = _excluded("missing-picture", "entry without an image", "add it to the database, or take the label out")
 IMAGE_OUTSIDE = _excluded(
     "picture-outside",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from crnnocr.datasets import Dataset, Sample
-from crnnocr.datasets.issues import EMPTY_LABEL, IMAGE_OUTSIDE, MISSING_IMAGE, NOT_UNICODE, TRIMMED_LABEL, Issue, merged
-from crnnocr.files import RealPaths
+from crnnocr.datasets.image_index import Found, ImageIndex
+from crnnocr.datasets.issues import AMBIGUOUS_IMAGE, EMPTY_LABEL, NOT_UNICODE, TRIMMED_LABEL, Issue, merged
 from crnnocr.formatting import is_encodable
 from crnnocr.text.charset import nfc
 
@@ -38,55 +36,33 @@ def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], fo
         records: what the file lists.
         folders: where in the label file's folder to look for images; the first that has an image counts.
     """
-    folder = _Folder(label_file.parent, folders)
+    index = ImageIndex(label_file.parent, folders)
+    found = [(record, index.find(record.name)) for record in records]
+    clashing = _clashing(found)
     samples: list[Sample] = []
     issues: list[Issue] = []
-    for record in records:
+    for record, image in found:
         label = nfc(record.text)
         text = label.strip()
-        image, issue = folder.find(record.name)
         line = "" if record.line is None else f" line {record.line}"
-        where = f"{label_file.name}{line}: {record.name}"
+        where = f"{label_file.name}{line}: {record.name}{f' ({image.detail})' if image.detail else ''}"
+        issue = image.issue or (AMBIGUOUS_IMAGE if not image.is_literal and image.path in clashing else None)
         if issue := issue or _issue_of_text(text):
-            issues.append(issue.at(image, where))
+            issues.append(issue.at(image.path, where))
             continue
-        samples.append(Sample(image, text))
+        samples.append(Sample(image.path, text))
         if len(text) < len(label.strip("\r\n")):
-            issues.append(TRIMMED_LABEL.at(image, where))
+            issues.append(TRIMMED_LABEL.at(image.path, where))
     return Dataset(label_file, format, tuple(samples), merged(issues))
 
 
-class _Folder:
-    """Finds the images of a label file."""
-
-    def __init__(self, folder: Path, below: Sequence[str]) -> None:
-        self._first, *self._others = [folder / name for name in below]
-        self._folder = folder
-        self._real = os.path.realpath(folder).rstrip(os.sep) + os.sep
-        self._real_paths = RealPaths()
-
-    def find(self, name: str) -> tuple[Path, Issue | None]:
-        """Return the path of the image that a record names, and the issue if it cannot be used."""
-        first = self._first / name
-        issue = self._issue_of(first)
-        if issue:
-            on_windows = name.replace("\\", "/")
-            for path in chain((folder / name for folder in self._others), self._from_above(on_windows)):
-                if not self._issue_of(path):
-                    return path, None
-        return first, issue
-
-    def _from_above(self, name: str) -> Iterator[Path]:
-        """Resolve `name` relative to each folder above the label file, as in PaddleOCR's lists."""
-        parts, above = Path(name).parts, Path(self._real).parts
-        for count in range(len(parts)):
-            if parts[:count] == above[len(above) - count :]:
-                yield self._folder.joinpath(*parts[count:])
-
-    def _issue_of(self, image: Path) -> Issue | None:
-        if not f"{self._real_paths.of(image)}{os.sep}".startswith(self._real):
-            return IMAGE_OUTSIDE
-        return None if os.path.isfile(image) else MISSING_IMAGE  # noqa: PTH113 (False for any name)
+def _clashing(found: Sequence[tuple[LabelRecord, Found]]) -> set[Path]:
+    """The images that were found for several names, at least one of which is not their own."""
+    names: dict[Path, set[str]] = {image.path: set() for _, image in found if not image.is_literal and not image.issue}
+    for record, image in found if names else ():
+        if image.path in names and not image.issue:
+            names[image.path].add("" if image.is_literal else nfc(record.name))
+    return {path for path, different in names.items() if len(different) > 1}
 
 
 def _issue_of_text(text: str) -> Issue | None:
