@@ -23,7 +23,7 @@ def put(folder: Path, images: Iterable[str], files: Mapping[str, str | bytes] | 
     folder.mkdir(parents=True, exist_ok=True)
     for name in images:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (2, 2)).save(folder / name)
+        Image.new("L", (2, 2)).save(folder / name, None if Path(name).suffix else "png")
     for name, content in (files or {}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)

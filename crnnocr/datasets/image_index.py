@@ -98,6 +98,12 @@ class ImageIndex:
         """The paths of all images from the root, in no particular order. Hidden files and folders do not count."""
         return [_join(folder, name) for folder in self._folders for name in self._listing(folder).image_names()]
 
+    def files(self, ending: str) -> list[str]:
+        """The paths of all files with an ending that is no image's, in no particular order."""
+        return [
+            _join(folder, name) for folder in self._folders for name in self._listing(folder).others if name.endswith(ending)
+        ]
+
     def _literal(self, folder: str) -> list[str]:
         """The folders from the root that the folder of a name is as it stands; none if it leads out of the root."""
         if folder not in self._literal_folders:
@@ -144,9 +150,9 @@ class ImageIndex:
             for beginning in dict.fromkeys((*self._below, "", *self._image_folders)):
                 yield self._consistent(self._under(beginning, tail), parts)
             if tail and not begins_here:
-                folders = self._by_last_name.get(_folded(tail[-1]), [])
-                ending = "/" + "/".join(map(_folded, tail))
-                yield self._consistent([each for each in folders if f"/{_folded(each)}".endswith(ending)], parts)
+                folders = self._by_last_name.get(folded(tail[-1]), [])
+                ending = "/" + "/".join(map(folded, tail))
+                yield self._consistent([each for each in folders if f"/{folded(each)}".endswith(ending)], parts)
 
     def _under(self, folder: str, parts: Sequence[str]) -> list[str]:
         folders = [folder]
@@ -178,7 +184,7 @@ class ImageIndex:
     def _by_last_name(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for folder in self._folders:
-            found.setdefault(_folded(posixpath.basename(folder)), []).append(folder)
+            found.setdefault(folded(posixpath.basename(folder)), []).append(folder)
         return found
 
     @cached_property
@@ -204,13 +210,15 @@ class ImageIndex:
 
 
 class _Listing:
-    """The images and folders in a folder, each found by its name in any case and Unicode form, images by any suffix."""
+    """What lies in a folder. Images and folders are found by its name in any case and Unicode form, images by any suffix."""
 
     def __init__(self, folder: str) -> None:
         self._folders: dict[str, list[str]] = {}
         self._images: dict[str, list[str]] = {}
         self.links: set[str] = set()
         """Names of folders that are links."""
+        self.others: list[str] = []
+        """Names of files that are no images."""
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -221,10 +229,14 @@ class _Listing:
     def _add(self, entry: os.DirEntry[str]) -> None:
         if images.is_image_name(entry.name) and entry.is_file():
             self._images.setdefault(_folded_stem(entry.name), []).append(entry.name)
-        elif not entry.name.startswith(".") and entry.is_dir():
-            self._folders.setdefault(_folded(entry.name), []).append(entry.name)
+        elif entry.name.startswith("."):
+            return
+        elif entry.is_dir():
+            self._folders.setdefault(folded(entry.name), []).append(entry.name)
             if entry.is_symlink():
                 self.links.add(entry.name)
+        else:
+            self.others.append(entry.name)
 
     def folder_names(self) -> Iterator[str]:
         return chain.from_iterable(self._folders.values())
@@ -234,7 +246,7 @@ class _Listing:
 
     def folders_named(self, name: str) -> list[str]:
         """The folders of a name: the one that has it exactly, else all that have it but for case and Unicode form."""
-        found = self._folders.get(_folded(name), [])
+        found = self._folders.get(folded(name), [])
         return [name] if name in found else [each for each in found if nfc(each) == nfc(name)] or found
 
     def images_named(self, name: str) -> list[str]:
@@ -249,7 +261,7 @@ def _best(found: list[str], name: str) -> list[str]:
     for fits in (
         lambda file: file == name,
         lambda file: nfc(file) == nfc(name),
-        lambda file: _folded(file) == _folded(name),
+        lambda file: folded(file) == folded(name),
         lambda file: nfc(_stem(file)) == nfc(_stem(name)),
     ):
         if best := [path for path in found if fits(posixpath.basename(path))]:
@@ -286,12 +298,13 @@ def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A file's name as it is compared without regard to case and Unicode form."""
     return name.lower() if name.isascii() else nfc(nfc(name).casefold())
 
 
 def _folded_stem(name: str) -> str:
-    return _folded(_stem(name))
+    return folded(_stem(name))
 
 
 def _stem(name: str) -> str:

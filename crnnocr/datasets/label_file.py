@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.image_index import Found, ImageIndex
-from crnnocr.datasets.issues import AMBIGUOUS_IMAGE, EMPTY_LABEL, NOT_UNICODE, TRIMMED_LABEL, Issue, merged
+from crnnocr.datasets.issues import AMBIGUOUS_IMAGE, EMPTY_LABEL, NOT_UNICODE, SEVERAL_LINES, TRIMMED_LABEL, Issue, merged
 from crnnocr.formatting import is_encodable
 from crnnocr.text.charset import nfc
+
+_LINE_END = re.compile("[\n\r\v\f\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], fo
         line = "" if record.line is None else f" line {record.line}"
         where = f"{label_file.name}{line}: {record.name}{f' ({image.detail})' if image.detail else ''}"
         issue = image.issue or (AMBIGUOUS_IMAGE if not image.is_literal and image.path in clashing else None)
-        if issue := issue or _issue_of_text(text):
+        if issue := issue or issue_of_text(text):
             issues.append(issue.at(image.path, where))
             continue
         samples.append(Sample(image.path, text))
@@ -65,7 +68,10 @@ def _clashing(found: Sequence[tuple[LabelRecord, Found]]) -> set[Path]:
     return {path for path, different in names.items() if len(different) > 1}
 
 
-def _issue_of_text(text: str) -> Issue | None:
+def issue_of_text(text: str) -> Issue | None:
+    """Return the issue of a label without white space at its ends, if it cannot be used."""
     if not text:
         return EMPTY_LABEL
-    return None if is_encodable(text) else NOT_UNICODE
+    if not is_encodable(text):
+        return NOT_UNICODE
+    return SEVERAL_LINES if _LINE_END.search(text) else None

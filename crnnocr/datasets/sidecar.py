@@ -6,9 +6,12 @@ from pathlib import Path
 
 from natsort import natsorted
 
-from crnnocr import images
 from crnnocr.datasets import Dataset, Sample
-from crnnocr.datasets.issues import EMPTY_LABEL, LABEL_WITHOUT_IMAGE, UNLABELED_IMAGE, Issue, merged
+from crnnocr.datasets.image_index import ImageIndex
+from crnnocr.datasets.issues import AMBIGUOUS_LABEL, LABEL_WITHOUT_IMAGE, NOT_UTF_8, UNLABELED_IMAGE, Issue, merged
+from crnnocr.datasets.label_file import issue_of_text
+from crnnocr.datasets.pairing import pair
+from crnnocr.errors import DataError
 from crnnocr.files import atomic_write, read_text
 from crnnocr.text.charset import nfc
 
@@ -17,30 +20,42 @@ ENDING = ".gt.txt"
 
 def load(folder: Path) -> Dataset | None:
     """Load a folder and the folders in it, in natural order. Returns None if there is no such label."""
-    labels = {str(path).removesuffix(ENDING): path for path in folder.rglob(f"*{ENDING}")}
-    if not labels:
+    index = ImageIndex(folder)
+    label_files = natsorted(index.files(ENDING))
+    if not label_files:
         return None
-    paths = natsorted(images.image_files(folder.rglob("*")), key=str)
-    found = {path: labels.pop(stem) for path in paths if (stem := str(path.with_suffix(""))) in labels}
-    for path in paths:
-        if path not in found and _stem(path) in labels:
-            found[path] = labels.pop(_stem(path))
+    images = natsorted(index.images)
+    pairs = pair(images, label_files, ENDING)
+    paired = set(pairs.labels.values())
     samples: list[Sample] = []
     issues: list[Issue] = []
-    for path in paths:
-        if path not in found:
-            issues.append(UNLABELED_IMAGE.at(path.relative_to(folder)))
-        elif text := nfc(read_text(found[path])).strip():
-            samples.append(Sample(path, text))
+    for image in images:
+        if image not in pairs.labels:
+            issues.append(UNLABELED_IMAGE.at(image))
+            continue
+        label = pairs.labels[image]
+        try:
+            text = nfc(read_text(folder / label)).strip()
+        except DataError as error:
+            issues.append(NOT_UTF_8.at(label, str(error)))
+            continue
+        if issue := issue_of_text(text):
+            issues.append(issue.at(label))
         else:
-            issues.append(EMPTY_LABEL.at(found[path].relative_to(folder)))
-    issues += [LABEL_WITHOUT_IMAGE.at(label.relative_to(folder)) for label in labels.values()]
+            samples.append(Sample(folder / image, text))
+    issues += [
+        AMBIGUOUS_LABEL.at(label, f"{label} ({', '.join(pairs.ambiguous[label])})")
+        if label in pairs.ambiguous
+        else LABEL_WITHOUT_IMAGE.at(label)
+        for label in label_files
+        if label not in paired
+    ]
     return Dataset(folder, f"sidecars {ENDING}", tuple(samples), merged(issues))
 
 
 def holds_labels(folder: Path) -> bool:
     """Whether there is such a label in a folder, or in one below it."""
-    return any(folder.rglob(f"*{ENDING}"))
+    return bool(ImageIndex(folder).files(ENDING))
 
 
 def label_of(image: Path) -> Path:
@@ -52,8 +67,3 @@ def write(image: Path, text: str) -> None:
     """Write the label of an image beside it."""
     with atomic_write(label_of(image)) as part:
         part.write_text(f"{text}\n", encoding="utf-8", newline="\n")
-
-
-def _stem(image: Path) -> str:
-    """The path up to the name's first dot: ocropus writes `x.bin.png` and `x.nrm.png` for `x.gt.txt`."""
-    return str(image.with_name(image.name.split(".", 1)[0]))
