@@ -222,7 +222,7 @@ def test_a_table_of_a_header_alone_is_an_error(tmp_path: Path) -> None:
         load_dataset(put(tmp_path, [], {"labels.csv": "file_name,text\n"}))
 
 
-@pytest.mark.parametrize("content", ["", "\n", "\t\n", "a.png;eins\n"])
+@pytest.mark.parametrize("content", ["", "\n", "\t\n", "a.png:eins\n"])
 def test_a_file_that_is_no_table_is_an_error_that_names_it(content: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"labels\.txt"):
         load_dataset(put(tmp_path, IMAGES, {"labels.txt": content}))
@@ -532,8 +532,8 @@ def test_a_separator_in_the_first_text_is_text(first: str, text: str, tmp_path: 
 
 
 def test_a_first_line_without_any_separator_is_an_error_that_says_what_to_write(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"labels\.txt: line 1 holds no tab, comma or space .*: write path<TAB>text"):
-        load_dataset(put(tmp_path, ["a.png"], {"labels.txt": "a.png;eins\n"}))
+    with pytest.raises(DataError, match=r"labels\.txt: line 1 holds no tab, comma, semicolon or space .*: write path<TAB>text"):
+        load_dataset(put(tmp_path, ["a.png"], {"labels.txt": "a.png:eins\n"}))
 
 
 def test_backslashes_of_windows_are_read_as_separators(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from crnnocr.cli import console, options, sources
 from crnnocr.cli.prediction_rows import Format, RowWriter
-from crnnocr.config import EngineConfig, NormalizationStep
+from crnnocr.config import EngineConfig, LabelConfig, NormalizationStep
 from crnnocr.errors import GateError, PartialError, UsageError
 from crnnocr.files import atomic_write, is_device
 from crnnocr.formatting import plural
@@ -72,6 +72,7 @@ def eval_cli(
             "--max-cer", metavar="SHARE", help="Exit with code 4 if the CER is greater than this, such as 0.05 or 5%."
         ),
     ] = None,
+    labels: LabelConfig,
     tsv: Annotated[bool, typer.Option("--tsv", help="Print a row for each image on stdout.")] = False,
     engine: EngineConfig,
     json_output: options.Json = False,
@@ -94,7 +95,7 @@ def eval_cli(
     first = options.Setup(model, engine, decode, read)
     setups = [first] if compare is None else [first, options.parse_compare(compare, first)]
     _check_outputs(report, suspect_labels)
-    datasets = _load_datasets(data, suspect_labels)
+    datasets = _load_datasets(data, labels, suspect_labels)
     system, *others = options.load_systems(setups)
     names = [str(source) for source in data]
     second = others[0] if others else None
@@ -140,10 +141,10 @@ def _check_outputs(report: Path | None, suspect_labels: Path | None) -> None:
         html.check_page(report)
 
 
-def _load_datasets(data: Sequence[Path], suspect_labels: Path | None) -> Sequence[Dataset]:
+def _load_datasets(data: Sequence[Path], labels: LabelConfig, suspect_labels: Path | None) -> Sequence[Dataset]:
     from crnnocr.report import label_error_files
 
-    datasets = sources.load_labeled(data)
+    datasets = sources.load_labeled(data, labels)
     if suspect_labels:
         samples = (sample for dataset in datasets for sample in dataset.samples)
         if reason := label_error_files.limitation(suspect_labels, samples):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crnnocr.cli import console, options, sources
-from crnnocr.config import ExportConfig, ExportFormat, Orientation
+from crnnocr.config import ExportConfig, ExportFormat, LabelConfig, Orientation
 from crnnocr.errors import ConfigError, CrnnocrError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def export_cli(
             "--verify", metavar="DATA", help="Labeled images to verify it with, repeatable; else real and synthetic ones."
         ),
     ] = None,
+    labels: LabelConfig,
     runtime: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +76,7 @@ def export_cli(
         console.info(f"runtime: onnxruntime-web {web_runtime.version}")
     folder = output or Path(f"{found.name}-{config.folder}")
     check_folder(folder, config, force)
-    images = _verification_images(verify or [], found, config)
+    images = _verification_images(verify or [], labels, found, config)
     done = export(found.path, folder, config, images=images, runtime=web_runtime, force=force, min_images=MIN_IMAGES)
     _report(done, found.name)
     if json_output:
@@ -110,13 +111,15 @@ def _report(done: Exported, name: str) -> None:
     )
 
 
-def _verification_images(verify: list[Path], found: FoundModel, config: ExportConfig) -> list[VerificationImage]:
+def _verification_images(
+    verify: list[Path], labels: LabelConfig, found: FoundModel, config: ExportConfig
+) -> list[VerificationImage]:
     from crnnocr.export.verify import MIN_IMAGES, built_in_images, from_samples
     from crnnocr.formatting import plural
     from crnnocr.model import checkpoint
 
     if verify:
-        images = from_samples(sample for dataset in sources.load_labeled(verify) for sample in dataset.samples)
+        images = from_samples(sample for dataset in sources.load_labeled(verify, labels) for sample in dataset.samples)
     elif config.is_exact or found.path.suffix != ".safetensors":
         return built_in_images()
     else:

@@ -17,6 +17,7 @@ from crnnocr.errors import DataError, UsageError
 from crnnocr.formatting import plural
 
 if TYPE_CHECKING:
+    from crnnocr.config import LabelConfig
     from crnnocr.datasets import Dataset
     from crnnocr.datasets.issues import Issue
 
@@ -26,11 +27,11 @@ _MAX_NATURAL_SORT = 100_000
 """Images of a folder up to which 9 comes before 10: for a million of them that would take too much memory."""
 
 
-def load_labeled(data: Sequence[Path]) -> tuple[Dataset, ...]:
+def load_labeled(data: Sequence[Path], config: LabelConfig) -> tuple[Dataset, ...]:
     """Load folders of labeled images or label files, and tell how many images each has and which were left out."""
     from crnnocr.datasets.detection import load_datasets
 
-    datasets = load_datasets(data)
+    datasets = load_datasets(data, config)
     for source, dataset in zip(data, datasets, strict=True):
         console.info(f"{source}: {plural(len(dataset.samples), 'labeled image')} ({dataset.format})")
         _warn_of_issues(dataset.issues)
@@ -38,11 +39,11 @@ def load_labeled(data: Sequence[Path]) -> tuple[Dataset, ...]:
 
 
 def _warn_of_issues(issues: Sequence[Issue]) -> None:
-    """Warn of what was left out of a data set, with --verbose of each sample."""
+    """Warn of what was left out of a data set or is doubtful in it, with --verbose of each sample that was left out."""
     from crnnocr.datasets.issues import Severity, summary
 
-    for line in summary(issues):
-        console.warn(line)
+    for line in (*summary(issues), *(str(issue) for issue in issues if issue.severity is Severity.WARNING)):
+        console.warn(console.spell(line))
     for issue in issues:
         for location in issue.locations if issue.severity is Severity.EXCLUDED else ():
             console.verbose(f"  {location.detail}: {issue.message}")

@@ -12,7 +12,7 @@ import typer
 
 from crnnocr import runtime
 from crnnocr.cli import console, options, train_view
-from crnnocr.config import Orientation, Style, SynthConfig, TrainConfig
+from crnnocr.config import LabelConfig, Orientation, Style, SynthConfig, TrainConfig
 from crnnocr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def train_cli(
         str | None, typer.Option("--name", metavar="NAME", help="What to call the model; by default the data folder's name.")
     ] = None,
     *,
+    labels: LabelConfig,
     config: TrainConfig,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the last interrupted run of the same data and options (or --name).")
@@ -80,7 +81,7 @@ def train_cli(
     else:
         model_name = _default_name(_name_from(data[0]) if data else _name_from_synth(config.synth or ""), force)
     _check_early(config, device, tensorboard)
-    train_sets, validation_sets = load_datasets(data or []), load_datasets(val or [])
+    train_sets, validation_sets = load_datasets(data or [], labels), load_datasets(val or [], labels)
     train_view.show_data(train_sets, "")
     train_view.show_data(validation_sets, " to validate on")
     inspected = _inspect(train_sets, validation_sets, config)

@@ -1,5 +1,6 @@
 """Every option of the library as a field of a frozen dataclass: its default, range and help live here and nowhere else."""
 
+from crnnocr.config.data import LabelConfig
 from crnnocr.config.export import ExportConfig, ExportFormat
 from crnnocr.config.inference import (
     CONFIDENCE_BINS,
@@ -40,6 +41,7 @@ __all__ = [
     "ExportFormat",
     "HeightWidth",
     "Invert",
+    "LabelConfig",
     "LabelFormat",
     "Layer",
     "ModelConfig",

@@ -14,10 +14,12 @@ from typing import TypeAlias
 
 from natsort import natsorted
 
+from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, Sample, doctr, imagefolder, lmdb_folder, sidecar, table, trdg_names
 from crnnocr.datasets.image_index import SPLITS, ImageIndex
 from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELED_IMAGE, Issue, label_differs_from, merged, summary
-from crnnocr.errors import DataError
+from crnnocr.datasets.plausibility import checked
+from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import RealPaths
 
 
@@ -27,7 +29,7 @@ class Format:
 
     name: str
     """Says in words what a folder of this format holds."""
-    load: Callable[[Path], Dataset | None]
+    load: Callable[[Path, LabelConfig], Dataset | None]
     """Loads a label file, or a folder if there is none; returns None for a folder of another format."""
     label_files: tuple[str, ...] = ()
     """File names that show a folder to be of this format. The first format in `FORMATS` whose file is there is taken."""
@@ -38,15 +40,16 @@ class Format:
 
 
 FORMATS = (
-    Format("an LMDB", lambda file: lmdb_folder.load(file.parent), (lmdb_folder.DATA_FILE,), is_list=False),
+    Format("an LMDB", lambda file, _: lmdb_folder.load(file.parent), (lmdb_folder.DATA_FILE,), is_list=False),
     Format("metadata.jsonl", imagefolder.load, (imagefolder.LABEL_FILE,), frozenset({".jsonl", ".ndjson"})),
     Format("metadata.csv or one .csv, .tsv or .txt of paths and texts", table.load, ("metadata.csv",), table.SUFFIXES),
     Format("labels.json", doctr.load, (doctr.LABEL_FILE,), frozenset({".json"})),
-    Format("a .gt.txt beside each image", sidecar.load),
-    Format("file names of trdg", trdg_names.load),
+    Format("a .gt.txt beside each image", lambda folder, _: sidecar.load(folder)),
+    Format("file names of trdg", lambda folder, _: trdg_names.load(folder)),
 )
 """All formats, in the order in which they are tried. A folder with a single table under any name comes last."""
 
+_DETECTED = LabelConfig()
 _MAX_NAMED = 5
 """Data sets that an error names."""
 _Owner: TypeAlias = tuple[Path, str]
@@ -58,29 +61,34 @@ def label_file_names() -> list[str]:
     return [name for format in FORMATS if format.is_list for name in format.label_files]
 
 
-def load_dataset(source: Path) -> Dataset:
+def load_dataset(source: Path, config: LabelConfig = _DETECTED) -> Dataset:
     """Load the labeled images of a folder or label file.
 
-    Raises `DataError`, saying what was found and what is expected, if there is not one usable sample.
+    Raises:
+        ConfigError: there is no column or folder that `config` names.
+        DataError: there is not one usable sample; says what was found and what is expected.
     """
+    if config.images is not None and not Path(config.images).is_dir():
+        raise ConfigError("images", f"{config.images}: there is no such folder")
     if not source.exists():
         raise DataError(f"{source}: there is no such file or folder")
-    dataset = _load_folder(source) if source.is_dir() else _load_file(source)
+    dataset = _load_folder(source, config) if source.is_dir() else _load_file(source, config)
+    dataset = checked(dataset)
     if not dataset.samples:
         reasons = "; ".join(summary(dataset.issues)) or "it holds no rows"
         raise DataError(f"{dataset.source}: no usable sample ({dataset.format}): {reasons}")
     return dataset
 
 
-def load_datasets(sources: Sequence[Path]) -> tuple[Dataset, ...]:
+def load_datasets(sources: Sequence[Path], config: LabelConfig = _DETECTED) -> tuple[Dataset, ...]:
     """Load the labeled images of several folders or label files, a data set each.
 
     An image that two sources share counts for the first one. It is an issue of the other, which may be left without
     samples; the issue says so if their labels differ.
 
-    Raises `DataError` if `load_dataset` does.
+    Raises as `load_dataset` does.
     """
-    datasets = tuple(load_dataset(source) for source in sources)
+    datasets = tuple(load_dataset(source, config) for source in sources)
     if len(datasets) == 1:
         return datasets
     paths = RealPaths()
@@ -113,30 +121,30 @@ def _owned(sample: Sample, source: Path, text: str) -> Issue:
     return label_differs_from(source).at(sample.path, f"{sample.name}, {sample.text!r} and {text!r}")
 
 
-def _load_folder(folder: Path) -> Dataset:
+def _load_folder(folder: Path, config: LabelConfig) -> Dataset:
     for format in FORMATS:
         for name in format.label_files:
             if (folder / name).is_file():
-                return _load_from(folder, folder / name)
+                return _load_from(folder, folder / name, config)
     if len(parts := [path for path in folder.iterdir() if path.name.lower() in SPLITS and sidecar.holds_labels(path)]) > 1:
         raise _ambiguous(folder, parts)
     for format in FORMATS:
-        if not format.label_files and (dataset := format.load(folder)):
+        if not format.label_files and (dataset := format.load(folder, config)):
             return dataset
     tables = _tables_in(folder)
     if label_file := _only(folder, [path for path in tables if table.lists_images(path)]):
-        return _load_from(folder, label_file)
+        return _load_from(folder, label_file, config)
     if below := [path for path in _folders_below(folder) if _holds_labels(path)]:
         raise _ambiguous(folder, below)
     if label_file := _only(folder, tables):
-        return _load_from(folder, label_file)
+        return _load_from(folder, label_file, config)
     count = len(ImageIndex(folder).images)
     holds = f"{count} images and no labels" if count else "no images"
     raise DataError(f"{folder} holds {holds} in a known format: expected {_expected()}{_label_error_hint(folder)}")
 
 
-def _load_file(path: Path) -> Dataset:
-    dataset = _format_of(path).load(path)
+def _load_file(path: Path, config: LabelConfig) -> Dataset:
+    dataset = _format_of(path).load(path, config)
     assert dataset is not None
     return dataset
 
@@ -148,10 +156,10 @@ def _format_of(label_file: Path) -> Format:
     raise DataError(f"{label_file} is not a label file: expected {_expected()}")
 
 
-def _load_from(folder: Path, label_file: Path) -> Dataset:
+def _load_from(folder: Path, label_file: Path, config: LabelConfig) -> Dataset:
     """Load the label file of a folder, with an issue for each image in or below the folder that it does not list."""
-    dataset = _load_file(label_file)
-    if not _format_of(label_file).is_list:
+    dataset = _load_file(label_file, config)
+    if config.images is not None or not _format_of(label_file).is_list:
         return dataset
     paths = RealPaths()
     listed = {paths.of(sample.path) for sample in dataset.samples}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import DataError
@@ -15,7 +16,7 @@ LABEL_FILE = "labels.json"
 _FOLDERS = ("images", "")
 
 
-def load(label_file: Path) -> Dataset:
+def load(label_file: Path, config: LabelConfig) -> Dataset:
     """Load a JSON object of images and texts. The images lie in `images` beside the file, or beside it.
 
     Raises `DataError` if the file is anything else.
@@ -29,7 +30,7 @@ def load(label_file: Path) -> Dataset:
         raise DataError(f"{label_file} holds tasks for Label Studio, and is no label file: .csv, .tsv and .jsonl are read")
     if not isinstance(pairs, tuple):
         raise DataError(f'{label_file} is not {{"image": "text", …}}: list the texts by their images, as docTR does')
-    return dataset_of(label_file, "docTR, JSON", _records(label_file, pairs), _FOLDERS)
+    return dataset_of(label_file, "docTR, JSON", _records(label_file, pairs), config, _FOLDERS)
 
 
 def _are_tasks(values: object) -> bool:

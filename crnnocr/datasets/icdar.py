@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import DataError
@@ -20,9 +21,9 @@ def accepts(line: str) -> bool:
     return _RECORD.fullmatch(line.strip()) is not None
 
 
-def load(label_file: Path, content: str) -> Dataset:
+def load(label_file: Path, content: str, config: LabelConfig) -> Dataset:
     """Load a label file with this content. Raises `DataError`, naming the line, if one is of another format."""
-    return dataset_of(label_file, 'ICDAR, path, "text"', _records(label_file, content))
+    return dataset_of(label_file, 'ICDAR, path, "text"', _records(label_file, content), config)
 
 
 def _records(label_file: Path, content: str) -> Iterator[LabelRecord]:

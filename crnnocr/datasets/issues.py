@@ -108,6 +108,9 @@ SEVERAL_LINES = _excluded(
 NOT_UNICODE = _excluded("broken-label", "label that is not Unicode text", _ENCODE_LABEL)
 NOT_UTF_8 = _excluded("broken-label", "label that is not UTF-8", _ENCODE_LABEL)
 IN_TWO_SOURCES = _excluded("picture-in-two-sources", "image that another source has already", "give each source once")
+DO_NOT_CARE = _excluded(
+    "placeholder-label", "label ### of text that nobody could read", "write what the image says, if you can read it"
+)
 TRIMMED_LABEL = Issue("space-at-end", Severity.NOTE, "label with white space at its ends")
 
 
@@ -129,12 +132,13 @@ def merged(issues: Iterable[Issue]) -> tuple[Issue, ...]:
 
 
 def with_counts(issues: Iterable[Issue]) -> tuple[Issue, ...]:
-    """Merge issues of loaders, and begin each message with the number of samples that were excluded or trimmed."""
+    """Merge issues of loaders, and begin each message with the number of samples that were excluded or trimmed.
+
+    Warnings are about all samples together.
+    """
+    done = {Severity.EXCLUDED: "excluded", Severity.NOTE: "trimmed"}
     return tuple(
-        replace(
-            issue,
-            message=f"{issue.count:,} {'excluded' if issue.severity is Severity.EXCLUDED else 'trimmed'}: {issue.message}",
-        )
+        replace(issue, message=f"{issue.count:,} {done[issue.severity]}: {issue.message}") if issue.severity in done else issue
         for issue in merged(issues)
     )
 

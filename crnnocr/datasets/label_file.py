@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.image_index import Found, ImageIndex
 from crnnocr.datasets.issues import AMBIGUOUS_IMAGE, EMPTY_LABEL, NOT_UNICODE, SEVERAL_LINES, TRIMMED_LABEL, Issue, merged
@@ -26,9 +27,18 @@ class LabelRecord:
     """The image's path, relative to the label file's folder."""
     text: str
     """The label as it stands there."""
+    other_names: tuple[str, ...] = ()
+    """Further names of the image, to be tried if nothing is found by the first."""
 
 
-def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], folders: Sequence[str] = ("",)) -> Dataset:
+def dataset_of(
+    label_file: Path,
+    format: str,
+    records: Iterable[LabelRecord | Issue],
+    config: LabelConfig = LabelConfig(),  # noqa: B008 (frozen)
+    folders: Sequence[str] = ("",),
+    issues: Iterable[Issue] = (),
+) -> Dataset:
     """Make samples of the records of a label file.
 
     A record with an empty label, or whose image is not in the folder, becomes an issue.
@@ -36,14 +46,21 @@ def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], fo
     Args:
         label_file: its folder is the one that no record may lead out of.
         format: in words.
-        records: what the file lists.
+        records: what the file lists; the issue of each record that cannot be used stands in its place.
+        config: may name another folder for the images, which none may lead out of then.
         folders: where in the label file's folder to look for images; the first that has an image counts.
+        issues: what is to be said about the whole file.
     """
-    index = ImageIndex(label_file.parent, folders)
-    found = [(record, index.find(record.name)) for record in records]
-    clashing = _clashing(found)
+    index = ImageIndex(Path(config.images) if config.images else label_file.parent, folders)
     samples: list[Sample] = []
-    issues: list[Issue] = []
+    issues = list(issues)
+    found: list[tuple[LabelRecord, Found]] = []
+    for record in records:
+        if isinstance(record, Issue):
+            issues.append(record)
+        else:
+            found.append((record, _find(index, record)))
+    clashing = _clashing(found)
     for record, image in found:
         label = nfc(record.text)
         text = label.strip()
@@ -57,6 +74,13 @@ def dataset_of(label_file: Path, format: str, records: Iterable[LabelRecord], fo
         if len(text) < len(label.strip("\r\n")):
             issues.append(TRIMMED_LABEL.at(image.path, where))
     return Dataset(label_file, format, tuple(samples), merged(issues))
+
+
+def _find(index: ImageIndex, record: LabelRecord) -> Found:
+    """Find a record's image by the first of its names that leads to one."""
+    first = index.find(record.name)
+    others = (index.find(name) for name in record.other_names) if first.issue else ()
+    return next((other for other in others if not other.issue), first)
 
 
 def _clashing(found: Sequence[tuple[LabelRecord, Found]]) -> set[Path]:

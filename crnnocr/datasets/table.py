@@ -1,4 +1,4 @@
-"""csv and tsv files with or without a header, and lists `path<TAB>text` or `path text`."""
+"""Tables with or without a header, separated by tabs, commas, semicolons or bars, and lists `path<TAB>text` or `path text`."""
 
 from __future__ import annotations
 
@@ -6,50 +6,76 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from crnnocr import images
-from crnnocr.datasets import Dataset, icdar
+from crnnocr.config import LabelConfig
+from crnnocr.datasets import Dataset, columns, icdar
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
-from crnnocr.errors import DataError
+from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 
-_NAME_HEADERS = ("file_name", "filename", "file", "image_path", "image", "path", "img", "name")
-_TEXT_HEADERS = ("text", "words", "word", "label", "labels", "transcription", "plate_text", "ground_truth", "gt")
-
 DOUBT, READING = "doubt", "reading"
 """Columns that only lists of suspected label errors have. Whoever has corrected one may have kept the second alone."""
 
+_Rows: TypeAlias = Iterable[tuple[int, list[str]]]
+"""The cells of each row, with the number of its line from 1."""
+
 _IMAGE = rf"[^\t]*?\.(?:{'|'.join(suffix[1:] for suffix in sorted(images.SUFFIXES))})"
-_IMAGE_THEN = re.compile(rf'{_IMAGE}"?(\t| *,| )', re.IGNORECASE)
+_IMAGE_THEN = re.compile(rf'{_IMAGE}"?(\t| *[,;|]| )', re.IGNORECASE)
 _IMAGE_SPACE_TEXT = re.compile(rf"({_IMAGE}) (.*)", re.IGNORECASE)
-_NAMES = {"\t": "tab-separated", ",": "comma-separated", " ": "space-separated"}
+_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
+_QUOTED = re.compile(r'"(?:[^"]|"")*"', re.DOTALL)
 _EASYOCR = "filename,words"
+_DECLARED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+"""What Excel reads from the first line of a table, and writes there."""
 
 
-def load(label_file: Path) -> Dataset:
+@dataclass(frozen=True)
+class _Table:
+    """The text of a table, and what separates its columns."""
+
+    file: Path
+    content: str
+    separator: str
+
+    @property
+    def format(self) -> str:
+        return f"{_NAMES.get(self.separator, repr(self.separator))}-separated"
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Each row that is not empty. Raises `DataError`, naming the line, if one cannot be split."""
+        match self.separator:
+            case "\t" if not _quotes_cells(self.content):
+                return _tab_separated(self.content)
+            case " ":
+                return _space_separated(self.content)
+            case "," if next(_lines(self.content))[1].strip().lower() == _EASYOCR:
+                return _easyocr(self.content)
+        return _csv(self.content, self.separator, self.file)
+
+
+def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # noqa: B008 (frozen)
     """Load a table. Raises `DataError` if it is no table of images and texts."""
-    content = read_text(label_file)
+    content, separator = _declared(read_text(label_file))
     _, first = next(_lines(content), (1, ""))
     if not first:
         raise DataError(f"{label_file} is empty")
-    if icdar.accepts(first):
-        return icdar.load(label_file, content)
-    match _separator(first):
-        case "\t":
-            return _table(label_file, "\t", _tab_separated(content))
-        case " ":
-            return _table(label_file, " ", _space_separated(content))
-        case ",":
-            easyocr = first.strip().lower() == _EASYOCR
-            return _table(label_file, ",", _easyocr(content) if easyocr else _comma_separated(content, label_file))
-    raise DataError(
-        f"{label_file}: line 1 holds no tab, comma or space between an image's path and its text: write path<TAB>text"
-    )
+    if config.separator is None and icdar.accepts(first):
+        return icdar.load(label_file, content, config)
+    separator = config.separator or separator or _separator(first)
+    if separator is None:
+        raise DataError(
+            f"{label_file}: line 1 holds no tab, comma, semicolon or space between an image's path and its text: "
+            "write path<TAB>text, or name what separates them with `separator`"
+        )
+    return _load(_Table(label_file, content, separator), config)
 
 
 def lists_images(label_file: Path) -> bool:
@@ -58,11 +84,10 @@ def lists_images(label_file: Path) -> bool:
     A table that cannot be decoded counts as one, so that loading it reports why.
     """
     try:
-        first = next((line for _, line in read_lines(label_file) if line.strip()), "")
+        first = next((line for _, line in read_lines(label_file) if line.strip() and not _DECLARED.fullmatch(line)), "")
     except DataError:
         return True
-    cells = _header(first)
-    return bool(_IMAGE_THEN.match(first) or (cells.intersection(_NAME_HEADERS) and cells.intersection(_TEXT_HEADERS)))
+    return bool(_IMAGE_THEN.match(first)) or len(columns.known(_cells(first))) == 2
 
 
 def lists_label_errors(label_file: Path) -> bool:
@@ -70,14 +95,10 @@ def lists_label_errors(label_file: Path) -> bool:
     if label_file.suffix.lower() not in (".csv", ".tsv"):
         return False
     try:
-        cells = _header(next(read_lines(label_file))[1])
+        header = _cells(next(read_lines(label_file))[1])
     except (DataError, StopIteration):
         return False
-    return all(cells.intersection(columns) for columns in (_NAME_HEADERS, _TEXT_HEADERS, (DOUBT, READING)))
-
-
-def _header(line: str) -> set[str]:
-    return {cell.strip().lower() for cell in re.split("[\t,]", line)}
+    return len(columns.known(header)) == 2 and not {DOUBT, READING}.isdisjoint(cell.strip().lower() for cell in header)
 
 
 def csv_line(*cells: str) -> str:
@@ -92,55 +113,92 @@ def tsv_line(name: str, text: str) -> str:
     return f"{name}\t{' '.join(text.split())}\n"
 
 
+def _declared(content: str) -> tuple[str, str | None]:
+    """The text of a table, and the separator that its first line declares. Line numbers stay as they are."""
+    first, end, rest = content.partition("\n")
+    declared = _DECLARED.fullmatch(first)
+    return (end + rest, declared[1]) if declared else (content, None)
+
+
 def _separator(line: str) -> str | None:
-    """The separator of the cells of a first line: what follows the image's name, else a tab or a comma."""
+    """The separator of the cells of a first line: what follows the image's name, else what splits it into most known names."""
     if line.startswith("[") and "\t" in line:  # PaddleOCR's lists of images
         return "\t"
     if found := _IMAGE_THEN.match(line):
         return found[1].strip(" ") or " "
-    return next((separator for separator in "\t," if separator in line), None)
+    present = {each: len(columns.known(line.split(each))) for each in "\t,;| " if each in line}
+    present = {each: known for each, known in present.items() if each != " " or known == 2}
+    return max(present, key=lambda each: (present[each], each == "\t", line.count(each)), default=None)
 
 
-def _table(label_file: Path, separator: str, rows: Iterator[tuple[int, list[str]]]) -> Dataset:
-    format = _NAMES[separator]
-    number, first = next(rows, (1, []))
+def _cells(line: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(_separator(line))]
+
+
+def _load(table: _Table, config: LabelConfig) -> Dataset:
+    number, first = next(iter(table.rows()), (1, []))
     if not first:
-        raise DataError(f"{label_file} holds no rows")
-    header = [cell.strip().lower() for cell in first]
-    if any(Path(cell).suffix in images.SUFFIXES for cell in header):
-        header = []  # an image stands there: it is a record already
-    names = [header.index(name) for name in _NAME_HEADERS if name in header]
-    texts = [header.index(text) for text in _TEXT_HEADERS if text in header]
-    if names and texts:
-        cells = _columns(label_file, rows, len(header), names[0], texts[0], separator)
-        return dataset_of(label_file, f"{format}, columns {header[names[0]]} and {header[texts[0]]}", cells)
-    if names or texts:
-        raise DataError(
-            f"{label_file}: the header {', '.join(first)} lacks a column "
-            f"{'for the text, such as text' if names else 'for the image, such as file_name'}"
-        )
-    return dataset_of(label_file, f"{format} without a header", _pairs(label_file, number, first, rows, separator))
+        raise DataError(f"{table.file} holds no rows")
+    header = [cell.strip() for cell in first]
+    if _is_record(header, config):
+        return dataset_of(table.file, f"{table.format} without a header", _pairs(table, config, header), config)
+    if len(header) < 2:
+        raise DataError(f"{table.file} line {number} is not an image's path and its text: {header[0]!r}")
+
+    def rows() -> _Rows:
+        return islice(table.rows(), 1, None)
+
+    chosen = columns.choose(table.file, header, lambda: (cells for _, cells in rows()), config)
+    format = f"{table.format}, columns {header[chosen.images[0]].lower()} and {header[chosen.text].lower()}"
+    return dataset_of(table.file, format, _columns(table, rows(), len(header), chosen), config, issues=chosen.issues)
 
 
-def _columns(
-    label_file: Path, rows: Iterator[tuple[int, list[str]]], width: int, name: int, text: int, separator: str
-) -> Iterator[LabelRecord]:
+def _columns(table: _Table, rows: _Rows, width: int, chosen: columns.Columns) -> Iterator[LabelRecord]:
+    text = chosen.text
     for number, cells in rows:
         if len(cells) > width == text + 1:  # a separator inside the text, which is the last column
-            cells = [*cells[:text], separator.join(cells[text:])]
+            cells = [*cells[:text], table.separator.join(cells[text:])]
         if len(cells) != width:
-            raise DataError(f"{label_file} line {number} has {len(cells)} columns where the header has {width}")
-        yield LabelRecord(number, cells[name].strip(), cells[text])
+            raise DataError(f"{table.file} line {number} has {len(cells)} columns where the header has {width}")
+        name, *others = filter(None, (cells[i].strip() for i in chosen.images)) or [""]
+        yield LabelRecord(number, name, cells[text], tuple(others))
 
 
-def _pairs(
-    label_file: Path, number: int, first: list[str], rows: Iterator[tuple[int, list[str]]], separator: str
-) -> Iterator[LabelRecord]:
-    for line, cells in chain([(number, first)], rows):
-        if len(cells) < 2:
-            raise DataError(f"{label_file} line {line} is not an image's path and its text: {separator.join(cells)!r}")
-        for name in _image_names(cells[0].strip()):
-            yield LabelRecord(line, name, separator.join(cells[1:]))
+def _is_record(cells: Sequence[str], config: LabelConfig) -> bool:
+    """Whether the first row is a record: an image stands there, or nothing in it is known and the columns have numbers."""
+    numbers = (config.image_column or "", config.text_column or "")
+    if any(columns.is_image(name) for cell in cells for name in _image_names(cell)):
+        return True
+    return all(map(str.isdecimal, numbers)) and not columns.known(cells)
+
+
+def _pairs(table: _Table, config: LabelConfig, first: Sequence[str]) -> Iterator[LabelRecord]:
+    """The records of a table without a header, whose first row is `first`. If the image comes first, all else is the text."""
+    image, text = (
+        None if given is None else _number(table, given, len(first), field)
+        for field, given in (("image_column", config.image_column), ("text_column", config.text_column))
+    )
+    if image is None:
+        image = next((i for i, cell in enumerate(first) if columns.is_image(cell)), 0)
+    if text is None and image > 0:
+        if len(first) > 2:
+            raise DataError(
+                f"{table.file} has no header, and the image is column {image + 1} of {len(first)}: "
+                "give the number of the text's with `text_column`"
+            )
+        text = 1 - image
+    for number, cells in table.rows():
+        if len(cells) <= max(image, 1 if text is None else text):
+            raise DataError(f"{table.file} line {number} is not an image's path and its text: {table.separator.join(cells)!r}")
+        for name in _image_names(cells[image].strip()):
+            yield LabelRecord(number, name, table.separator.join(cells[1:]) if text is None else cells[text])
+
+
+def _number(table: _Table, given: str, width: int, field: str) -> int:
+    """The index of a column of a table without a header. Raises `ConfigError` of `field` if it is no number of one."""
+    if not (given.isdecimal() and 1 <= int(given) <= width):
+        raise ConfigError(field, f"{given}: {table.file} has no header, so give the column's number, from 1 to {width}")
+    return int(given) - 1
 
 
 def _image_names(cell: str) -> list[str]:
@@ -150,6 +208,25 @@ def _image_names(cell: str) -> list[str]:
     except (ValueError, RecursionError):
         return [cell]
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else [cell]
+
+
+def _quotes_cells(content: str) -> bool:
+    """Whether cells between tabs are quoted as csv does, as Excel, pandas and R write them.
+
+    In the lists of other tools, which have no header, a quote is a character like any other, unless the cells could not be
+    understood so.
+    """
+    if '"' not in content:
+        return False
+    try:
+        rows = list(csv.reader(io.StringIO(content, newline=""), strict=True, delimiter="\t"))
+    except csv.Error:
+        return False
+    filled = [cells for cells in rows if any(cells)]
+    if any(_IMAGE_THEN.match(line) for cells in filled for cell in cells for line in cell.split("\n")[1:]):
+        return False  # a quote in one row and another in a later one
+    has_header = len(columns.known(filled[0])) == 2
+    return len(set(map(len, filled))) == 1 and (has_header or any('"' in cell for cells in filled for cell in cells))
 
 
 def _tab_separated(content: str) -> Iterator[tuple[int, list[str]]]:
@@ -174,8 +251,8 @@ def _easyocr(content: str) -> Iterator[tuple[int, list[str]]]:
         yield number, cells if len(cells) == 2 else line.split(",", 1)
 
 
-def _comma_separated(content: str, label_file: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+def _csv(content: str, separator: str, label_file: Path) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True, delimiter=separator)
     while True:
         number = reader.line_num + 1
         try:

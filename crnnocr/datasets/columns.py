@@ -1,0 +1,201 @@
+"""Which columns of a table, or keys of JSON records, hold the image's name and the label."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import PurePath
+from typing import Literal
+
+from crnnocr import images
+from crnnocr.config import LabelConfig
+from crnnocr.datasets.issues import Issue, Severity
+from crnnocr.errors import ConfigError, DataError
+
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W_A-Za-z0-9]+")
+
+_IMAGE_ORDER = ("file_name", "filename", "file", "image_path", "image", "path", "img", "name")
+"""Names of the image's column, the most specific first. Others that are made of `_IMAGE_WORDS` come between file and image."""
+_IMAGE_WORDS = frozenset(
+    ["image", "images", "img", "imgs", "file", "filename", "filepath", "picture", "photo", "crop", "path", "name", "url"]
+)
+_BESIDE_IMAGE = frozenset(["line", "word", "plate", "text", "relative", "rel", "full", "local", "page"])
+
+_TEXT_RANKS = (
+    frozenset(
+        [
+            *("transcription", "transcriptions", "transcript", "transcripts", "groundtruth", "truth", "gt"),
+            *("corrected", "correction", "verified"),
+        ]
+    ),
+    frozenset(["text", "texts", "word", "words", "sentence", "string", "content", "utf8"]),
+    frozenset(["label", "labels", "value", "values", "ocr", "target", "caption"]),
+)
+"""Words in names of the text's column, those that can mean nothing else first. A class or a machine's reading is often called
+by the last ones."""
+_BESIDE_TEXT = frozenset(
+    ["ground", "plate", "image", "img", "line", "crop", "license", "new", "final", "clean", "cleaned", "normalized", "the"]
+)
+_OLD = frozenset(["old", "original", "previous", "raw"])
+
+_SAMPLED = 50
+"""Rows whose values say whether a column holds images."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that matter."""
+
+    images: tuple[int, ...]
+    """Those that name the image; the first that leads to one counts."""
+    text: int
+    """The one that holds the label."""
+    issues: tuple[Issue, ...] = ()
+    """What is to be said about the choice."""
+
+
+def is_image(cell: str) -> bool:
+    """Whether a cell is an image's name, path or address."""
+    return PurePath(cell.strip().partition("?")[0]).suffix.lower() in images.SUFFIXES or (
+        "?" in cell and PurePath(cell.strip()).suffix.lower() in images.SUFFIXES
+    )
+
+
+def known(header: Iterable[str]) -> set[Literal["image", "text"]]:
+    """Return which of the two columns the names of a header tell."""
+    names = list(header)
+    found: set[Literal["image", "text"]] = set()
+    if any(_image_rank(name) is not None for name in names):
+        found.add("image")
+    if any(_text_rank(name) is not None for name in names):
+        found.add("text")
+    return found
+
+
+def choose(source: object, header: Sequence[str], rows: Callable[[], Iterable[Sequence[str]]], config: LabelConfig) -> Columns:
+    """Choose the columns of the image and of the label by their names; of several for the label, the most specific.
+
+    Args:
+        source: the label file, for messages.
+        header: the name of each column.
+        rows: gives the cells of each row, every time it is called.
+        config: may name the columns.
+
+    Raises:
+        ConfigError: there is no column that it names.
+        DataError: the header does not tell the columns, or several with different texts could be the label.
+    """
+    sample = [cells for cells in islice(rows(), _SAMPLED) if len(cells) == len(header)]
+    holding = {i for i in range(len(header)) if sample and all(is_image(cells[i]) or not cells[i] for cells in sample)}
+    holding = {i for i in holding if any(cells[i] for cells in sample)}
+    if config.image_column is None:
+        ranked = sorted((rank, i) for i, name in enumerate(header) if (rank := _image_rank(name)) is not None)
+        image_columns = sorted((i for _, i in ranked), key=lambda i: i not in holding)
+    else:
+        image_columns = [index_of(source, header, config.image_column, "image_column")]
+    issues: tuple[Issue, ...] = ()
+    if config.text_column is None:
+        candidates = [i for i, name in enumerate(header) if i not in holding and _text_rank(name) is not None]
+        text, issues = _most_specific(source, header, candidates, rows)
+    else:
+        text = index_of(source, header, config.text_column, "text_column")
+    image_columns = [i for i in image_columns if i != text]
+    if not image_columns or text is None:
+        raise DataError(_not_understood(source, header, bool(image_columns), text is not None))
+    return Columns(tuple(image_columns), text, issues)
+
+
+def index_of(source: object, header: Sequence[str], column: str, field: str) -> int:
+    """Return the index of the column that a user names, or numbers from 1. Raises `ConfigError` of `field` if there is none."""
+    found = [i for i, name in enumerate(header) if name == column]
+    found = found or [i for i, name in enumerate(header) if name.strip().lower() == column.strip().lower()]
+    if not found and column.isdecimal() and 1 <= int(column) <= len(header):
+        return int(column) - 1
+    if len(found) != 1:
+        why = "several columns are called so, give a number" if found else "no column is called so"
+        raise ConfigError(field, f"{column}: of {source} {why}: {_listed(header)}")
+    return found[0]
+
+
+def _most_specific(
+    source: object, header: Sequence[str], candidates: Sequence[int], rows: Callable[[], Iterable[Sequence[str]]]
+) -> tuple[int | None, tuple[Issue, ...]]:
+    """The most specific of the columns that could hold the label, and what to say if the others differ."""
+    ranked = sorted(candidates, key=lambda i: _text_rank(header[i]) or 0)
+    if len(ranked) < 2:
+        return (ranked[0] if ranked else None), ()
+    filled, differing = _compared(ranked, rows())
+    ranked = [i for i in ranked if i in filled] or ranked
+    first = ranked[0]
+    equals = [i for i in ranked[1:] if _text_rank(header[i]) == _text_rank(header[first])]
+    if asked := [i for i in equals if (first, i) in differing]:
+        names = " and ".join(header[i] for i in (first, *asked))
+        raise DataError(
+            f"{source}: the columns {names} could both be the label, and differ: name the one to read with "
+            f"`text_column={header[first]}` or `text_column={header[asked[0]]}`"
+        )
+    others = [header[i] for i in ranked[1:] if (first, i) in differing]
+    if not others:
+        return first, ()
+    return first, (
+        Issue(
+            "several-text-columns",
+            Severity.WARNING,
+            f"the label is read from the column {header[first]}; {', '.join(others)} differ{'s' * (len(others) == 1)} from it",
+            f"name another with `text_column={others[0]}` if that is the label",
+        ),
+    )
+
+
+def _compared(columns: Sequence[int], rows: Iterable[Sequence[str]]) -> tuple[set[int], set[tuple[int, int]]]:
+    """The columns that are not empty, and which pairs of them differ in a row where both have something."""
+    filled: set[int] = set()
+    differing: set[tuple[int, int]] = set()
+    for cells in rows:
+        if len(cells) <= max(columns):
+            continue
+        texts = {i: text for i in columns if (text := cells[i].strip())}
+        filled |= texts.keys()
+        differing |= {(i, j) for i in texts for j in texts if i != j and texts[i] != texts[j]}
+    return filled, differing
+
+
+def _not_understood(source: object, header: Sequence[str], has_image: bool, has_text: bool) -> str:
+    if has_image:
+        missing, fix = "a column for the text, such as text", "name it with `text_column`"
+    elif has_text:
+        missing, fix = "a column for the image, such as file_name", "name it with `image_column`"
+    else:
+        missing, fix = "the columns file_name and text", "name them with `image_column` and `text_column`"
+    return f"{source}: the header {_listed(header)} lacks {missing}: {fix}"
+
+
+def _listed(header: Sequence[str]) -> str:
+    return ", ".join(header)
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name.strip())]
+
+
+def _image_rank(name: str) -> int | None:
+    """How surely a column names the image, from 0; None for any other column."""
+    if (plain := name.strip().lower()) in _IMAGE_ORDER:
+        rank = _IMAGE_ORDER.index(plain)
+        return rank if rank < 3 else rank + 1
+    words = _words(name)
+    is_image_name = bool(words) and words[-1] in _IMAGE_WORDS and set(words) <= _IMAGE_WORDS | _BESIDE_IMAGE
+    return 3 if is_image_name else None
+
+
+def _text_rank(name: str) -> int | None:
+    """How surely a column holds the label, from 0; None for any other column."""
+    words = set(_words(name))
+    ranks = [rank for rank, names in enumerate(_TEXT_RANKS) if words & names]
+    if not ranks or not words <= frozenset().union(*_TEXT_RANKS) | _BESIDE_TEXT | _OLD or words <= _BESIDE_TEXT:
+        return None
+    if words & _OLD:
+        return len(_TEXT_RANKS)
+    return ranks[-1] if "ocr" in words else ranks[0]
