@@ -152,9 +152,9 @@ def test_a_bool_array_is_black_and_white() -> None:
     assert gray_values(np.array([[True, False, True]])).tolist() == [[255, 0, 255]]
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
-def test_an_array_of_another_kind_is_refused(kind: type[np.generic]) -> None:
-    with pytest.raises(ImageError, match=f"uint8, uint16 or bool, not .* of {np.dtype(kind)}"):
+@pytest.mark.parametrize("kind", ["complex128", "object", "datetime64[s]", "U1"])
+def test_an_array_that_holds_no_numbers_is_refused(kind: str) -> None:
+    with pytest.raises(ImageError, match="of numbers, not "):
         load_gray(np.zeros((4, 4), kind))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crnnocr.config import LabelConfig
     from crnnocr.datasets import Dataset
     from crnnocr.datasets.issues import Issue
+    from crnnocr.images import PassedOver
 
 Readable: TypeAlias = RawIOBase | BinaryIO
 
@@ -90,12 +91,17 @@ def shard(names: Iterator[str], which: str | None) -> Iterator[str]:
 
 def _expanded(argument: str, recursive: bool) -> list[str]:
     """The images that one argument names: itself, those of a folder in natural order, or those that a glob finds."""
+    from crnnocr.images import PassedOver
+
     path = Path(argument)
     if path.is_dir():
-        found = list(_in_folder(str(path), recursive))
+        passed_over = PassedOver()
+        found = list(_in_folder(str(path), recursive, passed_over))
         if not found:
             below = "" if recursive else " (--recursive looks into the folders below)"
-            raise DataError(f"{argument} holds no images{below}")
+            raise DataError(f"{argument} holds no images{below}{f'; {passed_over}' if passed_over else ''}")
+        if passed_over:
+            (console.warn if passed_over.may_hold_text else console.info)(f"{argument}: {passed_over}")
         return _sorted(found)
     if not path.exists() and any(c in argument for c in "*?["):
         found = [name for name in iglob(argument, recursive=True) if Path(name).is_file()]
@@ -105,8 +111,8 @@ def _expanded(argument: str, recursive: bool) -> list[str]:
     return [argument]
 
 
-def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
-    """The images in a folder, as strings, of which a million take little memory."""
+def _in_folder(folder: str, recursive: bool, passed_over: PassedOver) -> Iterator[str]:
+    """The images in a folder, as strings, of which a million take little memory; other files are counted."""
     from crnnocr.images import is_image_name
 
     with os.scandir(folder) as entries:
@@ -115,7 +121,9 @@ def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
             if is_image_name(entry.name) and entry.is_file():
                 yield path
             elif recursive and entry.is_dir(follow_symlinks=False):
-                yield from _in_folder(path, recursive)
+                yield from _in_folder(path, recursive, passed_over)
+            elif entry.is_file():
+                passed_over.add(entry.name)
 
 
 def _sorted(names: list[str]) -> list[str]:

@@ -14,10 +14,11 @@ from typing import TypeAlias
 
 from natsort import natsorted
 
+from crnnocr import images
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, Sample, doctr, imagefolder, lmdb_folder, sidecar, table, trdg_names
 from crnnocr.datasets.image_index import SPLITS, ImageIndex
-from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELED_IMAGE, Issue, label_differs_from, merged, summary
+from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELED_IMAGE, Issue, foreign_file, label_differs_from, merged, summary
 from crnnocr.datasets.plausibility import checked
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import RealPaths
@@ -74,10 +75,22 @@ def load_dataset(source: Path, config: LabelConfig = _DETECTED) -> Dataset:
         raise DataError(f"{source}: there is no such file or folder")
     dataset = _load_folder(source, config) if source.is_dir() else _load_file(source, config)
     dataset = checked(dataset)
+    if source.is_dir():
+        dataset = replace(dataset, issues=merged((*dataset.issues, *_foreign_files(source, dataset))))
     if not dataset.samples:
         reasons = "; ".join(summary(dataset.issues)) or "it holds no rows"
         raise DataError(f"{dataset.source}: no usable sample ({dataset.format}): {reasons}")
     return dataset
+
+
+def _foreign_files(folder: Path, dataset: Dataset) -> Iterator[Issue]:
+    """An issue for each file in or below a folder whose format is not read, unless a label names it."""
+    labeled = {str(sample.path) for sample in dataset.samples}
+    for parent, _, names in os.walk(folder):
+        for name in natsorted(name for name in names if images.foreign_name(name)):
+            kind, path = images.foreign_name(name), Path(parent, name)
+            if kind and str(path) not in labeled:
+                yield foreign_file(kind.name, kind.fix).at(path.relative_to(folder))
 
 
 def load_datasets(sources: Sequence[Path], config: LabelConfig = _DETECTED) -> tuple[Dataset, ...]:
@@ -140,7 +153,17 @@ def _load_folder(folder: Path, config: LabelConfig) -> Dataset:
         return _load_from(folder, label_file, config)
     count = len(ImageIndex(folder).images)
     holds = f"{count} images and no labels" if count else "no images"
-    raise DataError(f"{folder} holds {holds} in a known format: expected {_expected()}{_label_error_hint(folder)}")
+    others = _passed_over(folder)
+    raise DataError(f"{folder} holds {holds} in a known format{others}: expected {_expected()}{_label_error_hint(folder)}")
+
+
+def _passed_over(folder: Path) -> str:
+    """Files in or below a folder without labels that could be images in another format."""
+    passed_over = images.PassedOver()
+    for _, _, names in os.walk(folder):
+        for name in filter(images.foreign_name, names):
+            passed_over.add(name)
+    return f" ({passed_over})" if passed_over else ""
 
 
 def _load_file(path: Path, config: LabelConfig) -> Dataset:

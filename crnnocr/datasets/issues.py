@@ -114,6 +114,11 @@ DO_NOT_CARE = _excluded(
 TRIMMED_LABEL = Issue("space-at-end", Severity.NOTE, "label with white space at its ends")
 
 
+def foreign_file(format: str, fix: str) -> Issue:
+    """Return the issue of a file in a format that may hold images but is not read."""
+    return _excluded("foreign-picture", f"file in a format that is not read ({format})", fix)
+
+
 def label_differs_from(source: object) -> Issue:
     """Return the issue of an image to which `source`, named earlier, gives another label."""
     return _excluded(

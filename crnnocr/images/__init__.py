@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from crnnocr.images.loading import (
-    SUFFIXES,
-    ImageWarning,
-    Readable,
-    Source,
-    image_files,
-    is_image_name,
-    is_source,
-    load_gray,
-    snapshot,
-)
+from crnnocr.images.formats import SUFFIXES, PassedOver, foreign_name, image_files, is_image_name, open_image
+from crnnocr.images.loading import ImageWarning, Readable, Source, is_source, load_gray, snapshot
 from crnnocr.images.preprocessor import VERTICAL_FROM, Line, LineImage, Preprocessor, View, to_batch, turned
 
 __all__ = [
@@ -21,14 +12,17 @@ __all__ = [
     "ImageWarning",
     "Line",
     "LineImage",
+    "PassedOver",
     "Preprocessor",
     "Readable",
     "Source",
     "View",
+    "foreign_name",
     "image_files",
     "is_image_name",
     "is_source",
     "load_gray",
+    "open_image",
     "snapshot",
     "to_batch",
     "turned",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import warnings
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from crnnocr.config import MAX_PIXELS
 from crnnocr.errors import ImageError
+from crnnocr.images.depth import array_to_8_bit
+from crnnocr.images.formats import FORMATS, foreign_kind, open_image
 from crnnocr.images.gray import to_gray
 
 
@@ -28,13 +30,12 @@ class Readable(Protocol):
         ...
 
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | Readable | Image.Image | NDArray[Any]
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Image.Image | NDArray[Any]
 """Where an image comes from: a path, the bytes of a file, an open file, a Pillow image, or an array ((H, W) gray,
-(H, W, 3) RGB, (H, W, 4) RGBA).
+(H, W, 3) RGB, (H, W, 4) RGBA) of any type of numbers (see `depth`).
 """
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".jp2"})
-"""File name endings, in lower case, of the images that are looked for in a folder."""
+_Bytes: TypeAlias = bytes | bytearray | memoryview
 
 _EXIF_ORIENTATION = 0x0112
 
@@ -43,19 +44,9 @@ class ImageWarning(UserWarning):
     """An image was read, but not all of it."""
 
 
-def image_files(paths: Iterable[Path]) -> list[Path]:
-    """Those of `paths` that are files with an image's name."""
-    return [path for path in paths if is_image_name(path.name) and path.is_file()]
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file's name ends as an image's does; hidden files (`.x.png`) do not count."""
-    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-
-
 def is_source(value: object) -> bool:
     """Whether a value is one image rather than several."""
-    return isinstance(value, str | os.PathLike | bytes | Image.Image | np.ndarray) or hasattr(value, "read")
+    return isinstance(value, str | os.PathLike | _Bytes | Image.Image | np.ndarray) or hasattr(value, "read")
 
 
 @dataclass(frozen=True)
@@ -76,10 +67,12 @@ def snapshot(source: Source) -> Source:
     """
     if isinstance(source, np.ndarray):
         return source.copy()
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
     with suppress(Exception):
         if isinstance(source, io.IOBase):
             return _Snapshot(source_name(source), source.read())
-        if isinstance(source, Image.Image) and source.width * source.height <= MAX_PIXELS:
+        if isinstance(source, Image.Image) and source.width * source.height <= MAX_PIXELS and not _is_unread_foreign(source):
             source.load()
     return source
 
@@ -118,7 +111,7 @@ def load_gray(source: Source, name: str | None = None) -> Image.Image:
 
 def source_name(source: Source) -> str:
     """The name of a source in messages: its path, if it has one."""
-    if isinstance(source, bytes):
+    if isinstance(source, _Bytes):
         return "the image bytes"
     if isinstance(source, Image.Image | np.ndarray):
         return "the image"
@@ -128,32 +121,87 @@ def source_name(source: Source) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "its format is unknown"
     return str(error) or type(error).__name__
 
 
 def _open(source: Source, name: str) -> Image.Image:
     if isinstance(source, Image.Image):
+        if _is_unread_foreign(source):
+            raise ImageError(
+                f"{name}: {source.format} is a format that crnnocr does not read: give a copy of the image instead"
+            )
         return source
     if isinstance(source, np.ndarray):
-        if source.dtype not in (np.uint8, np.uint16, np.bool_) or not _is_image_shape(source.shape):
-            raise ImageError(
-                f"{name}: an array must be (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, of uint8, uint16 or bool, "
-                f"not {source.shape} of {source.dtype}"
-            )
-        return Image.fromarray(source)
-    if isinstance(source, str | os.PathLike):
-        data = Path(source).read_bytes()
-    elif isinstance(source, bytes):
-        data = source
-    elif hasattr(source, "read"):
-        data = source.read()
-    else:
-        raise ImageError(f"an image is a path, bytes, an open file, a Pillow image or an array, not {type(source).__name__}")
+        return _from_array(source, name)
+    data = _bytes_of(source, name)
     if not data:
         raise ImageError(f"{name}: the file is empty")
-    return Image.open(io.BytesIO(data))
+    try:
+        image = open_image(io.BytesIO(data))
+        _check_size(image, name)
+        return _at_full_depth(image, data)
+    except UnidentifiedImageError as error:
+        kind = foreign_kind(data)
+        raise ImageError(
+            f"{name}: {kind.name} is not read: {kind.fix}" if kind else f"{name}: not a readable image (its format is unknown)"
+        ) from error
+
+
+def _bytes_of(source: Source, name: str) -> bytes:
+    if isinstance(source, str | os.PathLike):
+        return Path(source).read_bytes()
+    read = getattr(source, "read", None)
+    if not isinstance(source, _Bytes) and read is None:
+        kinds = "a path, bytes, an open file, a Pillow image or an array"
+        raise ImageError(f"an image is {kinds}, not {type(source).__name__}")
+    data = read() if read else source
+    if not isinstance(data, _Bytes):
+        raise ImageError(f"{name}: the open file gives {type(data).__name__} in place of bytes: open it in binary mode")
+    return bytes(data)
+
+
+def _is_unread_foreign(image: Image.Image) -> bool:
+    """Whether an image's pixels are still to be read from a file, by a reader of Pillow that is not in our list."""
+    is_unread = isinstance(image, ImageFile.StubImageFile) or bool(getattr(image, "tile", None))
+    return is_unread and getattr(image, "format", None) not in FORMATS
+
+
+def _from_array(values: NDArray[Any], name: str) -> Image.Image:
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.dtype.kind not in "buif" or not _is_image_shape(values.shape):
+        raise ImageError(
+            f"{name}: an array must be (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, of numbers, "
+            f"not {values.shape} of {values.dtype}"
+        )
+    return Image.fromarray(array_to_8_bit(values))
+
+
+def _at_full_depth(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
+    """A color image of 16 bits a channel, of which Pillow takes only the higher byte, by what both bytes hold."""
+    args = (image.tile[0].args if image.tile else None) or ""
+    rawmode = args if isinstance(args, str) else args[0]
+    if rawmode not in _OTHER_BYTE or max(high for _, high in _extrema(image)[:3]) >= _DARK:
+        return image
+    other = open_image(io.BytesIO(data))
+    swapped = _OTHER_BYTE[rawmode]
+    other.tile = [tile._replace(args=swapped if isinstance(args, str) else (swapped, *args[1:])) for tile in other.tile]
+    return Image.fromarray(array_to_8_bit(np.asarray(image).astype(np.uint16) << 8 | np.asarray(other)))
+
+
+_OTHER_BYTE = {
+    f"{channels};16{order}": f"{channels};16{other}"
+    for channels in ("RGB", "RGBX", "RGBA")
+    for order, other in (("L", "B"), ("B", "L"), ("N", "B" if sys.byteorder == "little" else "L"))
+}
+"""Pillow's raw modes of 16 bits a channel, each with the one that takes the other byte."""
+_DARK = 64
+"""Higher byte that at most 14 bits do not reach."""
+
+
+def _extrema(image: Image.Image) -> tuple[tuple[int, int], ...]:
+    """The least and the largest value of each of several channels."""
+    return cast(tuple[tuple[int, int], ...], image.getextrema())
 
 
 def _is_image_shape(shape: tuple[int, ...]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from crnnocr.images import open_image
 from crnnocr.synth import trdg
 from crnnocr.synth.render.recipe import Recipe
 
@@ -145,8 +146,8 @@ def _photos() -> list[NDArray[np.uint8]]:
     """Trdg's photographs at several scales, each (H, W, 3) uint8."""
     found = []
     for path in trdg.photographs():
-        with Image.open(path) as image:
-            whole = image.convert("RGB")
+        with path.open("rb") as file:
+            whole = open_image(file).convert("RGB")
         for scale in _PHOTO_SCALES:
             reach = 900 * scale / max(_PHOTO_SCALES)
             factor = reach / max(whole.size)

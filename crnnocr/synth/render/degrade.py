@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from crnnocr.images import open_image
 from crnnocr.synth.render import background
 from crnnocr.synth.render.background import Colors, Field
 from crnnocr.synth.render.recipe import Recipe
@@ -150,4 +151,4 @@ def compress(image: Image.Image, recipe: Recipe, rng: np.random.Generator) -> Im
         return image
     file = io.BytesIO()
     image.save(file, "JPEG", quality=round(quality))
-    return Image.open(file).convert(image.mode)
+    return open_image(file).convert(image.mode)
