@@ -7,7 +7,7 @@ from itertools import compress
 
 from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets.issues import Issue, Severity, with_counts
-from crnnocr.datasets.lint import duplicates, labels, sizes
+from crnnocr.datasets.lint import blank, duplicates, labels, sizes
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.formatting import plural
 from crnnocr.text.charset import Charset
@@ -51,6 +51,7 @@ def lint(
         *(labels.new_characters(samples, start) if start else ()),
         *with_counts(issues),
         *sizes.too_long_labels(list(compress(samples, [not fit for fit in fits])), model_config, orientation),
+        *blank.blank_images(samples),
         *sizes.tall_images(samples, orientation),
         *sizes.odd_widths([sample for sample in compress(samples, fits) if not sizes.is_tall(sample)]),
         *duplicates.two_labels(samples),

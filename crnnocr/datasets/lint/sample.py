@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from crnnocr.datasets import Sample
 from crnnocr.datasets.issues import Location
 from crnnocr.formatting import quoted
+from crnnocr.images import Line
 
 if TYPE_CHECKING:
     from crnnocr.datasets.lines import LineDataset
 
 
 class LintSample(NamedTuple):
-    """A labeled image as lint examines it, without its pixels."""
+    """A labeled image as lint examines it."""
 
     sample: Sample
     """The image file and the label."""
@@ -21,6 +22,15 @@ class LintSample(NamedTuple):
     """Stands for the content of the image file."""
     size: tuple[int, int]
     """Width and height of the image in pixels, after a vertical one was turned."""
+    lines: LineDataset | None = None
+    """Where its pixels are, if they are known."""
+    row: int = 0
+    """Its number there."""
+
+    @property
+    def line(self) -> Line | None:
+        """(H, W) gray values of the image as a line."""
+        return None if self.lines is None else self.lines[self.row].pixels
 
     @property
     def text(self) -> str:
@@ -33,6 +43,7 @@ class LintSample(NamedTuple):
 
 
 def lint_samples(lines: LineDataset) -> list[LintSample]:
-    """List the samples of a data set, without their pixels."""
+    """List the samples of a data set."""
     sizes = ((width, height) for width, height in lines.sizes.tolist())
-    return list(map(LintSample, lines.samples, lines.content_ids.tolist(), sizes))
+    columns = zip(lines.samples, lines.content_ids.tolist(), sizes, strict=True)
+    return [LintSample(*column, lines, i) for i, column in enumerate(columns)]
