@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from crnnocr.config import MAX_WIDTH, Invert, ModelConfig, Orientation
+from crnnocr.images.ink import Ink, find, trimmed
 from crnnocr.images.loading import ImageWarning, Source, load_gray, source_name
 
 Line: TypeAlias = NDArray[np.uint8]
@@ -43,6 +44,8 @@ class View:
     """Width of the text, relative to that at the model's height with the aspect ratio kept."""
     height: float = 1.0
     """Height of the text, relative to the line's; below 1 there is background above and below it."""
+    is_trimmed: bool = False
+    """Whether only the text is seen, without the paper, rules and frame around it."""
 
     @property
     def is_scaled(self) -> bool:
@@ -59,13 +62,19 @@ class LineImage:
     width: int
     """Columns of the line that show the image; what is right of them is padding."""
     length: int
-    """Pixels of the image along the line: its width, or its height if the line runs down or up."""
+    """Pixels of the image along the line that are seen: its width, or its height if the line runs down or up."""
     view: View
     """How the image is seen."""
     size: tuple[int, int]
     """Width and height of the image in pixels, upright by its Exif tag."""
     gray: Image.Image = field(repr=False)
-    """The image turned so that its line runs from left to right."""
+    """What is seen of the image, turned so that its line runs from left to right."""
+    start: int = 0
+    """Pixels of the image along the line before what is seen of it."""
+    ink: Ink | None = None
+    """Where its text is, if that was looked for."""
+    closer: LineImage | None = None
+    """The same text without the paper, rules and frame around it, if there is much of them."""
 
 
 @dataclass(frozen=True)
@@ -106,17 +115,21 @@ class Preprocessor:
         name = name or source_name(source)
         gray = self._load(source, name)
         view = view or View(self._orientations(gray)[0])
-        plain = self._plain(gray, view.orientation, name)
-        return self.rescaled(_shrunk(plain), view) if view.is_scaled else plain
+        seen = self._plain(gray, view.orientation, name)
+        if view.is_trimmed:
+            seen = self._examined(seen, name).closer or seen
+        return self.rescaled(_shrunk(seen), view) if view.is_scaled else seen
 
     def views(self, source: Source, name: str | None = None) -> list[LineImage]:
         """The views of an image at its own scale: with `auto`, a tall image is seen turned both ways and upright.
 
-        Of the image no more is kept than `rescaled` needs. Raises `ImageError` as `view` does.
+        It is known of each where its ink is. Of the image no more is kept than `rescaled` needs. Raises `ImageError` as `view`
+        does.
         """
         name = name or source_name(source)
         gray = self._load(source, name)
-        return [_shrunk(self._plain(gray, orientation, name)) for orientation in self._orientations(gray)]
+        plain = [self._plain(gray, orientation, name) for orientation in self._orientations(gray)]
+        return [_shrunk(self._examined(image, name)) for image in plain]
 
     def rescaled(self, image: LineImage, scale: View) -> LineImage:
         """See an image in its orientation at another scale (for test-time augmentation).
@@ -130,7 +143,8 @@ class Preprocessor:
         line = np.full((self.height, max(width, self.min_width)), np.median(text).astype(np.uint8))
         top = (self.height - rows) // 2
         line[top : top + rows, :width] = text
-        return replace(image, line=line, width=width, view=replace(scale, orientation=image.view.orientation))
+        view = replace(scale, orientation=image.view.orientation, is_trimmed=image.view.is_trimmed)
+        return replace(image, line=line, width=width, view=view)
 
     def _load(self, source: Source, name: str) -> Image.Image:
         gray = load_gray(source, name)
@@ -151,16 +165,30 @@ class Preprocessor:
         A line that is too narrow is continued to the right with its last column; one that is wider than `MAX_WIDTH` is squeezed
         to it, with a warning.
         """
-        size, gray = gray.size, turned(gray, orientation)
+        return self._line(turned(gray, orientation), View(orientation), gray.size, name)
+
+    def _line(self, gray: Image.Image, view: View, size: tuple[int, int], name: str) -> LineImage:
         natural = round(gray.width * self.height / gray.height)
         width = _limited(natural)
         if natural > MAX_WIDTH:
             message = f"{name}: a line of {natural} pixels at the model's height is squeezed to {MAX_WIDTH}: cut it into parts"
-            warnings.warn(message, ImageWarning, stacklevel=4)
+            warnings.warn(message, ImageWarning, stacklevel=5)
         line = np.asarray(gray.resize((width, self.height), Image.Resampling.BILINEAR))
         if width < self.min_width:
             line = np.pad(line, ((0, 0), (0, self.min_width - width)), mode="edge")
-        return LineImage(line, width, gray.width, View(orientation), size, gray)
+        return LineImage(line, width, gray.width, view, size, gray)
+
+
+    def _examined(self, image: LineImage, name: str) -> LineImage:
+        """The same with its ink, and a closer view if the text fills little of the image or has rules around it."""
+        found = find(image.gray)
+        text = None if found.has_several_lines else trimmed(image.gray, found)
+        if text is None:
+            return replace(image, ink=found)
+        cut, start = text
+        view = replace(image.view, is_trimmed=True)
+        closer = replace(self._line(cut, view, image.size, name), start=start, ink=found)
+        return replace(image, ink=found, closer=_shrunk(closer))
 
 
 def _limited(width: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,12 @@ _CONFIDENT = 0.99
 _TTA = (View(width=1.5), View(width=0.9, height=0.7), View(width=0.7, height=0.7))
 """Scales of test-time augmentation, tried in turn: wide, for letters close to each other get more frames, and with space around
 a tight crop."""
+
+SEVERAL_LINES = "several-lines"
+"""The warning of an image that seems to hold more than one line of text."""
+
+_SEVERAL_LINES = 0.1
+"""By which the confidence of such an image is multiplied."""
 
 NO_TEXT_FITS = "no text that is permitted fits the image"
 """The error of an image in which no permitted text is possible."""
@@ -74,6 +80,8 @@ class Prediction:
     the most confident one."""
     error: str | None = None
     """Why the image could not be read, or None."""
+    warning: str | None = None
+    """`several-lines` if the image seems to hold more than one line, or None. Its confidence is lowered."""
     is_impossible: bool = False
     """Whether the error is that no permitted text fits."""
     view: View = field(default_factory=View)
@@ -192,21 +200,29 @@ class Recognizer:
                 found[i], best[i] = other, view
         if not read.quick:
             self._augment(decoder, read, best, found)
-        return found
+        return [_warned(prediction, image) for prediction, image in zip(found, best, strict=True)]
 
     def _augment(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage], found: list[Prediction]) -> None:
-        """See images at further scales until a prediction is confident, and keep the most confident one of each.
+        """See images in further views until a prediction is confident, and keep the most confident one of each.
 
-        An empty text takes the place of another only if it is confident itself.
+        First without the paper around the text, then at other scales, and at last at these without the paper if that gave the
+        best prediction so far. An empty text takes the place of another only if it is confident itself.
         """
-        preprocessor = self.preprocessor(read)
-        for scale in _TTA:
-            uncertain = [i for i, one in enumerate(found) if not (_is_confident(one) or one.is_impossible)]
-            rescaled = [preprocessor.rescaled(seen[i], scale) for i in uncertain]
-            for i, other in zip(uncertain, self._recognize(decoder, read, rescaled), strict=True):
-                may_replace = bool(other.text) or not found[i].text or _is_confident(other)
-                if other.confidence > found[i].confidence and may_replace:
+        rescaled = self.preprocessor(read).rescaled
+
+        def try_view(view: Callable[[int], LineImage | None]) -> None:
+            uncertain = [i for i, one in enumerate(found) if not (_is_settled(one, seen[i]) or one.is_impossible)]
+            others = {i: other for i in uncertain if (other := view(i))}
+            predictions = self._recognize(decoder, read, list(others.values()))
+            for i, other in zip(others, predictions, strict=True):
+                if _is_better(other, found[i], seen[i]):
                     found[i] = other
+
+        try_view(lambda i: seen[i].closer)
+        for scale in _TTA:
+            try_view(lambda i, scale=scale: rescaled(seen[i], scale))
+        for scale in _TTA:
+            try_view(lambda i, scale=scale: rescaled(seen[i].closer, scale) if found[i].view.is_trimmed else None)
 
     def _recognize(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage]) -> list[Prediction]:
         lines = self.log_probs([image.line for image in seen])
@@ -246,8 +262,15 @@ class Recognizer:
         whole = len(shown) == 1
         first = 0.0 if whole else 2 * centers[0] - middles[0]
         last = image.length if whole else 2 * centers[-1] - middles[-1]
-        edges = np.clip(np.concatenate(([first], middles, [last])), 0, image.length).tolist()
+        edges = (image.start + np.clip(np.concatenate(([first], middles, [last])), 0, image.length)).tolist()
         return tuple(map(Character, shown, confidences, edges[:-1], edges[1:]))
+
+
+def _warned(prediction: Prediction, image: LineImage) -> Prediction:
+    """The prediction with what its image gives reason to doubt."""
+    if not (image.ink and image.ink.has_several_lines):
+        return prediction
+    return replace(prediction, warning=SEVERAL_LINES, confidence=_SEVERAL_LINES * prediction.confidence)
 
 
 def _open(preprocessor: Preprocessor, source: images.Source) -> list[LineImage] | ImageError:
@@ -255,6 +278,19 @@ def _open(preprocessor: Preprocessor, source: images.Source) -> list[LineImage] 
         return preprocessor.views(source)
     except ImageError as error:
         return error
+
+
+def _is_settled(prediction: Prediction, image: LineImage) -> bool:
+    """Whether an image needs no further view: where there is ink, there may be a text."""
+    return _is_confident(prediction) and bool(prediction.text or not image.closer)
+
+
+def _is_better(other: Prediction, prediction: Prediction, image: LineImage) -> bool:
+    """Whether another view's prediction takes the place of one."""
+    if other.text and not prediction.text and image.closer:
+        return True
+    may_replace = bool(other.text) or not prediction.text or _is_confident(other)
+    return may_replace and other.confidence > prediction.confidence
 
 
 def _is_confident(prediction: Prediction) -> bool:

@@ -1,0 +1,276 @@
+"""Where the ink of an image is: what of it is text, rules and frames, and how many rows of text there are.
+
+All of it is measured on a reduced copy, in which ink is what lies on the other side of a threshold (Otsu 1979) than the paper.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, upper, right and lower edge in pixels."""
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+_MAX_PIXELS = 2**16
+"""Of the copy that is examined."""
+
+_LEVELS = np.arange(256, dtype=np.float64)
+
+_GRID = 16
+"""Cells across and down in which a gradient is measured."""
+
+_SEPARABLE = 0.75
+"""Share of the variance that lies between ink and paper from which on there is ink. Of normal noise it is 2 / π = 0.64."""
+
+_CONTRAST = 6.0
+"""Gray values between ink and paper, at least."""
+
+_CLEAR = 0.85
+"""Share from which on a gradient in the paper does not matter."""
+
+_LOOSE = 0.8
+"""Share of the image's height that a trimmed text has at most."""
+
+_MARGIN = 0.25
+"""Paper around a trimmed text, relative to its height."""
+
+_RULE = 0.85
+"""Share of the ink's extent that a rule covers at least."""
+
+_SPARSE = 0.15
+"""Ink of a row between two rows of text, relative to a full one, at most."""
+
+_MIN_BAND = 0.6
+"""Height of a row of text relative to the highest one, at least: marks and dots above or below a line are smaller."""
+
+_COVERED = (0.4, 0.55)
+"""Share of the ink's height that rows of text cover together, at least."""
+
+_FILLED = 0.74
+"""Share of the area of its glyphs that is ink in a row of text, at most."""
+
+_BARE = 0.03
+"""Ink of a row of paper, relative to a full one, at most."""
+
+_PART = 4
+"""Width of a part in which rows are looked for, relative to the ink's height."""
+
+_MIN_ROW = 3
+"""Height of a row of text in the copy, at least."""
+
+_GAP = (0.12, 2.5)
+"""Paper between two rows of text, relative to the height of the higher one: at least and at most."""
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What was found in an image."""
+
+    box: Box | None
+    """Around the text, without rules and frames; None if no ink was found."""
+    rules: tuple[Box, ...] = ()
+    """Rules and sides of frames."""
+    has_several_lines: bool = False
+    """Whether there is more than one row of text."""
+
+
+def find(gray: Image.Image) -> Ink:
+    """Look for ink in a gray image whose lines run from left to right."""
+    factors = _factors(gray.size)
+    mask = _mask(gray.reduce(factors) if factors != (1, 1) else gray)
+    if mask is None:
+        return Ink(None)
+    text, rules = _without_rules(mask)
+    box = _extent(text)
+    if box is None:
+        return Ink(None)
+    return Ink(
+        _enlarged(box, factors, gray.size),
+        tuple(_enlarged(rule, factors, gray.size) for rule in rules),
+        _has_several_lines(text),
+    )
+
+
+def trimmed(gray: Image.Image, ink: Ink) -> tuple[Image.Image, int] | None:
+    """Cut the text out of an image, with some paper around it, and paint over rules.
+
+    Returns:
+        The text, and the pixels of the image that are left of it; None if there is no ink, or it fills the image anyway.
+    """
+    if ink.box is None:
+        return None
+    left, top, right, bottom = ink.box
+    margin = 1 + round(_MARGIN * (bottom - top))
+    box = max(0, left - margin), max(0, top - margin), min(gray.width, right + margin), min(gray.height, bottom + margin)
+    if not ink.rules and box[3] - box[1] > _LOOSE * gray.height:
+        return None
+    cut = gray.crop(box)
+    if ink.rules:
+        paper = int(np.median(np.asarray(cut)))
+        for rule in ink.rules:
+            start, above, end, below = rule
+            cut.paste(paper, (start - 1 - box[0], above - 1 - box[1], end + 1 - box[0], below + 1 - box[1]))
+    return cut, box[0]
+
+
+def _factors(size: tuple[int, int]) -> tuple[int, int]:
+    """By which width and height are divided. Rows must stay apart, so wide and large images lose more of their width."""
+    width, height = size
+    down = max(1, math.ceil(height / 320), math.isqrt(width * height // _MAX_PIXELS))
+    return max(1, math.ceil(width * (height // down) / _MAX_PIXELS), down), down
+
+
+def _mask(gray: Image.Image) -> Mask | None:
+    """Which pixels are ink; None if nothing stands out."""
+    threshold, share = _otsu(gray)
+    if share < _CLEAR:
+        gray = _flattened(gray)
+        threshold, share = _otsu(gray)
+        if share < _SEPARABLE:
+            return None
+    dark = np.asarray(gray) <= threshold
+    darkness = np.count_nonzero(dark) / dark.size
+    if 0.4 < darkness < 0.6:  # the edges are paper more often than the rest
+        darkness = float(np.concatenate((dark[0], dark[-1], dark[:, 0], dark[:, -1])).mean())
+    return ~dark if darkness > 0.5 else dark
+
+
+def _flattened(gray: Image.Image) -> Image.Image:
+    """The image without a gradient: less the plane that fits it best."""
+    small = np.asarray(gray.resize((_GRID, _GRID), Image.Resampling.BOX), dtype=np.float32)
+    at = np.linspace(-1, 1, _GRID, dtype=np.float32) * (1 - 1 / _GRID)
+    across, down = (values @ at / (at @ at) for values in (small.mean(axis=0), small.mean(axis=1)))
+    x, y = (np.linspace(-1, 1, size, dtype=np.float32) for size in gray.size)
+    flat = np.asarray(gray) - (across * x)[None] - (down * y)[:, None]
+    return Image.fromarray(np.clip(flat, 0, 255).astype(np.uint8))
+
+
+def _otsu(gray: Image.Image) -> tuple[int, float]:
+    """The highest value of the darker class, and the share of the variance that lies between the two classes.
+
+    That is 0 if they are nearer to each other than any ink is to its paper.
+    """
+    histogram = np.array(gray.histogram(), dtype=np.float64)
+    count, total = np.cumsum(histogram), np.cumsum(histogram * _LEVELS)
+    size, mean = count[-1], total[-1] / count[-1]
+    apart = count * (size - count)
+    between = np.divide(size * (mean * count - total) ** 2, apart, out=np.zeros(256), where=apart > 0)
+    variance = float(histogram @ (_LEVELS - mean) ** 2)
+    best = int(between.argmax())
+    if between[best] * size <= _CONTRAST**2 * apart[best]:
+        return best, 0.0
+    return best, float(between[best] / variance)
+
+
+def _without_rules(mask: Mask) -> tuple[Mask, tuple[Box, ...]]:
+    """The ink without rules and frames, and those.
+
+    A rule runs along the whole ink and is apart from all other ink; the sides of a frame and of its cells end at such rules.
+    """
+    left, top, right, bottom = _extent(mask) or (0, 0, 0, 0)
+    inked = mask[top:bottom, left:right]
+    height, width = inked.shape
+    rows = _runs(_counts(inked, 1) >= _RULE * width)
+    if not rows or max(end - start for start, end in rows) > 0.25 * height:
+        return mask, ()
+    columns = _runs(_counts(inked, 0) >= _RULE * height)
+    bare = inked.copy()
+    for start, end in columns:
+        bare[:, max(0, start - 1) : end + 1] = False
+    text = bare.copy()
+    for start, end in rows:
+        text[max(0, start - 1) : end + 1] = False
+    box = _extent(text)
+    is_apart = not any(bare[beside].any() for start, end in rows for beside in (start - 2, end + 1) if 0 <= beside < height)
+    is_frame = len(columns) >= 2 and len(rows) >= 2
+    if box is None or not is_apart or not (is_frame or width >= 3 * (box[3] - box[1])):
+        return mask, ()
+    found = [(left, top + start, right, top + end) for start, end in rows]
+    found += [(left + start, top, left + end, bottom) for start, end in columns]
+    cleaned = np.zeros_like(mask)
+    cleaned[top:bottom, left:right] = text
+    return cleaned, tuple(found)
+
+
+def _has_several_lines(text: Mask) -> bool:
+    """Whether all of the ink, or most parts of a wide one that may be askew, is in rows of text above each other."""
+    left, top, right, bottom = _extent(text) or (0, 0, 0, 0)
+    inked = text[top:bottom, left:right]
+    if _has_rows(inked):
+        return True
+    count = round(inked.shape[1] / (_PART * max(1, len(inked))))
+    parts = np.array_split(inked, count, axis=1) if count >= 3 else []
+    return sum(map(_has_rows, parts)) > 0.6 * len(parts)
+
+
+def _has_rows(inked: Mask) -> bool:
+    """Whether there are at least two bands like rows of text: about as high, close, of several glyphs."""
+    counts = _counts(inked, 1)
+    height, filled = len(inked), np.sort(counts[counts > 0])
+    full = float(filled[int(0.8 * len(filled))]) if len(filled) else 0.0
+    cores = _runs(counts > _SPARSE * full)
+    if len(cores) < 2:
+        return False
+    highest = max(end - start for start, end in cores)
+    cores = [(start, end) for start, end in cores if end - start >= max(_MIN_ROW, _MIN_BAND * highest)]
+    covered = sum(end - start for start, end in cores) / height
+    if len(cores) < 2 or covered < _COVERED[0]:
+        return False
+    bands = _runs(counts > _BARE * full)  # with ascenders and descenders
+
+    def follow(above: tuple[int, int], below: tuple[int, int]) -> bool:
+        if not _GAP[0] <= (below[0] - above[1]) / highest <= _GAP[1]:
+            return False
+        upper, lower = (next(band for band in bands if band[0] <= core[0] < band[1]) for core in (above, below))
+        heights = sorted((upper[1] - upper[0], lower[1] - lower[0]))
+        if covered < _COVERED[1] if upper == lower else heights[0] < _MIN_BAND * heights[1]:
+            return False
+        glyphs = [_glyphs(inked[start:end]) for start, end in (above, below)]
+        return min(glyphs) > 0 and sum(glyphs) > 2
+
+    return any(follow(above, below) for above, below in itertools.pairwise(cores))
+
+
+def _glyphs(band: Mask) -> int:
+    """How many glyphs a band holds; none if these are bars or dots, which fill their columns."""
+    counts = _counts(band, 0)
+    inked = counts > 0
+    return len(_runs(inked)) if counts.sum() <= _FILLED * len(band) * np.count_nonzero(inked) else 0
+
+
+def _counts(mask: Mask, axis: int) -> NDArray[np.float32]:
+    """Ink in each column (axis 0) or row (axis 1): the product is several times as fast as a sum of booleans."""
+    values = mask.astype(np.float32)
+    return values @ np.ones(mask.shape[1], np.float32) if axis else np.ones(len(mask), np.float32) @ values
+
+
+def _runs(flags: Mask) -> list[tuple[int, int]]:
+    """Start and end of each run of true values."""
+    framed = np.zeros(len(flags) + 2, np.int8)
+    framed[1:-1] = flags
+    edges = np.flatnonzero(framed[1:] != framed[:-1]).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _extent(mask: Mask) -> Box | None:
+    """The smallest box that holds all true values; None if there is none."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    if not len(columns):
+        return None
+    rows = np.flatnonzero(_counts(mask, 1))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _enlarged(box: Box, factors: tuple[int, int], size: tuple[int, int]) -> Box:
+    """A box of the reduced copy in the image."""
+    left, top, right, bottom = box
+    across, down = factors
+    return left * across, top * down, min(size[0], right * across), min(size[1], bottom * down)
