@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from drawn import drawn
 from PIL import Image
 from typer.testing import Result
 
@@ -379,3 +380,17 @@ def test_an_image_that_no_text_fits_is_distinguished_from_one_that_cannot_be_rea
     result = run_cli("predict", crops[0], "--pattern", ".{900}")
     assert result.exit_code == 1
     assert "no text that is permitted fits" in result.stderr
+
+
+def test_an_image_of_several_lines_is_reported(current_model: str, tmp_path: Path, run_cli: RunCli) -> None:
+    drawn("12:30", "14:45").save(tmp_path / "two.png")
+    drawn("12:30").save(tmp_path / "one.png")
+    result = run_cli("predict", tmp_path / "one.png", tmp_path / "two.png", "--json")
+    one, two = map(json.loads, result.stdout.splitlines())
+    assert result.exit_code == 0
+    assert "warning" not in one
+    assert two["warning"] == "several-lines"
+    assert result.stderr.count("two.png") == 1
+    assert "one.png" not in result.stderr
+    left = run_cli("predict", tmp_path / "two.png", "--json", "--min-confidence", "0.2")
+    assert left.stdout == ""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import Levenshtein
 import pytest
 from cards import trained_card
+from drawn import TEXTS, drawn, framed, with_noise
+from PIL import Image
 
 from crnnocr.config import Precision
 from crnnocr.inference.engines import DERIVED, OnnxEngine
@@ -42,6 +45,24 @@ def test_it_reads_real_crops(folder: Path) -> None:
     predictions = list(Recognizer.load(str(folder), "cpu").predict([REAL / row["file_name"] for row in rows]))
     distances = [Levenshtein.distance(row["text"], found.text) for row, found in zip(rows, predictions, strict=True)]
     assert sum(distances) < 0.05 * sum(len(row["text"]) for row in rows)
+
+
+def texts_read(folder: Path, images: Sequence[Image.Image]) -> list[str]:
+    return [found.text for found in Recognizer.load(str(folder), "cpu").predict(images)]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("margin", [10, 20, 40, 60, 120])
+def test_it_reads_text_that_is_small_in_its_crop(folder: Path, margin: int) -> None:
+    crops = [with_noise(drawn(text, margin=margin, ink=20, paper=235), 3) for text in TEXTS]
+    assert sum(map(str.__eq__, texts_read(folder, crops), TEXTS)) >= len(TEXTS) - 1
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_it_reads_text_in_frames_and_between_rules(folder: Path) -> None:
+    for gap, paper in ((4, 0), (8, 4), (12, 12), (20, 30)):
+        crops = [framed(drawn(text, margin=0), gap=gap, paper=paper) for text in TEXTS]
+        assert sum(map(str.__eq__, texts_read(folder, crops), TEXTS)) >= len(TEXTS) - 1
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

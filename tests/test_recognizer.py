@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from columns import Columns, recognizer_of_columns
+from drawn import drawn
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -15,7 +16,7 @@ from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, ReadConfi
 from crnnocr.datasets import Sample
 from crnnocr.evaluation.outcomes import score_samples
 from crnnocr.images import Source
-from crnnocr.inference.recognizer import NO_TEXT_FITS, Prediction, Recognizer
+from crnnocr.inference.recognizer import NO_TEXT_FITS, SEVERAL_LINES, Prediction, Recognizer
 
 Floats = NDArray[np.float32]
 
@@ -293,3 +294,22 @@ def test_a_change_matters_most_in_the_middle_of_a_frame(preset: str) -> None:
         low = low * layer.stride[1] - layer.padding[1]
         high = high * layer.stride[1] - layer.padding[1] + layer.kernel[1] - 1
     assert shape.center(7) == (low + high) / 2 + 0.5
+
+
+def test_the_text_alone_is_seen_if_it_is_small_in_its_image() -> None:
+    pixels = np.full((60, 80), 255, np.uint8)
+    pixels[26:34, 20:36], pixels[26:34, 52:68] = 0, 100
+    plain = one(recognizer_of_columns().predict(Image.fromarray(pixels), read=ReadConfig(quick=True)))
+    read = one(recognizer_of_columns().predict(Image.fromarray(pixels), read=ReadConfig(characters=True)))
+    assert plain.text == ""
+    assert (read.text, read.view.is_trimmed, read.size) == ("ab", True, (80, 60))
+    first, second = read.characters  # whose places are those of the image
+    assert first.start < 28 < first.end <= second.start < 60 < second.end
+
+
+def test_an_image_of_several_lines_says_so_and_is_unsure() -> None:
+    line, recognizer = drawn("59 60 61"), recognizer_of_columns()
+    page = drawn("59 60 61", "62 63 64")
+    one_line, several = recognizer.predict([line, page], read=ReadConfig(quick=True))
+    assert (one_line.warning, several.warning) == (None, SEVERAL_LINES)
+    assert several.confidence < 0.11

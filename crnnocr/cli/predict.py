@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Prediction
     from crnnocr.synth.fonts import FontFace
 
+_NAMED = 5
+"""Images with several lines that are named; more are only counted."""
+
 _TEXT_SUFFIXES = {".txt", ".csv", ".tsv", ".jsonl", ".lst"}
 
 
@@ -114,6 +117,7 @@ class _Counts:
     failed: int = 0
     impossible: int = 0
     rejected: int = 0
+    several_lines: int = 0
 
     @property
     def all(self) -> int:
@@ -127,6 +131,10 @@ class _Counts:
             console.warn(f"{name}: {prediction.error}" if prediction.is_impossible else prediction.error + _list_hint(name))
             return True
         self.read += 1
+        if prediction.warning:
+            self.several_lines += 1
+            if self.several_lines <= _NAMED:
+                console.warn(f"{name}: seems to hold several lines of text, and is read as one: cut the lines out")
         self.rejected += prediction.confidence < min_confidence
         return prediction.confidence >= min_confidence
 
@@ -137,6 +145,8 @@ class _Counts:
 
     def report(self, min_confidence: float) -> None:
         """Tell what was left out. Raises `CrnnocrError` if no image could be read, `PartialError` if some could not."""
+        if self.several_lines > _NAMED:
+            console.warn(f"{self.several_lines:,} images in all seem to hold several lines of text")
         if self.rejected:
             console.info(f"{self.rejected:,} of {self.read:,} rows with a confidence below {min_confidence:g} are left out")
         if self.failed and not self.read:

@@ -45,6 +45,8 @@ def format_row(name: str, prediction: Prediction, format: Format) -> str:
 
 def _values(name: str, prediction: Prediction) -> dict[str, Any]:
     values = {"path": name, "text": prediction.text, "confidence": round(prediction.confidence, 6), "error": prediction.error}
+    if prediction.warning:
+        values["warning"] = prediction.warning
     if prediction.alternatives:
         values["alternatives"] = [
             {"text": other.text, "probability": round(other.probability, 6)} for other in prediction.alternatives

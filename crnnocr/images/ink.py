@@ -33,6 +33,9 @@ _SEPARABLE = 0.75
 _CONTRAST = 6.0
 """Gray values between ink and paper, at least."""
 
+_OUTLYING = 9.0
+"""Deviations of the noise between paper and a little ink, at least."""
+
 _CLEAR = 0.85
 """Share from which on a gradient in the paper does not matter."""
 
@@ -52,7 +55,10 @@ _MIN_BAND = 0.6
 """Height of a row of text relative to the highest one, at least: marks and dots above or below a line are smaller."""
 
 _COVERED = (0.4, 0.55)
-"""Share of the ink's height that rows of text cover together, at least."""
+"""Share of the ink's height that rows of text cover together, at least: with bare rows between them, and without."""
+
+_COVERED_PAGE = 0.25
+"""The same for more than three rows."""
 
 _FILLED = 0.74
 """Share of the area of its glyphs that is ink in a row of text, at most."""
@@ -122,10 +128,10 @@ def trimmed(gray: Image.Image, ink: Ink) -> tuple[Image.Image, int] | None:
 
 
 def _factors(size: tuple[int, int]) -> tuple[int, int]:
-    """By which width and height are divided. Rows must stay apart, so wide and large images lose more of their width."""
+    """By which width and height are divided. Rows must stay apart, so a large image loses more of its width."""
     width, height = size
-    down = max(1, math.ceil(height / 320), math.isqrt(width * height // _MAX_PIXELS))
-    return max(1, math.ceil(width * (height // down) / _MAX_PIXELS), down), down
+    down = max(1, round(0.6 * math.sqrt(width * height / _MAX_PIXELS)))
+    return max(1, min(2 * down, math.ceil(width * height / (down * _MAX_PIXELS)))), down
 
 
 def _mask(gray: Image.Image) -> Mask | None:
@@ -135,12 +141,26 @@ def _mask(gray: Image.Image) -> Mask | None:
         gray = _flattened(gray)
         threshold, share = _otsu(gray)
         if share < _SEPARABLE:
-            return None
+            return _outliers(np.asarray(gray))
     dark = np.asarray(gray) <= threshold
     darkness = np.count_nonzero(dark) / dark.size
     if 0.4 < darkness < 0.6:  # the edges are paper more often than the rest
-        darkness = float(np.concatenate((dark[0], dark[-1], dark[:, 0], dark[:, -1])).mean())
+        edges = np.concatenate((dark[0], dark[-1], dark[:, 0], dark[:, -1]))
+        darkness = np.count_nonzero(edges) / edges.size
     return ~dark if darkness > 0.5 else dark
+
+
+def _outliers(pixels: NDArray[np.uint8]) -> Mask | None:
+    """A little ink in noise, which is no class of its own: what is far from the paper for its noise."""
+    low, paper, high = np.percentile(pixels, (16, 50, 84)).tolist()
+    darkest, lightest = int(pixels.min()), int(pixels.max())
+    is_dark = paper - darkest >= lightest - paper
+    extreme, noise = (darkest, paper - low) if is_dark else (lightest, high - paper)
+    if abs(extreme - paper) < max(_OUTLYING * noise, 4 * _CONTRAST):
+        return None
+    middle = (extreme + paper) / 2
+    mask: Mask = pixels < middle if is_dark else pixels > middle
+    return mask
 
 
 def _flattened(gray: Image.Image) -> Image.Image:
@@ -182,6 +202,10 @@ def _without_rules(mask: Mask) -> tuple[Mask, tuple[Box, ...]]:
     if not rows or max(end - start for start, end in rows) > 0.25 * height:
         return mask, ()
     columns = _runs(_counts(inked, 0) >= _RULE * height)
+    is_frame = len(rows) > 1 < len(columns) and all(
+        runs[0][0] <= 1 and runs[-1][1] >= size - 1 for runs, size in ((rows, height), (columns, width))
+    )
+    columns = columns if is_frame else []
     bare = inked.copy()
     for start, end in columns:
         bare[:, max(0, start - 1) : end + 1] = False
@@ -190,7 +214,6 @@ def _without_rules(mask: Mask) -> tuple[Mask, tuple[Box, ...]]:
         text[max(0, start - 1) : end + 1] = False
     box = _extent(text)
     is_apart = not any(bare[beside].any() for start, end in rows for beside in (start - 2, end + 1) if 0 <= beside < height)
-    is_frame = len(columns) >= 2 and len(rows) >= 2
     if box is None or not is_apart or not (is_frame or width >= 3 * (box[3] - box[1])):
         return mask, ()
     found = [(left, top + start, right, top + end) for start, end in rows]
@@ -222,7 +245,8 @@ def _has_rows(inked: Mask) -> bool:
     highest = max(end - start for start, end in cores)
     cores = [(start, end) for start, end in cores if end - start >= max(_MIN_ROW, _MIN_BAND * highest)]
     covered = sum(end - start for start, end in cores) / height
-    if len(cores) < 2 or covered < _COVERED[0]:
+    is_page = len(cores) > 3
+    if len(cores) < 2 or covered < (_COVERED_PAGE if is_page else _COVERED[0]):
         return False
     bands = _runs(counts > _BARE * full)  # with ascenders and descenders
 
@@ -234,7 +258,7 @@ def _has_rows(inked: Mask) -> bool:
         if covered < _COVERED[1] if upper == lower else heights[0] < _MIN_BAND * heights[1]:
             return False
         glyphs = [_glyphs(inked[start:end]) for start, end in (above, below)]
-        return min(glyphs) > 0 and sum(glyphs) > 2
+        return min(glyphs) > 0 and (sum(glyphs) > 2 or is_page)
 
     return any(follow(above, below) for above, below in itertools.pairwise(cores))
 

@@ -178,7 +178,6 @@ class Preprocessor:
             line = np.pad(line, ((0, 0), (0, self.min_width - width)), mode="edge")
         return LineImage(line, width, gray.width, view, size, gray)
 
-
     def _examined(self, image: LineImage, name: str) -> LineImage:
         """The same with its ink, and a closer view if the text fills little of the image or has rules around it."""
         found = find(image.gray)

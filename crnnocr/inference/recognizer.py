@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -208,21 +208,21 @@ class Recognizer:
         First without the paper around the text, then at other scales, and at last at these without the paper if that gave the
         best prediction so far. An empty text takes the place of another only if it is confident itself.
         """
-        rescaled = self.preprocessor(read).rescaled
+        preprocessor = self.preprocessor(read)
 
-        def try_view(view: Callable[[int], LineImage | None]) -> None:
-            uncertain = [i for i, one in enumerate(found) if not (_is_settled(one, seen[i]) or one.is_impossible)]
-            others = {i: other for i in uncertain if (other := view(i))}
-            predictions = self._recognize(decoder, read, list(others.values()))
-            for i, other in zip(others, predictions, strict=True):
-                if _is_better(other, found[i], seen[i]):
-                    found[i] = other
+        def view(i: int, scale: View, of_closer: bool) -> LineImage | None:
+            image = seen[i].closer if of_closer else seen[i]
+            return preprocessor.rescaled(image, scale) if image and scale.is_scaled else image
 
-        try_view(lambda i: seen[i].closer)
-        for scale in _TTA:
-            try_view(lambda i, scale=scale: rescaled(seen[i], scale))
-        for scale in _TTA:
-            try_view(lambda i, scale=scale: rescaled(seen[i].closer, scale) if found[i].view.is_trimmed else None)
+        for scale, of_closer in ((View(), True), *((scale, False) for scale in _TTA), *((scale, True) for scale in _TTA)):
+            others: dict[int, LineImage] = {}
+            for i, (one, image) in enumerate(zip(found, seen, strict=True)):
+                is_useless = of_closer and scale.is_scaled and not one.view.is_trimmed
+                if not (is_useless or one.is_impossible or _is_settled(one, image)) and (other := view(i, scale, of_closer)):
+                    others[i] = other
+            for i, prediction in zip(others, self._recognize(decoder, read, list(others.values())), strict=True):
+                if _is_better(prediction, found[i], seen[i]):
+                    found[i] = prediction
 
     def _recognize(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage]) -> list[Prediction]:
         lines = self.log_probs([image.line for image in seen])
