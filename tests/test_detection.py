@@ -116,12 +116,6 @@ def test_a_list_of_label_errors_does_not_label_a_folder_whatever_columns_are_lef
         load_dataset(folder)
 
 
-def test_tasks_for_label_studio_are_recognized_and_named(tmp_path: Path) -> None:
-    folder = put(tmp_path, ["a.png"], {"doubts.json": '[{"data": {"image": "a.png"}, "annotations": []}]'})
-    with pytest.raises(DataError, match=r"doubts\.json holds tasks for Label Studio, and is no label file: \.csv,"):
-        load_dataset(folder / "doubts.json")
-
-
 def test_a_source_that_cannot_be_read_is_an_error_even_among_others(tmp_path: Path) -> None:
     folder = put(tmp_path / "a", ["a.png"], {"labels.csv": "a.png,eins\n"})
     with pytest.raises(DataError, match="gone: there is no such file or folder"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -209,6 +210,34 @@ def test_suspected_label_errors_are_listed(tiny_data: Path, run_cli: RunCli, tmp
     assert all((tmp_path / row["file_name"]).is_file() for row in rows)
     assert [row["doubt"] for row in rows] == sorted((row["doubt"] for row in rows), reverse=True)
     assert f"{len(rows)} labels that differ from their prediction" in result.stderr
+
+
+@pytest.mark.parametrize("export", ["json", "json-min", "csv"])
+def test_labels_corrected_in_label_studio_are_those_that_are_read(
+    export: str, tiny_data: Path, run_cli: RunCli, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_data, tmp_path / "crops"))
+    assert run_cli("eval", folder, "--all", "--suspect-labels", folder / "suspects.json").exit_code == 0
+    tasks = json.loads((folder / "suspects.json").read_text(encoding="utf-8"))
+    for number, task in enumerate(tasks):  # an annotator submits another text
+        area = {**task["annotations"][0]["result"][0], "id": "x", "value": {"text": [f"corrected {number}"]}}
+        task["annotations"] = [{"id": number, "was_cancelled": False, "result": [area], "updated_at": "2026-01-02T03:04:05Z"}]
+    more = {"annotator": 1, "annotation_id": 2, "lead_time": 1.5}
+    flat = [{**task["data"], "id": n, "transcription": f"corrected {n}", **more} for n, task in enumerate(tasks)]
+    corrected = folder / f"project-1.{export.partition('-')[0]}"
+    with corrected.open("w", encoding="utf-8", newline="") as file:
+        if export == "csv":
+            writer = csv.DictWriter(file, sorted(flat[0]))
+            writer.writeheader()
+            writer.writerows(flat)
+        else:
+            json.dump(tasks if export == "json" else flat, file)
+    result = run_cli("eval", corrected, folder, "--all", "--tsv", "--verbose")
+    assert result.exit_code == 0, result.stderr
+    read = {Path(row.split("\t")[0]).name: row.split("\t")[1] for row in result.stdout.splitlines()[1:]}
+    assert len(read) == 40
+    for number, task in enumerate(tasks):
+        assert read[Path(task["data"]["file_name"]).name] == f"corrected {number}"
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")

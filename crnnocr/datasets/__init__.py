@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from crnnocr.datasets import regions
 from crnnocr.datasets.issues import Issue
+from crnnocr.datasets.regions import Region
 from crnnocr.errors import ImageError
 
 
@@ -19,17 +21,25 @@ class Sample:
     """The label, in NFC, without white space at its ends."""
     entry: str = ""
     """The image's key in the database; empty for a file."""
+    region: Region | None = None
+    """The part of the image in which the text stands; None for all of it."""
 
     @property
     def name(self) -> str:
         """The image as messages name it."""
-        return f"{self.path}:{self.entry}" if self.entry else str(self.path)
+        name = f"{self.path}:{self.entry}" if self.entry else str(self.path)
+        return name if self.region is None else f"{name}#{self.region}"
 
     def read(self) -> bytes:
-        """Return the bytes of the image file. Thread-safe.
+        """Return the bytes of the image file, or those of one that holds the region alone. Thread-safe.
 
         Raises `ImageError` if they cannot be read.
         """
+        if self.region is None:
+            return self._read_all()
+        return regions.read((self.path, self.entry), self.name, self._read_all, self.region)
+
+    def _read_all(self) -> bytes:
         if self.entry:
             from crnnocr.datasets import lmdb_folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
@@ -40,6 +40,9 @@ _BESIDE_TEXT = frozenset(
 )
 _OLD = frozenset(["old", "original", "previous", "raw"])
 
+_UNKNOWN_RANK = 1
+"""Of a column whose name tells nothing among those that may hold the label."""
+
 _SAMPLED = 50
 """Rows whose values say whether a column holds images."""
 
@@ -67,14 +70,41 @@ def known(header: Iterable[str]) -> set[Literal["image", "text"]]:
     """Return which of the two columns the names of a header tell."""
     names = list(header)
     found: set[Literal["image", "text"]] = set()
-    if any(_image_rank(name) is not None for name in names):
+    if any(image_rank(name) is not None for name in names):
         found.add("image")
-    if any(_text_rank(name) is not None for name in names):
+    if any(text_rank(name) is not None for name in names):
         found.add("text")
     return found
 
 
-def choose(source: object, header: Sequence[str], rows: Callable[[], Iterable[Sequence[str]]], config: LabelConfig) -> Columns:
+def image_rank(name: str) -> int | None:
+    """How surely a column names the image, from 0; None for any other column."""
+    if (plain := name.strip().lower()) in _IMAGE_ORDER:
+        rank = _IMAGE_ORDER.index(plain)
+        return rank if rank < 3 else rank + 1
+    words = _words(name)
+    is_image_name = bool(words) and words[-1] in _IMAGE_WORDS and set(words) <= _IMAGE_WORDS | _BESIDE_IMAGE
+    return 3 if is_image_name else None
+
+
+def text_rank(name: str) -> int | None:
+    """How surely a column holds the label, from 0; None for any other column."""
+    words = set(_words(name))
+    ranks = [rank for rank, names in enumerate(_TEXT_RANKS) if words & names]
+    if not ranks or not words <= frozenset().union(*_TEXT_RANKS) | _BESIDE_TEXT | _OLD or words <= _BESIDE_TEXT:
+        return None
+    if words & _OLD:
+        return len(_TEXT_RANKS)
+    return ranks[-1] if "ocr" in words else ranks[0]
+
+
+def choose(
+    source: object,
+    header: Sequence[str],
+    rows: Callable[[], Iterable[Sequence[str]]],
+    config: LabelConfig,
+    texts: Collection[str] | None = None,
+) -> Columns:
     """Choose the columns of the image and of the label by their names; of several for the label, the most specific.
 
     Args:
@@ -82,6 +112,8 @@ def choose(source: object, header: Sequence[str], rows: Callable[[], Iterable[Se
         header: the name of each column.
         rows: gives the cells of each row, every time it is called.
         config: may name the columns.
+        texts: the columns that may hold the label, if the tool that wrote them tells, under whatever names; then the image may
+            have any name, too.
 
     Raises:
         ConfigError: there is no column that it names.
@@ -91,13 +123,16 @@ def choose(source: object, header: Sequence[str], rows: Callable[[], Iterable[Se
     holding = {i for i in range(len(header)) if sample and all(is_image(cells[i]) or not cells[i] for cells in sample)}
     holding = {i for i in holding if any(cells[i] for cells in sample)}
     if config.image_column is None:
-        ranked = sorted((rank, i) for i, name in enumerate(header) if (rank := _image_rank(name)) is not None)
+        ranked = sorted((rank, i) for i, name in enumerate(header) if (rank := image_rank(name)) is not None)
         image_columns = sorted((i for _, i in ranked), key=lambda i: i not in holding)
+        if texts is not None:
+            image_columns += [i for i in sorted(holding) if i not in image_columns]
     else:
         image_columns = [index_of(source, header, config.image_column, "image_column")]
     issues: tuple[Issue, ...] = ()
     if config.text_column is None:
-        candidates = [i for i, name in enumerate(header) if i not in holding and _text_rank(name) is not None]
+        could_be = [text_rank(name) is not None if texts is None else name in texts for name in header]
+        candidates = [i for i in range(len(header)) if i not in holding and could_be[i]]
         text, issues = _most_specific(source, header, candidates, rows)
     else:
         text = index_of(source, header, config.text_column, "text_column")
@@ -123,20 +158,25 @@ def _most_specific(
     source: object, header: Sequence[str], candidates: Sequence[int], rows: Callable[[], Iterable[Sequence[str]]]
 ) -> tuple[int | None, tuple[Issue, ...]]:
     """The most specific of the columns that could hold the label, and what to say if the others differ."""
-    ranked = sorted(candidates, key=lambda i: _text_rank(header[i]) or 0)
+
+    def rank(i: int) -> int:
+        found = text_rank(header[i])
+        return _UNKNOWN_RANK if found is None else found
+
+    ranked = sorted(candidates, key=rank)
     if len(ranked) < 2:
         return (ranked[0] if ranked else None), ()
     filled, differing = _compared(ranked, rows())
     ranked = [i for i in ranked if i in filled] or ranked
     first = ranked[0]
-    equals = [i for i in ranked[1:] if _text_rank(header[i]) == _text_rank(header[first])]
+    equals = [i for i in ranked[1:] if rank(i) == rank(first)]
     if asked := [i for i in equals if (first, i) in differing]:
         names = " and ".join(header[i] for i in (first, *asked))
         raise DataError(
             f"{source}: the columns {names} could both be the label, and differ: name the one to read with "
             f"`text_column={header[first]}` or `text_column={header[asked[0]]}`"
         )
-    others = [header[i] for i in ranked[1:] if (first, i) in differing]
+    others = [header[i] for i in ranked[1:] if (first, i) in differing and text_rank(header[i]) is not None]
     if not others:
         return first, ()
     return first, (
@@ -178,24 +218,3 @@ def _listed(header: Sequence[str]) -> str:
 
 def _words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name.strip())]
-
-
-def _image_rank(name: str) -> int | None:
-    """How surely a column names the image, from 0; None for any other column."""
-    if (plain := name.strip().lower()) in _IMAGE_ORDER:
-        rank = _IMAGE_ORDER.index(plain)
-        return rank if rank < 3 else rank + 1
-    words = _words(name)
-    is_image_name = bool(words) and words[-1] in _IMAGE_WORDS and set(words) <= _IMAGE_WORDS | _BESIDE_IMAGE
-    return 3 if is_image_name else None
-
-
-def _text_rank(name: str) -> int | None:
-    """How surely a column holds the label, from 0; None for any other column."""
-    words = set(_words(name))
-    ranks = [rank for rank, names in enumerate(_TEXT_RANKS) if words & names]
-    if not ranks or not words <= frozenset().union(*_TEXT_RANKS) | _BESIDE_TEXT | _OLD or words <= _BESIDE_TEXT:
-        return None
-    if words & _OLD:
-        return len(_TEXT_RANKS)
-    return ranks[-1] if "ocr" in words else ranks[0]

@@ -16,10 +16,11 @@ from natsort import natsorted
 
 from crnnocr import images
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, Sample, doctr, imagefolder, lmdb_folder, sidecar, table, trdg_names
+from crnnocr.datasets import Dataset, Sample, doctr, imagefolder, json_file, lmdb_folder, sidecar, table, trdg_names
 from crnnocr.datasets.image_index import SPLITS, ImageIndex
 from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELED_IMAGE, Issue, foreign_file, label_differs_from, merged, summary
 from crnnocr.datasets.plausibility import checked
+from crnnocr.datasets.regions import Region
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import RealPaths
 
@@ -44,7 +45,7 @@ FORMATS = (
     Format("an LMDB", lambda file, _: lmdb_folder.load(file.parent), (lmdb_folder.DATA_FILE,), is_list=False),
     Format("metadata.jsonl", imagefolder.load, (imagefolder.LABEL_FILE,), frozenset({".jsonl", ".ndjson"})),
     Format("metadata.csv or one .csv, .tsv or .txt of paths and texts", table.load, ("metadata.csv",), table.SUFFIXES),
-    Format("labels.json", doctr.load, (doctr.LABEL_FILE,), frozenset({".json"})),
+    Format("labels.json", json_file.load, (doctr.LABEL_FILE,), json_file.SUFFIXES),
     Format("a .gt.txt beside each image", lambda folder, _: sidecar.load(folder)),
     Format("file names of trdg", lambda folder, _: trdg_names.load(folder)),
 )
@@ -105,10 +106,10 @@ def load_datasets(sources: Sequence[Path], config: LabelConfig = _DETECTED) -> t
     if len(datasets) == 1:
         return datasets
     paths = RealPaths()
-    owners: dict[tuple[str, str], _Owner] = {}
+    owners: dict[tuple[str, str, Region | None], _Owner] = {}
     disjoint: list[Dataset] = []
     for source, dataset in zip(sources, datasets, strict=True):
-        keys = [(paths.of(sample.path), sample.entry) for sample in dataset.samples]
+        keys = [(paths.of(sample.path), sample.entry, sample.region) for sample in dataset.samples]
         disjoint.append(_without(dataset, [owners.get(key) for key in keys]))
         for key, sample in zip(keys, dataset.samples, strict=True):
             owners.setdefault(key, (source, sample.text))

@@ -76,7 +76,9 @@ _WRITE_LABEL = "write what the image says, or take it out"
 _ENCODE_LABEL = "write the label again, in UTF-8"
 
 MISSING_IMAGE = _excluded(
-    "missing-picture", "row whose image is not there", "correct the path, which counts from the label file's folder"
+    "missing-picture",
+    "row whose image is not there",
+    "correct the path, which counts from the label file's folder, or name that with `images`",
 )
 BROKEN_LINK = _excluded(
     "missing-picture", "row whose image is a link to a file that is not there", "fetch the file (git annex get, dvc pull)"
@@ -108,6 +110,7 @@ SEVERAL_LINES = _excluded(
 NOT_UNICODE = _excluded("broken-label", "label that is not Unicode text", _ENCODE_LABEL)
 NOT_UTF_8 = _excluded("broken-label", "label that is not UTF-8", _ENCODE_LABEL)
 IN_TWO_SOURCES = _excluded("picture-in-two-sources", "image that another source has already", "give each source once")
+BOX_WITHOUT_AREA = _excluded("box-without-area", "box without an area", "draw it again, or take it out")
 DO_NOT_CARE = _excluded(
     "placeholder-label", "label ### of text that nobody could read", "write what the image says, if you can read it"
 )

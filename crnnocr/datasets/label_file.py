@@ -11,6 +11,7 @@ from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.image_index import Found, ImageIndex
 from crnnocr.datasets.issues import AMBIGUOUS_IMAGE, EMPTY_LABEL, NOT_UNICODE, SEVERAL_LINES, TRIMMED_LABEL, Issue, merged
+from crnnocr.datasets.regions import Region
 from crnnocr.formatting import is_encodable
 from crnnocr.text.charset import nfc
 
@@ -29,6 +30,8 @@ class LabelRecord:
     """The label as it stands there."""
     other_names: tuple[str, ...] = ()
     """Further names of the image, to be tried if nothing is found by the first."""
+    region: Region | None = None
+    """The part of the image in which the text stands; None for all of it."""
 
 
 def dataset_of(
@@ -66,11 +69,13 @@ def dataset_of(
         text = label.strip()
         line = "" if record.line is None else f" line {record.line}"
         where = f"{label_file.name}{line}: {record.name}{f' ({image.detail})' if image.detail else ''}"
+        if record.region:
+            where = f"{where}#{record.region}"
         issue = image.issue or (AMBIGUOUS_IMAGE if not image.is_literal and image.path in clashing else None)
         if issue := issue or issue_of_text(text):
             issues.append(issue.at(image.path, where))
             continue
-        samples.append(Sample(image.path, text))
+        samples.append(Sample(image.path, text, region=record.region))
         if len(text) < len(label.strip("\r\n")):
             issues.append(TRIMMED_LABEL.at(image.path, where))
     return Dataset(label_file, format, tuple(samples), merged(issues))

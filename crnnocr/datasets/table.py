@@ -14,15 +14,12 @@ from typing import TypeAlias
 
 from crnnocr import images
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, columns, icdar
+from crnnocr.datasets import Dataset, columns, icdar, label_studio, regions
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
-
-DOUBT, READING = "doubt", "reading"
-"""Columns that only lists of suspected label errors have. Whoever has corrected one may have kept the second alone."""
 
 _Rows: TypeAlias = Iterable[tuple[int, list[str]]]
 """The cells of each row, with the number of its line from 1."""
@@ -98,7 +95,10 @@ def lists_label_errors(label_file: Path) -> bool:
         header = _cells(next(read_lines(label_file))[1])
     except (DataError, StopIteration):
         return False
-    return len(columns.known(header)) == 2 and not {DOUBT, READING}.isdisjoint(cell.strip().lower() for cell in header)
+    return len(columns.known(header)) == 2 and (
+        not {label_studio.DOUBT, label_studio.READING}.isdisjoint(cell.strip().lower() for cell in header)
+        and not label_studio.exports(header)
+    )
 
 
 def csv_line(*cells: str) -> str:
@@ -148,20 +148,26 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
     def rows() -> _Rows:
         return islice(table.rows(), 1, None)
 
+    if label_studio.exports(header):
+        cells = [(line, dict(zip(header, row, strict=False))) for line, row in rows()]
+        return label_studio.load_rows(table.file, f"Label Studio, {table.format}", cells, header, config, results=header)
     chosen = columns.choose(table.file, header, lambda: (cells for _, cells in rows()), config)
     format = f"{table.format}, columns {header[chosen.images[0]].lower()} and {header[chosen.text].lower()}"
-    return dataset_of(table.file, format, _columns(table, rows(), len(header), chosen), config, issues=chosen.issues)
+    return dataset_of(table.file, format, _columns(table, rows(), header, chosen), config, issues=chosen.issues)
 
 
-def _columns(table: _Table, rows: _Rows, width: int, chosen: columns.Columns) -> Iterator[LabelRecord]:
-    text = chosen.text
+def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.Columns) -> Iterator[LabelRecord]:
+    width, text = len(header), chosen.text
+    region = header.index(label_studio.REGION) if label_studio.REGION in header else None
     for number, cells in rows:
         if len(cells) > width == text + 1:  # a separator inside the text, which is the last column
             cells = [*cells[:text], table.separator.join(cells[text:])]
         if len(cells) != width:
             raise DataError(f"{table.file} line {number} has {len(cells)} columns where the header has {width}")
         name, *others = filter(None, (cells[i].strip() for i in chosen.images)) or [""]
-        yield LabelRecord(number, name, cells[text], tuple(others))
+        yield LabelRecord(
+            number, name, cells[text], tuple(others), region=None if region is None else regions.parse(cells[region])
+        )
 
 
 def _is_record(cells: Sequence[str], config: LabelConfig) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crnnocr.images.formats import SUFFIXES, PassedOver, foreign_name, image_files, is_image_name, open_image
-from crnnocr.images.loading import ImageWarning, Readable, Source, is_source, load_gray, snapshot
+from crnnocr.images.loading import ImageWarning, Readable, Source, is_source, load_gray, load_upright, snapshot
 from crnnocr.images.preprocessor import VERTICAL_FROM, Line, LineImage, Preprocessor, View, to_batch, turned
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "is_image_name",
     "is_source",
     "load_gray",
+    "load_upright",
     "open_image",
     "snapshot",
     "to_batch",

@@ -18,3 +18,12 @@ def to_gray(image: Image.Image) -> Image.Image:
     if image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
     return image.convert("L")
+
+
+def to_color(image: Image.Image) -> Image.Image:
+    """Convert an image to mode L, RGB or RGBA: what has more than 8 bits or no colors becomes gray."""
+    if image.mode in ("L", "RGB", "RGBA"):
+        return image.copy()
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return to_gray(image) if image.mode[0] in "1LIF" and image.mode != "LAB" else image.convert("RGB")

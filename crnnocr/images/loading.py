@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from crnnocr.config import MAX_PIXELS
 from crnnocr.errors import ImageError
 from crnnocr.images.depth import array_to_8_bit
 from crnnocr.images.formats import FORMATS, foreign_kind, open_image
-from crnnocr.images.gray import to_gray
+from crnnocr.images.gray import to_color, to_gray
 
 
 class Readable(Protocol):
@@ -90,13 +91,24 @@ def load_gray(source: Source, name: str | None = None) -> Image.Image:
     Raises:
         ImageError: the image is missing, corrupt, empty, or over the pixel limit.
     """
-    name = name or source_name(source)
+    return _load(source, name or source_name(source), to_gray)
+
+
+def load_upright(source: Source, name: str | None = None) -> Image.Image:
+    """Load an image in its colors with its Exif orientation applied, to cut lines out of it.
+
+    Returns a Pillow image of mode L, RGB or RGBA. Raises `ImageError` as `load_gray` does.
+    """
+    return _load(source, name or source_name(source), to_color)
+
+
+def _load(source: Source, name: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
         image = _open(source, name)
         _check_size(image, name)
         if getattr(image, "n_frames", 1) > 1:
-            warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=2)
-        return to_gray(ImageOps.exif_transpose(image) if image.getexif().get(_EXIF_ORIENTATION) else image)
+            warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=3)
+        return convert(ImageOps.exif_transpose(image) if image.getexif().get(_EXIF_ORIENTATION) else image)
     except (ImageError, ImageWarning):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's limit is above ours

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detection import label_file_names
-from crnnocr.datasets.table import DOUBT, READING
+from crnnocr.datasets.label_studio import DOUBT, READING, REGION, SUSPECT_COLUMNS
 from crnnocr.errors import ConfigError
 from crnnocr.evaluation.label_errors import LabelError
 from crnnocr.files import atomic_write, check_output
@@ -29,7 +29,6 @@ from crnnocr.formatting import is_encodable
 _FIELD = "suspect_labels"
 """The parameter that errors are about."""
 _DIGITS = 6
-_COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
 
 
 def check_path(path: Path) -> None:
@@ -96,7 +95,8 @@ def _row(error: LabelError, folder: Path) -> dict[str, Any]:
         "label_log_prob": _finite(error.label_log_prob),
         "reading_log_prob": _finite(error.predicted_log_prob),
     }
-    return {**row, "entry": sample.entry} if sample.entry else row
+    place = {"entry": sample.entry, REGION: sample.region.to_text() if sample.region else ""}
+    return {**row, **{key: value for key, value in place.items() if value}}
 
 
 def _finite(log_prob: float) -> float | None:
@@ -105,7 +105,7 @@ def _finite(log_prob: float) -> float | None:
 
 
 def _write_table(file: TextIO, rows: list[dict[str, Any]], delimiter: str) -> None:
-    columns = list(dict.fromkeys([*_COLUMNS, *(column for row in rows for column in row)]))
+    columns = list(dict.fromkeys([*SUSPECT_COLUMNS, *(column for row in rows for column in row)]))
     writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

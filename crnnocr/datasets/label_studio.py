@@ -1,0 +1,254 @@
+"""What Label Studio exports: JSON, JSON-MIN, and the same as CSV or TSV; with a text for each image, or for each box in it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from crnnocr.config import LabelConfig
+from crnnocr.datasets import Dataset, columns, regions
+from crnnocr.datasets.issues import BOX_WITHOUT_AREA, EMPTY_LABEL, Issue, Severity
+from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.regions import Region
+
+DOUBT, READING, REGION = "doubt", "reading", "region"
+"""Columns that only lists of suspected label errors have. Whoever has corrected one may have kept the second alone."""
+SUSPECT_COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
+"""Columns of such a list, which in a task are data: no annotator wrote them."""
+
+_DATA = frozenset([*SUSPECT_COLUMNS, "entry", REGION])
+_OWN = frozenset(["id", "annotation_id", "annotator", "created_at", "updated_at", "lead_time", "agreement"])
+_UPLOAD = re.compile(r"(?:.*[/\\])?[0-9a-f]{8}-([^/\\]+)", re.DOTALL)
+"""Label Studio puts eight digits before the name of a file that is uploaded."""
+
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+_SKIPPED = Issue(
+    "not-annotated", Severity.EXCLUDED, "task that was skipped or has no annotation", "annotate it and export again"
+)
+_UNCHECKED = Issue(
+    "not-annotated",
+    Severity.WARNING,
+    "the labels are predictions that nobody has checked",
+    "annotate the tasks and export again",
+)
+_UNPAIRED = Issue(
+    "boxes-without-texts",
+    Severity.EXCLUDED,
+    "row that has not as many texts as boxes",
+    "export as JSON, which says what belongs together",
+)
+
+
+def accepts(values: object) -> bool:
+    """Whether JSON is a list of tasks or of other records, such as JSON-MIN."""
+    return isinstance(values, list) and bool(values) and all(isinstance(each, dict) for each in values)
+
+
+def exports(header: Iterable[str]) -> bool:
+    """Whether columns are those of an export."""
+    return len({"annotation_id", "annotator", "lead_time"} & set(header)) > 1
+
+
+def load(label_file: Path, values: Any, config: LabelConfig) -> Dataset:
+    """Load tasks, JSON-MIN, or other records. Raises `DataError` if they do not tell the images or the texts."""
+    if any("data" in task for task in values):
+        return _load_tasks(label_file, values, config)
+    keys = list(dict.fromkeys(key for row in values for key in row))
+    if not exports(keys):
+        return load_rows(label_file, "JSON", [(None, row) for row in values], keys, config)
+    results = keys[keys.index("id") + 1 : keys.index("annotator")] if {"id", "annotator"} <= set(keys) else keys
+    return load_rows(label_file, "Label Studio, JSON-MIN", [(None, row) for row in values], keys, config, results or keys)
+
+
+def load_rows(
+    label_file: Path,
+    format: str,
+    rows: Sequence[tuple[int | None, Mapping[str, object]]],
+    keys: Sequence[str],
+    config: LabelConfig,
+    results: Sequence[str] | None = None,
+) -> Dataset:
+    """Load flat rows.
+
+    Args:
+        label_file: the file.
+        format: in words.
+        rows: the line number and the cells of each row; a cell may be JSON in a text.
+        keys: the columns.
+        config: may name the columns.
+        results: of Label Studio's exports those columns that annotators may have filled.
+    """
+    boxes = [key for key in keys if any(_boxes(row.get(key)) for _, row in rows)]
+    kept = [key for key in keys if key not in boxes]
+    texts = None
+    if results is not None:
+        own = _OWN | (_DATA if {DOUBT, READING} & set(keys) else set())
+        possible = {key for key in results if key in kept and key not in own}
+        numeric = {key for key in possible if columns.text_rank(key) is None and _is_numeric(row.get(key) for _, row in rows)}
+        texts = possible - numeric or possible
+
+    def cells() -> Iterator[list[str]]:
+        return ([(_texts(row.get(key)) or [""])[-1] for key in kept] for _, row in rows)
+
+    chosen = columns.choose(label_file, kept, cells, config, texts)
+    images, text = [kept[i] for i in chosen.images], kept[chosen.text]
+    records = _row_records(rows, images, text, boxes[0] if boxes else None, EMPTY_LABEL if results is None else _SKIPPED)
+    return dataset_of(label_file, f"{format}, columns {images[0]} and {text}", records, config, issues=chosen.issues)
+
+
+def _row_records(
+    rows: Iterable[tuple[int | None, Mapping[str, object]]], images: Sequence[str], text: str, boxes: str | None, empty: Issue
+) -> Iterator[LabelRecord | Issue]:
+    for line, row in rows:
+        first, *others = _names(row.get(key) for key in images) or [""]
+        texts, found = _texts(row.get(text)), _boxes(row.get(boxes)) if boxes else []
+        where = first if line is None else f"line {line}: {first}"
+        if not texts:
+            yield empty.at(where)
+        elif not found:
+            yield LabelRecord(line, first, texts[-1], tuple(others), regions.parse(row.get(REGION)))
+        elif len(texts) != len(found):
+            yield _UNPAIRED.at(where)
+        else:
+            for each, values in zip(texts, found, strict=True):
+                region = _region(values, values)
+                yield LabelRecord(line, first, each, tuple(others), region) if region else BOX_WITHOUT_AREA.at(where)
+
+
+def _load_tasks(label_file: Path, tasks: Sequence[dict[str, Any]], config: LabelConfig) -> Dataset:
+    """Load the latest annotation of each task; if none has any, the predictions."""
+    annotated = any(_annotation(task) for task in tasks)
+    found = [(task, _annotation(task) if annotated else _latest(task.get("predictions"))) for task in tasks]
+    controls = list(dict.fromkeys(name for _, each in found for name in _controls(each, config)))
+    chosen = controls[0] if len(controls) == 1 else ""
+    issues: tuple[Issue, ...] = () if annotated else (_UNCHECKED,)
+    if len(controls) > 1 or (config.text_column and controls):
+        rows = [{name: _texts_of(each, name)[-1:] or [""] for name in controls} for _, each in found if each]
+        header = [*controls, "image"]
+        picked = columns.choose(
+            label_file,
+            header,
+            lambda: ([*(str(row[name][0]) for name in controls), "x.png"] for row in rows),
+            LabelConfig(text_column=config.text_column),
+            controls,
+        )
+        chosen, issues = header[picked.text], (*issues, *picked.issues)
+    records = (record for task, each in found for record in _task_records(task, each, chosen, config))
+    return dataset_of(label_file, f"Label Studio, {'tasks' if annotated else 'predictions'}", records, config, issues=issues)
+
+
+def _task_records(
+    task: dict[str, Any], annotation: dict[str, Any] | None, control: str, config: LabelConfig
+) -> Iterator[LabelRecord | Issue]:
+    data = task["data"] if isinstance(task.get("data"), dict) else {}
+    keys = sorted((key for key in data if key not in (_DATA - {"file_name"})), key=lambda key: columns.image_rank(key) or 9)
+    if config.image_column in data:
+        keys = [config.image_column] if config.image_column else keys
+    values = [data[key] for key in keys if isinstance(data[key], str)]
+    images = [value for value in values if columns.is_image(value)] or values[:1]
+    first, *others = _names([*images, task.get("file_upload")]) or [""]
+    if annotation is None:
+        yield _SKIPPED.at(first or "task", f"task {task.get('id', '')}: {first}")
+        return
+    results = _results(annotation)
+    shapes = {result.get("id"): result for result in results if _is_shape(result.get("value"))}
+    texts = [result for result in results if result.get("from_name") == control and _texts(result["value"].get("text"))]
+    within = [result for result in texts if result.get("id") in shapes]
+    if not within:
+        text = _texts(texts[-1]["value"]["text"])[-1] if texts else ""
+        yield LabelRecord(None, first, text, tuple(others), regions.parse(data.get(REGION)))
+    for result in within:
+        shape = shapes[result.get("id")]
+        region = _region({**shape, **result}, {**shape["value"], **result["value"]})
+        if region is None:
+            yield BOX_WITHOUT_AREA.at(first)
+        else:
+            yield LabelRecord(None, first, _texts(result["value"]["text"])[-1], tuple(others), region)
+
+
+def _annotation(task: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The annotation of a task that counts: one that is marked as ground truth, else the latest, none that was skipped."""
+    given = task.get("annotations") or task.get("completions") or []
+    kept = [each for each in given if isinstance(each, dict) and not each.get("was_cancelled") and not each.get("skipped")]
+    return _latest([each for each in kept if each.get("ground_truth")] or kept)
+
+
+def _latest(given: object) -> dict[str, Any] | None:
+    """The annotation or prediction that was written last; of those without a date the last."""
+    found = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    return max(found, key=lambda each: str(each.get("updated_at") or each.get("created_at") or "")) if found else None
+
+
+def _results(annotation: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    results = annotation.get("result") if annotation else None
+    return [each for each in results or () if isinstance(each, dict) and isinstance(each.get("value"), dict)]
+
+
+def _controls(annotation: Mapping[str, Any] | None, config: LabelConfig) -> Iterator[str]:
+    """The names of the fields of a labeling configuration that texts were written in."""
+    return (str(each.get("from_name")) for each in _results(annotation) if _texts(each["value"].get("text")))
+
+
+def _texts_of(annotation: Mapping[str, Any] | None, control: str) -> list[str]:
+    results = (each for each in _results(annotation) if each.get("from_name") == control)
+    return [text for each in results for text in _texts(each["value"].get("text"))]
+
+
+def _names(values: Iterable[object]) -> list[str]:
+    """The names by which an image may be found: as they stand, and uploaded ones as they were before."""
+    names = [value for value in values if isinstance(value, str) and value]
+    return list(dict.fromkeys([*names, *(found[1] for name in names if (found := _UPLOAD.fullmatch(name)))]))
+
+
+def _texts(value: object) -> list[str]:
+    """The texts in a cell or a value: one, or a list of them, which may be JSON in a text."""
+    if isinstance(value, str) and value.startswith('["'):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if isinstance(value, Mapping):
+        value = value.get("text")
+    if isinstance(value, str):
+        return [value] if value.strip() else []
+    if isinstance(value, bool | float | int):
+        return [str(value)] if not isinstance(value, float) or math.isfinite(value) else []
+    return [text for each in value for text in _texts(each)] if isinstance(value, list) else []
+
+
+def _boxes(value: object) -> list[dict[str, Any]]:
+    """The shapes in a cell, which may be JSON in a text."""
+    if isinstance(value, str) and value.startswith("[{"):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    return [each for each in value if _is_shape(each)] if isinstance(value, list) else []
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, dict) and ({"x", "y", "width", "height"} <= value.keys() or "points" in value)
+
+
+def _is_numeric(values: Iterable[object]) -> bool:
+    """Whether a column holds numbers alone."""
+    return all(_NUMBER.fullmatch(text) for value in values for text in _texts(value))
+
+
+def _region(about: Mapping[str, Any], value: Mapping[str, Any]) -> Region | None:
+    """The region of a shape in per cent of its image; a turned one needs the image's size, which is in `about`."""
+    try:
+        if "points" in value:
+            points = [(float(x) / 100, float(y) / 100) for x, y in value["points"]]
+            return regions.polygon(points, is_relative=True)
+        x, y, width, height = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
+        turn = float(value.get("rotation") or 0)
+        if not turn % 360:
+            return regions.box(x, y, x + width, y + height, is_relative=True)
+        size = float(about["original_width"]), float(about["original_height"])
+        region = regions.rotated((x * size[0], y * size[1]), width * size[0], height * size[1], turn, about_corner=True)
+        return region and region.scaled(1 / size[0], 1 / size[1], is_relative=True)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
