@@ -13,8 +13,9 @@ import platform
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import count
 from threading import Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -78,6 +79,30 @@ def half_precision() -> torch.dtype:
 def cores() -> int:
     """How many processor cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_stops: dict[int, Callable[[], None]] = {}
+"""What ends each of the computations that are under way."""
+_stop_numbers = count()
+
+
+@contextmanager
+def stoppable(stop: Callable[[], None]) -> Iterator[None]:
+    """Name what ends a computation of unknown length in the block, which may run outside Python; `stop_all` calls it."""
+    number = next(_stop_numbers)
+    _stops[number] = stop
+    try:
+        yield
+    finally:
+        del _stops[number]
+
+
+def stop_all() -> bool:
+    """Stop the `stoppable` computations of all threads, and return whether there were any."""
+    stops = list(_stops.values())
+    for stop in stops:
+        stop()
+    return bool(stops)
 
 
 def exit_with_parent(worker: int = 0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import math
 import pickle
 import random
 import subprocess
@@ -298,6 +299,56 @@ def test_impossible_sizes_are_an_error(hidden: int, saved: Path, card: Card, mod
     checkpoint.save(saved, replace(card, config=replace(card.config, hidden=hidden)), model, [])
     with pytest.raises(ModelError, match="its weights do not fit its card"):
         checkpoint.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("head.weight", math.nan), ("lstm.first.along.weight_hh_l0", math.inf), ("backbone.stages.0.1.running_var", -0.5)],
+)
+def test_weights_that_are_no_numbers_are_neither_loaded_nor_saved(
+    name: str, value: float, saved: Path, card: Card, model: CRNN
+) -> None:
+    good = saved.read_bytes()
+    model.state_dict()[name].flatten()[-1:].fill_(value)
+    with pytest.raises(ModelError, match=rf"{name} holds"):
+        checkpoint.save(saved, card, model, [])
+    assert saved.read_bytes() == good
+    weights = {key: weight.numpy() for key, weight in model.state_dict().items()}
+    saved.write_bytes(safetensors(weights, metadata={"crnnocr": json.dumps(card.to_json())}))
+    with pytest.raises(ModelError, match=rf"model\.safetensors: {name} holds"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"dtype": "F8_E4M3", "shape": [16], "data_offsets": [0, 16]},
+        {"dtype": "F8_E8M0", "shape": [16], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [2**70], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [0, 2**70], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [-2, -2], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [4.0], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [True], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [0, 2**64]},
+        {"dtype": "F32", "shape": [5], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": "4", "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [0]},
+        {"dtype": ["F32"], "shape": [4], "data_offsets": [0, 16]},
+        {"shape": [4]},
+        [4],
+        None,
+    ],
+)
+@pytest.mark.parametrize("name", ["head.bias", "trained_on"])
+def test_a_tensor_of_impossible_size_is_an_error(name: str, about: object, saved: Path) -> None:
+    content = saved.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length]) | {name: about}
+    changed = json.dumps(header).encode()
+    saved.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + length :])
+    for load in (checkpoint.load_card, checkpoint.load, checkpoint.trained_on):
+        with pytest.raises(ModelError, match=r"model\.safetensors (is not a model of crnnocr|is cut off)"):
+            load(saved)
 
 
 def test_a_damaged_list_of_training_images_is_an_error(saved: Path, card: Card) -> None:

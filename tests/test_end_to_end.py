@@ -242,7 +242,7 @@ def test_another_preprocessing_or_blank_is_caught(
     if edit:
         edit(model.graph)
     source = LineBackend(card, TorchEngine(network, torch.device("cpu")))
-    export = EndToEndBackend(card, OnnxEngine(model.SerializeToString()))
+    export = EndToEndBackend(card, OnnxEngine(model.SerializeToString(), is_trusted=True))
     if edit:
         with pytest.raises(GateError, match=r"differs from the model.*\.png as '"):
             verify(source, export, near(tiny_data), is_exact=False)

@@ -16,8 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cards import RECORD, SCORES
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from typer.testing import Result
 
 from crnnocr.model import checkpoint, download, registry
@@ -361,6 +364,27 @@ def test_import_stores_a_model_under_the_name_it_was_trained_under(foreign: Path
     assert run_cli("predict", "x.png").exit_code == 1  # there is no current model
 
 
+def test_a_model_whose_weights_are_no_numbers_is_neither_imported_nor_exported_nor_run(
+    foreign: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    tensors = load_file(foreign)
+    tensors["head.bias"][2] = np.nan
+    with safe_open(foreign, framework="numpy") as file:
+        about = file.metadata()
+    broken = tmp_path / "broken.safetensors"
+    save_file(tensors, broken, about)
+    for command in (
+        ["models", "import", broken],
+        ["export", "--model", broken, "-o", tmp_path / "out"],
+        ["predict", "x.png", "--model", broken],
+    ):
+        result = run_cli(*command)
+        assert result.exit_code == 1
+        assert "head.bias holds what is not a finite number" in result.stderr
+    assert registry.own_names() == []
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_imported_model_is_read_by_onnxruntime(foreign: Path, tiny_data: Path, run_cli: RunCli) -> None:
     run_cli("models", "import", foreign)
     image = sorted(tiny_data.glob("*.png"))[0]
@@ -476,11 +500,11 @@ def test_an_impossible_data_directory_is_an_error_before_anything_is_fetched(
 
 
 def test_a_missing_file_or_another_kind_of_file_is_an_error(tmp_path: Path, run_cli: RunCli) -> None:
-    (tmp_path / "m.onnx").write_bytes(b"")
-    for source in (tmp_path / "nowhere", tmp_path / "m.onnx", tmp_path):
+    (tmp_path / "m.pt").write_bytes(b"")
+    for source in (tmp_path / "nowhere", tmp_path / "m.pt", tmp_path):
         result = run_cli("models", "import", source)
         assert result.exit_code == 1
-        assert "name a .safetensors file, or a folder with model.safetensors" in result.stderr
+        assert "name a .safetensors or .onnx file, or a folder with model.safetensors or model.onnx" in result.stderr
 
 
 def test_the_hash_of_a_file_is_held_to_as_well(foreign: Path, run_cli: RunCli) -> None:

@@ -23,11 +23,12 @@ from crnnocr.export import folder as exporting
 from crnnocr.export import verify
 from crnnocr.graph import end_to_end, network
 from crnnocr.graph.builder import GraphBuilder
-from crnnocr.inference.engines import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY, OnnxEngine, TorchEngine, load_engine
+from crnnocr.inference.engines import OnnxEngine, TorchEngine, load_engine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import checkpoint
 from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
+from crnnocr.model.exported import ONNX_CARD_KEY, ONNX_TRAINED_ON_KEY
 from crnnocr.text.charset import Charset
 
 CHARSET = Charset(" 0123456789aß漢")
@@ -197,8 +198,8 @@ def foreign_graph(metadata: dict[str, str]) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot be run"),
-        (b"not a graph", "cannot be run"),
+        (b"", "was not exported by crnnocr: it holds no card"),
+        (b"not a graph", "is not an ONNX graph, or is damaged"),
         (foreign_graph({}), "was not exported by crnnocr: it holds no card"),
         (foreign_graph({ONNX_CARD_KEY: "{}"}), "is not a model of crnnocr"),
         (foreign_graph({ONNX_CARD_KEY: "not JSON"}), "is not a model of crnnocr"),

@@ -19,10 +19,11 @@ from crnnocr.errors import ModelError
 from crnnocr.export import folder as exporting
 from crnnocr.graph import quantization
 from crnnocr.images import Preprocessor
-from crnnocr.inference.engines import PRECISION_KEY, OnnxEngine, load_engine
+from crnnocr.inference.engines import OnnxEngine, load_engine
 from crnnocr.model import checkpoint
 from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN
+from crnnocr.model.exported import PRECISION_KEY
 from crnnocr.text.charset import Charset
 from crnnocr.training import run as training
 from crnnocr.training.finalize import Finished

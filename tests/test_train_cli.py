@@ -18,6 +18,8 @@ from PIL import Image
 from typer.testing import Result
 
 from crnnocr.config import ModelConfig
+from crnnocr.errors import GateError
+from crnnocr.export import folder as exporting
 from crnnocr.model import checkpoint, registry
 from crnnocr.text.charset import Charset
 from crnnocr.training import resume
@@ -104,6 +106,21 @@ def test_files_beside_the_model(folder: Path, tiny_data: Path, tiny_preset: str,
     assert rows[-1]["cer"] == pytest.approx(card.scores.cer)
     assert card.calibration.samples == card.scores.n
     assert resume.interrupted_runs() == []
+
+
+def test_it_says_that_an_export_would_be_refused(
+    folder: Path, tiny_data: Path, tiny_preset: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differ(*_: object, **__: object) -> None:
+        raise GateError("it differs")
+
+    (folder / "data").symlink_to(tiny_data)
+    monkeypatch.setattr(exporting, "verify", differ)
+    result = run_cli("train", "data", "--preset", tiny_preset, "--steps", 3)
+    assert result.exit_code == 0
+    assert "gives other results when it is exported: `crnnocr export` would not keep it" in result.stderr
+    assert not (registry.path_of("data").parent / "model.onnx").exists()
+    assert run_cli("export").exit_code == 4
 
 
 def test_from_a_model_it_learns_new_characters(

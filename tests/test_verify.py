@@ -50,17 +50,38 @@ def frame(*probs: float) -> LogProbs:
 
 
 def test_texts_that_tie_may_differ_and_are_listed() -> None:
-    ours = Fake(frame(0.1, 0.45001, 0.44999), frame(0.1, 0.8, 0.1))
-    theirs = Fake(frame(0.1, 0.44999, 0.45001), frame(0.1, 0.8, 0.1))
+    ours = Fake(frame(0.1, 0.4501, 0.4499), frame(0.1, 0.8, 0.1))
+    theirs = Fake(frame(0.1, 0.4499, 0.4501), frame(0.1, 0.8, 0.1))
     found = verify(ours, theirs, images_of("a", "a"), is_exact=True)
     assert found.ties == ("0.png",)
     assert found.equal_texts == 0.5
 
 
 def test_texts_that_do_not_tie_may_not_differ() -> None:
-    ours, theirs = Fake(frame(0.1, 0.45003, 0.44997)), Fake(frame(0.1, 0.44999, 0.45001))
+    ours, theirs = Fake(frame(0.1, 0.4503, 0.4497)), Fake(frame(0.1, 0.4499, 0.4501))
     with pytest.raises(GateError, match=r"0\.png as 'b' instead of 'a' \(alone\)"):
         verify(ours, theirs, images_of("a"), is_exact=True)
+
+
+def test_a_difference_counts_as_a_share_of_improbable_numbers() -> None:
+    ours = np.array([[-1e-4, -9.3, -40.0]])
+    nearly, far = (ours + np.array([1e-6, 1.3e-4, difference]) for difference in (2e-2, 0.2))
+    found = verify(Fake(ours), Fake(nearly), images_of("_"), is_exact=True)
+    assert found.log_prob_difference == pytest.approx(2e-2)
+    with pytest.raises(GateError, match=r"0\.png by 2\.0e-01 \(alone\)"):
+        verify(Fake(ours), Fake(far), images_of("_"), is_exact=True)
+    probable = np.log([[0.5, 0.3, 0.2]])
+    with pytest.raises(GateError, match="differs from the model"):
+        verify(Fake(probable), Fake(np.log([[0.501, 0.299, 0.2]])), images_of("_"), is_exact=True)
+
+
+def test_another_text_of_the_same_path_is_no_tie() -> None:
+    class OtherCharset(Fake):
+        def run(self, grays: Sequence[Gray]) -> list[BackendResult]:
+            return [BackendResult("x", result.log_probs) for result in super().run(grays)]
+
+    with pytest.raises(GateError, match=r"0\.png as 'x' instead of 'a'"):
+        verify(Fake(frame(0.1, 0.8, 0.1)), OtherCharset(frame(0.1, 0.8, 0.1)), images_of("a"), is_exact=True)
 
 
 def test_with_other_numbers_one_text_in_a_hundred_may_differ_and_no_more() -> None:
@@ -96,9 +117,9 @@ def test_a_tie_alone_excuses_nothing_in_a_batch() -> None:
         """Gives a tie alone, and something else in a batch."""
 
         def run(self, grays: Sequence[Gray]) -> list[BackendResult]:
-            return super().run(grays) if len(grays) == 1 else [BackendResult("b", frame(0.1, 0.4499, 0.4501))] * len(grays)
+            return super().run(grays) if len(grays) == 1 else [BackendResult("b", frame(0.1, 0.4489, 0.4511))] * len(grays)
 
-    ours, tie = frame(0.1, 0.45001, 0.44999), frame(0.1, 0.44999, 0.45001)
+    ours, tie = frame(0.1, 0.4501, 0.4499), frame(0.1, 0.4499, 0.4501)
     with pytest.raises(GateError, match=r"0\.png .*in a batch of 3"):
         verify(Fake(ours, ours, ours), Worse(tie, ours, ours), images_of("a", "a", "a"), is_exact=True)
 

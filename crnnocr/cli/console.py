@@ -8,12 +8,13 @@ import os
 import re
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO
 
 import typer
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 INTERRUPTED = 130
+_PATIENCE = 4.0
+"""Seconds after a signal to end in which the network must have stopped."""
+_POLL = 0.1
+"""Seconds between two attempts to stop it."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -138,6 +143,10 @@ class Session:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
+    def ends_on(self, number: int) -> bool:
+        """Whether the command ends on a signal, rather than take note of it and go on."""
+        return signal.getsignal(number) == self.exit_on_signal
+
     def handle_signals(self) -> None:
         """End in order on SIGTERM and Ctrl-C. Python handles signals in the main thread only."""
         if current_thread() is not main_thread():
@@ -145,6 +154,37 @@ class Session:
         signal.signal(signal.SIGTERM, self.exit_on_signal)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self.exit_on_signal)
+
+
+@contextmanager
+def _watched_signals(now: Session) -> Iterator[None]:
+    """Stop the network on a signal to end, which Python handles only once the main thread runs Python again.
+
+    What cannot be stopped is ended with the process.
+    """
+    if current_thread() is not main_thread() or sys.platform == "win32":
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # the system writes the signal's number there
+    ended = Event()
+
+    def watch() -> None:
+        with os.fdopen(reader, "rb", buffering=0) as numbers:
+            while number := numbers.read(1):
+                until = time.monotonic() + _PATIENCE
+                while now.ends_on(number[0]) and runtime.stop_all() and not ended.wait(_POLL):
+                    if time.monotonic() > until:
+                        os._exit(128 + number[0])
+
+    Thread(target=watch, name="signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(before)
+        os.close(writer)
 
 
 _session: ContextVar[Session] = ContextVar("session")
@@ -229,13 +269,16 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         asked = {name: bool(kwargs.get(name)) for name in ("quiet", "verbose", "debug")}
-        with runtime.restored_process_state(), session(command, **asked) as now:
+        with runtime.restored_process_state(), session(command, **asked) as now, _watched_signals(now):
             warnings.showwarning = now.show_warning
             now.handle_signals()
             try:
                 command(*args, **kwargs)
                 sys.stdout.flush()
             except CrnnocrError as error:
+                if now.signals:  # which stopped the work that failed
+                    now.print("interrupted")
+                    raise typer.Exit(128 + now.signals[0]) from None
                 now.complain(error)
                 for line in getattr(error, "more", ()):
                     verbose(f"  {now.spell(line)}")

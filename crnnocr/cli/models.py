@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -102,11 +103,10 @@ def show_cli(
     debug: options.Debug = False,
 ) -> None:
     """Print all that is known of a model: its characters, training, scores and files."""
-    from crnnocr.inference.engines import card_of
     from crnnocr.model import registry
 
     found = registry.find(model)
-    card = card_of(found.path)
+    card = registry.load_card(found.path)
     if json_output:
         typer.echo(json.dumps(card.to_json()))
         return
@@ -246,7 +246,8 @@ def _name_next_default(removed: str) -> None:
 @console.handle_errors
 def import_cli(
     source: Annotated[
-        str, typer.Argument(metavar="FILE|URL", help="A .safetensors file, a folder with one, or an https address of one.")
+        str,
+        typer.Argument(metavar="FILE|URL", help="A .safetensors or .onnx file, a folder with one, or an https URL of one."),
     ],
     sha256: Annotated[
         str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 of the file, 64 hex digits; needed for a URL.")
@@ -264,7 +265,8 @@ def import_cli(
 ) -> None:
     """Store a model that was made elsewhere, after loading it. The current model stays the same.
 
-    An interrupted download is resumed.
+    An interrupted download is resumed. A graph (.onnx) is a program, which is run from then on: import it only if you trust
+    where it comes from.
     """
     from crnnocr.model import download, registry
 
@@ -275,14 +277,15 @@ def import_cli(
     if is_url:
         download.check_url(source)
     registry.check_writable()
-    file = _fetch(source, wanted, offline) if is_url else registry.weights_at(Path(source))
+    file = _fetch(source, wanted, offline) if is_url else registry.file_at(Path(source))
     if wanted and not is_url:
         registry.check_hash(file, wanted)
 
-    from crnnocr.export.folder import derive_onnx
+    from crnnocr.export.folder import check_graph, derive_onnx
 
+    is_graph = (urlsplit(source).path if is_url else str(file)).endswith(".onnx")
     try:
-        imported = registry.add(file, derive_onnx, name)
+        imported = registry.add_graph(file, check_graph, name) if is_graph else registry.add(file, derive_onnx, name)
     except ModelError as error:
         if not is_url:
             raise

@@ -119,8 +119,9 @@ def show_result(finished: Finished) -> None:
         console.warn(f"{finished.name!r} recognizes little yet: train for longer (--minutes), or with more images")
     if finished.precision:
         console.info(f"on a CPU it is run by onnxruntime, {finished.precision}")
-    else:
-        console.warn(f"{finished.name!r} gives other results when it is exported, so it is run by torch")
+    if not finished.is_exportable:
+        torch = "" if finished.precision else ", and torch runs it here"
+        console.warn(f"{finished.name!r} gives other results when it is exported: `crnnocr export` would not keep it{torch}")
     console.verbose(f"  {finished.path}")
 
 

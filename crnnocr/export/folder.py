@@ -12,9 +12,12 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from google.protobuf.message import DecodeError
 
 from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.errors import ConfigError, GateError, ImageError, ModelError, UsageError
@@ -32,22 +35,21 @@ from crnnocr.export.verify import (
 )
 from crnnocr.export.web import Runtime
 from crnnocr.files import atomic_files, atomic_write
-from crnnocr.graph import end_to_end, quantization
-from crnnocr.graph import network as networks
+from crnnocr.graph import quantization
+from crnnocr.graph.assembly import assemble
 from crnnocr.images import Preprocessor
-from crnnocr.inference.engines import (
-    DERIVED,
+from crnnocr.inference.engines import DERIVED, OnnxEngine, TorchEngine
+from crnnocr.model import checkpoint
+from crnnocr.model.card import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.model.exported import (
     DIRECTION_KEY,
     ONNX_CARD_KEY,
     ONNX_TRAINED_ON_KEY,
     PRECISION_KEY,
     SOURCE_HASH_KEY,
-    OnnxEngine,
-    TorchEngine,
+    read_content,
 )
-from crnnocr.model import checkpoint
-from crnnocr.model.card import Card
-from crnnocr.model.crnn import CRNN
 from crnnocr.model.registry import GRAPH, WEIGHTS
 
 MODEL_JSON, README = "model.json", "README.md"
@@ -74,7 +76,7 @@ def write_fp32(model_file: Path, output: Path) -> Verification:
     card, model, source_hash = load_source(model_file)
     with atomic_write(output) as part:
         part.write_bytes(serialize_onnx(card, model, ExportConfig(), checkpoint.trained_on(model_file), source_hash))
-        engine = OnnxEngine(part)
+        engine = OnnxEngine(part, is_trusted=True)  # it was made here, and is verified
         source = LineBackend(card, TorchEngine(model, torch.device("cpu")))
         return verify(source, LineBackend(engine.card, engine), built_in_images(), is_exact=True)
 
@@ -92,6 +94,35 @@ def load_source(model_file: Path) -> tuple[Card, CRNN, str]:
     if model_file.suffix != ".safetensors":
         raise ModelError(f"{model_file} is an export already: name the model it was made from")
     return *checkpoint.load(model_file), hashlib.sha256(model_file.read_bytes()).hexdigest()
+
+
+def check_graph(path: Path) -> None:
+    """Check that a graph from elsewhere is all in its file, and gives what its card says for a blank line.
+
+    Raises `ModelError` if not.
+    """
+    try:
+        model = onnx.load_model_from_string(read_content(path))
+    except DecodeError as error:
+        raise ModelError(f"{path} is not an ONNX graph, or is damaged") from error
+    if _has_external_data(model):
+        raise ModelError(f"{path} has tensors in other files: have the program that made it write a single one")
+    engine = OnnxEngine(path, is_trusted=True)
+    config = engine.card.config
+    width = max(config.min_width, 2 * config.height)
+    engine.log_probs(np.ones((1, 1, config.height, width), np.float32), np.array([width]))
+
+
+def _has_external_data(message: Any) -> bool:
+    """Whether a protobuf message of ONNX has a tensor, however deep in it, whose numbers are in another file."""
+    if isinstance(message, onnx.TensorProto) and (message.data_location or message.external_data):
+        return True
+    return any(
+        _has_external_data(inner)
+        for field, value in message.ListFields()
+        if field.message_type
+        for inner in (value if isinstance(value, Sequence) else [value])
+    )
 
 
 def serialize_onnx(
@@ -112,17 +143,8 @@ def serialize_onnx(
     }
     if config.precision is Precision.INT8 and not card.activation_ranges:
         raise ModelError(f"{card.name} cannot be quantized: its card has no activation ranges")
-    network = networks.Network(
-        config=card.config,
-        classes=card.charset.classes,
-        weights={name: value.numpy() for name, value in model.state_dict().items()},
-        precision=config.precision,
-        activation_ranges=card.activation_ranges if config.precision is Precision.INT8 else (),
-    )
-    if config.self_contained:
-        graph = end_to_end.build(network, card.orientation, card.calibration, metadata)
-    else:
-        graph = networks.build(network, metadata)
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    graph = assemble(card, weights, config.precision, config.self_contained, metadata)
     content: bytes = graph.to_onnx().SerializeToString()
     return content
 
@@ -247,7 +269,7 @@ def _earlier_format(folder: Path) -> ExportFormat | None:
 def _verified(
     card: Card, model: CRNN, graph: Path, config: ExportConfig, images: Sequence[VerificationImage], min_images: int
 ) -> Verification:
-    engine = OnnxEngine(graph)
+    engine = OnnxEngine(graph, is_trusted=True)  # it was made here, and is verified
     if json.loads(engine.metadata[ONNX_CARD_KEY]) != json.loads(json.dumps(card.to_json())):
         raise GateError("the card in the export is not the model's, so it was not kept")
     source = LineBackend(card, TorchEngine(model, torch.device("cpu")))

@@ -11,7 +11,7 @@ in double precision, in which all sums are exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -52,7 +52,7 @@ class Result(NamedTuple):
     """(T, C) natural-log probabilities of its true frames."""
 
 
-def build(network: Network, orientation: Orientation, calibration: Calibration, metadata: dict[str, str]) -> Model:
+def build(network: Network, orientation: Orientation, calibration: Calibration, metadata: Mapping[str, str]) -> Model:
     """Build the graph of a network with preprocessing and decoding. Raises `UsageError` if lines run neither along nor down."""
     if orientation not in (Orientation.HORIZONTAL, Orientation.VERTICAL):
         raise UsageError(

@@ -12,6 +12,7 @@ Inputs: `images` (N, 1, H, W) float32, `widths` (N,) int64. Outputs: `log_probs`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ class Network:
     """The highest value after each layer of the backbone; needed for int8, else empty."""
 
 
-def build(network: Network, metadata: dict[str, str]) -> Model:
+def build(network: Network, metadata: Mapping[str, str]) -> Model:
     """Build the graph of a network alone."""
     graph = GraphBuilder()
     add_network(graph, network, "images", "widths")

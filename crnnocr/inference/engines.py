@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr import runtime
-from crnnocr.config import EngineChoice, Orientation, Precision
+from crnnocr.config import EngineChoice, ModelConfig, Orientation, Precision
 from crnnocr.errors import ConfigError, ModelError
-from crnnocr.model import checkpoint
+from crnnocr.graph import assembly, onnx_file
+from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import Card
+from crnnocr.model.exported import PRECISION_KEY, SOURCE_HASH_KEY, card_in, load_metadata, read_content, trained_on_in
 from crnnocr.model.registry import GRAPH, WEIGHTS
 
 if TYPE_CHECKING:
@@ -25,23 +26,8 @@ if TYPE_CHECKING:
 
     from crnnocr.model.crnn import CRNN
 
-ONNX_CARD_KEY = "crnnocr"
-"""Metadata entry of an exported model that holds its card, as JSON."""
-
-SOURCE_HASH_KEY = "crnnocr.source_sha256"
-"""Metadata entry with the hash of the `.safetensors` file that the export was made from."""
-
-PRECISION_KEY = "crnnocr.precision"
-"""Metadata entry with the `Precision` that it computes with."""
-
-DIRECTION_KEY = "crnnocr.direction"
-"""Metadata entry with the order that class ids follow each other in."""
-
 DERIVED = {Precision.FP32: GRAPH, Precision.INT8: "model.int8.onnx"}
 """Names of the files beside a `model.safetensors` that hold it for onnxruntime."""
-
-ONNX_TRAINED_ON_KEY = "crnnocr.trained_on"
-"""Metadata entry that holds the content ids of the images it was trained on: little-endian 64-bit integers in base64."""
 
 
 class BatchLimits(NamedTuple):
@@ -51,6 +37,9 @@ class BatchLimits(NamedTuple):
     columns: int
     """Columns of all lines with their padding. A single line may have more."""
 
+
+_MAX_LOG_PROB = 1e-3
+"""0, and what rounding adds."""
 
 _ON_CPU = BatchLimits(lines=16, columns=4096)
 """Few enough that their feature maps stay in a core's cache."""
@@ -101,7 +90,9 @@ class TorchEngine:
         with self._one_at_a_time, torch.inference_mode():
             batch = torch.from_numpy(images).to(device=self.device, memory_format=memory_format(self.device))
             log_probs, frames = self.model(batch, torch.from_numpy(widths))
-            return log_probs.cpu().numpy(), frames.numpy()
+            results = log_probs.cpu().numpy(), frames.numpy()
+        check_results(*results, widths, self.model.config, self.model.classes)
+        return results
 
 
 def on_device(model: CRNN, device: torch.device) -> CRNN:
@@ -123,33 +114,26 @@ class OnnxEngine:
 
     limits = _ON_CPU
 
-    def __init__(self, source: Path | bytes) -> None:
-        """Open a file, or the bytes of one. Raises `ModelError` if it cannot be run, or was not made by crnnocr."""
-        onnxruntime = runtime.import_onnxruntime()
-        path = source if isinstance(source, Path) else Path("the export")
+    def __init__(self, source: Path | bytes, is_trusted: bool = False) -> None:
+        """Open a file, or the bytes of one.
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # batches side by side are faster than each on all cores
-        try:
-            self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-            metadata = self._session.get_modelmeta().custom_metadata_map
-        except Exception as error:  # onnxruntime's errors share no base class of their own
-            raise ModelError(f"{path} cannot be run: {str(error).splitlines()[0]}") from error
-        if ONNX_CARD_KEY not in metadata:
-            raise ModelError(f"{path} was not exported by crnnocr: it holds no card")
-        self.metadata: dict[str, str] = dict(metadata)
+        Raises `ModelError` if it cannot be run, was not made by crnnocr, or, unless it `is_trusted`, computes anything else
+        than what crnnocr builds for its card.
+        """
+        self._path = path = source if isinstance(source, Path) else Path("the export")
+        content = read_content(source) if isinstance(source, Path) else source
+        self.metadata = load_metadata(content, path)
         """The file's metadata entries."""
-        self.card = Card.from_text(metadata[ONNX_CARD_KEY], path)
+        self.card = card_in(self.metadata, path)
+        self.trained_on = trained_on_in(self.metadata, path)
+        self.source_hash = self.metadata.get(SOURCE_HASH_KEY, "")
         try:
-            ids = np.frombuffer(base64.b64decode(metadata.get(ONNX_TRAINED_ON_KEY, "")), dtype="<i8")
-        except ValueError as error:
-            raise ModelError(f"{path}: its list of training images is damaged") from error
-        self.trained_on = frozenset(ids.tolist())
-        self.source_hash = metadata.get(SOURCE_HASH_KEY, "")
-        try:
-            self.precision = Precision(metadata.get(PRECISION_KEY, Precision.FP32))
+            self.precision = Precision(self.metadata.get(PRECISION_KEY, Precision.FP32))
         except ValueError as error:
             raise ModelError(f"{path} is of a later crnnocr: {error}") from error
+        if not is_trusted:
+            self._check(content)
+        self._session: Any = self._open(content)
         self.is_self_contained = any(given.name == "pictures" for given in self._session.get_inputs())
         """Whether it takes images of any size instead of lines."""
         self.description = f"onnxruntime, {self.precision}"
@@ -161,13 +145,44 @@ class OnnxEngine:
         given: dict[str, NDArray[Any]] = {"images": images, "widths": widths}
         if self.is_self_contained:
             given = self._as_images(images, widths)
-        log_probs, frames = self._session.run(["log_probs", "frames"], given)
+        log_probs, frames = self.run(["log_probs", "frames"], given)
+        check_results(log_probs, frames, widths, self.card.config, self.card.charset.classes)
         return log_probs, frames
 
     def run(self, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Run the graph on inputs that have its own names."""
-        results: list[NDArray[Any]] = self._session.run(list(outputs), inputs)
+        """Run the graph on inputs that have its own names. Raises `ModelError` if it fails or is stopped."""
+        options = runtime.import_onnxruntime().RunOptions()
+        try:
+            with runtime.stoppable(lambda: setattr(options, "terminate", True)):
+                results: list[NDArray[Any]] = self._session.run(list(outputs), inputs, options)
+        except Exception as error:  # onnxruntime's errors share no base class of their own
+            raise self._error(error) from error
         return results
+
+    def _check(self, content: bytes) -> None:
+        try:
+            assembly.check(onnx_file.read(content), self.card, self.precision)
+        except ValueError as error:
+            raise ModelError(
+                f"{self._path} is not the graph that this crnnocr exports for its card ({error}): export it again, or, if you "
+                f"trust where it comes from, store it with `crnnocr models import {self._path}`"
+            ) from error
+
+    def _open(self, content: bytes) -> Any:
+        onnxruntime = runtime.import_onnxruntime()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # batches side by side are faster than each on all cores
+        options.log_severity_level = 3  # errors; they are raised as well
+        cancel = getattr(options, "set_load_cancellation_flag", lambda _: None)
+        try:
+            with runtime.stoppable(lambda: cancel(True)):
+                return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> ModelError:
+        first = str(error).splitlines() or [type(error).__name__]
+        return ModelError(f"{self._path} cannot be run: {first[0]}")
 
     def _as_images(self, images: NDArray[np.float32], widths: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Lines as images of the model's height, which the graph's resize leaves as they are."""
@@ -200,7 +215,7 @@ def load_engine(
     if (is_export or engine is EngineChoice.ONNXRUNTIME) and not (on_cpu or device == "auto"):
         raise ConfigError("device", f"{device}: onnxruntime runs on the CPU here; take auto or cpu")
     if is_export or engine is EngineChoice.ONNXRUNTIME or (engine is EngineChoice.AUTO and on_cpu):
-        onnx = OnnxEngine(path) if is_export else _derived(path)
+        onnx = OnnxEngine(path, is_trusted=registry.is_imported_graph(path)) if is_export else _derived(path)
         if onnx:
             return onnx.card, onnx, onnx.trained_on
         if engine is EngineChoice.ONNXRUNTIME:
@@ -209,9 +224,22 @@ def load_engine(
     return card, TorchEngine(model, runtime.select_device(device)), checkpoint.trained_on(path)
 
 
-def card_of(path: Path) -> Card:
-    """The card of a model or of an exported one, read without torch. Raises `ModelError` if the file is neither."""
-    return OnnxEngine(path).card if path.suffix == ".onnx" else checkpoint.load_card(path)
+def check_results(
+    log_probs: NDArray[np.float32], frames: NDArray[np.int64], widths: NDArray[np.int64], config: ModelConfig, classes: int
+) -> None:
+    """Raise `ModelError` if the results of a network for lines of (N,) widths cannot be those of its config."""
+    expected = np.asarray(config.frames(widths))
+    if not np.array_equal(frames, expected):
+        raise ModelError(f"the model gives {_shown(frames)} frames for lines that have {_shown(expected)}: it is damaged")
+    rows, length, columns = log_probs.shape if log_probs.ndim == 3 else (0, 0, 0)
+    if log_probs.dtype != np.float32 or (rows, columns) != (len(widths), classes) or length < expected.max():
+        raise ModelError(f"the model gives results of shape {log_probs.shape} for {len(widths)} lines: it is damaged")
+    if not log_probs.max() <= _MAX_LOG_PROB:  # also if one is not a number
+        raise ModelError("the model gives what are no probabilities: its weights are damaged, or far too large")
+
+
+def _shown(values: NDArray[np.int64]) -> str:
+    return ", ".join(map(str, np.ravel(values)[:3].tolist()))
 
 
 def _finds_gpu() -> bool:

@@ -19,6 +19,8 @@ from queue import Empty, Full, Queue
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
+from crnnocr import runtime
+
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -79,6 +81,9 @@ class Pipeline(Generic[Item, Prepared, Result]):
                     yield from under_way.popleft().result()
                 else:
                     return
+        except (KeyboardInterrupt, SystemExit):
+            workers.stop()
+            raise
         finally:
             feed.close()
             workers.close()
@@ -152,6 +157,13 @@ class _Workers:
     def finish(self, task: Callable[[], None]) -> None:
         """Run a task that finishes items."""
         self._add(self._to_finish, task)
+
+    def stop(self) -> None:
+        """Start no further task, and have the network end those that are running."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        runtime.stop_all()
 
     def close(self) -> None:
         """Start no further task, and wait for those that are running."""

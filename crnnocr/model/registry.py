@@ -2,7 +2,7 @@
 
 A model of one's own is a folder `NAME` with `model.safetensors` in it, under `models` in the data directory. The file
 `current-model` beside `models` names the one that is used if nobody names one. Pretrained models are such folders inside the
-package, and no other model may have their names.
+package, and no other model may have their names. The folder of an imported graph has `model.onnx` alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH
 from crnnocr.errors import ConfigError, CrnnocrError, ModelError, UsageError
 from crnnocr.files import atomic_files, atomic_write, data_directory, sha256_of, write_error
-from crnnocr.model import checkpoint
+from crnnocr.model import checkpoint, exported
 from crnnocr.model.card import Card
 
 PRETRAINED = {"small": "en", "base": "en-base"}
@@ -107,7 +107,14 @@ def pretrained_names() -> list[str]:
 
 def own_names() -> list[str]:
     """Names of the models in the data directory, sorted."""
-    return sorted(name for path in _models_folder().glob(f"*/{WEIGHTS}") if _find_named(name := path.parent.name))
+    return sorted(
+        {
+            name
+            for file in (WEIGHTS, GRAPH)
+            for path in _models_folder().glob(f"*/{file}")
+            if _find_named(name := path.parent.name)
+        }
+    )
 
 
 def default_path() -> Path | None:
@@ -143,7 +150,19 @@ def _find_pretrained(name: str) -> FoundModel | None:
 def _find_named(name: str) -> FoundModel | None:
     if name in PRETRAINED.values() and (found := _find_pretrained(name)):
         return found
-    return FoundModel(path_of(name), name) if _NAME.fullmatch(name) and path_of(name).is_file() else None
+    path = _stored(name) if _NAME.fullmatch(name) else None
+    return FoundModel(path, name) if path else None
+
+
+def _stored(name: str) -> Path | None:
+    """The file of one's own model of a name: its weights or, if only a graph was imported, that; None if it is not there."""
+    weights = path_of(name)
+    return next((path for path in (weights, weights.with_name(GRAPH)) if path.is_file()), None)
+
+
+def is_imported_graph(path: Path) -> bool:
+    """Whether a file is a graph that the user has imported, and so trusts."""
+    return path.name == GRAPH and path.absolute() == _stored(path.parent.name)
 
 
 def _known_names() -> str:
@@ -165,7 +184,7 @@ def path_of(name: str) -> Path:
 
 def files(found: FoundModel) -> list[Path]:
     """The files that belong to a model: its whole folder if the registry manages it, else the file alone."""
-    if not found.is_pretrained and found.path != path_of(found.name):
+    if not found.is_pretrained and found.path.parent != path_of(found.name).parent:
         return [found.path]
     return sorted(path for path in found.path.parent.rglob("*") if path.is_file())
 
@@ -190,7 +209,7 @@ def similar_name(text: str) -> str:
 def free_name(wanted: str) -> str:
     """`wanted` or, if there is a model of that name or it is reserved, `wanted-2`, `wanted-3`, …"""
     name, number = wanted, 2
-    while path_of(name).exists() or name in PRETRAINED.values():
+    while _stored(name) or name in PRETRAINED.values():
         name, number = f"{wanted[:90]}-{number}", number + 1
     return name
 
@@ -259,7 +278,7 @@ def describe(found: FoundModel, default: Path | None) -> ModelInfo:
     modified = datetime.fromtimestamp(found.path.stat().st_mtime, UTC)
     card, error = None, None
     try:
-        card = checkpoint.load_card(found.path)
+        card = load_card(found.path)
     except ModelError as reason:
         error = str(reason)
     return ModelInfo(found, found.path == default, size, modified, card, error)
@@ -280,6 +299,11 @@ def check_writable() -> None:
         ) from error
 
 
+def load_card(path: Path) -> Card:
+    """Load the card of a model or of an exported one. Raises `ModelError` if the file is neither."""
+    return exported.load_card(path) if path.suffix == ".onnx" else checkpoint.load_card(path)
+
+
 def make_current(name: str) -> None:
     """Use the model of this name from now on if none is named."""
     with atomic_write(data_directory() / _CURRENT, durable=True) as part:
@@ -298,7 +322,7 @@ def remove(found: FoundModel) -> None:
     folder = path_of(found.name).parent
     try:
         link = folder.is_symlink()  # its target is not ours
-        (folder if link else folder / WEIGHTS).unlink()  # there is no model then, whatever happens next
+        (folder if link else found.path).unlink()  # there is no model then, whatever happens next
         if _current_name() == found.name:
             (data_directory() / _CURRENT).unlink()
         if not link:
@@ -317,15 +341,17 @@ class Imported:
     path: Path
 
 
-def weights_at(source: Path) -> Path:
-    """The model file at a path: itself, or the one in a folder. Raises `ModelError` if there is none."""
-    if (source / WEIGHTS).is_file():
-        return source / WEIGHTS
-    if source.is_file() and source.suffix == ".safetensors":
+def file_at(source: Path) -> Path:
+    """The file of a model or graph at a path: itself, or the one in a folder. Raises `ModelError` if there is none."""
+    for file in (source / WEIGHTS, source / GRAPH):
+        if file.is_file():
+            return file
+    if source.is_file() and source.suffix in (".safetensors", ".onnx"):
         return source
+    files = f"a .safetensors or .onnx file, or a folder with {WEIGHTS} or {GRAPH}"
     if not source.exists():
-        raise ModelError(f"{source} is not there: name a .safetensors file, or a folder with {WEIGHTS}")
-    raise ModelError(f"{source} is no model that can be imported: name a .safetensors file, or a folder with {WEIGHTS}")
+        raise ModelError(f"{source} is not there: name {files}")
+    raise ModelError(f"{source} is no model that can be imported: name {files}")
 
 
 def check_hash(file: Path, wanted: str) -> None:
@@ -348,14 +374,28 @@ def add(file: Path, derive: Callable[[Path], None], name: str | None = None) -> 
         CrnnocrError: the data directory cannot be written.
     """
     card, _ = checkpoint.load(file)
+    return _add(file, WEIGHTS, card, derive, name)
+
+
+def add_graph(file: Path, check: Callable[[Path], None], name: str | None = None) -> Imported:
+    """Store a copy of an exported graph, which is trusted from then on, once `check` has accepted it.
+
+    Raises what `add` does.
+    """
+    card = exported.load_card(file)
+    check(file)
+    return _add(file, GRAPH, card, lambda _: None, name)
+
+
+def _add(file: Path, file_name: str, card: Card, complete: Callable[[Path], None], name: str | None) -> Imported:
     wanted = similar_name(card.name) if name is None else checked_name(name)
     free = free_name(wanted)
-    path = path_of(free)
+    path = path_of(free).with_name(file_name)
     with file.open("rb") as source, atomic_files(path.parent) as folder:
         copy = folder / path.name
         with copy.open("wb") as target:  # `shutil.copyfile` would name the source if the target cannot be written
             shutil.copyfileobj(source, target)
             target.flush()
             os.fsync(target.fileno())
-        derive(copy)
+        complete(copy)
     return Imported(free, wanted, path)

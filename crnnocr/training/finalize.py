@@ -51,6 +51,8 @@ class Finished:
     """Scores of the kept weights on the validation split, if there is one."""
     precision: Precision | None
     """Precision with which onnxruntime runs it on a CPU; None if torch does."""
+    is_exportable: bool
+    """Whether its export in single precision was verified to give the same."""
     seconds: float
     """Wall time of the training, including that before an interruption."""
 
@@ -89,6 +91,7 @@ class Ending:
             path=self.path,
             scores=self.trained.scores,
             precision=precision,
+            is_exportable=(self.path.parent / DERIVED[Precision.FP32]).is_file(),
             seconds=self.seconds,
         )
 
