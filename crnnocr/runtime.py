@@ -8,6 +8,7 @@ programs that use the library too.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import signal
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
+from pathlib import Path, PurePosixPath
 from threading import Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -77,8 +79,57 @@ def half_precision() -> torch.dtype:
 
 
 def cores() -> int:
-    """How many processor cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many processor cores this process may use: those it may run on, or fewer if its container's quota is less."""
+    present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(present, cpu_quota())))
+
+
+def cpu_quota(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
+    """How many cores' time the control groups of this process allow it (Linux, cgroup v1 or v2); infinite without a limit.
+
+    Args:
+        groups: where the groups' folders are.
+        own: names the groups of this process, one a line, as `number:controllers:/path`.
+    """
+    try:
+        lines = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return math.inf
+    quota = math.inf
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if not controllers:
+            roots, read = [groups, groups / "unified"], _quota_v2
+        elif "cpu" in controllers.split(","):
+            roots, read = [groups / controllers, groups / "cpu"], _quota_v1
+        else:
+            continue
+        # A container may see its own group as the root, and be told the path outside.
+        inside = PurePosixPath("/", *(part for part in path.split("/") if part != ".."))
+        folders = (root / parent.relative_to("/") for root in roots for parent in (inside, *inside.parents))
+        quota = min((quota, *map(read, folders)))
+    return quota
+
+
+def _quota_v2(group: Path) -> float:
+    try:
+        limit, period = (group / "cpu.max").read_text(encoding="utf-8").split()
+        return math.inf if limit == "max" else float(limit) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
+
+
+def _quota_v1(group: Path) -> float:
+    try:
+        limit, period = (float((group / f"cpu.cfs_{part}_us").read_text(encoding="utf-8")) for part in ("quota", "period"))
+        return limit / period if limit > 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
+
+
+def limit_threads() -> None:
+    """Have numpy and torch start no more threads than the container's quota pays for. Call it before they are loaded."""
+    if hasattr(os, "sched_getaffinity") and cores() < len(os.sched_getaffinity(0)):
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
 
 
 _stops: dict[int, Callable[[], None]] = {}

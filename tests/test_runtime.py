@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -42,6 +45,56 @@ def test_only_mps_keeps_channels_first() -> None:
 def test_a_cpu_computes_in_half_precision_only_if_asked_to(asked: bool, computed: torch.dtype) -> None:
     with runtime.autocast(torch.device("cpu"), asked):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is computed
+
+
+def control_groups(folder: Path, own: str, files: dict[str, str]) -> float:
+    """The quota of a process whose `/proc/self/cgroup` is `own`, in groups that hold these files."""
+    for name, content in files.items():
+        (folder / "cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "cgroup" / name).write_text(content, encoding="utf-8")
+    (folder / "own").write_text(own, encoding="utf-8")
+    return runtime.cpu_quota(folder / "cgroup", folder / "own")
+
+
+V1 = "4:memory:/x\n2:cpu,cpuacct:/docker/abc\n1:name=systemd:/x\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),  # inside a container, whose own group is the root
+        ("0::/\n", {"cpu.max": "max 100000\n"}, math.inf),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "200000 100000\n"}, 2.0),  # of a group above
+        ("0::/a/b\n", {"a/b/cpu.max": "50000 100000\n", "a/cpu.max": "200000 100000\n"}, 0.5),
+        ("0::/../../pod/1\n", {"cpu.max": "300000 100000\n"}, 3.0),  # the path outside, not there inside
+        ("0::/\n", {}, math.inf),
+        ("0::/\n", {"cpu.max": "nonsense\n"}, math.inf),
+        (V1, {"cpu,cpuacct/cpu.cfs_quota_us": "400000", "cpu,cpuacct/cpu.cfs_period_us": "100000"}, 4.0),
+        (V1, {"cpu/docker/abc/cpu.cfs_quota_us": "250000", "cpu/docker/abc/cpu.cfs_period_us": "100000"}, 2.5),
+        (V1, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+        (V1 + "0::/a\n", {"unified/a/cpu.max": "100000 100000"}, 1.0),  # both versions at once
+        ("no such line", {"cpu.max": "100000 100000"}, math.inf),
+    ],
+)
+def test_the_quota_of_a_container_is_the_least_of_its_groups(
+    own: str, files: dict[str, str], expected: float, tmp_path: Path
+) -> None:
+    assert control_groups(tmp_path, own, files) == expected
+
+
+def test_a_system_without_control_groups_has_no_quota(tmp_path: Path) -> None:
+    assert runtime.cpu_quota(tmp_path, tmp_path / "none") == math.inf
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(math.inf, 4), (8.0, 4), (2.0, 2), (1.5, 2), (0.2, 1)])
+def test_cores_are_those_that_are_there_and_paid_for(quota: float, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(runtime, "cpu_quota", lambda: quota)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert runtime.cores() == expected
+    with runtime.restored_process_state():
+        runtime.limit_threads()
+        assert os.environ.get("OMP_NUM_THREADS") == (str(expected) if expected < 4 else None)
 
 
 KILLED_WITH_A_WORKER = """

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that `crnnocr --help` answer
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -14,8 +15,10 @@ from crnnocr.cli.eval import eval_cli
 from crnnocr.cli.export import export_cli
 from crnnocr.cli.models import app as models_app
 from crnnocr.cli.predict import predict_cli
+from crnnocr.cli.streams import open_closed_streams
 from crnnocr.cli.synth import synth_cli
 from crnnocr.cli.train import train_cli
+from crnnocr.errors import CrnnocrError
 
 app = typer.Typer(
     name="crnnocr",
@@ -54,4 +57,9 @@ def _options(
 
 def main() -> None:
     """Entry point of the `crnnocr` command."""
-    app(prog_name="crnnocr")
+    open_closed_streams()
+    try:
+        app(prog_name="crnnocr")
+    except CrnnocrError as error:  # of --help and the like, which are no command's
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -272,6 +272,7 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
         with runtime.restored_process_state(), session(command, **asked) as now, _watched_signals(now):
             warnings.showwarning = now.show_warning
             now.handle_signals()
+            runtime.limit_threads()
             try:
                 command(*args, **kwargs)
                 sys.stdout.flush()

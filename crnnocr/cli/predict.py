@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crnnocr.cli import console, options, sources
-from crnnocr.cli.prediction_rows import Format, RowWriter, format_row, open_rows
+from crnnocr.cli.prediction_rows import Format, RowWriter, check_rows_path, format_row, open_rows
 from crnnocr.config import DecodeConfig, EngineConfig, ReadConfig, SynthConfig
-from crnnocr.errors import CrnnocrError, DataError, PartialError, UsageError
+from crnnocr.errors import ConfigError, CrnnocrError, DataError, PartialError, UsageError
 from crnnocr.files import atomic_write
+from crnnocr.formatting import plural
+from crnnocr.runtime import cores
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -86,8 +88,12 @@ def predict_cli(
         raise UsageError("--resume needs the file to resume: name it with --output")
     if not 0 <= min_confidence <= 1:
         raise UsageError("--min-confidence takes 0 to 1")
+    if output is not None:
+        check_rows_path(output, resume)
     if draw is not None:
         read = replace(read, characters=True)
+    _check_drawings(draw, names or [], recursive)
+    _check_threads(read.threads or 1)
     given = sources.named(names or [], files_from, recursive, b"\0" if null else b"\n")
     wanted = sources.shard(given, shard)
     is_single = files_from is None and names is not None and len(names) == 1 and sources.is_file(names[0])
@@ -196,6 +202,22 @@ def _write(rows: RowWriter, name: str, prediction: Prediction, format: Format, t
         rows.write(format_row(name, prediction, format))
     elif prediction.error is None:
         rows.write(prediction.text)
+
+
+def _check_threads(threads: int) -> None:
+    if threads > cores():
+        console.info(f"--threads {threads}: this process may use {plural(cores(), 'core')} only")
+
+
+def _check_drawings(folder: Path | None, names: list[str], recursive: bool) -> None:
+    """Check that a folder for drawings is no file, and no folder of images: there they would be read the next time."""
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("draw", f"{folder} is a file: name a folder")
+    for given in (Path(name).resolve() for name in names if Path(name).is_dir()):
+        if folder.resolve() == given or (recursive and folder.resolve().is_relative_to(given)):
+            raise ConfigError("draw", f"{folder}: drawings there would be read as images the next time: name another folder")
 
 
 def _draw(folder: Path, image: _NamedImage, prediction: Prediction) -> None:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from crnnocr.errors import UsageError
+from crnnocr.errors import ConfigError, UsageError
 from crnnocr.files import is_device, lock, write_error
 from crnnocr.formatting import escape_controls, is_encodable
 
@@ -86,6 +86,38 @@ class RowWriter:
         """Write a line in UTF-8 and flush it. File names that are no UTF-8 keep their bytes."""
         self._stream.write(text.encode(errors="surrogateescape") + b"\n")
         self._stream.flush()
+
+
+def check_rows_path(output: Path, resume: bool) -> None:
+    """Check before any image is read that writing rows to a path destroys nothing.
+
+    Raises `ConfigError` if it is an image, a folder, or a file that is there already and holds no rows of `predict`.
+    """
+    from crnnocr.images import SUFFIXES, foreign_name
+
+    if is_device(output):
+        return
+    if output.is_dir():
+        raise ConfigError("output", f"{output} is a folder: name a file for the rows")
+    if output.suffix.lower() in SUFFIXES or foreign_name(output.name):
+        fix = "name a file for the rows, such as rows.tsv, before the images (the shell expands a *)"
+        raise ConfigError("output", f"{output} is the name of an image: {fix}")
+    if not resume and output.is_file() and output.stat().st_size and not _holds_rows(output):
+        raise ConfigError(
+            "output", f"{output} is there already, and holds no rows of predict: name another file, or move this one"
+        )
+
+
+def _holds_rows(path: Path) -> bool:
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    first = head.partition(b"\n")[0].decode(errors="surrogateescape")
+    is_cut = b"\n" not in head and len(head) == _HEAD
+    return b"\0" not in head and (is_cut or any(_path_column(first, format, is_first=True) is not None for format in Format))
+
+
+_HEAD = 2**16
+"""Bytes at the start of a file that show whether it holds rows."""
 
 
 @contextmanager

@@ -100,7 +100,7 @@ class ReadConfig:
     invert: Invert = option(Invert.NEVER, "Exchange black and white; auto: if an image is light on dark.")
     quick: bool = option(False, "Use a single view of each image; else uncertain ones are recognized in several.")
     characters: bool = option(False, "Report position and confidence of each character (in jsonl).")
-    threads: int | None = option(None, "Worker threads; by default one per core.", metavar="N", min=1)
+    threads: int | None = option(None, "Worker threads; by default one per core that the process may use.", metavar="N", min=1)
 
     def __post_init__(self) -> None:
         validate(self)

@@ -29,6 +29,7 @@ from crnnocr.datasets import Sample
 from crnnocr.datasets.issues import UNREADABLE_IMAGE, Issue, merged
 from crnnocr.errors import ImageError
 from crnnocr.files import cache_directory, write_error
+from crnnocr.runtime import cores
 
 MEMORY_LIMIT = 2 * 2**30
 """Bytes of lines that are kept in memory; more go to a file."""
@@ -37,6 +38,9 @@ Result = TypeVar("Result")
 
 _CHUNK = 512
 """Images that the threads read before progress is reported."""
+_READING = 4
+"""Threads more than cores, because some wait for the disk."""
+_MAX_THREADS = 32
 _PREPROCESSING = 1
 """A part of the cache key. To be changed when preprocessing makes another line of the same image."""
 
@@ -190,7 +194,7 @@ def _load(sample: Sample, preprocessor: images.Preprocessor) -> _Loaded:
 
 
 def _in_threads(function: Callable[[Sample], Result], samples: Sequence[Sample]) -> Iterator[Result]:
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(min(_MAX_THREADS, cores() + _READING)) as threads:
         for start in range(0, len(samples), _CHUNK):
             yield from threads.map(function, samples[start : start + _CHUNK])
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from crnnocr.config import Orientation, SynthConfig
+from crnnocr.errors import ConfigError
 from crnnocr.files import atomic_write
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.render.image import RenderedLine
@@ -28,6 +30,11 @@ _MIN_LABEL_WIDTH = _COLUMN - _GUTTER
 _PAPER, _INK, _QUIET = "#e9ecef", "#16191d", "#7b838c"
 _TITLE_SIZE, _LABEL_SIZE, _NOTE_SIZE = 22, 16, 12
 _LABEL_LINE, _NOTE_LINE = 21, 17
+
+_MARK = "crnnocr synth --preview"
+"""Stands in the file, so that no other image is taken for an earlier sheet."""
+_HEAD_BYTES = 1024
+"""Bytes at the start of the file in which it stands."""
 
 
 def contact_sheet(sampler: Sampler, count: int) -> Image.Image:
@@ -53,11 +60,27 @@ def contact_sheet(sampler: Sampler, count: int) -> Image.Image:
 
 
 def save(path: Path, sampler: Sampler, count: int) -> int:
-    """Write a contact sheet as a PNG file. Returns the number of samples on it."""
+    """Write a contact sheet as a PNG file, which replaces an earlier sheet, but no other file. Returns its number of samples.
+
+    Raises `ConfigError` if another file is there.
+    """
+    if path.is_file() and path.stat().st_size and not _is_sheet(path):
+        raise ConfigError("preview", f"{path} is there already, and no sheet of samples: name another file")
     sheet = contact_sheet(sampler, count)
     with atomic_write(path) as part:
-        sheet.save(part, format="PNG")
+        sheet.save(part, format="PNG", pnginfo=_marked())
     return min(count, MAX_SAMPLES)
+
+
+def _marked() -> PngInfo:
+    info = PngInfo()
+    info.add_text("Software", _MARK)
+    return info
+
+
+def _is_sheet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _MARK.encode() in file.read(_HEAD_BYTES)
 
 
 class _Cell:
