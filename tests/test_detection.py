@@ -138,9 +138,9 @@ def test_images_without_any_label_are_an_error_that_counts_them(tmp_path: Path) 
 
 
 def test_a_file_of_an_unknown_format_is_an_error_that_says_what_would_fit(tmp_path: Path) -> None:
-    put(tmp_path, IMAGES, {"labels.xml": "<labels/>"})
-    with pytest.raises(DataError, match=r"labels\.xml is not a label file: expected an LMDB, metadata\.jsonl"):
-        load_dataset(tmp_path / "labels.xml")
+    put(tmp_path, IMAGES, {"labels.yaml": "<labels/>"})
+    with pytest.raises(DataError, match=r"labels\.yaml is not a label file: expected an LMDB, metadata\.jsonl"):
+        load_dataset(tmp_path / "labels.yaml")
 
 
 def test_a_data_set_without_a_usable_sample_is_an_error_that_says_why(tmp_path: Path) -> None:

@@ -582,3 +582,74 @@ def test_another_encoding_is_an_error_that_names_the_one_to_save_as(
 ) -> None:
     with pytest.raises(DataError, match=rf"{name} {message}"):
         load_dataset(put(tmp_path, ["a.png", "b.png"], {name: encode(FILES[name])}))
+
+
+IAM_WORDS = """#--- words.txt ---------------------------------------------------------------#
+#
+# iam database word information
+#
+a01-000u-00-00 ok 154 408 768 27 51 AT A
+a01-000u-00-01 ok 154 507 766 213 48 NN MOVE
+a01-000u-00-02 err 154 796 764 70 50 TO to
+a01-000u-00-03 ok 154 919 757 166 78 VB stop,
+"""
+
+IAM_LINES = """#--- lines.txt ---------------------------------------------------------------#
+a01-000u-00 ok 154 19 408 746 1661 89 A|MOVE|to|stop|Mr.|Gaitskell|from
+a01-000u-01 err 156 19 395 932 1850 105 nominating|any|more|Labour|life|Peers
+"""
+
+
+@pytest.mark.parametrize("folder", ["words/a01/a01-000u/", "a01/a01-000u/", "words/", ""])
+def test_iams_words(folder: str, tmp_path: Path) -> None:
+    names = [f"{folder}a01-000u-00-0{number}.png" for number in range(4)]
+    dataset = load_dataset(put(tmp_path, names, {"words.txt": IAM_WORDS}))
+    assert [sample.text for sample in dataset.samples] == ["A", "MOVE", "stop,"]
+    assert [code for code, _ in excluded(dataset) if code != UNLABELED] == ["erroneous-crop"]
+    assert dataset.format == "IAM"
+
+
+def test_iams_lines_have_bars_for_spaces(tmp_path: Path) -> None:
+    names = [f"lines/a01/a01-000u/a01-000u-0{number}.png" for number in range(2)]
+    dataset = load_dataset(put(tmp_path, names, {"lines.txt": IAM_LINES}))
+    assert list(labels(dataset).values()) == ["A MOVE to stop Mr. Gaitskell from", "nominating any more Labour life Peers"]
+
+
+def test_a_list_of_mjsynth_has_numbers_and_the_names_of_its_images_the_texts(tmp_path: Path) -> None:
+    lines = "./2/1/115_Lube_45484.jpg 45484\n./2/1/114_Spencerian_73323.jpg 73323\n"
+    dataset = load_dataset(
+        put(tmp_path, ["2/1/115_Lube_45484.jpg", "2/1/114_Spencerian_73323.jpg"], {"annotation_train.txt": lines})
+    )
+    assert [sample.text for sample in dataset.samples] == ["Lube", "Spencerian"]
+
+
+def test_folders_called_by_one_character_are_labels(tmp_path: Path) -> None:
+    dataset = load_dataset(put(tmp_path, ["A/001.png", "A/002.png", "é/1.png", "7/x.jpg"]))
+    assert labels(dataset) == {"7/x.jpg": "7", "A/001.png": "A", "A/002.png": "A", "é/1.png": "é"}
+    assert dataset.format == "folders that are called by their character"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["A/1.png", "book/1.png"],
+        ["A/1.png"],
+        ["A/1.png", "B/1.png", "x.png"],
+        ["A/1.png", "B/deep/1.png"],
+        ["page1/1.png", "page2/1.png"],
+        ["2b827.png", "2b827_1.png", "2bg48.png", "2cegf.png", "2cg58.png"],
+        ["img01.png", "img02.png", "img03.png", "img04.png", "img05.png"],
+        ["00ff1a2b.png", "1a2b3c4d.png", "deadbeef.png", "12345678.png", "a1b2c3d4.png"],
+        ["12345.png", "23456.png", "34567.png", "45678.png", "56789.png"],
+    ],
+)
+def test_names_that_may_not_be_labels_are_none_and_the_error_says_what_to_write(names: list[str], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no labels in a known format: .*write a labels\.csv there, with a line image,text"):
+        load_dataset(put(tmp_path, names))
+
+
+def test_names_of_captchas_are_labels(tmp_path: Path) -> None:
+    names = ["2b827.png", "3n7mx.png", "w2bg4.jpg", "8cegf.png", "x38fn.png"]
+    dataset = load_dataset(put(tmp_path, names))
+    assert labels(dataset) == {name: name[:5] for name in names}
+    assert dataset.format == "codes that are the file names"

@@ -16,11 +16,11 @@ class Sample:
     """An image and its label."""
 
     path: Path
-    """The image file, or the database that holds the image."""
+    """The image file, or the database or parquet file that holds the image."""
     text: str
     """The label, in NFC, without white space at its ends."""
     entry: str = ""
-    """The image's key in the database; empty for a file."""
+    """The image's key there; empty for an image file."""
     region: Region | None = None
     """The part of the image in which the text stands; None for all of it."""
 
@@ -41,8 +41,10 @@ class Sample:
 
     def _read_all(self) -> bytes:
         if self.entry:
-            from crnnocr.datasets import lmdb_folder
+            from crnnocr.datasets import hugging_face, lmdb_folder
 
+            if self.path.suffix in hugging_face.SUFFIXES:
+                return hugging_face.read_entry(self.path, self.entry)
             return lmdb_folder.read_entry(self.path, self.entry)
         try:
             return self.path.read_bytes()

@@ -13,6 +13,9 @@ from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.datasets.regions import Region
 from crnnocr.errors import DataError
 
+LABEL_FILE = "_annotations.coco.json"
+"""Roboflow's name."""
+
 _KEYS = (("images", "annotations"), ("imgs", "anns"))
 """Names of the images and the boxes; COCO-Text and TextOCR have the second, as objects by their ids."""
 _ILLEGIBLE = Issue(

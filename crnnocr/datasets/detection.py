@@ -10,13 +10,29 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from natsort import natsorted
 
 from crnnocr import images
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, Sample, doctr, imagefolder, json_file, lmdb_folder, sidecar, table, trdg_names
+from crnnocr.datasets import (
+    Dataset,
+    Sample,
+    class_folders,
+    coco,
+    cvat,
+    doctr,
+    hugging_face,
+    icdar_boxes,
+    imagefolder,
+    json_file,
+    lmdb_folder,
+    ppocr_label,
+    sidecar,
+    table,
+    trdg_names,
+)
 from crnnocr.datasets.image_index import SPLITS, ImageIndex
 from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELED_IMAGE, Issue, foreign_file, label_differs_from, merged, summary
 from crnnocr.datasets.plausibility import checked
@@ -44,14 +60,28 @@ class Format:
 FORMATS = (
     Format("an LMDB", lambda file, _: lmdb_folder.load(file.parent), (lmdb_folder.DATA_FILE,), is_list=False),
     Format("metadata.jsonl", imagefolder.load, (imagefolder.LABEL_FILE,), frozenset({".jsonl", ".ndjson"})),
-    Format("metadata.csv or one .csv, .tsv or .txt of paths and texts", table.load, ("metadata.csv",), table.SUFFIXES),
-    Format("labels.json", json_file.load, (doctr.LABEL_FILE,), json_file.SUFFIXES),
+    Format(
+        "metadata.csv or one .csv, .tsv or .txt of paths and texts",
+        table.load,
+        ("metadata.csv", ppocr_label.LABEL_FILE),
+        table.SUFFIXES,
+    ),
+    Format(
+        "a .json of docTR, Label Studio, COCO or MMOCR", json_file.load, (doctr.LABEL_FILE, coco.LABEL_FILE), json_file.SUFFIXES
+    ),
+    Format("an .xml of CVAT", cvat.load, (cvat.LABEL_FILE,), cvat.SUFFIXES),
+    Format("parquet or arrow files", hugging_face.load, (), hugging_face.SUFFIXES, is_list=False),
+    Format("parquet or arrow files", hugging_face.load_folder),
     Format("a .gt.txt beside each image", lambda folder, _: sidecar.load(folder)),
+    Format("a .txt of boxes and texts beside each page", icdar_boxes.load),
     Format("file names of trdg", lambda folder, _: trdg_names.load(folder)),
+    Format("a folder of images for each character", lambda folder, _: class_folders.load(folder)),
 )
 """All formats, in the order in which they are tried. A folder with a single table under any name comes last."""
 
 _DETECTED = LabelConfig()
+_ANNOTATIONS = "annotations"
+"""The folder of COCO's label files, beside that of the images."""
 _MAX_NAMED = 5
 """Data sets that an error names."""
 _Owner: TypeAlias = tuple[Path, str]
@@ -136,26 +166,38 @@ def _owned(sample: Sample, source: Path, text: str) -> Issue:
 
 
 def _load_folder(folder: Path, config: LabelConfig) -> Dataset:
-    for format in FORMATS:
-        for name in format.label_files:
-            if (folder / name).is_file():
-                return _load_from(folder, folder / name, config)
+    for name in (name for format in FORMATS for name in format.label_files):
+        if (folder / name).is_file():
+            return _load_from(folder, folder / name, config)
     if len(parts := [path for path in folder.iterdir() if path.name.lower() in SPLITS and sidecar.holds_labels(path)]) > 1:
         raise _ambiguous(folder, parts)
     for format in FORMATS:
-        if not format.label_files and (dataset := format.load(folder, config)):
+        if not format.label_files and not format.suffixes and (dataset := format.load(folder, config)):
             return dataset
+    return _load_only_file(folder, config) or _nothing_in(folder)
+
+
+def _load_only_file(folder: Path, config: LabelConfig) -> Dataset | None:
+    """Load the only label file of a folder, whatever its name. Returns None if there is none."""
     tables = _tables_in(folder)
-    if label_file := _only(folder, [path for path in tables if table.lists_images(path)]):
+    if label_file := _only(folder, [path for path in [*tables, *_others_in(folder)] if _lists_images(path)]):
         return _load_from(folder, label_file, config)
+    if label_file := _only(folder, [path for path in _others_in(folder / _ANNOTATIONS) if _lists_images(path)]):
+        return _load_from(folder, label_file, replace(config, images=config.images or str(folder)))
     if below := [path for path in _folders_below(folder) if _holds_labels(path)]:
         raise _ambiguous(folder, below)
-    if label_file := _only(folder, tables):
-        return _load_from(folder, label_file, config)
+    label_file = _only(folder, tables)
+    return _load_from(folder, label_file, config) if label_file else None
+
+
+def _nothing_in(folder: Path) -> NoReturn:
     count = len(ImageIndex(folder).images)
     holds = f"{count} images and no labels" if count else "no images"
     others = _passed_over(folder)
-    raise DataError(f"{folder} holds {holds} in a known format{others}: expected {_expected()}{_label_error_hint(folder)}")
+    hint = _label_error_hint(folder)
+    if count and not hint:
+        hint = "; or write a labels.csv there, with a line image,text for each, even if folders or file names tell the text"
+    raise DataError(f"{folder} holds {holds} in a known format{others}: expected {_expected()}{hint}")
 
 
 def _passed_over(folder: Path) -> str:
@@ -194,7 +236,7 @@ def _load_from(folder: Path, label_file: Path, config: LabelConfig) -> Dataset:
 
 
 def _expected() -> str:
-    *names, last = (format.name for format in FORMATS)
+    *names, last = dict.fromkeys(format.name for format in FORMATS)
     return f"{', '.join(names)}, or {last}"
 
 
@@ -217,7 +259,24 @@ def _tables_in(folder: Path) -> list[Path]:
 
 
 def _all_tables_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file())
+    return [path for path in _files_in(folder, table.SUFFIXES) if path.name != ppocr_label.STATE_FILE]
+
+
+def _others_in(folder: Path) -> list[Path]:
+    """The other files of a folder that may hold its labels."""
+    return _files_in(folder, json_file.SUFFIXES | cvat.SUFFIXES)
+
+
+def _files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in files if path.suffix.lower() in suffixes and path.is_file())
+
+
+def _lists_images(label_file: Path) -> bool:
+    """Whether a file holds labels of images, by what stands in it."""
+    if label_file.suffix.lower() in json_file.SUFFIXES:
+        return json_file.holds_labels(label_file)
+    return (cvat.holds_labels if label_file.suffix.lower() in cvat.SUFFIXES else table.lists_images)(label_file)
 
 
 def _label_error_hint(folder: Path) -> str:
@@ -236,6 +295,7 @@ def _holds_labels(folder: Path) -> bool:
     """Whether a folder is a data set, or begins like one."""
     try:
         known = any((folder / name).is_file() for format in FORMATS for name in format.label_files)
-        return known or any(map(table.lists_images, _tables_in(folder))) or trdg_names.load(folder) is not None
+        listed = any(map(_lists_images, [*_tables_in(folder), *_others_in(folder)]))
+        return known or listed or trdg_names.load(folder) is not None or class_folders.load(folder) is not None
     except (DataError, OSError):
         return False

@@ -111,8 +111,9 @@ NOT_UNICODE = _excluded("broken-label", "label that is not Unicode text", _ENCOD
 NOT_UTF_8 = _excluded("broken-label", "label that is not UTF-8", _ENCODE_LABEL)
 IN_TWO_SOURCES = _excluded("picture-in-two-sources", "image that another source has already", "give each source once")
 BOX_WITHOUT_AREA = _excluded("box-without-area", "box without an area", "draw it again, or take it out")
+BOX_WITHOUT_TEXT = _excluded("empty-label", "box without a text", _WRITE_LABEL)
 DO_NOT_CARE = _excluded(
-    "placeholder-label", "label ### of text that nobody could read", "write what the image says, if you can read it"
+    "placeholder-label", "label ###, or a mark that nobody could read the text", "write what the image says, if you can read it"
 )
 TRIMMED_LABEL = Issue("space-at-end", Severity.NOTE, "label with white space at its ends")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, coco, doctr, label_studio, mmocr
+from crnnocr.datasets import Dataset, coco, columns, doctr, label_studio, mmocr
 from crnnocr.errors import DataError
 from crnnocr.files import read_text
 from crnnocr.formatting import size
@@ -38,12 +38,19 @@ def load(label_file: Path, config: LabelConfig) -> Dataset:
 
 
 def holds_labels(label_file: Path) -> bool:
-    """Whether a file is JSON of a known format. One that is broken counts as such, so that loading it reports why."""
+    """Whether a file labels the images of a folder: it is of a known format, and lists no suspected label errors."""
     try:
         values = _values(label_file)
     except DataError:
-        return True
-    return any(accepts(values) for accepts, _ in _FORMATS)
+        return False
+    if isinstance(values, dict | tuple) and not (coco.accepts(values) or mmocr.accepts(values)):
+        pairs = values.items() if isinstance(values, dict) else values
+        return bool(pairs) and all(isinstance(text, str) and columns.is_image(name) for name, text in pairs)
+    if label_studio.accepts(values) and isinstance(values, list):
+        data = values[0].get("data", values[0])
+        is_task = "data" in values[0] or label_studio.exports(values[0]) or len(columns.known(values[0])) == 2
+        return is_task and isinstance(data, dict) and label_studio.DOUBT not in data
+    return coco.accepts(values) or mmocr.accepts(values)
 
 
 def _values(label_file: Path) -> object:

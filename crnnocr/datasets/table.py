@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from crnnocr import images
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, columns, icdar, label_studio, regions
+from crnnocr.datasets import Dataset, columns, iam, icdar, label_studio, ppocr_label, regions
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
@@ -29,6 +29,14 @@ _IMAGE_THEN = re.compile(rf'{_IMAGE}"?(\t| *[,;|]| )', re.IGNORECASE)
 _IMAGE_SPACE_TEXT = re.compile(rf"({_IMAGE}) (.*)", re.IGNORECASE)
 _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
 _QUOTED = re.compile(r'"(?:[^"]|"")*"', re.DOTALL)
+_MJSYNTH = re.compile(r"(?:.*/)?\d+_(?P<text>[^_/]+)_(?P<word>\d+)\.jpg", re.IGNORECASE)
+_SAMPLED = 50
+_LISTS: tuple[tuple[Callable[[str], bool], Callable[[Path, str, LabelConfig], Dataset]], ...] = (
+    (icdar.accepts, icdar.load),
+    (ppocr_label.accepts, ppocr_label.load),
+    (iam.accepts, iam.load),
+)
+"""Lists whose lines are no rows of a table."""
 _EASYOCR = "filename,words"
 _DECLARED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """What Excel reads from the first line of a table, and writes there."""
@@ -64,8 +72,9 @@ def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # n
     _, first = next(_lines(content), (1, ""))
     if not first:
         raise DataError(f"{label_file} is empty")
-    if config.separator is None and icdar.accepts(first):
-        return icdar.load(label_file, content, config)
+    for accepts, load_list in _LISTS if config.separator is None else ():
+        if accepts(_first_record(content)):
+            return load_list(label_file, content, config)
     separator = config.separator or separator or _separator(first)
     if separator is None:
         raise DataError(
@@ -81,8 +90,13 @@ def lists_images(label_file: Path) -> bool:
     A table that cannot be decoded counts as one, so that loading it reports why.
     """
     try:
-        first = next((line for _, line in read_lines(label_file) if line.strip() and not _DECLARED.fullmatch(line)), "")
+        lines = (line for _, line in read_lines(label_file) if line.strip() and not _DECLARED.fullmatch(line))
+        first = next(lines, "")
+        if first.startswith("#"):  # IAM's lists begin with comments
+            first = next((line for line in lines if not line.startswith("#")), first)
     except DataError:
+        return True
+    if any(accepts(first) for accepts, _ in _LISTS):
         return True
     return bool(_IMAGE_THEN.match(first)) or len(columns.known(_cells(first))) == 2
 
@@ -113,6 +127,13 @@ def tsv_line(name: str, text: str) -> str:
     return f"{name}\t{' '.join(text.split())}\n"
 
 
+def _first_record(content: str) -> str:
+    """The first line that is neither empty nor a comment, as IAM's lists begin with."""
+    lines = (line for _, line in _lines(content))
+    first = next(lines, "")
+    return next((line for line in lines if not line.startswith("#")), first) if first.startswith("#") else first
+
+
 def _declared(content: str) -> tuple[str, str | None]:
     """The text of a table, and the separator that its first line declares. Line numbers stay as they are."""
     first, end, rest = content.partition("\n")
@@ -141,6 +162,8 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
         raise DataError(f"{table.file} holds no rows")
     header = [cell.strip() for cell in first]
     if _is_record(header, config):
+        if table.separator == " " and all(map(_is_mjsynth, islice(table.rows(), _SAMPLED))):
+            return dataset_of(table.file, "MJSynth, texts in the file names", _mjsynth(table.rows()), config)
         return dataset_of(table.file, f"{table.format} without a header", _pairs(table, config, header), config)
     if len(header) < 2:
         raise DataError(f"{table.file} line {number} is not an image's path and its text: {header[0]!r}")
@@ -168,6 +191,18 @@ def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.
         yield LabelRecord(
             number, name, cells[text], tuple(others), region=None if region is None else regions.parse(cells[region])
         )
+
+
+def _is_mjsynth(row: tuple[int, list[str]]) -> bool:
+    """Whether a row has, in place of the text, the number of it in the lexicon, as in `2/1/115_Lube_45484.jpg 45484`."""
+    name = _MJSYNTH.fullmatch(row[1][0])
+    return name is not None and row[1][1:] == [name["word"]]
+
+
+def _mjsynth(rows: _Rows) -> Iterator[LabelRecord]:
+    for number, cells in rows:
+        name = _MJSYNTH.fullmatch(cells[0])
+        yield LabelRecord(number, cells[0], name["text"] if name else "")
 
 
 def _is_record(cells: Sequence[str], config: LabelConfig) -> bool:

@@ -1,4 +1,4 @@
-"""`text_0.jpg`: images of TextRecognitionDataGenerator, whose file names are their labels."""
+"""`text_0.jpg`: images of TextRecognitionDataGenerator, whose file names are their labels; and `2b827.png`, as of CAPTCHAs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ _FORMATS = {
 }
 """trdg's --name_format 0 (its default) and 1."""
 
+_MIN_CODES = 5
+_CODE_LENGTHS = frozenset(range(3, 9))
+
 
 def load(folder: Path) -> Dataset | None:
     """Load a folder, its samples in the order of their indices. Returns None unless it holds such images and nothing else.
@@ -40,7 +43,24 @@ def load(folder: Path) -> Dataset | None:
         samples = tuple(Sample(path, text) for path, text in labeled if text)
         issues = merged(EMPTY_LABEL.at(path, path.name) for path, text in labeled if not text)
         return Dataset(folder, f"trdg, file names {format}", samples, issues)
-    return None
+    return _named_by_code(folder, paths)
+
+
+def _named_by_code(folder: Path, paths: Sequence[Path]) -> Dataset | None:
+    """Load images such as `2b827.png`, as of CAPTCHAs: all names are codes of one length, which neither count nor hash."""
+    stems = [path.stem for path in paths]
+    lengths = set(map(len, stems))
+    if len(stems) < _MIN_CODES or len(lengths) > 1 or not lengths <= _CODE_LENGTHS:
+        return None
+    if not all(stem.isascii() and stem.isalnum() for stem in stems) or len(set(stems)) < len(stems):
+        return None
+    by_position = [set(characters) for characters in zip(*stems, strict=True)]
+    has_both = any(c.isdigit() for stem in stems for c in stem) and any(c.isalpha() for stem in stems for c in stem)
+    is_mixed = has_both and all(len(characters) > 1 for characters in by_position)
+    if not is_mixed or set("".join(stems).lower()) <= set("0123456789abcdef"):
+        return None
+    samples = tuple(Sample(path, path.stem) for path in sorted(paths))
+    return Dataset(folder, "codes that are the file names", samples)
 
 
 def _images(folder: Path) -> list[Path]:

@@ -1,0 +1,93 @@
+"""`annotations.xml`: CVAT for images 1.1, whose shapes or images have a text attribute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from crnnocr.config import LabelConfig
+from crnnocr.datasets import Dataset, columns, regions
+from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, Issue
+from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.regions import Region
+from crnnocr.errors import DataError
+from crnnocr.files import read_text
+
+LABEL_FILE = "annotations.xml"
+SUFFIXES = frozenset({".xml"})
+
+_DECLARATIONS = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+"""What CVAT never writes, and what can make a small file endless or open other files."""
+_SHAPES = frozenset({"box", "polygon", "polyline", "tag"})
+
+
+def load(label_file: Path, config: LabelConfig) -> Dataset:
+    """Load the shapes that have a text. Raises `DataError` if the file is none of CVAT, or no shape has a text."""
+    root = _root(label_file)
+    if root.tag != "annotations":
+        raise DataError(f"{label_file} is XML of another kind: annotations.xml of CVAT for images 1.1 is read")
+    if root.find("track") is not None:
+        raise DataError(f"{label_file} is of CVAT for video: export as CVAT for images")
+    found = [(image, shape) for image in root.iter("image") for shape in image if shape.tag in _SHAPES]
+    rows = [_attributes(shape) for _, shape in found]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if config.text_column is None and not any(columns.text_rank(name) is not None for name in names):
+        has = f"the attributes {', '.join(names)}" if names else "no attributes"
+        raise DataError(
+            f"{label_file}: its shapes have {has}, and no text: add an attribute text, or name it with `text_column`"
+        )
+    cells = [[*(row.get(name, "") for name in names), "x.png"] for row in rows]
+    chosen = columns.choose(label_file, [*names, "image"], lambda: cells, LabelConfig(text_column=config.text_column))
+    records = _records(found, names[chosen.text])
+    return dataset_of(label_file, f"CVAT, attribute {names[chosen.text]}", records, config, ("", "images"), chosen.issues)
+
+
+def holds_labels(label_file: Path) -> bool:
+    """Whether a file begins as CVAT's do."""
+    try:
+        with label_file.open("rb") as file:
+            return b"<annotations" in file.read(1024)
+    except OSError:
+        return False
+
+
+def _root(label_file: Path) -> ElementTree.Element:
+    text = read_text(label_file)
+    if _DECLARATIONS.search(text):
+        raise DataError(f"{label_file} declares types or entities, which CVAT does not: export it again")
+    try:
+        return ElementTree.fromstring(text.lstrip())  # noqa: S314 (without declarations nothing expands)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise DataError(f"{label_file} is not XML: {error}") from error
+
+
+def _attributes(shape: ElementTree.Element) -> dict[str, str]:
+    return {each.get("name", ""): (each.text or "").strip() for each in shape.iter("attribute")}
+
+
+def _records(found: list[tuple[ElementTree.Element, ElementTree.Element]], text: str) -> Iterator[LabelRecord | Issue]:
+    for image, shape in found:
+        name, label = image.get("name", ""), _attributes(shape).get(text, "")
+        if not label:
+            yield BOX_WITHOUT_TEXT.at(name)
+        elif shape.tag == "tag":  # of the whole image
+            yield LabelRecord(None, name, label)
+        elif region := _region(shape):
+            yield LabelRecord(None, name, label, region=region)
+        else:
+            yield BOX_WITHOUT_AREA.at(name, f"{name}: {label}")
+
+
+def _region(shape: ElementTree.Element) -> Region | None:
+    try:
+        if shape.tag != "box":
+            return regions.polygon(regions.points_of(regions.numbers(re.split("[,;]", shape.get("points", "")))))
+        left, top, right, bottom = regions.numbers(shape.get(key) for key in ("xtl", "ytl", "xbr", "ybr"))
+        turn = float(shape.get("rotation", 0))
+        if turn % 360:
+            return regions.rotated(((left + right) / 2, (top + bottom) / 2), right - left, bottom - top, turn)
+        return regions.box(left, top, right, bottom)
+    except ValueError:
+        return None

@@ -1,0 +1,72 @@
+"""`Label.txt`: pages of PPOCRLabel and PaddleOCR's detection, `page.png<TAB>[{"transcription": …, "points": …}, …]`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from crnnocr.config import LabelConfig
+from crnnocr.datasets import Dataset, regions
+from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, DO_NOT_CARE, Issue
+from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.regions import Region
+from crnnocr.errors import DataError
+
+LABEL_FILE = "Label.txt"
+STATE_FILE = "fileState.txt"
+"""Lists the pages beside it that somebody has looked at; it has no labels."""
+
+_TO_BE_READ = "待识别"
+"""What PPOCRLabel writes into a new box."""
+
+
+def accepts(line: str) -> bool:
+    """Whether a line is a page with its boxes."""
+    return _boxes(line) is not None
+
+
+def load(label_file: Path, content: str, config: LabelConfig) -> Dataset:
+    """Load a label file with this content. Raises `DataError`, naming the line, if one is of another format."""
+    return dataset_of(label_file, "PPOCRLabel, boxes in pages", _records(label_file, content), config)
+
+
+def _boxes(line: str) -> list[dict[str, object]] | None:
+    _, tab, boxes = line.partition("\t")
+    if not tab or not boxes.lstrip().startswith("["):
+        return None
+    try:
+        values = json.loads(boxes)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(values, list) and all(isinstance(each, dict) and "points" in each for each in values):
+        return values
+    return None
+
+
+def _records(label_file: Path, content: str) -> Iterator[LabelRecord | Issue]:
+    for number, line in enumerate(content.split("\n"), start=1):
+        if not line.strip():
+            continue
+        name, boxes = line.partition("\t")[0].strip(), _boxes(line)
+        if boxes is None:
+            raise DataError(f"{label_file} line {number} is not a page, a tab and its boxes in JSON, as PPOCRLabel writes them")
+        for box in boxes:
+            text = box.get("transcription")
+            where = f"{label_file.name} line {number}: {name}"
+            if not isinstance(text, str) or text == _TO_BE_READ:
+                yield BOX_WITHOUT_TEXT.at(name, where)
+            elif box.get("difficult") is True:
+                yield DO_NOT_CARE.at(name, f"{where}, difficult: {text}")
+            elif region := _region(box):
+                yield LabelRecord(number, name, text, region=region)
+            else:
+                yield BOX_WITHOUT_AREA.at(name, f"{where}, {text}")
+
+
+def _region(box: Mapping[str, object]) -> Region | None:
+    points = box["points"]
+    try:
+        return regions.polygon([(float(x), float(y)) for x, y in points]) if isinstance(points, list) else None
+    except (TypeError, ValueError):
+        return None
