@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import Levenshtein
@@ -56,6 +58,27 @@ def texts_read(folder: Path, images: Sequence[Image.Image]) -> list[str]:
 def test_it_reads_text_that_is_small_in_its_crop(folder: Path, margin: int) -> None:
     crops = [with_noise(drawn(text, margin=margin, ink=20, paper=235), 3) for text in TEXTS]
     assert sum(map(str.__eq__, texts_read(folder, crops), TEXTS)) >= len(TEXTS) - 1
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("margin", [4, 40])
+def test_it_reads_text_that_hardly_differs_from_its_paper(folder: Path, margin: int) -> None:
+    for paper, difference in ((128, 2), (230, 4), (60, -6)):
+        crops = [drawn(text, margin=margin, ink=paper - difference, paper=paper) for text in TEXTS]
+        assert sum(map(str.__eq__, texts_read(folder, crops), TEXTS)) >= len(TEXTS) - 1
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_it_reads_nothing_on_blank_paper(folder: Path) -> None:
+    blanks = []
+    for i, (deviation, width) in enumerate(product((0, 0.5, 1, 3, 8), (40, 90, 200, 400))):
+        blank = with_noise(Image.new("L", (width, 40), 150 + 4 * i), deviation, seed=i)
+        jpeg = io.BytesIO()
+        blank.save(jpeg, "JPEG", quality=(95, 75, 40)[i % 3])
+        blanks += [blank, Image.open(jpeg)]
+    found = list(Recognizer.load(str(folder), "cpu").predict(blanks))
+    assert all(not one.text or one.confidence < 0.5 for one in found)
+    assert sum(not one.text for one in found) >= len(blanks) - 1
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -302,7 +302,7 @@ def test_the_text_alone_is_seen_if_it_is_small_in_its_image() -> None:
     plain = one(recognizer_of_columns().predict(Image.fromarray(pixels), read=ReadConfig(quick=True)))
     read = one(recognizer_of_columns().predict(Image.fromarray(pixels), read=ReadConfig(characters=True)))
     assert plain.text == ""
-    assert (read.text, read.view.is_trimmed, read.size) == ("ab", True, (80, 60))
+    assert (read.text, read.view.is_closer, read.size) == ("ab", True, (80, 60))
     first, second = read.characters  # whose places are those of the image
     assert first.start < 28 < first.end <= second.start < 60 < second.end
 

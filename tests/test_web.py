@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import random
@@ -15,7 +16,10 @@ from importlib import resources
 from pathlib import Path
 
 import chromium
+import numpy as np
 import pytest
+from drawn import drawn
+from PIL import Image
 from typer.testing import Result
 
 from crnnocr.config import ExportConfig, ExportFormat, ReadConfig
@@ -23,6 +27,7 @@ from crnnocr.errors import CrnnocrError, UsageError
 from crnnocr.export import folder as exporting
 from crnnocr.export import verify, web
 from crnnocr.export.web import Runtime
+from crnnocr.images import load_gray
 from crnnocr.inference.recognizer import Prediction, Recognizer
 from crnnocr.text import bidi
 
@@ -163,6 +168,26 @@ def test_the_page_reads_real_crops_as_predict_does(opened: chromium.Chromium, pr
         assert row["milliseconds"] > 0
     assert len(LOSSLESS) >= 25
     assert len({prediction.text for prediction in predictions}) > 10
+
+
+def test_the_page_sees_colors_and_transparency_as_predict_does(opened: chromium.Chromium) -> None:
+    mask = drawn("Total 49", ink=255, paper=0)
+    for mode, ink, paper in (
+        ("RGBA", (255, 255, 240, 255), (255, 255, 240, 0)),
+        ("RGBA", (20, 0, 90, 255), (0, 0, 0, 0)),
+        ("RGB", (255, 0, 0), (0, 130, 0)),
+        ("RGB", (60, 60, 255), (120, 75, 0)),
+        ("RGB", (120, 120, 120), (130, 128, 128)),
+        ("RGB", (255, 255, 0), (200, 10, 30)),
+    ):
+        image = Image.new(mode, mask.size, paper)
+        image.paste(ink, (0, 0), mask)
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        content = base64.b64encode(file.getvalue()).decode()
+        seen = opened.evaluate(f"grayOf(new Blob([bytesOf('{content}')])).then(({{ gray }}) => Array.from(gray))")
+        expected = np.asarray(load_gray(file.getvalue()), dtype=int).ravel()
+        assert np.abs(np.array(seen) - expected).max() <= 2, (ink, paper)  # browsers keep colors multiplied by their opacity
 
 
 @pytest.mark.parametrize(("event", "data"), [("DragEvent('drop'", "dataTransfer"), ("ClipboardEvent('paste'", "clipboardData")])

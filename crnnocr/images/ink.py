@@ -138,7 +138,7 @@ def _mask(gray: Image.Image) -> Mask | None:
     """Which pixels are ink; None if nothing stands out."""
     threshold, share = _otsu(gray)
     if share < _CLEAR:
-        gray = _flattened(gray)
+        gray = Image.fromarray(np.clip(flattened(gray), 0, 255).astype(np.uint8))
         threshold, share = _otsu(gray)
         if share < _SEPARABLE:
             return _outliers(np.asarray(gray))
@@ -163,14 +163,14 @@ def _outliers(pixels: NDArray[np.uint8]) -> Mask | None:
     return mask
 
 
-def _flattened(gray: Image.Image) -> Image.Image:
-    """The image without a gradient: less the plane that fits it best."""
+def flattened(gray: Image.Image) -> NDArray[np.float32]:
+    """The gray values without a gradient of the paper: less the plane that fits them best."""
     small = np.asarray(gray.resize((_GRID, _GRID), Image.Resampling.BOX), dtype=np.float32)
     at = np.linspace(-1, 1, _GRID, dtype=np.float32) * (1 - 1 / _GRID)
     across, down = (values @ at / (at @ at) for values in (small.mean(axis=0), small.mean(axis=1)))
     x, y = (np.linspace(-1, 1, size, dtype=np.float32) for size in gray.size)
-    flat = np.asarray(gray) - (across * x)[None] - (down * y)[:, None]
-    return Image.fromarray(np.clip(flat, 0, 255).astype(np.uint8))
+    values: NDArray[np.float32] = np.asarray(gray) - (across * x)[None] - (down * y)[:, None]
+    return values
 
 
 def _otsu(gray: Image.Image) -> tuple[int, float]:

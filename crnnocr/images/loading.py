@@ -79,7 +79,7 @@ def snapshot(source: Source) -> Source:
 
 
 def load_gray(source: Source, name: str | None = None) -> Image.Image:
-    """Load an image as a person sees it: Exif orientation applied, transparency over white, 16 bits scaled to 8.
+    """Load an image as a person sees it: Exif orientation applied, transparency over paper, 16 bits scaled to 8.
 
     Args:
         source: the image.

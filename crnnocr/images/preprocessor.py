@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from crnnocr.config import MAX_WIDTH, Invert, ModelConfig, Orientation
+from crnnocr.images.contrast import stretched
 from crnnocr.images.ink import Ink, find, trimmed
 from crnnocr.images.loading import ImageWarning, Source, load_gray, source_name
 
@@ -44,8 +45,8 @@ class View:
     """Width of the text, relative to that at the model's height with the aspect ratio kept."""
     height: float = 1.0
     """Height of the text, relative to the line's; below 1 there is background above and below it."""
-    is_trimmed: bool = False
-    """Whether only the text is seen, without the paper, rules and frame around it."""
+    is_closer: bool = False
+    """Whether the text is seen without the paper, rules and frame around it, and faint text with the contrast of print."""
 
     @property
     def is_scaled(self) -> bool:
@@ -74,7 +75,9 @@ class LineImage:
     ink: Ink | None = None
     """Where its text is, if that was looked for."""
     closer: LineImage | None = None
-    """The same text without the paper, rules and frame around it, if there is much of them."""
+    """The same text without the paper, rules and frame around it and with more contrast, if that makes a difference."""
+    is_faint: bool = False
+    """Whether ink and paper hardly differ, so that what is seen closer may be noise."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Preprocessor:
         gray = self._load(source, name)
         view = view or View(self._orientations(gray)[0])
         seen = self._plain(gray, view.orientation, name)
-        if view.is_trimmed:
+        if view.is_closer:
             seen = self._examined(seen, name).closer or seen
         return self.rescaled(_shrunk(seen), view) if view.is_scaled else seen
 
@@ -143,7 +146,7 @@ class Preprocessor:
         line = np.full((self.height, max(width, self.min_width)), np.median(text).astype(np.uint8))
         top = (self.height - rows) // 2
         line[top : top + rows, :width] = text
-        view = replace(scale, orientation=image.view.orientation, is_trimmed=image.view.is_trimmed)
+        view = replace(scale, orientation=image.view.orientation, is_closer=image.view.is_closer)
         return replace(image, line=line, width=width, view=view)
 
     def _load(self, source: Source, name: str) -> Image.Image:
@@ -179,15 +182,17 @@ class Preprocessor:
         return LineImage(line, width, gray.width, view, size, gray)
 
     def _examined(self, image: LineImage, name: str) -> LineImage:
-        """The same with its ink, and a closer view if the text fills little of the image or has rules around it."""
-        found = find(image.gray)
-        text = None if found.has_several_lines else trimmed(image.gray, found)
+        """The same with its ink, and a closer view if the text fills little of the image, has rules around it or is faint."""
+        strong = stretched(image.gray)
+        gray = strong or image.gray
+        found = find(gray)
+        cut = None if found.has_several_lines else trimmed(gray, found)
+        text, start = cut or (strong, 0)
         if text is None:
             return replace(image, ink=found)
-        cut, start = text
-        view = replace(image.view, is_trimmed=True)
-        closer = replace(self._line(cut, view, image.size, name), start=start, ink=found)
-        return replace(image, ink=found, closer=_shrunk(closer))
+        view = replace(image.view, is_closer=True)
+        closer = _shrunk(replace(self._line(text, view, image.size, name), start=start, ink=found))
+        return replace(image, ink=found, closer=closer, is_faint=strong is not None)
 
 
 def _limited(width: int) -> int:

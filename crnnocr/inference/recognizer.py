@@ -28,6 +28,9 @@ from crnnocr.runtime import cores
 _WINDOW = 256
 """Images that are sorted by width together, to batch those of like widths."""
 
+_LEGIBLE = 0.5
+"""Confidence above which a text that was found where ink and paper hardly differ is no noise."""
+
 _CONFIDENT = 0.99
 """Confidence per character, as a geometric mean, from which an image needs no further view."""
 
@@ -217,7 +220,7 @@ class Recognizer:
         for scale, of_closer in ((View(), True), *((scale, False) for scale in _TTA), *((scale, True) for scale in _TTA)):
             others: dict[int, LineImage] = {}
             for i, (one, image) in enumerate(zip(found, seen, strict=True)):
-                is_useless = of_closer and scale.is_scaled and not one.view.is_trimmed
+                is_useless = of_closer and scale.is_scaled and not one.view.is_closer
                 if not (is_useless or one.is_impossible or _is_settled(one, image)) and (other := view(i, scale, of_closer)):
                     others[i] = other
             for i, prediction in zip(others, self._recognize(decoder, read, list(others.values())), strict=True):
@@ -287,7 +290,7 @@ def _is_settled(prediction: Prediction, image: LineImage) -> bool:
 
 def _is_better(other: Prediction, prediction: Prediction, image: LineImage) -> bool:
     """Whether another view's prediction takes the place of one."""
-    if other.text and not prediction.text and image.closer:
+    if other.text and not prediction.text and image.closer and (other.confidence > _LEGIBLE or not image.is_faint):
         return True
     may_replace = bool(other.text) or not prediction.text or _is_confident(other)
     return may_replace and other.confidence > prediction.confidence

@@ -13,23 +13,66 @@ const session = (async () => {
   return ort.InferenceSession.create(bytesOf(MODEL.graph), { executionProviders: ["wasm"] });
 })();
 
-/** An image's gray values: transparency over white, and the weights of ITU-R 601-2 in fixed point, as in Pillow. */
+/** The first gray value up to which there are at least `least` of the pixels that `counts` counts by value. */
+const quantile = (counts, least) => counts.findIndex((count) => (least -= count) <= 0);
+
+const luminance = (data, i) => (data[i] * 19595 + data[i + 1] * 38470 + data[i + 2] * 7471 + 0x8000) >> 16;
+
+/** The paper that a partly transparent image stands out from: black if all that is visible of it is light. */
+function paperOf(data) {
+  const pixels = data.length / 4;
+  let highest = 0, opacity = 0;
+  for (let i = 3; i < data.length; i += 4) (opacity += data[i]), (highest = Math.max(highest, data[i]));
+  if (!highest || opacity > 0.9 * 255 * pixels) return "white";
+  const counts = new Uint32Array(256);
+  let visible = 0, total = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] < 0.8 * highest) continue;
+    const value = luminance(data, i);
+    counts[value]++, visible++, (total += value);
+  }
+  const mean = total / visible;
+  return mean > 128 && mean - quantile(counts, 0.02 * visible) < 80 ? "black" : "white";
+}
+
+/** Values between the dark and the light parts of an image, as in `images/gray.py`. */
+function spanOf(values) {
+  const counts = new Uint32Array(256);
+  for (const value of values) counts[value]++;
+  return quantile(counts, 0.998 * values.length) - quantile(counts, 0.002 * values.length + 1);
+}
+
+/** Luminance, with the weights of ITU-R 601-2 in fixed point as in Pillow; or, if it differs little, the color that differs most. */
+function grayFrom(data) {
+  const [gray, ...channels] = Array.from({ length: 4 }, () => new Uint8Array(data.length / 4));
+  for (let i = 0; i < gray.length; i++) {
+    gray[i] = luminance(data, 4 * i);
+    for (let channel = 0; channel < 3; channel++) channels[channel][i] = data[4 * i + channel];
+  }
+  const span = spanOf(gray);
+  if (span >= 64) return gray;
+  const spans = channels.map(spanOf);
+  const widest = Math.max(...spans);
+  if (widest < Math.max(40, 2.5 * span)) return gray;
+  const best = channels[spans.indexOf(widest)];
+  const sorted = best.slice().sort();
+  const isDark = sorted[sorted.length >> 1] < (sorted[0] + sorted[sorted.length - 1]) / 2;
+  return isDark ? best.map((value) => 255 - value) : best;
+}
+
+/** An image's gray values, as `predict` sees them. */
 async function grayOf(blob) {
   const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
   const { width, height } = bitmap;
   if (width * height > MAX_PIXELS) throw new Error(`${width} × ${height} pixels are too many: cut the line out first`);
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = "white";
-  context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  const { data } = context.getImageData(0, 0, width, height);
-  const gray = new Uint8Array(width * height);
-  for (let i = 0; i < gray.length; i++) {
-    gray[i] = (data[4 * i] * 19595 + data[4 * i + 1] * 38470 + data[4 * i + 2] * 7471 + 0x8000) >> 16;
-  }
-  return { gray, width, height };
+  context.globalCompositeOperation = "destination-over";
+  context.fillStyle = paperOf(context.getImageData(0, 0, width, height).data);
+  context.fillRect(0, 0, width, height);
+  return { gray: grayFrom(context.getImageData(0, 0, width, height).data), width, height };
 }
 
 /** An image's text, its confidence, each character from left to right, and the time in ms. */
