@@ -10,7 +10,6 @@ import random
 import shutil
 import subprocess
 import tarfile
-import unicodedata
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -120,18 +119,19 @@ def test_the_logical_order_is_that_of_the_library(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node")
-    characters = "אבגדשלוםعربينص aBc019٣٤.,:-+%$()[]«»/\u05b8\u064b"
+    characters = "אבגדשלוםعربينص aBc0129٣٤۵.,:-+%$#°()[]«»/\u05b8\u064b\t\u00ad"
     rng = random.Random(4)
-    texts = ["".join(rng.choices(characters, k=rng.randint(1, 14))) for _ in range(3000)]
-    given = {"texts": texts, "classes": {c: unicodedata.bidirectional(c) for c in characters}}
+    texts = ["".join(rng.choices(characters, k=rng.randint(0, 14))) for _ in range(6000)]
+    texts += ["".join(rng.choices("אب12٣ -%,()a", k=rng.randint(1, 10))) for _ in range(6000)]
+    given = {"texts": texts, "model": web.directions(characters)}
     (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
     script = (resources.files("crnnocr.export") / "web_files/direction.js").read_text(encoding="utf-8") + (
         'const given = JSON.parse(require("fs").readFileSync(process.argv[2], "utf8"));'
-        "console.log(JSON.stringify(given.texts.map((text) => visual(text, given.classes))));"
+        "console.log(JSON.stringify(given.texts.map((text) => visualToLogical(text, given.model))));"
     )
     (tmp_path / "run.js").write_text(script, encoding="utf-8")
     done = subprocess.run([node, tmp_path / "run.js", tmp_path / "given.json"], capture_output=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == [bidi.visual(text) for text in texts]
+    assert json.loads(done.stdout) == [bidi.visual_to_logical(text) for text in texts]
 
 
 @pytest.fixture(scope="module")

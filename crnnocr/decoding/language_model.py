@@ -25,7 +25,7 @@ from crnnocr.decoding.automaton import MAX_CACHED_STATES
 from crnnocr.decoding.hypothesis import Floats
 from crnnocr.errors import ConfigError, CrnnocrError
 from crnnocr.files import atomic_write, read_phrases
-from crnnocr.text.bidi import visual
+from crnnocr.text.bidi import logical_to_visual
 from crnnocr.text.charset import BLANK, Charset
 
 ORDER = 6
@@ -37,7 +37,7 @@ BOUNDARY = 0
 UNKNOWN = -1
 """Stands for a character that the charset lacks."""
 
-_FORMAT = 2
+_FORMAT = 3
 _HELD_OUT = 10
 """One line in so many is unseen when the cross-entropy is measured."""
 _MAX_MEASURED = 20_000
@@ -193,7 +193,7 @@ def symbols_of(lines: Sequence[str], charset: Charset) -> NDArray[np.int64]:
     table = np.full(0x110000, UNKNOWN, dtype=np.int64)
     table[[ord(character) for character in charset.characters]] = np.arange(BLANK + 1, charset.classes)
     table[ord("\n")] = BOUNDARY
-    text = "".join(f"\n{visual(line)}\n" for line in lines)
+    text = "".join(f"\n{logical_to_visual(line)}\n" for line in lines)
     return table[np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)]
 
 

@@ -70,9 +70,12 @@ class Lexicon(Automaton):
         """
         super().__init__()
         listed = list(words)
-        known = [ids for word in listed if not charset.unknown(word) and allowed.issuperset(ids := charset.encode(word))]
-        self.words, self.excluded = len(known), len(listed) - len(known)
+        in_lines = [charset.encode_in_lines(word) for word in listed]
+        permitted = [[ids for ids in forms if allowed.issuperset(ids)] for forms in in_lines]
+        self.words = sum(map(bool, permitted))
+        self.excluded = len(listed) - self.words
         """Numbers of words that are permitted, and that hold characters which are unknown or not allowed."""
+        known = [ids for forms in permitted for ids in forms]
         if not known:
             raise ConfigError("lexicon", "holds no word of characters that the model knows and `allow` and `block` permit")
         in_words = np.array([False, *map(is_word_character, charset.characters)])

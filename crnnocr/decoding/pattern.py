@@ -17,7 +17,7 @@ from crnnocr.decoding.automaton import IMPOSSIBLE, Automaton, State
 from crnnocr.decoding.hypothesis import Indices
 from crnnocr.decoding.pattern_syntax import Characters, Choice, Part, Repeat, Sequence, parse
 from crnnocr.errors import ConfigError
-from crnnocr.text.bidi import mirrored, runs_right_to_left
+from crnnocr.text.bidi import may_be_reordered, mirrored
 from crnnocr.text.charset import BLANK, Charset
 
 _MAX_STATES = 20_000
@@ -94,13 +94,13 @@ def _check_direction(groups: list[tuple[int, ...]], pattern: str, charset: Chars
     both agree only if the pattern treats all characters alike, and their mirror images too. Raises `ConfigError`.
     """
     permitted = {charset.characters[id_ - 1] for group in groups for id_ in group}
-    if not any(map(runs_right_to_left, permitted)):
+    if not may_be_reordered(permitted):
         return
     if len(groups) > 1 or any(charset.id_of(mirrored(c)) is not None and mirrored(c) not in permitted for c in permitted):
         raise ConfigError(
             "pattern",
-            f"{pattern} permits letters that run from right to left beside others that it tells apart from them, and their "
-            "order in the image does not say which comes first: leave those letters out of it, or use `lexicon`",
+            f"{pattern} permits characters that run from right to left beside others that it tells apart from them, and their "
+            "order in the image does not say which comes first: leave those out of it, or use `lexicon`",
         )
 
 

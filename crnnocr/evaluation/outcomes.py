@@ -17,6 +17,7 @@ from crnnocr.errors import DataError, ImageError
 from crnnocr.inference.pipeline import paired
 from crnnocr.inference.recognizer import Prediction, Recognizer
 from crnnocr.metrics.scores import Counts, Scorer, Scores, count
+from crnnocr.text.charset import canonical
 from crnnocr.text.normalization import Normalization
 
 Predictions: TypeAlias = Iterable[tuple[Sample, Prediction]]
@@ -52,7 +53,7 @@ class Outcome:
 
     sample: Sample
     reference: str
-    """The label, normalized for comparison."""
+    """The label, in the form that predictions have (`text.charset.canonical`), normalized for comparison."""
     predicted: str
     """The text of the prediction, normalized alike."""
     prediction: Prediction
@@ -116,7 +117,7 @@ def score_samples(
     unreadable: list[str] = []
     for sample, prediction in predictions:
         if prediction.error is None or prediction.is_impossible:
-            reference, predicted = normalization(sample.text), normalization(prediction.text)
+            reference, predicted = normalization(canonical(sample.text)), normalization(prediction.text)
             outcomes.append(Outcome(sample, reference, predicted, prediction, count(reference, predicted)))
             scorer.add(outcomes[-1].counts)
         else:

@@ -178,7 +178,7 @@ def _limits(card: Card) -> str:
         "other as the characters do on paper, from left to right"
     )
     if any("\u0590" <= c <= "\u08ff" for c in card.charset.characters):
-        return f"{limits}: the logical order is `crnnocr.text.bidi.visual` of the text."
+        return f"{limits}: `crnnocr.text.bidi.visual_to_logical` brings them into the order in which they are typed."
     return f"{limits}."
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from crnnocr.errors import ConfigError, CrnnocrError, UsageError
 from crnnocr.model.card import Card
+from crnnocr.text.bidi import mirrored
 
 INDEX = "index.html"
 _MODEL, _RUNTIME_SCRIPT, _RUNTIME_BINARY = "model.js", "runtime.js", "runtime-binary.js"
@@ -44,7 +45,7 @@ def write_page(folder: Path, card: Card, graph: Path, runtime: Runtime) -> None:
     model = {
         "name": card.name,
         "charset": list(characters),
-        "directions": {character: unicodedata.bidirectional(character) for character in characters},
+        **directions(characters),
         "graph": _base64(graph.read_bytes()),
     }
     _define(folder / _MODEL, "MODEL", model)
@@ -52,6 +53,15 @@ def write_page(folder: Path, card: Card, graph: Path, runtime: Runtime) -> None:
     _define(folder / _RUNTIME_BINARY, "RUNTIME", {"version": runtime.version, "glue": glue, "binary": binary})
     (folder / _RUNTIME_SCRIPT).write_bytes(runtime.script)
     graph.unlink()
+
+
+def directions(characters: str) -> dict[str, dict[str, str]]:
+    """What the page's script has to know of characters to bring them into logical order."""
+    with_mirrored = sorted({*characters, *map(mirrored, characters)})
+    return {
+        "directions": {c: unicodedata.bidirectional(c) for c in with_mirrored},
+        "mirrored": {c: mirrored(c) for c in with_mirrored if mirrored(c) != c},
+    }
 
 
 def _define(file: Path, name: str, value: object) -> None:

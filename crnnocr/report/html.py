@@ -37,6 +37,7 @@ from crnnocr.inference.recognizer import Prediction
 from crnnocr.metrics.confusions import Confusions, Edit
 from crnnocr.metrics.scores import METRICS
 from crnnocr.report import plots, terminal
+from crnnocr.text.bidi import in_logical_order
 from crnnocr.text.charset import visible
 from crnnocr.text.normalization import Normalization
 
@@ -382,11 +383,11 @@ def _images(
 
 def _character_confidences(prediction: Prediction, predicted: str, normalization: Normalization) -> list[int]:
     """List the confidence of each character of the normalized text in percent; empty if normalization changed too much."""
-    found = [(each.character, round(each.confidence * 100)) for each in prediction.characters]
-    for characters in (found, found[::-1]):  # right-to-left text has its characters in visual order
-        pieces = [(normalization(character), confidence) for character, confidence in characters]
-        if "".join(piece for piece, _ in pieces) == predicted:
-            return [confidence for piece, confidence in pieces for _ in piece]
+    found = prediction.characters
+    ordered = in_logical_order("".join(each.character for each in found))
+    pieces = [(normalization(character), round(found[i].confidence * 100) if i >= 0 else 100) for character, i in ordered]
+    if "".join(piece for piece, _ in pieces) == predicted:
+        return [confidence for piece, confidence in pieces for _ in piece]
     return []
 
 

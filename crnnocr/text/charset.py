@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from crnnocr.errors import DataError
-from crnnocr.text.bidi import visual
+from crnnocr.text.bidi import logical_to_visual, orders_in_lines, visual_to_logical
 
 BLANK = 0
 """The class id of the CTC blank."""
@@ -53,7 +53,7 @@ class Charset:
         """Return the charset of all characters in `texts` (after NFC), in code point order."""
         found: set[str] = set()
         for text in texts:
-            found.update(visual(nfc(text)))
+            found.update(logical_to_visual(nfc(text)))
         return cls("".join(sorted(found)))
 
     @property
@@ -70,7 +70,7 @@ class Charset:
 
         In a text that runs from right to left they are those that stand on paper: its opening bracket is `)`.
         """
-        return list(dict.fromkeys(c for c in visual(nfc(text)) if c not in self._ids))
+        return list(dict.fromkeys(c for c in logical_to_visual(nfc(text)) if c not in self._ids))
 
     def encode(self, text: str) -> list[int]:
         """Return the class ids of `text` after NFC, from left to right.
@@ -80,13 +80,24 @@ class Charset:
         missing = self.unknown(text)
         if missing:
             raise DataError(f"{text!r} holds {', '.join(map(describe, missing))}, not in the charset")
-        return [self._ids[c] for c in visual(nfc(text))]
+        return [self._ids[c] for c in logical_to_visual(nfc(text))]
+
+    def encode_in_lines(self, word: str) -> list[list[int]]:
+        """Return the class ids of a word in each order in which it may stand in a line, as far as the charset can write them.
+
+        In a line that runs from right to left `50%` may stand as `%50`.
+        """
+        return [list(ids) for shown in orders_in_lines(nfc(word), self.characters) if (ids := self._all_ids(shown)) is not None]
+
+    def _all_ids(self, shown: str) -> list[int] | None:
+        ids = [self._ids.get(c, BLANK) for c in shown]
+        return None if BLANK in ids else ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of class `ids`, which run from left to right and must hold no blank."""
+        """Return the text of class `ids`, which run from left to right and must hold no blank. `encode` leads back to them."""
         if any(not BLANK < i < self.classes for i in ids):
             raise ValueError(f"class ids must lie between 1 and {self.classes - 1}: {list(ids)}")
-        return visual("".join(self.characters[i - 1] for i in ids))
+        return visual_to_logical("".join(self.characters[i - 1] for i in ids))
 
 
 def unknown_characters(texts: Iterable[str], charset: Charset) -> dict[str, list[int]]:
@@ -107,8 +118,13 @@ def frames_needed(label: Sequence[object]) -> int:
 
 
 def nfc(text: str) -> str:
-    """Return `text` in NFC, the only form in which labels are encoded, compared and shown."""
+    """Return `text` in NFC, the only form in which labels are encoded and shown."""
     return unicodedata.normalize("NFC", text)
+
+
+def canonical(text: str) -> str:
+    """Return `text` as it is compared: in NFC, and of all texts that look the same on paper the one that models give."""
+    return nfc(visual_to_logical(logical_to_visual(nfc(text))))
 
 
 def describe(character: str) -> str:

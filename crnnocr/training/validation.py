@@ -12,6 +12,7 @@ from crnnocr.datasets.lines import LineDataset
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import Scorer, Scores
 from crnnocr.model.crnn import CRNN
+from crnnocr.text.charset import canonical
 from crnnocr.training.schedule import Progress
 
 UNTRAINED_CER = 0.8
@@ -62,7 +63,7 @@ def recognize_lines(
         batch = [lines[i] for i in chosen[start : start + _LINES_AT_A_TIME]]
         hypotheses = decoder.decode(recognizer.log_probs([line.pixels for line in batch]))
         for line, (best, *_) in zip(batch, hypotheses, strict=True):
-            samples.append(ValidationSample(line.text, charset.decode(best.ids), best.log_prob))
+            samples.append(ValidationSample(canonical(line.text), charset.decode(best.ids), best.log_prob))
             scorer.update(line.text, samples[-1].prediction)
     return scorer.summary(), tuple(samples)
 

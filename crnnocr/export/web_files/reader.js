@@ -89,7 +89,7 @@ async function recognizeImage(blob) {
     character: MODEL.charset[Number(id) - 1],
     confidence: found.character_confidences.data[i],
   }));
-  const text = visual(characters.map(({ character }) => character).join(""), MODEL.directions);
+  const text = visualToLogical(characters.map(({ character }) => character).join(""), MODEL);
   return { text, confidence: found.confidences.data[0], characters, milliseconds: performance.now() - begun };
 }
 

@@ -6,12 +6,14 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.render.recipe import Effect, Recipe
+from crnnocr.text.bidi import base_level, may_be_reordered
 
 _ROOM = 0.6
 """Room around the line, in ems."""
@@ -82,7 +84,7 @@ class Pen:
     def _advance(self, text: str, font: ImageFont.FreeTypeFont | None = None) -> float:
         font = font or self.font
         if (font, text) not in self._advances:
-            self._advances[font, text] = font.getlength(text, features=self.features, language=self.language)
+            self._advances[font, text] = font.getlength(text, **self._shaping(text))
         return self._advances[font, text]
 
     def _sizes(self, text: str) -> Iterator[tuple[str, ImageFont.FreeTypeFont]]:
@@ -112,7 +114,14 @@ class Pen:
         font: ImageFont.FreeTypeFont | None = None,
     ) -> None:
         font = font or self.font
-        drawing.text(start, text, 255, font, "ls", features=self.features, language=self.language, stroke_width=stroke)
+        drawing.text(start, text, 255, font, "ls", stroke_width=stroke, **self._shaping(text))
+
+    def _shaping(self, text: str) -> dict[str, Any]:
+        """What Pillow is told of a text. The direction is that of its label, which raqm would take from the first letter."""
+        shaping: dict[str, Any] = {"features": self.features, "language": self.language}
+        if self.language and may_be_reordered(text):
+            shaping["direction"] = ("ltr", "rtl")[base_level(text)]
+        return shaping
 
     def _write_upright(
         self, drawing: ImageDraw.ImageDraw, mask: Image.Image, start: tuple[float, float], text: str, stroke: int
