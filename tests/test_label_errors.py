@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from columns import recognizer_of_columns
 from evaluations import draw
+from PIL import Image
 
 from crnnocr.config import DecodeConfig, ReadConfig
-from crnnocr.datasets import Sample
+from crnnocr.datasets import Sample, regions
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.evaluation.label_errors import LabelError, find_label_errors
@@ -120,3 +121,24 @@ def test_a_place_that_makes_the_file_no_data_set_is_explained(tmp_path: Path) ->
         with pytest.raises(ConfigError) as raised:
             label_error_files.limitation(path, samples)
         assert raised.value.field == "suspect_labels"
+
+
+@pytest.mark.parametrize("name", ["suspects.csv", "suspects.tsv", "suspects.jsonl", "suspects.json"])
+def test_label_errors_of_lines_in_pages_are_read_back_as_the_same_lines(
+    name: str, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    draw(tmp_path / "line.png", "abba")
+    line = Image.open(tmp_path / "line.png")
+    page = Image.new("L", (line.width + 37, line.height + 61), 255)
+    page.paste(line, (21, 33))
+    page.save(tmp_path / "page.png")
+    region = regions.box(21, 33, 21 + line.width, 33 + line.height)
+    sample = Sample(tmp_path / "page.png", "abbb", region=region)
+    outcomes = score_samples(predict_samples(recognizer, [sample], DecodeConfig())).outcomes
+    found = find_label_errors(recognizer, outcomes, ReadConfig()).found
+    label_error_files.write(tmp_path / name, found, "model")
+    assert load_dataset(tmp_path / name).samples == (sample,)
+    if name == "suspects.json":
+        [task] = json.loads((tmp_path / name).read_text())
+        [_, outline] = task["annotations"][0]["result"]
+        assert outline["value"]["points"][0] == [pytest.approx(100 * 21 / page.width), pytest.approx(100 * 33 / page.height)]

@@ -403,3 +403,11 @@ def test_what_is_no_region_is_none(text: object) -> None:
 def test_a_page_that_is_not_there_is_named_once_for_each_box(tmp_path: Path) -> None:
     put(tmp_path, ["b.png"], {"Label.txt": ppocr(name="gone.png") + ppocr(name="b.png")})
     assert [code for code, _ in excluded(load_dataset(tmp_path))] == [MISSING] * 2
+
+
+def test_the_images_of_icdars_boxes_may_be_elsewhere(tmp_path: Path) -> None:
+    page(tmp_path / "scans/img_1.png")
+    put(tmp_path / "gt", [], {"gt_img_1.txt": "".join(f"{','.join(map(str, flat(text)))},{text}\n" for text in TEXTS)})
+    check(load_dataset(tmp_path / "gt", LabelConfig(images=str(tmp_path / "scans"))))
+    with pytest.raises(DataError, match=r"gt_img_1\.txt holds the boxes of one page: name the folder"):
+        load_dataset(tmp_path / "gt/gt_img_1.txt")

@@ -39,6 +39,13 @@ class Sample:
             return self._read_all()
         return regions.read((self.path, self.entry), self.name, self._read_all, self.region)
 
+    def relative_region(self) -> Region | None:
+        """Return the region in fractions of the image's width and height. Raises `ImageError` if the image cannot be read."""
+        if self.region is None or self.region.is_relative:
+            return self.region
+        width, height = regions.page_size((self.path, self.entry), self.name, self._read_all)
+        return self.region.scaled(1 / width, 1 / height, is_relative=True)
+
     def _read_all(self) -> bytes:
         if self.entry:
             from crnnocr.datasets import hugging_face, lmdb_folder

@@ -13,6 +13,7 @@ from crnnocr import images
 from crnnocr.config import LabelConfig
 from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.errors import ConfigError, DataError
+from crnnocr.text.charset import nfc
 
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W_A-Za-z0-9]+")
 
@@ -132,7 +133,7 @@ def choose(
     issues: tuple[Issue, ...] = ()
     if config.text_column is None:
         could_be = [text_rank(name) is not None if texts is None else name in texts for name in header]
-        candidates = [i for i in range(len(header)) if i not in holding and could_be[i]]
+        candidates = [i for i in range(len(header)) if i not in holding and could_be[i] and not _is_json(sample, i)]
         text, issues = _most_specific(source, header, candidates, rows)
     else:
         text = index_of(source, header, config.text_column, "text_column")
@@ -196,10 +197,16 @@ def _compared(columns: Sequence[int], rows: Iterable[Sequence[str]]) -> tuple[se
     for cells in rows:
         if len(cells) <= max(columns):
             continue
-        texts = {i: text for i in columns if (text := cells[i].strip())}
+        texts = {i: text for i in columns if (text := nfc(cells[i]).strip())}
         filled |= texts.keys()
         differing |= {(i, j) for i in texts for j in texts if i != j and texts[i] != texts[j]}
     return filled, differing
+
+
+def _is_json(sample: Sequence[Sequence[str]], column: int) -> bool:
+    """Whether a column holds JSON, such as boxes or parsed documents, and no text."""
+    values = [value for cells in sample if (value := cells[column].strip())]
+    return bool(values) and all(value.startswith(('{"', "[{")) for value in values)
 
 
 def _not_understood(source: object, header: Sequence[str], has_image: bool, has_text: bool) -> str:

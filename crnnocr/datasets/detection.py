@@ -59,7 +59,7 @@ class Format:
 
 FORMATS = (
     Format("an LMDB", lambda file, _: lmdb_folder.load(file.parent), (lmdb_folder.DATA_FILE,), is_list=False),
-    Format("metadata.jsonl", imagefolder.load, (imagefolder.LABEL_FILE,), frozenset({".jsonl", ".ndjson"})),
+    Format("metadata.jsonl", imagefolder.load, (imagefolder.LABEL_FILE,), imagefolder.SUFFIXES),
     Format(
         "metadata.csv or one .csv, .tsv or .txt of paths and texts",
         table.load,
@@ -264,7 +264,7 @@ def _all_tables_in(folder: Path) -> list[Path]:
 
 def _others_in(folder: Path) -> list[Path]:
     """The other files of a folder that may hold its labels."""
-    return _files_in(folder, json_file.SUFFIXES | cvat.SUFFIXES)
+    return _files_in(folder, frozenset().union(*_HOLDS))
 
 
 def _files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
@@ -272,11 +272,17 @@ def _files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     return sorted(path for path in files if path.suffix.lower() in suffixes and path.is_file())
 
 
+_HOLDS: dict[frozenset[str], Callable[[Path], bool]] = {
+    json_file.SUFFIXES: json_file.holds_labels,
+    imagefolder.SUFFIXES: imagefolder.holds_labels,
+    cvat.SUFFIXES: cvat.holds_labels,
+}
+
+
 def _lists_images(label_file: Path) -> bool:
     """Whether a file holds labels of images, by what stands in it."""
-    if label_file.suffix.lower() in json_file.SUFFIXES:
-        return json_file.holds_labels(label_file)
-    return (cvat.holds_labels if label_file.suffix.lower() in cvat.SUFFIXES else table.lists_images)(label_file)
+    holds = (holds for suffixes, holds in _HOLDS.items() if label_file.suffix.lower() in suffixes)
+    return next(holds, table.lists_images)(label_file)
 
 
 def _label_error_hint(folder: Path) -> str:
@@ -296,6 +302,7 @@ def _holds_labels(folder: Path) -> bool:
     try:
         known = any((folder / name).is_file() for format in FORMATS for name in format.label_files)
         listed = any(map(_lists_images, [*_tables_in(folder), *_others_in(folder)]))
-        return known or listed or trdg_names.load(folder) is not None or class_folders.load(folder) is not None
+        named = trdg_names.load(folder) is not None or class_folders.load(folder) is not None
+        return known or listed or named or hugging_face.holds_labels(folder)
     except (DataError, OSError):
         return False

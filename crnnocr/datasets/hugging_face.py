@@ -35,14 +35,23 @@ def load_folder(folder: Path, config: LabelConfig) -> Dataset | None:
 
     Raises `DataError` if they are of several splits, which are meant to be kept apart, or cannot be read.
     """
-    shards = next((found for pattern in _SHARDS if (found := sorted(folder.glob(pattern)))), None)
-    if shards is None:
+    shards = _shards(folder)
+    if not shards:
         return None
     splits = sorted({shard.name.split("-")[0] for shard in shards if "-" in shard.name}) or [""]
     if len(splits) > 1:
         names = ", ".join(shard.relative_to(folder).as_posix() for shard in shards)
         raise DataError(f"{folder} holds the splits {', '.join(splits)} ({names}): name the files to read")
     return _load(folder, shards, config)
+
+
+def holds_labels(folder: Path) -> bool:
+    """Whether there are parts of a data set in a folder."""
+    return bool(_shards(folder))
+
+
+def _shards(folder: Path) -> list[Path]:
+    return next((found for pattern in _SHARDS if (found := sorted(folder.glob(pattern)))), [])
 
 
 def read_entry(file: Path, entry: str) -> bytes:

@@ -40,9 +40,8 @@ def load(folder: Path, config: LabelConfig) -> Dataset | None:
 
     Raises `DataError`, naming the line, if one is of another format.
     """
-    index = ImageIndex(folder)
-    labels = index.files(ENDING)
-    images = natsorted(index.images) if labels else []
+    labels = ImageIndex(folder).files(ENDING)
+    images = natsorted(ImageIndex(Path(config.images or folder)).images) if labels else []
     pairs = pair(images, natsorted(labels), ENDING).labels if images else {}
     if not pairs or not all(_begins(folder / label) for label in list(pairs.values())[:_CHECKED]):
         return None

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, columns
+from crnnocr.datasets import Dataset, columns, regions
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.label_studio import DOUBT, READING, REGION
 from crnnocr.errors import DataError
 from crnnocr.files import read_lines
 
 LABEL_FILE = "metadata.jsonl"
+SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 _SAMPLED = 50
 """Records whose keys are taken for those of all."""
@@ -40,7 +42,16 @@ def _records(label_file: Path, images: Sequence[str], text: str) -> Iterator[Lab
         label = values.get(text)
         if not names or not isinstance(label, str):
             raise _wrong(label_file, number, images[0], text)
-        yield LabelRecord(number, names[0], label, tuple(names[1:]))
+        yield LabelRecord(number, names[0], label, tuple(names[1:]), regions.parse(values.get(REGION)))
+
+
+def holds_labels(label_file: Path) -> bool:
+    """Whether a file labels the images of a folder: its first line tells image and text, and lists no suspected label error."""
+    try:
+        keys = next((values.keys() for _, values in _objects(label_file)), ())
+    except DataError:
+        return False
+    return len(columns.known(keys)) == 2 and not {DOUBT, READING} & set(keys)
 
 
 def line(record: dict[str, Any]) -> str:

@@ -111,7 +111,7 @@ def _row_records(
         where = first if line is None else f"line {line}: {first}"
         if not texts:
             yield empty.at(where)
-        elif not found:
+        elif not found or row.get(REGION):
             yield LabelRecord(line, first, texts[-1], tuple(others), regions.parse(row.get(REGION)))
         elif len(texts) != len(found):
             yield _UNPAIRED.at(where)
@@ -159,7 +159,7 @@ def _task_records(
     results = _results(annotation)
     shapes = {result.get("id"): result for result in results if _is_shape(result.get("value"))}
     texts = [result for result in results if result.get("from_name") == control and _texts(result["value"].get("text"))]
-    within = [result for result in texts if result.get("id") in shapes]
+    within = [result for result in texts if result.get("id") in shapes and not data.get(REGION)]
     if not within:
         text = _texts(texts[-1]["value"]["text"])[-1] if texts else ""
         yield LabelRecord(None, first, text, tuple(others), regions.parse(data.get(REGION)))

@@ -44,7 +44,8 @@ class Region:
 
     def to_text(self) -> str:
         """Return the region as a cell of a table: the corners, `x,y x,y x,y x,y`, after `share:` if they are fractions."""
-        return "share:" * self.is_relative + " ".join(f"{x:.6g},{y:.6g}" for x, y in self.corners)
+        numbers = (f"{x!r},{y!r}" for x, y in self.corners)
+        return "share:" * self.is_relative + " ".join(numbers).replace(".0,", ",").replace(".0 ", " ").removesuffix(".0")
 
     def scaled(self, x: float, y: float, is_relative: bool) -> Region:
         """Return the region with its corners multiplied, and their new unit."""
@@ -83,7 +84,8 @@ def quadrilateral(points: Sequence[Point], is_relative: bool = False) -> Region 
     area = sum(x * after[1] - after[0] * y for (x, y), after in zip(points, [*points[1:], points[0]], strict=True)) / 2
     if not area:
         return None
-    first, second, third, fourth = points if area > 0 else (points[0], points[3], points[2], points[1])
+    exact = [(float(x), float(y)) for x, y in points]
+    first, second, third, fourth = exact if area > 0 else (exact[0], exact[3], exact[2], exact[1])
     return Region((first, second, third, fourth), is_relative)
 
 
@@ -140,6 +142,11 @@ def read(key: Hashable, name: str, load: Callable[[], bytes], region: Region) ->
     file = io.BytesIO()
     crop.save(file, "TIFF" if crop.mode == "RGBA" else "PPM")  # without compression, so that the same pixels are the same bytes
     return file.getvalue()
+
+
+def page_size(key: Hashable, name: str, load: Callable[[], bytes]) -> tuple[int, int]:
+    """Return width and height of an image, with arguments as `read` has. Raises `ImageError` if it cannot be read."""
+    return _pages.get(key, name, load).size
 
 
 def cut(page: Image.Image, region: Region) -> Image.Image | None:

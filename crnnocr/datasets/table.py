@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from crnnocr import images
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, columns, iam, icdar, label_studio, ppocr_label, regions
+from crnnocr.datasets import Dataset, columns, iam, icdar, icdar_boxes, label_studio, ppocr_label, regions
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
@@ -75,6 +75,8 @@ def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # n
     for accepts, load_list in _LISTS if config.separator is None else ():
         if accepts(_first_record(content)):
             return load_list(label_file, content, config)
+    if config.separator is None and icdar_boxes.accepts(first):
+        raise DataError(f"{label_file} holds the boxes of one page: name the folder of the pages and of their label files")
     separator = config.separator or separator or _separator(first)
     if separator is None:
         raise DataError(
@@ -109,10 +111,8 @@ def lists_label_errors(label_file: Path) -> bool:
         header = _cells(next(read_lines(label_file))[1])
     except (DataError, StopIteration):
         return False
-    return len(columns.known(header)) == 2 and (
-        not {label_studio.DOUBT, label_studio.READING}.isdisjoint(cell.strip().lower() for cell in header)
-        and not label_studio.exports(header)
-    )
+    written = {cell.strip().lower() for cell in header}
+    return len(columns.known(header)) == 2 and not {label_studio.DOUBT, label_studio.READING}.isdisjoint(written)
 
 
 def csv_line(*cells: str) -> str:

@@ -14,6 +14,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
@@ -29,6 +30,16 @@ from crnnocr.formatting import is_encodable
 _FIELD = "suspect_labels"
 """The parameter that errors are about."""
 _DIGITS = 6
+
+
+@dataclass(frozen=True)
+class _Project:
+    """What a task says besides its row."""
+
+    model: str
+    folder: str
+    """Name of the folder that the file is in."""
+    samples: Sequence[Sample]
 
 
 def check_path(path: Path) -> None:
@@ -71,7 +82,8 @@ def write(path: Path, errors: Sequence[LabelError], model: str) -> None:
     _check_name(path)
     writer = _WRITERS[path.suffix.lower()]
     with atomic_write(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer(file, [_row(error, path.parent) for error in errors], model, path.parent.resolve().name)
+        project = _Project(model, path.parent.resolve().name, [error.outcome.sample for error in errors])
+        writer(file, [_row(error, path.parent) for error in errors], project)
 
 
 def _check_name(path: Path) -> None:
@@ -111,38 +123,51 @@ def _write_table(file: TextIO, rows: list[dict[str, Any]], delimiter: str) -> No
     writer.writerows(rows)
 
 
-def _write_csv(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
+def _write_csv(file: TextIO, rows: list[dict[str, Any]], project: _Project) -> None:
     _write_table(file, rows, ",")
 
 
-def _write_tsv(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
+def _write_tsv(file: TextIO, rows: list[dict[str, Any]], project: _Project) -> None:
     _write_table(file, rows, "\t")
 
 
-def _write_jsonl(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
+def _write_jsonl(file: TextIO, rows: list[dict[str, Any]], project: _Project) -> None:
     file.writelines(json.dumps(row, ensure_ascii=not is_encodable(row["file_name"])) + "\n" for row in rows)
 
 
-def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], model: str, folder: str) -> None:
+def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], project: _Project) -> None:
     """Write tasks whose images are in a local storage of Label Studio.
 
     It serves files below a document root and wants their paths from there; the root is taken to be the folder above the file's.
     """
-    tasks: list[dict[str, Any]] = [
-        {
-            "data": {**row, "image": f"/data/local-files/?d={quote(os.fsencode(folder + '/' + row['file_name']))}"},
-            "predictions": [
-                {"model_version": model, "score": row["confidence"], "result": [_text_area(row[READING])]},
-            ],
-            "annotations": [{"result": [_text_area(row["text"])]}],
-        }
-        for row in rows
-    ]
+    tasks: list[dict[str, Any]] = []
+    for row, sample in zip(rows, project.samples, strict=True):
+        place = quote(os.fsencode(f"{project.folder}/{row['file_name']}"))
+        line = _line(sample)
+        prediction, label = ([_text_area(text), *line] for text in (row[READING], row["text"]))
+        tasks.append(
+            {
+                "data": {**row, "image": f"/data/local-files/?d={place}"},
+                "predictions": [{"model_version": project.model, "score": row["confidence"], "result": prediction}],
+                "annotations": [{"result": label}],
+            }
+        )
     json.dump(tasks, file, ensure_ascii=not all(is_encodable(row["file_name"]) for row in rows), indent=1)
 
 
 def _text_area(text: str) -> dict[str, Any]:
     return {"from_name": "transcription", "to_name": "image", "type": "textarea", "value": {"text": [text]}}
+
+
+def _line(sample: Sample) -> list[dict[str, Any]]:
+    """The outline of a line in its page, in per cent; nothing if the image is the line."""
+    region = sample.relative_region()
+    if region is None:
+        return []
+    points = [[round(100 * x, _DIGITS), round(100 * y, _DIGITS)] for x, y in region.corners]
+    return [
+        {"id": "line", "from_name": "line", "to_name": "image", "type": "polygon", "value": {"points": points, "closed": True}}
+    ]
 
 
 _WRITERS = {".csv": _write_csv, ".tsv": _write_tsv, ".jsonl": _write_jsonl, ".json": _write_label_studio}

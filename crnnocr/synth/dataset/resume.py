@@ -172,7 +172,7 @@ def _foreign_records(folder: Path, existing: ExistingSet) -> list[Record]:
         samples = load_dataset(folder).samples
     except DataError:
         return []
-    files = (sample for sample in samples if not sample.entry)  # not those in a database
+    files = (sample for sample in samples if not sample.entry and not sample.region)  # not those in a database or page
     return [{"file_name": sample.path.relative_to(folder).as_posix(), "text": sample.text} for sample in files]
 
 
