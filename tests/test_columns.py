@@ -90,7 +90,7 @@ def test_columns_about_the_text_are_not_the_text(tmp_path: Path) -> None:
 def test_a_column_that_is_called_as_a_text_and_holds_images_is_the_image(tmp_path: Path) -> None:
     table = "ocr,transcription\na.png,eins\nb.png,zwei\n"
     put(tmp_path, IMAGES, {"labels.csv": table})
-    with pytest.raises(DataError, match="lacks a column for the image, such as file_name: name it with `image_column`"):
+    with pytest.raises(DataError, match="lacks a column for the image, such as file_name: name it with `image_column=ocr`"):
         load_dataset(tmp_path)
     assert labels(load_dataset(tmp_path, LabelConfig(image_column="ocr"))) == BOTH
 
@@ -263,3 +263,48 @@ def test_what_nobody_could_read_is_left_out(tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, IMAGES, {"gt.txt": 'a.png, "eins"\nb.png, "###"\n'}))
     assert labels(dataset) == {"a.png": "eins"}
     assert [(issue.code, issue.severity) for issue in dataset.issues] == [("placeholder-label", Severity.EXCLUDED)]
+
+
+def test_columns_of_the_same_name_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
+    put(tmp_path, IMAGES, {"labels.csv": "image,text,text\na.png,uno,eins\nb.png,due,zwei\n"})
+    with pytest.raises(DataError, match="`text_column=2` or `text_column=3`"):
+        load_dataset(tmp_path)
+    assert labels(load_dataset(tmp_path, LabelConfig(text_column="3"))) == BOTH
+
+
+def test_a_column_of_images_under_another_name_is_named_in_the_error(tmp_path: Path) -> None:
+    put(tmp_path, IMAGES, {"labels.csv": "scan no,text\na.png,eins\nb.png,zwei\n"})
+    with pytest.raises(DataError, match="name it with `image_column=scan no`"):
+        load_dataset(tmp_path)
+    assert labels(load_dataset(tmp_path, LabelConfig(image_column="scan no"))) == BOTH
+
+
+@pytest.mark.parametrize("header", ["Image Name,Text (UTF-8)", "fileName,groundTruth", "IMAGE,TEXT", "img path,Plate text"])
+def test_a_header_may_be_written_for_people(header: str, tmp_path: Path) -> None:
+    assert labels(load_dataset(put(tmp_path, IMAGES, {"labels.csv": f"{header}\na.png,eins\nb.png,zwei\n"}))) == BOTH
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{"image": name, "label": text} for name, text in BOTH.items()],
+        {"data": [{"image": name, "label": text} for name, text in BOTH.items()]},
+        {"version": 1, "samples": [{"filename": name, "text": text} for name, text in BOTH.items()]},
+        {name: {"text": text, "width": 3} for name, text in BOTH.items()},
+    ],
+)
+def test_json_of_ones_own_is_read_if_its_keys_are_plain(values: object, tmp_path: Path) -> None:
+    put(tmp_path, IMAGES, {"data.json": json.dumps(values), "config.json": '{"height": 32, "name": "x"}'})
+    assert labels(load_dataset(tmp_path)) == BOTH
+
+
+def test_columns_of_json_are_no_texts(tmp_path: Path) -> None:
+    rows = "".join(
+        json.dumps({"file_name": name, "text": text, "ground_truth": '{"a": 1}'}) + "\n" for name, text in BOTH.items()
+    )
+    assert labels(load_dataset(put(tmp_path, IMAGES, {"metadata.jsonl": rows}))) == BOTH
+
+
+def test_json_lines_may_be_called_txt(tmp_path: Path) -> None:
+    rows = "".join(json.dumps({"filename": name, "text": text}) + "\n" for name, text in BOTH.items())
+    assert labels(load_dataset(put(tmp_path, IMAGES, {"label.txt": rows}))) == BOTH

@@ -641,6 +641,8 @@ def test_folders_called_by_one_character_are_labels(tmp_path: Path) -> None:
         ["img01.png", "img02.png", "img03.png", "img04.png", "img05.png"],
         ["00ff1a2b.png", "1a2b3c4d.png", "deadbeef.png", "12345678.png", "a1b2c3d4.png"],
         ["12345.png", "23456.png", "34567.png", "45678.png", "56789.png"],
+        ["A1.png", "A2.png", "A3.png", "B1.png", "B2.png"],
+        ["IMG1.png", "IMG22.png", "DSC3.png", "IMG44.png", "IMG5.png", "DSC66.png"],
     ],
 )
 def test_names_that_may_not_be_labels_are_none_and_the_error_says_what_to_write(names: list[str], tmp_path: Path) -> None:
@@ -648,8 +650,14 @@ def test_names_that_may_not_be_labels_are_none_and_the_error_says_what_to_write(
         load_dataset(put(tmp_path, names))
 
 
-def test_names_of_captchas_are_labels(tmp_path: Path) -> None:
-    names = ["2b827.png", "3n7mx.png", "w2bg4.jpg", "8cegf.png", "x38fn.png"]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["2b827.png", "3n7mx.png", "w2bg4.jpg", "8cegf.png", "x38fn.png"],
+        ["KA01AB1234.jpg", "MH12DE143.jpg", "DL8CAF5030.png", "TN22BF909.jpg", "HR26DK8337.jpg"],
+    ],
+)
+def test_names_of_captchas_and_plates_are_labels(names: list[str], tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, names))
-    assert labels(dataset) == {name: name[:5] for name in names}
+    assert labels(dataset) == {name: name.partition(".")[0] for name in names}
     assert dataset.format == "codes that are the file names"

@@ -16,6 +16,7 @@ from crnnocr.errors import ConfigError, DataError
 from crnnocr.text.charset import nfc
 
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W_A-Za-z0-9]+")
+_IN_BRACKETS = re.compile(r"\([^)]*\)|\[[^]]*\]")
 
 _IMAGE_ORDER = ("file_name", "filename", "file", "image_path", "image", "path", "img", "name")
 """Names of the image's column, the most specific first. Others that are made of `_IMAGE_WORDS` come between file and image."""
@@ -139,7 +140,8 @@ def choose(
         text = index_of(source, header, config.text_column, "text_column")
     image_columns = [i for i in image_columns if i != text]
     if not image_columns or text is None:
-        raise DataError(_not_understood(source, header, bool(image_columns), text is not None))
+        named = [header[i] for i in sorted(holding)] if not image_columns else []
+        raise DataError(_not_understood(source, header, bool(image_columns), text is not None, named))
     return Columns(tuple(image_columns), text, issues)
 
 
@@ -172,10 +174,10 @@ def _most_specific(
     first = ranked[0]
     equals = [i for i in ranked[1:] if rank(i) == rank(first)]
     if asked := [i for i in equals if (first, i) in differing]:
-        names = " and ".join(header[i] for i in (first, *asked))
+        names = [header[i] if header.count(header[i]) == 1 else str(i + 1) for i in (first, asked[0])]
         raise DataError(
-            f"{source}: the columns {names} could both be the label, and differ: name the one to read with "
-            f"`text_column={header[first]}` or `text_column={header[asked[0]]}`"
+            f"{source}: the columns {' and '.join(header[i] for i in (first, *asked))} could both be the label, and differ: "
+            f"name the one to read with `text_column={names[0]}` or `text_column={names[1]}`"
         )
     others = [header[i] for i in ranked[1:] if (first, i) in differing and text_rank(header[i]) is not None]
     if not others:
@@ -209,11 +211,12 @@ def _is_json(sample: Sequence[Sequence[str]], column: int) -> bool:
     return bool(values) and all(value.startswith(('{"', "[{")) for value in values)
 
 
-def _not_understood(source: object, header: Sequence[str], has_image: bool, has_text: bool) -> str:
+def _not_understood(source: object, header: Sequence[str], has_image: bool, has_text: bool, holding: Sequence[str]) -> str:
     if has_image:
         missing, fix = "a column for the text, such as text", "name it with `text_column`"
     elif has_text:
-        missing, fix = "a column for the image, such as file_name", "name it with `image_column`"
+        column = f"={holding[0]}" if len(holding) == 1 else ""
+        missing, fix = "a column for the image, such as file_name", f"name it with `image_column{column}`"
     else:
         missing, fix = "the columns file_name and text", "name them with `image_column` and `text_column`"
     return f"{source}: the header {_listed(header)} lacks {missing}: {fix}"
@@ -224,4 +227,4 @@ def _listed(header: Sequence[str]) -> str:
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(name.strip())]
+    return [word.lower() for word in _WORD.findall(_IN_BRACKETS.sub("", name))]

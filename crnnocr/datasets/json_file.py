@@ -24,7 +24,7 @@ _FORMATS: tuple[_Format, ...] = tuple((each.accepts, each.load) for each in (lab
 
 def load(label_file: Path, config: LabelConfig) -> Dataset:
     """Load a JSON file. Raises `DataError` if it is none, too large, or of an unknown format."""
-    values = _values(label_file)
+    values = _records(_values(label_file))
     for accepts, load_values in _FORMATS:
         if accepts(values):
             try:
@@ -40,7 +40,7 @@ def load(label_file: Path, config: LabelConfig) -> Dataset:
 def holds_labels(label_file: Path) -> bool:
     """Whether a file labels the images of a folder: it is of a known format, and lists no suspected label errors."""
     try:
-        values = _values(label_file)
+        values = _records(_values(label_file))
     except DataError:
         return False
     if isinstance(values, dict | tuple) and not (coco.accepts(values) or mmocr.accepts(values)):
@@ -64,6 +64,23 @@ def _values(label_file: Path) -> object:
         raise DataError(f"{label_file} is not JSON: {error}") from error
     except OSError as error:
         raise DataError(f"{label_file} cannot be read: {error.strerror}") from error
+
+
+def _records(values: object) -> object:
+    """JSON as a list of records if it is an object of one list of them, or of one for each image."""
+    if not isinstance(values, dict) or coco.accepts(values) or mmocr.accepts(values):
+        return values
+    lists = [each for each in values.values() if label_studio.accepts(each)]
+    if len(lists) == 1 and _are_labels(lists[0][0]):
+        return lists[0]
+    by_image = [
+        {"file_name": name, **each} for name, each in values.items() if isinstance(each, dict) and columns.is_image(name)
+    ]
+    return by_image if by_image and len(by_image) == len(values) and _are_labels(by_image[0]) else values
+
+
+def _are_labels(record: dict[str, Any]) -> bool:
+    return len(columns.known(record)) == 2
 
 
 def _object(pairs: list[tuple[str, object]]) -> object:

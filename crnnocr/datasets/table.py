@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from crnnocr import images
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, columns, iam, icdar, icdar_boxes, label_studio, ppocr_label, regions
+from crnnocr.datasets import Dataset, columns, iam, icdar, icdar_boxes, imagefolder, label_studio, ppocr_label, regions
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
@@ -72,6 +72,8 @@ def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # n
     _, first = next(_lines(content), (1, ""))
     if not first:
         raise DataError(f"{label_file} is empty")
+    if first.lstrip().startswith("{") and imagefolder.holds_labels(label_file):  # MMOCR's lists may be called .txt
+        return imagefolder.load(label_file, config)
     for accepts, load_list in _LISTS if config.separator is None else ():
         if accepts(_first_record(content)):
             return load_list(label_file, content, config)
@@ -98,7 +100,7 @@ def lists_images(label_file: Path) -> bool:
             first = next((line for line in lines if not line.startswith("#")), first)
     except DataError:
         return True
-    if any(accepts(first) for accepts, _ in _LISTS):
+    if any(accepts(first) for accepts, _ in _LISTS) or (first.startswith("{") and imagefolder.holds_labels(label_file)):
         return True
     return bool(_IMAGE_THEN.match(first)) or len(columns.known(_cells(first))) == 2
 
@@ -149,7 +151,7 @@ def _separator(line: str) -> str | None:
         return found[1].strip(" ") or " "
     present = {each: len(columns.known(line.split(each))) for each in "\t,;| " if each in line}
     present = {each: known for each, known in present.items() if each != " " or known == 2}
-    return max(present, key=lambda each: (present[each], each == "\t", line.count(each)), default=None)
+    return max(present, key=lambda each: (present[each], each == "\t", each != " ", line.count(each)), default=None)
 
 
 def _cells(line: str) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import hexdigits
 
 from crnnocr import images
 from crnnocr.datasets import Dataset, Sample
@@ -21,7 +22,11 @@ _FORMATS = {
 """trdg's --name_format 0 (its default) and 1."""
 
 _MIN_CODES = 5
-_CODE_LENGTHS = frozenset(range(3, 9))
+_CODE_LENGTHS = frozenset(range(3, 11))
+_PLATE = re.compile("(?=.*[A-Z])(?=.*[0-9])[A-Z0-9]+")
+"""A code of capitals and digits: such ones may differ in length."""
+_MAX_SAME_BEGINNING = 3
+"""Codes that begin alike, on average; more of them are numbered by a machine."""
 
 
 def load(folder: Path) -> Dataset | None:
@@ -47,17 +52,20 @@ def load(folder: Path) -> Dataset | None:
 
 
 def _named_by_code(folder: Path, paths: Sequence[Path]) -> Dataset | None:
-    """Load images such as `2b827.png`, as of CAPTCHAs: all names are codes of one length, which neither count nor hash."""
+    """Load images such as `2b827.png` or `KA01AB1234.jpg`, of CAPTCHAs and plates: all names are codes."""
     stems = [path.stem for path in paths]
     lengths = set(map(len, stems))
-    if len(stems) < _MIN_CODES or len(lengths) > 1 or not lengths <= _CODE_LENGTHS:
+    if len(stems) < _MIN_CODES or not lengths <= _CODE_LENGTHS or len(set(stems)) < len(stems):
         return None
-    if not all(stem.isascii() and stem.isalnum() for stem in stems) or len(set(stems)) < len(stems):
+    if not all(stem.isascii() and stem.isalnum() for stem in stems) or set("".join(stems).lower()) <= set(hexdigits):
         return None
-    by_position = [set(characters) for characters in zip(*stems, strict=True)]
-    has_both = any(c.isdigit() for stem in stems for c in stem) and any(c.isalpha() for stem in stems for c in stem)
-    is_mixed = has_both and all(len(characters) > 1 for characters in by_position)
-    if not is_mixed or set("".join(stems).lower()) <= set("0123456789abcdef"):
+    if not (any(map(str.isdigit, "".join(stems))) and any(map(str.isalpha, "".join(stems)))):
+        return None
+    if len(lengths) > 1 and not all(_PLATE.fullmatch(stem) for stem in stems):
+        return None
+    if any(len(set(characters)) == 1 for characters in zip(*stems, strict=False)):  # a prefix
+        return None
+    if len({stem[:2] for stem in stems}) <= len(stems) / _MAX_SAME_BEGINNING:
         return None
     samples = tuple(Sample(path, path.stem) for path in sorted(paths))
     return Dataset(folder, "codes that are the file names", samples)
