@@ -335,7 +335,7 @@ def test_no_whole_character_of_the_surroundings_is_seen(recipe: Recipe, axis: in
 
 def paper_columns(image: Image.Image) -> np.ndarray[Any, Any]:
     """The columns of a line of dark ink on white that hold none."""
-    return (np.asarray(image.convert("L")) > 200).all(axis=0)
+    return np.asarray((np.asarray(image.convert("L")) > 200).all(axis=0))
 
 
 TABLES = Recipe(em=(20, 20), paper=(255, 255), contrast=(250, 250), gap=Effect(1, 8, 8))
