@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from crnnocr.config import SynthConfig
+from crnnocr.synth.render import display as displays
 from crnnocr.synth.render import geometry
 from crnnocr.synth.render import image as images
 from crnnocr.synth.render import ink as inks
@@ -50,22 +51,24 @@ class Spy:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._real: dict[str, Any] = {
             "draw": inks.draw_text,
+            "show": displays.draw,
             "transform": Ink.transform,
             "effect": Effect.sample,
             "crop": geometry.crop,
             "compose": images.compose,
             "legible": images.is_legible,
         }
-        patch.setattr(inks, "draw_text", self._draw)
+        patch.setattr(inks, "draw_text", lambda *arguments: self._draw("draw", *arguments))
+        patch.setattr(displays, "draw", lambda *arguments: self._draw("show", *arguments))
         patch.setattr(Ink, "transform", lambda ink, layer: self._transform(ink, layer))
         patch.setattr(Effect, "sample", lambda effect, rng: self._strength(effect, rng))
         patch.setattr(geometry, "crop", self._crop)
         patch.setattr(images, "compose", self._compose)
         patch.setattr(images, "is_legible", self._is_legible)
 
-    def _draw(self, *arguments: Any) -> Ink:
+    def _draw(self, how: str, *arguments: Any) -> Ink:
         self.recipe, self.cut = arguments[-2], 0.0
-        self.ink = self._real["draw"](*arguments)
+        self.ink = self._real[how](*arguments)
         width, height = self.ink.text.size
         self.at_first = np.asarray(self.ink.text)
         x, y = np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5
@@ -137,7 +140,7 @@ def measure(spy: Spy, sampler: Sampler, index: int) -> Measured:
         config=sampler.config,
         index=index,
         line=line,
-        ink=1.0 if spy.ink.pen.upright else float(spy.at_first.sum() / reference(spy).sum()),
+        ink=1.0 if spy.ink.pen.upright or spy.ink.starts else float(spy.at_first.sum() / reference(spy).sum()),
         warped=float((ink * area).sum() / spy.at_first.sum()),
         cut=spy.cut,
         lost=float((1 - there[whole > 0] / whole[whole > 0]).max()),
@@ -182,7 +185,11 @@ def owners(spy: Spy, text: str, x: Array) -> tuple[Array, int]:
     If the line may run to the left, or stands in a column, pieces with blank columns between them stand for characters.
     """
     pen = spy.ink.pen
-    if pen.upright or any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text):
+    if spy.ink.starts:  # on a display
+        left, right = spy.ink.reach
+        shares = [share for share, character in zip(spy.ink.starts, text, strict=True) if character != " "]
+        starts = left + np.array(shares) * (right - left) - 1  # a point may begin within a pixel of the cell before it
+    elif pen.upright or any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text):
         inked = spy.at_first.max(axis=0) > 0
         starts = np.flatnonzero(inked[1:] & ~inked[:-1]) + 1.0
     else:

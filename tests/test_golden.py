@@ -44,6 +44,7 @@ SETS = (
     *(f"--lang {lang}" for lang in ("ru", "el", "ar", "hi", "ja", "en,zh")),
     "--lang ja --orientation vertical",
     "--style document --chars 4-9 --charset 0123456789ABCDEF- --height 48",
+    "--style display",
 )
 LINES = "synth lines -n 48 --style clean --text words.txt --seed 3 --workers 1"
 TRAININGS = {

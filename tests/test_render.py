@@ -27,6 +27,7 @@ from crnnocr.synth.fonts import collect, load
 from crnnocr.synth.render import background
 from crnnocr.synth.render import image as images
 from crnnocr.synth.render import ink as inks
+from crnnocr.synth.render.display_glyphs import Display
 from crnnocr.synth.render.recipe import RECIPES, STYLE_SHARES, Effect, Recipe, at_height
 from crnnocr.synth.sampler import Sampler
 
@@ -43,7 +44,12 @@ SETS = [
 ]
 """2,450 samples in all."""
 
-FEW = [(SynthConfig(), 120), (SynthConfig(lang=("ar",)), 15), (SynthConfig(lang=("ja",), orientation=Orientation.VERTICAL), 10)]
+FEW = [
+    (SynthConfig(), 120),
+    (SynthConfig(style=Style.DISPLAY), 40),
+    (SynthConfig(lang=("ar",)), 15),
+    (SynthConfig(lang=("ja",), orientation=Orientation.VERTICAL), 10),
+]
 """The quick form of `SETS`."""
 
 
@@ -79,7 +85,7 @@ def test_labels_are_normal_text_with_single_spaces_inside(measured: list[Measure
 
 
 def test_every_character_has_ink_of_its_own_in_its_font(measured: list[Measured]) -> None:
-    for sample in measured:
+    for sample in (sample for sample in measured if sample.line.style is not Style.DISPLAY):
         path, number = sample.line.font.path, sample.line.font.number
         _, cmap = table(path, number)
         for character in sample.line.text.replace("\u200c", "").replace("\u200d", ""):  # joiners have none
@@ -230,6 +236,9 @@ STRONG: dict[str, Any] = {
     "color": 1.0,
     "dark": 1.0,
     "slashed_zero": 1.0,
+    "displays": ((Display.SEVEN, 1.0),),
+    "lights": ((255, 0, 0),),
+    "papers": ((0, 255, 0),),
     "paper": (160, 160),
     "contrast": (60, 60),
     **{
@@ -242,6 +251,10 @@ STRONG: dict[str, Any] = {
             "shadow": 0.1,
             "underline": 0.08,
             "weight": 0.8,
+            "slant": 0.2,
+            "ghost": 0.2,
+            "glow": 0.5,
+            "glare": 0.5,
             "rotation": 0.3,
             "shear": 0.25,
             "perspective": 0.2,
@@ -287,7 +300,13 @@ def rendered_by(recipe: Recipe, text: str = "Hamburg 17", family: str = "Roboto"
 )  # which concerns the sampler
 def test_each_field_of_a_recipe_is_visible_and_leaves_the_text_legible(name: str) -> None:
     what = {"small_capitals": ("HAMBURG 17",), "slashed_zero": ("100", "Inter")}.get(name, ())
-    bare, changed = rendered_by(BARE, *what), rendered_by(replace(BARE, **{name: STRONG[name]}), *what)
+    others = {
+        **{key: {"displays": STRONG["displays"]} for key in ("slant", "ghost", "glow", "glare")},
+        "lights": {"color": 1.0, "dark": 1.0},
+        "papers": {"color": 1.0},
+    }
+    plain = replace(BARE, **others.get(name, {}))
+    bare, changed = rendered_by(plain, *what), rendered_by(replace(plain, **{name: STRONG[name]}), *what)
     if changed.mode == bare.mode and changed.size == bare.size:
         difference = np.abs(np.asarray(changed, np.float64) - np.asarray(bare, np.float64))
         assert (difference > 4).mean() > 0.005  # gray levels that an eye notices, in a few dozen pixels

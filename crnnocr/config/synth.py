@@ -27,8 +27,10 @@ class Style(StrEnum):
     """Signs, labels and packages, photographed: colors, textures, shadows, slants, curves."""
     RECEIPT = "receipt"
     """Thermal and dot-matrix print."""
+    DISPLAY = "display"
+    """Seven and fourteen segments and dot matrices, of LEDs and liquid crystals."""
     MIXED = "mixed"
-    """A random one of these, except trdg's, for each image."""
+    """For each image a random one of clean, document, scene and receipt."""
 
 
 class LabelFormat(StrEnum):

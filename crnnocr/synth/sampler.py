@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from crnnocr.synth import fonts
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.languages import LANGUAGES
 from crnnocr.synth.render import image, ink
+from crnnocr.synth.render.display_glyphs import CHARACTERS
 from crnnocr.synth.render.image import RenderedLine
 from crnnocr.synth.render.recipe import RECIPES, STYLE_SHARES
 from crnnocr.synth.text import Text, create_source
@@ -95,7 +97,8 @@ class _StyledLines:
         self._config = config
         self.faces = fonts.collect(config)
         self._chooser = fonts.Chooser(self.faces)
-        self._texts = create_source(config, fonts.characters(self.faces))
+        self._is_display = config.style is Style.DISPLAY
+        self._texts = create_source(config, CHARACTERS if self._is_display else fonts.characters(self.faces))
 
     @property
     def charset(self) -> str:
@@ -110,8 +113,10 @@ class _StyledLines:
         upright = is_vertical and any(map(ink.stands_upright, text))
         for attempt in range(_RENDER_ATTEMPTS):
             rng = self._rng(index, _RENDER_STREAM, attempt)
-            recipe = RECIPES[style if attempt < _PLAIN_FROM else Style.CLEAN]
-            face = self._chooser.choose(text, rng, recipe.fonts)
+            recipe = RECIPES[style]
+            if attempt >= _PLAIN_FROM:
+                recipe = replace(RECIPES[Style.CLEAN], displays=recipe.displays)
+            face = self._chooser.choose("" if recipe.displays else text, rng, recipe.fonts)
             if face is None:
                 raise DataError(fonts.missing(self.faces, text, self._config.lang))
             rendered = image.render(text, face, LANGUAGES[lang].tag, self._config.height, upright, recipe, rng)
@@ -131,7 +136,7 @@ class _StyledLines:
             if style is Style.MIXED:
                 style = _random_style(rng)
             text = self._texts(index, style, rng)
-            if self._config.text is not None or self._chooser.can_draw(text.text):
+            if self._is_display or self._config.text is not None or self._chooser.can_draw(text.text):
                 break
         return text, style
 

@@ -20,6 +20,7 @@ STYLES = {
     "document": (SynthConfig(style=Style.DOCUMENT, seed=4), 24),
     "scene": (SynthConfig(style=Style.SCENE, seed=5), 36),
     "receipt": (SynthConfig(style=Style.RECEIPT, seed=4), 24),
+    "display": (SynthConfig(style=Style.DISPLAY, seed=6), 36),
     "mixed": (SynthConfig(seed=10), 29),
 }
 SCRIPTS = {

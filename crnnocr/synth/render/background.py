@@ -48,7 +48,12 @@ def choose_colors(recipe: Recipe, rng: np.random.Generator) -> Colors:
     paper, ink = (darker, lighter) if rng.random() < recipe.dark else (lighter, darker)
     if rng.random() >= recipe.color:
         return Colors(np.array([paper], np.float32), np.array([ink], np.float32), False)
-    return Colors(_tinted(paper, rng), _tinted(ink, rng), True)
+    hues = recipe.lights if ink > paper else recipe.papers
+    if not hues:
+        return Colors(_tinted(paper, rng), _tinted(ink, rng), True)
+    hue = np.array(hues[int(rng.integers(len(hues)))], np.float32)
+    light, dark = _tinted(lighter, rng, hue), _tinted(darker, rng)
+    return Colors(dark, light, True) if ink > paper else Colors(light, dark, True)
 
 
 def luminance(color: Field) -> float:
@@ -56,15 +61,16 @@ def luminance(color: Field) -> float:
     return float(color[0]) if len(color) == 1 else float(color @ LUMINANCE)
 
 
-def _tinted(luminance: float, rng: np.random.Generator) -> Field:
-    """A random color with this luminance, at most as saturated as that allows."""
-    hue = rng.uniform(-1, 1, size=3).astype(np.float32)
+def _tinted(luminance: float, rng: np.random.Generator, color: Field | None = None) -> Field:
+    """A color with this luminance, at most as saturated as that allows, of the hue of `color` or a random one."""
+    hue = rng.uniform(-1, 1, size=3).astype(np.float32) if color is None else color.copy()
     hue -= hue @ LUMINANCE
     room = min(
         (255 - luminance) / max(float(hue.max()), 1e-3) if hue.max() > 0 else 1e3,
         luminance / max(float(-hue.min()), 1e-3) if hue.min() < 0 else 1e3,
     )
-    return np.asarray(luminance + hue * min(room, 160.0) * float(rng.random()), np.float32)
+    most, saturation = (160.0, float(rng.random())) if color is None else (1.0, float(rng.uniform(0.6, 1)))
+    return np.asarray(luminance + hue * min(room, most) * saturation, np.float32)
 
 
 def effect_color(colors: Colors, rng: np.random.Generator) -> Field:

@@ -90,6 +90,18 @@ def add_shading(image: Image.Image, recipe: Recipe, rng: np.random.Generator) ->
     return background.to_image(values.reshape(*brightness.shape, -1) * brightness[:, :, None])
 
 
+def add_glare(image: Image.Image, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
+    """Add the reflection of a lamp or window in the glass: a bright band across the image."""
+    strength = recipe.glare.sample(rng)
+    if not strength:
+        return image
+    distance = np.abs(background.gradient(image.size, rng) - float(rng.uniform(-0.5, 0.5)))
+    band = strength * _smoothstep(1.3 - distance / float(rng.uniform(0.08, 0.4)))
+    values = np.asarray(image, np.float32)
+    values = values.reshape(*band.shape, -1)
+    return background.to_image(np.asarray(values + (255 - values) * band[:, :, None], np.float32))
+
+
 def blur(image: Image.Image, recipe: Recipe, rng: np.random.Generator) -> Image.Image:
     """Blur as out of focus, or by motion."""
     if radius := recipe.blur.sample(rng):

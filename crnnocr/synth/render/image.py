@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter, ImageOps
 from crnnocr.config import Style
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.render import background, degrade, geometry
+from crnnocr.synth.render import display as displays
 from crnnocr.synth.render import ink as inks
 from crnnocr.synth.render.background import Colors, Field
 from crnnocr.synth.render.ink import Box, Ink
@@ -67,7 +68,7 @@ def render(
 
     Args:
         text: in logical order.
-        face: a font that draws every character of it.
+        face: a font that draws every character of it, or for the units beside a display.
         tag: its language, as a BCP 47 tag.
         height: of the image in pixels.
         upright: the line will be rotated clockwise, to run down (see `ink.Pen.upright`).
@@ -79,7 +80,11 @@ def render(
     """
     recipe = at_height(recipe, height)
     em = float(np.exp(rng.uniform(*np.log(recipe.em))))
-    ink = inks.draw_text(text, face, round(_FONT_SIZE * height / 32), tag, upright, recipe, rng)
+    size = round(_FONT_SIZE * height / 32)
+    if recipe.displays:
+        ink = displays.draw(text, face, size, recipe, rng)
+    else:
+        ink = inks.draw_text(text, face, size, tag, upright, recipe, rng)
     if not geometry.warp(ink, em, recipe, rng):
         return None
     box = geometry.crop(ink, recipe, rng)
@@ -93,7 +98,8 @@ def render(
     factor = height / image.height
     width = max(1, round(image.width * factor))
     image = image.resize((width, height), _FILTERS[int(rng.integers(len(_FILTERS)))])
-    is_clear = is_legible(image, mask.resize((width, height), Image.Resampling.BILINEAR), em * factor)
+    smallest = em * factor * ink.pen.size / size  # a unit beside a display is smaller than its digits
+    is_clear = is_legible(image, mask.resize((width, height), Image.Resampling.BILINEAR), smallest)
     return image if is_clear else None
 
 
@@ -108,12 +114,15 @@ def compose(ink: Ink, box: Box, colors: Colors, recipe: Recipe, rng: np.random.G
     fill: Fill | Image.Image = _fill(colors.ink)
     if change := recipe.ink_gradient.sample(rng):
         fill = background.to_image(colors.ink + change * background.gradient(size, rng)[:, :, None])
-    if ink.around is not None:
-        image.paste(fill, mask=ink.around.crop(box))
+    for layer in (ink.faint, ink.around):
+        if layer is not None:
+            image.paste(fill, mask=layer.crop(box))
     image.paste(fill, mask=degrade.wear_ink(mask, ink.em, recipe, rng))
     if thickness := recipe.border.sample(rng) * ink.em:
         widths = _border_widths(round(thickness) or 1, rng)
         image, mask = ImageOps.expand(image, widths, _fill(colors.ink)), ImageOps.expand(mask, widths)
+    if recipe.displays:
+        image = degrade.add_glare(image, recipe, rng)
     return degrade.add_shading(image, recipe, rng), mask
 
 

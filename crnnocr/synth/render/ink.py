@@ -180,6 +180,10 @@ class Ink:
     """The text and its contour."""
     shadow: Image.Image | None = None
     """The text's shadow, glow or extrusion."""
+    faint: Image.Image | None = None
+    """Of a display: segments that are off, and light around those that are on."""
+    starts: list[float] | None = None
+    """What `character_starts` gives, if the pen does not know."""
     em: float = 0.0
     """The font's size in the layers as they are now, in pixels."""
     is_on_circle: bool = False
@@ -191,11 +195,14 @@ class Ink:
         self.around = self.around and layer(self.around)
         self.outline = self.outline and layer(self.outline)
         self.shadow = self.shadow and layer(self.shadow)
+        self.faint = self.faint and layer(self.faint)
 
     def character_starts(self) -> list[float]:
         """Where each character began: 0 at the left edge of the label's ink, 1 at its right edge. Joined letters, which may
         also run the other way, are spread evenly.
         """
+        if self.starts is not None:
+            return self.starts
         text, (left, right) = self.characters, self.reach
         if is_joined(text):
             return [index / len(text) for index in range(len(text))]

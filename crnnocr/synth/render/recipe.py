@@ -10,6 +10,9 @@ import numpy as np
 
 from crnnocr.config import Style
 from crnnocr.synth.fonts import Kind
+from crnnocr.synth.render.display_glyphs import Display
+
+RGB = tuple[int, int, int]
 
 
 class Effect(NamedTuple):
@@ -45,6 +48,9 @@ class Recipe:
     fonts: tuple[tuple[Kind, float], ...] = ()
     """Preferred kinds of fonts with their probabilities; otherwise any."""
 
+    displays: tuple[tuple[Display, float], ...] = ()
+    """Kinds of displays that show the text, with their shares; without any, a font writes it."""
+
     # Ink
     spacing: Effect = NEVER
     """Extra space between characters, a share."""
@@ -60,6 +66,12 @@ class Recipe:
     """Offset of a shadow, depth of an extrusion, or width of a glow, a share."""
     underline: Effect = NEVER
     """Thickness of a line under the text, a share."""
+    slant: Effect = NEVER
+    """Slant of a display's segments, pixels along the line for each pixel up."""
+    ghost: Effect = NEVER
+    """How much is seen of a display's segments that are off, a share of those that are on."""
+    glow: Effect = NEVER
+    """Light around the segments that are on, a share of theirs."""
     weight: Effect = NEVER
     """Ink that spreads (above 0) or thins (below 0), a share of the whole effect of a 3 × 3 filter."""
 
@@ -94,6 +106,10 @@ class Recipe:
     # Paper and ink
     color: float = 0.0
     """Probability of colors."""
+    lights: tuple[RGB, ...] = ()
+    """Hues of light ink, all with the same probability; otherwise any, as for `papers`."""
+    papers: tuple[RGB, ...] = ()
+    """Hues of light paper."""
     dark: float = 0.0
     """Probability of light ink on dark paper."""
     paper: tuple[int, int] = (200, 255)
@@ -112,6 +128,8 @@ class Recipe:
     # Light and degradation
     light: Effect = NEVER
     """Uneven light, a share of the brightness."""
+    glare: Effect = NEVER
+    """A reflection across the image, a share of white."""
     shade: Effect = NEVER
     """A shadow's edge across the image, a share of the brightness."""
     fade: Effect = NEVER
@@ -271,8 +289,41 @@ RECIPES: dict[Style, Recipe] = {
         jpeg=Effect(0.3, 20, 85),
         threshold=Effect(0.2, 0.22, 0.48),
     ),
+    Style.DISPLAY: Recipe(
+        em=(24, 44),
+        displays=((Display.SEVEN, 0.66), (Display.FOURTEEN, 0.12), (Display.DOTS, 0.22)),
+        slant=Effect(0.45, 0.05, 0.22),
+        ghost=Effect(0.4, 0.04, 0.22),
+        glow=Effect(0.4, 0.1, 0.6),
+        rotation=Effect(0.45, -0.5, 0.5),
+        shear=Effect(0.15, -0.1, 0.15),
+        perspective=Effect(0.3, -0.2, 0.2),
+        curve=Effect(0.04, -0.15, 0.15),
+        margin=0.25,
+        loose=Effect(0.3, 0.2, 0.9),
+        paper_around=Effect(0.15, 0.4, 3.0),
+        cut=Effect(0.05, 0.5, 1.5),
+        border=Effect(0.12, 0.05, 0.25),
+        color=0.75,
+        dark=0.5,
+        lights=((255, 30, 20), (255, 30, 20), (60, 255, 60), (255, 170, 20), (70, 130, 255), (90, 240, 255), (255, 255, 255)),
+        papers=((165, 185, 140), (180, 190, 165), (190, 215, 120), (150, 190, 210), (255, 185, 90), (255, 255, 255)),
+        paper=(90, 255),
+        contrast=(50, 245),
+        gradient=Effect(0.4, 5, 50),
+        texture=Effect(0.2, 2, 12),
+        light=Effect(0.3, 0.1, 0.5),
+        glare=Effect(0.2, 0.1, 0.6),
+        shade=Effect(0.12, 0.1, 0.5),
+        patches=Effect(0.04, 0.2, 0.5),
+        blur=Effect(0.5, 0.3, 1.8),
+        motion=Effect(0.06, 2, 4),
+        noise=Effect(0.45, 1, 14),
+        low_resolution=Effect(0.25, 14, 26),
+        jpeg=Effect(0.5, 15, 85),
+    ),
 }
-"""By style. `mixed` chooses among these; `trdg` has code of its own."""
+"""By style. `mixed` chooses among the first four; `trdg` has code of its own."""
 
 STYLE_SHARES: dict[Style, float] = {Style.SCENE: 0.4, Style.DOCUMENT: 0.25, Style.RECEIPT: 0.22, Style.CLEAN: 0.13}
 """Probability of each style in `mixed`."""

@@ -20,6 +20,7 @@ from crnnocr.errors import ConfigError, DataError, UsageError
 from crnnocr.synth.languages import Language, languages
 from crnnocr.synth.rng import Random, Weighted
 from crnnocr.synth.text import Text, grammar, normalize_text
+from crnnocr.synth.text.display_rules import DISPLAY_RULES
 from crnnocr.synth.text.locale_formats import DEFAULT, LOCALE_FORMATS, LocaleFormats
 from crnnocr.synth.text.phrase_rules import MIXTURES, OVERSAMPLED_WORDS, PROSE, RULES
 from crnnocr.synth.text.phrases import PhraseGenerator
@@ -76,9 +77,10 @@ class _LanguageGenerator:
             raise UsageError(f"{language.name} sets no spaces between words: count characters with `chars`, not with `words`")
         formats = LOCALE_FORMATS.get(code, DEFAULT)
         known = corpus(code)
-        if config.charset is None and not _can_draw(known.letters, drawable):
+        if config.charset is None and config.style is not Style.DISPLAY and not _can_draw(known.letters, drawable):
             raise DataError(_no_font(language, config.fonts))
-        usual = parse_charset(config.charset) if config.charset is not None else known.letters | _signs(formats)
+        rules = {} if config.style is not Style.DISPLAY else DISPLAY_RULES
+        usual = parse_charset(config.charset) if config.charset is not None else known.letters | _signs(formats, rules)
         self.alphabet = Alphabet(usual & drawable, known.words, language.script.latin_confusables)
         self._vocabulary = Vocabulary(known.words, self.alphabet)
         self._phrases = PhraseGenerator(language, formats, self._vocabulary)
@@ -88,7 +90,7 @@ class _LanguageGenerator:
         self._count_factor = max(1, round(_SHORT_WORD / self._vocabulary.mean_length))
         self._is_limited = any(limit is not None for limit in (config.charset, config.words, config.chars))
         self._counts = {s: {"prose": Weighted(mix.prose), "words": Weighted(mix.words)} for s, mix in MIXTURES.items()}
-        styles = [style for style in MIXTURES if config.style in (style, Style.MIXED)]
+        styles = [config.style] if config.style in MIXTURES else [s for s in MIXTURES if s is not Style.DISPLAY]
         self._kinds = {style: self._possible_kinds(style) for style in styles}
         wanted = "".join(sorted({*self.alphabet.bases, *self.alphabet.marks}))
         self._oversampling = {
@@ -170,10 +172,10 @@ def _no_font(language: Language, folder: str | None) -> str:
     return f"no font here draws {language.name}: pip install 'crnnocr[fonts]'{alone}, or name a folder of fonts with `fonts`"
 
 
-def _signs(formats: LocaleFormats) -> frozenset[str]:
+def _signs(formats: LocaleFormats, rules: Mapping[str, grammar.Templates]) -> frozenset[str]:
     """Characters of texts besides the language's own letters: ASCII, the apostrophe, and the literals of the rules."""
-    rules = [PROSE, *RULES.values(), *formats.rules.values()]
-    literals = set().union(*map(grammar.literals, rules), *formats.marks.values(), *formats.quotes, formats.digits)
+    tables = [PROSE, *RULES.values(), *rules.values(), *formats.rules.values()]
+    literals = set().union(*map(grammar.literals, tables), *formats.marks.values(), *formats.quotes, formats.digits)
     return frozenset(literals.union(string.ascii_letters, string.digits, string.punctuation, " ’"))
 
 

@@ -359,6 +359,29 @@ MIXTURES: Mapping[Style, Mixture] = {
         words={1: 60, 2: 30, 3: 10},
         cases={"asis": 42, "lower": 3, "upper": 48, "title": 6, "mixed": 1},
     ),
+    Style.DISPLAY: Mixture(
+        kinds={
+            "reading": 20,
+            "count": 13,
+            "clock": 11,
+            "temperature": 10,
+            "weight": 6,
+            "money": 5,
+            "measured": 9,
+            "ratio": 4,
+            "status": 6,
+            "panel": 5,
+            "number": 2,
+            "date": 2,
+            "code": 2,
+            "words": 1,
+            "row": 1,
+            "string": 2,
+        },
+        prose={1: 1},
+        words={1: 3, 2: 1},
+        cases={"asis": 1},
+    ),
 }
 """By style."""
 
@@ -367,5 +390,6 @@ OVERSAMPLED_WORDS: Mapping[Style, tuple[int, int]] = {
     Style.DOCUMENT: (3, 6),
     Style.SCENE: (1, 2),
     Style.RECEIPT: (2, 3),
+    Style.DISPLAY: (1, 2),
 }
 """Fewest and most words of a text that is made for its rare characters."""

@@ -15,6 +15,7 @@ from crnnocr.config import Style
 from crnnocr.synth.languages import Language
 from crnnocr.synth.rng import Random, Weighted
 from crnnocr.synth.text import grammar
+from crnnocr.synth.text.display_rules import DISPLAY_RULES
 from crnnocr.synth.text.grammar import Grammar, Maker
 from crnnocr.synth.text.locale_formats import LocaleFormats
 from crnnocr.synth.text.phrase_rules import MIXTURES, PROSE, RULES
@@ -66,7 +67,7 @@ class PhraseGenerator:
         self._upper = str.maketrans(dict(formats.upper))
         self._capitals = str.maketrans({**formats.upper, **formats.capitals})
         makers = self._makers(language, formats, vocabulary.alphabet)
-        rules = {symbol: rule for symbol, rule in {**RULES, **formats.rules}.items() if symbol not in makers}
+        rules = {symbol: rule for symbol, rule in {**RULES, **DISPLAY_RULES, **formats.rules}.items() if symbol not in makers}
         self._grammar = Grammar(rules, makers, {"date": grammar.is_date}, without=language.script.latin_confusables)
         prose = _prose(formats, spaced=language.script.spaced)
         by_slots = [{t: weight for t, weight in prose.items() if _slots(t) <= slots} for slots in range(1, _MAX_SLOTS + 1)]
@@ -97,7 +98,12 @@ class PhraseGenerator:
         text = self._make(kind, rng, count)
         if kind == "prose" and style is Style.DOCUMENT and self.separator and rng.random() < _HYPHENATED:
             text = self._hyphenated(text, rng)
-        if self._digits and rng.random() < _NATIVE_DIGITS and not any("A" <= c <= "z" for c in text):
+        if (
+            self._digits
+            and style is not Style.DISPLAY
+            and rng.random() < _NATIVE_DIGITS
+            and not any("A" <= c <= "z" for c in text)
+        ):
             text = text.translate(self._digits)
         return self._in_case(text, self._cases[style].choose(rng), rng)
 

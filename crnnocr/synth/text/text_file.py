@@ -59,6 +59,7 @@ class TextFile:
         assert config.text is not None
         self._path = Path(config.text)
         self._lang = config.lang[0]
+        self._is_display = config.style is Style.DISPLAY
         self._ranges = array("q")  # two numbers a text: its byte range, or -1 and its place in `_composed`
         self._composed: list[str] = []
         allowed = None if config.charset is None else parse_charset(config.charset)
@@ -101,6 +102,8 @@ class TextFile:
         line = next(number for number, (_, line) in enumerate(self._decoded(), 1) if characters[0] in normalize_text(line))
         more = f" and {len(characters) - _MAX_NAMED} more" if len(characters) > _MAX_NAMED else ""
         named = ", ".join(map(describe, characters[:_MAX_NAMED])) + more
+        if self._is_display:
+            return f"no display shows {named}, first in {self._path}, line {line}: take them out, or choose another `style`"
         return f"no font here draws {named}, first in {self._path}, line {line}: take them out, or add a font with `fonts`"
 
     def _why_none(self, config: SynthConfig) -> str:
