@@ -16,11 +16,11 @@ FOLDER = Path(__file__).parents[1] / "images"
 STYLE_BYTES, SCRIPT_BYTES = 200_000, 150_000
 STYLES = {
     "trdg": (SynthConfig(style=Style.TRDG, seed=2), 18),
-    "clean": (SynthConfig(style=Style.CLEAN, seed=4), 30),
+    "clean": (SynthConfig(style=Style.CLEAN, seed=6), 30),
     "document": (SynthConfig(style=Style.DOCUMENT, seed=4), 24),
     "scene": (SynthConfig(style=Style.SCENE, seed=5), 36),
     "receipt": (SynthConfig(style=Style.RECEIPT, seed=4), 24),
-    "display": (SynthConfig(style=Style.DISPLAY, seed=6), 36),
+    "display": (SynthConfig(style=Style.DISPLAY, seed=5), 40),
     "mixed": (SynthConfig(seed=10), 29),
 }
 SCRIPTS = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
@@ -26,10 +27,12 @@ from crnnocr.synth.render.recipe import Recipe
 
 _DIGIT = 0.72
 """Height of a digit in ems, as of the capitals of a font."""
-_ROOM = 1.6
+_ROOM = 1.4
 """Room around the line, in ems."""
 _OVERSAMPLED = 4
 """Pixels along each side of a pixel of the ink, from which that is averaged."""
+_REACH = 0.4
+"""How far commas and dots reach above and below the digits, in heights of these, at most."""
 _PRINTED = re.compile(r"(?P<before>[^\d-]*)(?P<shown>.*?)(?P<after>[^\d.,]*)")
 """A word with digits, and what may be printed before and after them."""
 _UNITS = frozenset(
@@ -73,6 +76,10 @@ _OFFSET = 0.3
 
 Point = tuple[float, float]
 Polygon = list[Point]
+
+_SQUARE: Polygon = [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]
+_ROUND: Polygon = [(1.0, 0.0), (0.8, 0.6), (0.6, 0.8), (0.0, 1.0), (-0.6, 0.8), (-0.8, 0.6)]
+_ROUND += [(-x, -y) for x, y in _ROUND]
 
 
 def can_show(text: str, kind: Display, face: FontFace) -> bool:
@@ -139,27 +146,31 @@ class _Look:
             variants={digit: segments for digit, segments in SEVEN_VARIANTS.items() if can_vary and rng.random() < _VARIANT},
         )
 
-    def cell(self, character: str) -> tuple[list[Polygon], list[Polygon]]:
-        """What is on and what is off in the cell of a character; in a blank one everything is off."""
-        on: list[Polygon] = []
-        off: list[Polygon] = []
+    def cell(self, character: str, lit: bool) -> list[Polygon]:
+        """What is on in the cell of a character, or off; in a blank one everything is off."""
+        on = self._table.get(character, ())
+        return [polygon for name, polygon in self._lamps if (name in on) is lit]
+
+    @cached_property
+    def _table(self) -> Mapping[str, Container[str | tuple[int, int]]]:
+        """The names of what is lit for each character."""
         if self.kind is Display.DOTS:
-            lit_dots = DOTS.get(character, frozenset())
-            for at in ((column, row) for row in range(DOT_ROWS) for column in range(DOT_COLUMNS)):
-                middle = ((at[0] + 0.5) / DOT_ROWS, (at[1] + 0.5) / DOT_ROWS)
-                (on if at in lit_dots else off).append(self.dot(middle, self.thickness / DOT_ROWS))
-            return on, off
-        table = FOURTEEN if self.kind is Display.FOURTEEN else {**SEVEN, **self.variants}
-        for name, polygon in self._segments():
-            (on if name in table.get(character, "") else off).append(polygon)
-        return on, off
+            return DOTS
+        return FOURTEEN if self.kind is Display.FOURTEEN else {**SEVEN, **self.variants}
+
+    @cached_property
+    def _lamps(self) -> list[tuple[str | tuple[int, int], Polygon]]:
+        """The segments or dots of a cell by their names."""
+        if self.kind is not Display.DOTS:
+            return list(self._segments())
+        size = self.thickness / DOT_ROWS
+        places = ((column, row) for row in range(DOT_ROWS) for column in range(DOT_COLUMNS))
+        return [((x, y), self.dot(((x + 0.5) / DOT_ROWS, (y + 0.5) / DOT_ROWS), size)) for x, y in places]
 
     def dot(self, middle: Point, size: float) -> Polygon:
         """A round or square dot."""
-        x, y = middle
-        if not self.round_dots:
-            return [(x + i * size / 2, y + j * size / 2) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-        return [(x + size / 2 * float(np.cos(a)), y + size / 2 * float(np.sin(a))) for a in np.linspace(0, 2 * np.pi, 12)[:-1]]
+        shape = _ROUND if self.round_dots else _SQUARE
+        return [(middle[0] + x * size / 2, middle[1] + y * size / 2) for x, y in shape]
 
     def _segments(self) -> Iterator[tuple[str, Polygon]]:
         """The segments of a cell by their names."""
@@ -185,16 +196,22 @@ class _Look:
 
     def _outer(self, start: Point, end: Point, outside: Point, from_corner: bool, to_corner: bool) -> Polygon:
         """A segment at the edge of its cell; `outside` points away from that."""
-        if self.ends != "mitred":
-            return self._inner(start, end, 0, 0, pointed=self.ends == "pointed")
+        if self.ends == "pointed":
+            return self._inner(start, end, 0, 0, pointed=True)
         half = self.thickness / 2
         along = _direction(start, end)
         first, last = (self.gap - half if corner else self.gap for corner in (from_corner, to_corner))
+        inner_first = inner_last = self.gap + half
+        if self.ends == "blunt":  # those that stand reach the corners, and the others lie between them
+            if outside[0]:
+                inner_first, inner_last = first, last
+            else:
+                first = last = inner_first
         return [
             _moved(start, along, first, outside, half),
             _moved(end, along, -last, outside, half),
-            _moved(end, along, -self.gap - half, outside, -half),
-            _moved(start, along, self.gap + half, outside, -half),
+            _moved(end, along, -inner_last, outside, -half),
+            _moved(start, along, inner_first, outside, -half),
         ]
 
     def _inner(self, start: Point, end: Point, first: float, last: float, pointed: bool = False) -> Polygon:
@@ -234,8 +251,9 @@ class _Board:
     """Pixels of a digit's height."""
     x: float = 0.0
     """Where the next part begins."""
-    on: list[Polygon] = field(default_factory=list)
-    off: list[Polygon] = field(default_factory=list)
+    cells: list[tuple[str, float, float]] = field(default_factory=list)
+    """Character, place and scale of each cell."""
+    marks: list[Polygon] = field(default_factory=list)
     printed: list[tuple[float, str]] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     """Where each character begins."""
@@ -249,19 +267,21 @@ class _Board:
                 self._mark(character)
                 scale = scale if character == ":" else fraction
             else:
-                self.cell(character, self.x, scale)
+                self.cells.append((character, self.x, scale))
                 self.x += scale * (self.look.width + self.look.spacing)
 
     def skip(self, width: float) -> None:
         """Leave a space, `width` cells wide."""
         self.starts.append(self.x)
-        self.cell(" ", self.x)
+        self.cells.append((" ", self.x, 1.0))
         self.x += self.look.width * width + self.look.spacing
 
-    def cell(self, character: str, x: float, scale: float = 1.0) -> None:
-        """Draw the cell of a character."""
-        for polygons, found in zip((self.on, self.off), self.look.cell(character), strict=True):
-            polygons += [self._placed(polygon, x, scale) for polygon in found]
+    def lamps(self, lit: bool) -> list[Polygon]:
+        """All that is on, or all that is off."""
+        found = list(self.marks) if lit else []
+        for character, x, scale in self.cells:
+            found += [self._placed(polygon, x, scale) for polygon in self.look.cell(character, lit)]
+        return found
 
     def _mark(self, mark: str) -> None:
         """Draw a point, comma or colon in the space after the cell before it, which is widened if it is too narrow."""
@@ -276,7 +296,7 @@ class _Board:
             dots.append([(-0.5 * size, 1 - size), (0.5 * size, 1 - size), (0.5 * size, 1), (-0.7 * size, 1 + 1.5 * size)])
         self.starts[-1] = middle - size / 2
         # Under a slanted line all dots keep to the space between the two cells.
-        self.on += [self._placed(dot, middle, 1.0) for dot in dots]
+        self.marks += [self._placed(dot, middle, 1.0) for dot in dots]
         self.x = begin + room
 
     def print(self, text: str, gap: float) -> None:
@@ -317,7 +337,7 @@ def draw(text: str, face: FontFace, size: int, recipe: Recipe, rng: np.random.Ge
         else:
             board.show(part, fraction)
     for place in range(1, int(rng.integers(0, 3)) + 1):
-        board.cell(" ", -place * (look.width + look.spacing))
+        board.cells.append((" ", -place * (look.width + look.spacing), 1.0))
     return _ink(text, board, size, recipe, rng)
 
 
@@ -337,7 +357,7 @@ def _choose(text: str, face: FontFace, recipe: Recipe, rng: np.random.Generator)
 def _ink(text: str, board: _Board, size: int, recipe: Recipe, rng: np.random.Generator) -> Ink:
     room = round(_ROOM * size)
     canvas = (int(board.x * board.unit) + 2 * room + 1, int(board.unit) + 2 * room)
-    mask = _filled(board.on, canvas, room, board.unit)
+    mask = _filled(board.lamps(True), canvas, room, board.unit)
     baseline = room + round(board.unit)
     raised = round(float(rng.random()) * (board.unit - _DIGIT * board.pen.size)) if rng.random() < 0.3 else 0
     lit = mask.copy()
@@ -347,7 +367,7 @@ def _ink(text: str, board: _Board, size: int, recipe: Recipe, rng: np.random.Gen
     starts = [0.0, *((room + start * board.unit - left) / (right - left) for start in board.starts[1:])]
     faint = Image.new("L", canvas)
     if ghost := recipe.ghost.sample(rng):
-        faint = _filled(board.off, canvas, room, board.unit).point([round(ghost * level) for level in range(256)])
+        faint = _filled(board.lamps(False), canvas, room, board.unit).point([round(ghost * level) for level in range(256)])
     if glow := recipe.glow.sample(rng):
         light = lit.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.03, 0.12)) * size))
         if rng.random() < _OFFSET:
@@ -359,8 +379,11 @@ def _ink(text: str, board: _Board, size: int, recipe: Recipe, rng: np.random.Gen
 
 def _filled(polygons: list[Polygon], canvas: tuple[int, int], room: int, unit: float) -> Image.Image:
     """A mask of mode L with the polygons filled."""
-    large = Image.new("L", (_OVERSAMPLED * canvas[0], _OVERSAMPLED * canvas[1]))
+    above = round(room - _REACH * unit)  # to save the oversampling of what stays blank
+    large = Image.new("L", (_OVERSAMPLED * canvas[0], _OVERSAMPLED * (canvas[1] - 2 * above)))
     pencil = ImageDraw.Draw(large)
     for polygon in polygons:
-        pencil.polygon([(_OVERSAMPLED * (room + x * unit), _OVERSAMPLED * (room + y * unit)) for x, y in polygon], 255)
-    return large.reduce(_OVERSAMPLED)
+        pencil.polygon([(_OVERSAMPLED * (room + x * unit), _OVERSAMPLED * (room - above + y * unit)) for x, y in polygon], 255)
+    mask = Image.new("L", canvas)
+    mask.paste(large.reduce(_OVERSAMPLED), (0, above))
+    return mask
