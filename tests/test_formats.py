@@ -661,3 +661,19 @@ def test_names_of_captchas_and_plates_are_labels(names: list[str], tmp_path: Pat
     dataset = load_dataset(put(tmp_path, names))
     assert labels(dataset) == {name: name.partition(".")[0] for name in names}
     assert dataset.format == "codes that are the file names"
+
+
+@pytest.mark.parametrize("name", ["http://[a.png", "/data\0/a.png", "x?d=%00", "?d=", "C:\\[x", "%00.png", "//share/a.png"])
+def test_a_name_that_is_no_path_anywhere_is_an_image_that_is_not_there(name: str, tmp_path: Path) -> None:
+    dataset = load_dataset(put(tmp_path, ["b.png"], {"labels.jsonl": f"{json.dumps({'image': name, 'text': 'x'})}\n{BESIDE}"}))
+    assert labels(dataset) == {"b.png": "zwei"}
+    assert len(excluded(dataset)) == 1
+
+
+BESIDE = '{"image": "b.png", "text": "zwei"}\n'
+
+
+def test_a_row_without_an_image_is_one_whose_image_is_not_there(tmp_path: Path) -> None:
+    dataset = load_dataset(put(tmp_path, ["b.png"], {"labels.csv": "file_name,text\n,eins\nb.png,zwei\n"}))
+    assert labels(dataset) == {"b.png": "zwei"}
+    assert len(excluded(dataset)) == 1

@@ -37,14 +37,21 @@ class Sample:
         """
         if self.region is None:
             return self._read_all()
-        return regions.read((self.path, self.entry), self.name, self._read_all, self.region)
+        return regions.read(self._key(), self.name, self._read_all, self.region)
 
     def relative_region(self) -> Region | None:
         """Return the region in fractions of the image's width and height. Raises `ImageError` if the image cannot be read."""
         if self.region is None or self.region.is_relative:
             return self.region
-        width, height = regions.page_size((self.path, self.entry), self.name, self._read_all)
+        width, height = regions.page_size(self._key(), self.name, self._read_all)
         return self.region.scaled(1 / width, 1 / height, is_relative=True)
+
+    def _key(self) -> tuple[Path, str, int]:
+        """Stands for the whole image, as it is now, among those that are kept decoded."""
+        try:
+            return self.path, self.entry, self.path.stat().st_mtime_ns
+        except OSError:
+            return self.path, self.entry, 0
 
     def _read_all(self) -> bytes:
         if self.entry:

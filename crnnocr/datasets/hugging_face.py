@@ -76,7 +76,10 @@ def _load(source: Path, shards: Sequence[Path], config: LabelConfig) -> Dataset:
     issues: list[Issue] = []
     names = ("", "")
     for shard in shards:
-        names, said = _columns(shard, config)
+        try:
+            names, said = _columns(shard, config)
+        except UnicodeDecodeError as error:  # in the name of a column
+            raise _damaged(shard, error) from error
         issues += said
         for found in _samples(shard, *names):
             (samples if isinstance(found, Sample) else issues).append(found)  # type: ignore[arg-type]
@@ -154,6 +157,7 @@ class _File:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        self._name = file
         self._parquet = pq.ParquetFile(file) if file.endswith(".parquet") else None
         self._table: Any = None
         if self._parquet is None:
@@ -168,10 +172,22 @@ class _File:
         self.counts = [metadata.row_group(group).num_rows if metadata else len(self._table) for group in groups]
 
     def group(self, group: int, columns: list[str]) -> Any:
-        return self._parquet.read_row_group(group, columns) if self._parquet else self._table.select(columns)
+        """Some columns of a group of rows, whose values lie where they should. Raises `DataError` if they are damaged."""
+        import pyarrow as pa
+
+        try:
+            part = self._parquet.read_row_group(group, columns) if self._parquet else self._table.select(columns)
+            part.validate(full=True)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self._name, error) from error
+        return part
 
     def parts(self, columns: list[str]) -> Iterator[Any]:
         return (self.group(group, columns) for group in range(len(self.counts)))
+
+
+def _damaged(file: Path | str, error: Exception) -> DataError:
+    return DataError(f"{file} is not a readable parquet or arrow file ({error}): download or write it again")
 
 
 @cache
@@ -183,4 +199,4 @@ def _opened(file: str) -> _File:
     try:
         return _File(file)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file} is not a readable parquet or arrow file ({error}): download or write it again") from error
+        raise _damaged(file, error) from error

@@ -112,7 +112,7 @@ class ImageIndex:
 
     def _resolved(self, folder: str) -> Iterator[str]:
         if Path(folder).is_absolute():
-            real = "" if folder.startswith(_SHARES) else os.path.realpath(folder).rstrip(os.sep) + os.sep
+            real = "" if folder.startswith(_SHARES) or "\0" in folder else os.path.realpath(folder).rstrip(os.sep) + os.sep
             if real.startswith(self._real):
                 yield real.removeprefix(self._real).replace(os.sep, "/").rstrip("/")
         elif not (folder.startswith("/") or _DRIVE.match(folder)):
@@ -275,10 +275,12 @@ def _spellings(name: str) -> Iterator[str]:
     if "\\" in name:
         yield name.replace("\\", "/")
     if _URL.match(name) or "?" in name:
-        url = urlsplit(name)
-        for path in (*parse_qs(url.query).get("d", ()), unquote(url.path)):  # Label Studio's local files are ?d=path
-            if path:
-                yield path
+        try:
+            url = urlsplit(name)
+            paths = (*parse_qs(url.query).get("d", ()), unquote(url.path))  # Label Studio's local files are ?d=path
+        except ValueError:  # no address at all
+            return
+        yield from filter(None, paths)
     elif "%" in name:
         yield unquote(name)
 

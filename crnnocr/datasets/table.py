@@ -189,7 +189,7 @@ def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.
             cells = [*cells[:text], table.separator.join(cells[text:])]
         if len(cells) != width:
             raise DataError(f"{table.file} line {number} has {len(cells)} columns where the header has {width}")
-        name, *others = filter(None, (cells[i].strip() for i in chosen.images)) or [""]
+        name, *others = [name for i in chosen.images if (name := cells[i].strip())] or [""]
         yield LabelRecord(
             number, name, cells[text], tuple(others), region=None if region is None else regions.parse(cells[region])
         )

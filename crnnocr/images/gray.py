@@ -44,7 +44,8 @@ def to_gray(image: Image.Image) -> Image.Image:
 def to_color(image: Image.Image) -> Image.Image:
     """Convert an image to mode L, RGB or RGBA: what has more than 8 bits or no colors becomes gray."""
     if image.mode in ("L", "RGB", "RGBA"):
-        return image.copy()
+        image.load()
+        return image
     if image.has_transparency_data:
         return image.convert("RGBA")
     return to_gray(image) if image.mode[0] in "1LIF" and image.mode != "LAB" else image.convert("RGB")
