@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from typing import TypeAlias
@@ -60,10 +61,23 @@ def path_log_probs(log_probs: Floats) -> Floats:
     return result
 
 
-def text_probs(log_probs: Floats) -> dict[Text, float]:
+def text_probs(log_probs: Floats, spaces: Text = ()) -> dict[Text, float]:
     """The probability of every text there is: that of all its paths, summed."""
     _, texts, owner = paths_and_texts(*log_probs.shape)
-    return dict(zip(texts, np.bincount(owner, np.exp(path_log_probs(log_probs))).tolist(), strict=True))
+    probs: defaultdict[Text, float] = defaultdict(float)
+    for text, p in zip(texts, np.bincount(owner, np.exp(path_log_probs(log_probs))).tolist(), strict=True):
+        probs[single_spaced(text, spaces)] += p
+    return dict(probs)
+
+
+def single_spaced(text: Text, spaces: Text) -> Text:
+    """A text whose runs of spaces are their first, and that has none at its edges."""
+    runs = [(is_space, list(run)) for is_space, run in itertools.groupby(text, key=lambda c: c in spaces)]
+    while runs and runs[0][0]:
+        runs.pop(0)
+    while runs and runs[-1][0]:
+        runs.pop()
+    return tuple(c for is_space, run in runs for c in (run[:1] if is_space else run))
 
 
 def small_cases(count: int) -> Iterator[Floats]:
@@ -86,13 +100,18 @@ NO_FRAMES = np.zeros((0, 3))
 """A line without a single frame."""
 
 
-def log_prob(log_probs: LogProbs, text: Text) -> float:
-    return float(text_log_probs([log_probs], [text])[0])
+def log_prob(log_probs: LogProbs, text: Text, spaces: Text = ()) -> float:
+    return float(text_log_probs([log_probs], [text], spaces)[0])
 
 
-def all_texts_of_small_cases(count: int) -> list[tuple[Floats, Text, float]]:
-    """Lines with each of their texts and its probability."""
-    return [(line, text, p) for line in small_cases(count) for text, p in text_probs(line).items()]
+SPACES: tuple[Text, ...] = ((), (1,), (2,), (1, 3))
+"""Which classes are spaces: none, one, or two kinds of them."""
+
+
+def all_texts_of_small_cases(count: int, spaces: Text = ()) -> list[tuple[Floats, Text, float]]:
+    """Lines that have such classes, with each of their texts and its probability."""
+    lines = [line for line in small_cases(count) if line.shape[1] > max(spaces, default=0)]
+    return [(line, text, p) for line in lines for text, p in text_probs(line, spaces).items()]
 
 
 def mixed_lines(count: int) -> tuple[list[LogProbs], list[Text]]:

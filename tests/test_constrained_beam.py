@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from paths import WIDE, Floats, Text, random_log_probs, text_probs
+from paths import WIDE, Floats, Text, random_log_probs, single_spaced
 from small_texts import (
     SMALL,
+    SPACE,
     configured,
     is_line_of,
+    probs_of_small,
 )
 
 from crnnocr.config import DecodeConfig
@@ -27,6 +29,7 @@ CONFIGS = [
     {"lexicon": ["ab", "a"], "pattern": ".{3,}"},
     {"lexicon": ["b", "ba"], "pattern": ".*a", "block": " "}, {"pattern": "[ab]{2,}", "allow": "b "}, {"pattern": "(aab)*"},
     {"lexicon": ["a b"], "pattern": ".*[ab]"}, {"pattern": "b{3}"}, {"lexicon": ["aaa"], "pattern": "a+"},
+    {"pattern": "[ab ]+"}, {"pattern": "a b.*"}, {"lexicon": ["a b", "b"]}, {"lexicon": ["a"], "pattern": "a( a)*"},
 ]  # fmt: skip
 
 
@@ -41,7 +44,8 @@ def is_permitted(text: str, options: dict[str, Any]) -> bool:
 
 def permitted_by_counting(line: Floats, options: dict[str, Any]) -> list[tuple[Text, float]]:
     """The permitted texts of a line, with their log-probabilities, best first."""
-    probs = {text: p for text, p in text_probs(line).items() if p > 0 and is_permitted(SMALL.decode(text), options)}
+    every = probs_of_small(line, **{name: options[name] for name in ("allow", "block") if name in options}).items()
+    probs = {text: p for text, p in every if p > 0 and is_permitted(SMALL.decode(text), options)}
     return [(text, math.log(p)) for text, p in sorted(probs.items(), key=lambda item: -item[1])]
 
 
@@ -117,7 +121,8 @@ def test_only_allowed_characters_are_read_by_greedy_decoding_too() -> None:
         (found,) = Decoder(DecodeConfig(block="a"), SMALL).decode([line])
         masked = line.copy()
         masked[:, 1] = -np.inf
-        assert found[0].ids == tuple(c for c, _ in itertools.groupby(masked.argmax(axis=1).tolist()) if c)
+        collapsed = tuple(c for c, _ in itertools.groupby(masked.argmax(axis=1).tolist()) if c)
+        assert found[0].ids == single_spaced(collapsed, (SPACE,))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from paths import SHARPNESSES, log, random_log_probs, small_cases, text_probs
 
 from crnnocr.config import DecodeConfig
-from crnnocr.decoding import Decoder, Hypothesis, LogProbs, decoder
+from crnnocr.decoding import Decoder, Hypothesis, Ids, LogProbs, decoder
 from crnnocr.decoding import beam as beam_module
 from crnnocr.decoding.beam import beam_search
 from crnnocr.decoding.hypothesis import greedy
@@ -27,11 +27,11 @@ def lines_of(count: int) -> list[LogProbs]:
 
 
 def forbid_searching(monkeypatch: pytest.MonkeyPatch) -> None:
-    def search(lines: list[LogProbs], beam: int) -> list[list[Hypothesis]]:
+    def search(lines: list[LogProbs], beam: int, spaces: Ids = (), *, edges: bool = True) -> list[list[Hypothesis]]:
         assert not lines, "searched"
         return []
 
-    def search_line(line: LogProbs, beam: int, automaton: object, fusion: object) -> list[Hypothesis]:
+    def search_line(line: LogProbs, beam: int, automaton: object, fusion: object, spaces: Ids) -> list[Hypothesis]:
         raise AssertionError("searched")
 
     for module in (beam_module, decoder):
@@ -79,13 +79,53 @@ def test_the_best_text_is_found_though_a_line_is_searched_in_segments() -> None:
         assert math.exp(exact.log_prob) == pytest.approx(max(probs.values()))
 
 
+def test_spaces_that_meet_where_a_line_is_cut_are_one() -> None:
+    rng = np.random.default_rng(6)
+    blank = np.log([[0.9995, 0.0002, 0.0003]])
+    line_parts = [[random_log_probs(rng, 2, 3, 3.0) for _ in range(3)] for _ in range(200)]
+    lines = [np.concatenate([a, blank, b, blank, c]) for a, b, c in line_parts]
+    found = Decoder(DecodeConfig(beam=20), Charset("a ")).decode(lines)
+    assert sum(2 in best.ids for (best,) in found) > 20
+    for line, (best,) in zip(lines, found, strict=True):
+        probs = text_probs(line, (2,))
+        assert math.exp(best.log_prob) == pytest.approx(probs[best.ids])
+        assert math.exp(best.log_prob) == pytest.approx(max(probs.values()), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [DecodeConfig(), DecodeConfig(beam=5), DecodeConfig(beam=100), DecodeConfig(top_k=3), DecodeConfig(pattern="[ab ]+")],
+)
+def test_a_wide_gap_is_one_space_and_margins_are_none(config: DecodeConfig) -> None:
+    charset = Charset("ab ")
+    gap = [[0.48, 0.001, 0.001, 0.518], [0.518, 0.001, 0.001, 0.48]]
+    a, b = [[0.01, 0.97, 0.01, 0.01]], [[0.01, 0.01, 0.97, 0.01]]
+    line = np.log([*gap * 10, *a, *gap * 20, *b, *gap * 10])
+    ((best, *others),) = Decoder(config, charset).decode([line])
+    assert charset.decode(best.ids) == "a b"
+    for found in (best, *others):
+        text = charset.decode(found.ids)
+        assert text == " ".join(text.split())
+    # Nothing but a spurious letter in one of the 80 frames of the gaps, of 0.002 each, stands against it.
+    assert best.log_prob == pytest.approx(2 * math.log(0.97) + 80 * math.log(0.998), abs=0.01)
+
+
+def test_spaces_that_are_not_allowed_are_nothing() -> None:
+    charset = Charset("12 ")
+    line = np.log([[0.01, 0.01, 0.01, 0.97], [0.01, 0.97, 0.01, 0.01], [0.01, 0.01, 0.02, 0.96], [0.01, 0.01, 0.97, 0.01]])
+    for config in (DecodeConfig(allow="12"), DecodeConfig(block=" ", beam=5), DecodeConfig(allow="12", pattern=".+")):
+        ((best,),) = Decoder(config, charset).decode([line])
+        assert charset.decode(best.ids) == "12"
+        assert math.exp(best.log_prob) > 0.9
+
+
 def test_only_uncertain_segments_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[LogProbs] = []
     whole = beam_search
 
-    def search(lines: list[LogProbs], beam: int) -> list[list[Hypothesis]]:
+    def search(lines: list[LogProbs], beam: int, spaces: Ids, *, edges: bool) -> list[list[Hypothesis]]:
         searched.extend(lines)
-        return whole(lines, beam)
+        return whole(lines, beam, spaces, edges=edges)
 
     monkeypatch.setattr(beam_module, "beam_search", search)
     blank, confident = [0.9998, 0.0001, 0.0001], [0.005, 0.99, 0.005]
@@ -160,7 +200,7 @@ def test_the_characters_of_a_charset_need_not_make_a_text(texts: list[str]) -> N
     charset = Charset.from_texts(texts)
     line = random_log_probs(np.random.default_rng(1), 20, charset.classes, 3.0)
     ((found,),) = Decoder(DecodeConfig(), charset).decode([line])
-    assert found.ids == greedy(line).ids
+    assert found.ids == greedy(line, charset.spaces).ids
 
 
 @pytest.mark.parametrize(("block", "gone"), [("e\u0301", "é"), ("é", "é"), ("א(", "(א"), (")א", ")א"), ("eeא", "eא")])

@@ -111,10 +111,10 @@ def test_images_give_the_same_alone_and_together(engine: OnnxEngine, tiny_data: 
         assert alone.confidence == pytest.approx(result.confidence, abs=1e-5)
 
 
-def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -> list[Result]:
+def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration, spaces: tuple[int, ...] = ()) -> list[Result]:
     """Run the nodes of `add_best_path` on log-probabilities."""
     nodes = GraphBuilder()
-    end_to_end.add_best_path(nodes, "log_probs", "frames", calibration)
+    end_to_end.add_best_path(nodes, "log_probs", "frames", calibration, spaces)
     inputs = {"log_probs": (TensorProto.FLOAT, ["n", "t", "c"]), "frames": (TensorProto.INT64, ["n"])}
     model = nodes.model(inputs, end_to_end.OUTPUTS, {}, end_to_end.OPSET).to_onnx()
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -131,7 +131,8 @@ def best_paths(log_probs: list[NDArray[np.float32]], calibration: Calibration) -
     ]
 
 
-def test_best_paths_and_their_confidences_are_those_of_the_decoders() -> None:
+@pytest.mark.parametrize("spaces", [(), (1,), (2, 3)])
+def test_best_paths_and_their_confidences_are_those_of_the_decoders(spaces: tuple[int, ...]) -> None:
     rng = np.random.default_rng(3)
     lines = []
     for index in range(200):
@@ -139,11 +140,12 @@ def test_best_paths_and_their_confidences_are_those_of_the_decoders() -> None:
         lines.append((logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32))
     lines.append(np.log(np.full((12, 5), (0.96, 0.01, 0.01, 0.01, 0.01), np.float32)))  # no text at all
     calibration = Calibration(1.7, -0.4)
-    found = best_paths(lines, calibration)
+    found = best_paths(lines, calibration, spaces)
     assert not found[-1].ids
     for line, result in zip(lines, found, strict=True):
-        assert result.ids == greedy(line).ids
-        assert result.confidence == pytest.approx(calibration.apply(text_log_probs([line], [result.ids])[0]), abs=1e-4)
+        assert result.ids == greedy(line, spaces).ids
+        log_prob = text_log_probs([line], [result.ids], spaces)[0]
+        assert result.confidence == pytest.approx(calibration.apply(log_prob), abs=1e-4)
 
 
 def test_a_character_is_as_confident_as_its_most_confident_frame() -> None:
@@ -151,6 +153,16 @@ def test_a_character_is_as_confident_as_its_most_confident_frame() -> None:
     (result,) = best_paths([np.log(probs)], Calibration())
     assert result.ids == (1, 1, 2)
     assert result.character_confidences == pytest.approx((0.8, 0.7, 0.8))
+
+
+def test_a_space_is_as_confident_as_the_most_confident_frame_of_its_gap() -> None:
+    path = [3, 0, 3, 1, 1, 0, 3, 0, 0, 3, 3, 1, 2, 3, 3, 2, 3]  # of a, b and the space, with spaces at the edges
+    highest = np.array([0.9, 0.5, 0.9, 0.5, 0.6, 0.5, 0.5, 0.5, 0.5, 0.8, 0.5, 0.7, 0.5, 0.6, 0.5, 0.5, 0.9], np.float32)
+    probs = np.repeat((1 - highest[:, None]) / 3, 4, axis=1)
+    probs[np.arange(len(path)), path] = highest
+    (result,) = best_paths([np.log(probs)], Calibration(), (3,))
+    assert result.ids == (1, 3, 1, 2, 3, 2)
+    assert result.character_confidences == pytest.approx((0.6, 0.8, 0.7, 0.5, 0.6, 0.5))
 
 
 def test_all_texts_may_be_empty() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from paths import (
     NO_FRAMES,
+    SPACES,
     Text,
     all_texts_of_small_cases,
     best_path_frames,
@@ -72,9 +73,35 @@ def test_a_long_line_is_as_probable_as_torch_s_ctc_loss_says() -> None:
     assert log_prob(log_probs, text.tolist()) == pytest.approx(-float(loss), rel=1e-9)
 
 
-def test_many_texts_at_once_are_as_probable_as_all_their_paths() -> None:
-    lines, texts, probs = zip(*all_texts_of_small_cases(60), strict=True)
-    assert text_log_probs(lines, texts) == pytest.approx(np.log(probs), rel=0, abs=1e-9)
+@pytest.mark.parametrize("spaces", SPACES)
+def test_many_texts_at_once_are_as_probable_as_all_their_paths(spaces: Text) -> None:
+    lines, texts, probs = zip(*all_texts_of_small_cases(60, spaces), strict=True)
+    assert text_log_probs(lines, texts, spaces) == pytest.approx(np.log(probs), rel=0, abs=1e-9)
+
+
+def test_a_gap_is_one_space_however_many_frames_say_so_and_an_edge_is_none() -> None:
+    # a and b of two frames each, and gaps of 30: blank and space by turns, and at the edges too.
+    gap = [[0.3, 0.7, 0.0, 0.0], [0.8, 0.2, 0.0, 0.0]] * 15
+    line = log([*gap, *[[0.0, 0.0, 1.0, 0.0]] * 2, *gap, *[[0.0, 0.0, 0.0, 1.0]] * 2, *gap])
+    assert log_prob(line, (2, 1, 3), (1,)) == pytest.approx(math.log1p(-((0.3 * 0.8) ** 15)), abs=1e-9)
+    assert log_prob(line, (2, 3), (1,)) == pytest.approx(15 * math.log(0.3 * 0.8), abs=1e-9)
+    assert align([line], [(2, 1, 3)], (1,)) == [(30, 32, 62)]  # the space where it is most probable
+
+
+def test_texts_of_hardly_any_probability_have_spaces_all_the_same() -> None:
+    line = np.log(np.array([[0.6, 0.3, 0.1]])).repeat(5, axis=0) - 400
+    expected = text_probs(line + 400, (1,))
+    found = {text: log_prob(line, text, (1,)) + 2000 for text in expected}
+    assert found == pytest.approx({text: math.log(p) for text, p in expected.items()}, rel=0, abs=1e-9)
+
+
+def test_of_a_part_of_a_line_the_text_may_begin_and_end_with_a_space() -> None:
+    line = log([[0.5, 0.3, 0.2]] * 3)
+    by_counting = text_probs(line)  # of plain CTC, in which two spaces are two
+    spaced = {text: p for text, p in by_counting.items() if (1, 1) not in itertools.pairwise(text)}
+    spaced[(1,)] += by_counting[(1, 1)]
+    found = {text: float(text_log_probs([line], [text], (1,), edges=False)[0]) for text in spaced}
+    assert found == pytest.approx({text: math.log(p) for text, p in spaced.items()}, abs=1e-9)
 
 
 def test_a_text_s_probability_is_the_same_beside_any_others() -> None:

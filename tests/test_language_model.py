@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from paths import WIDE, Floats, Text, random_log_probs, text_probs
+from paths import WIDE, Floats, Text, random_log_probs
+from small_texts import SMALL, probs_of_small
 
 from crnnocr.config import DecodeConfig
 from crnnocr.decoding import Decoder
@@ -20,7 +21,6 @@ from crnnocr.text.charset import Charset
 
 LINES = ["the cat sat on the mat", "the hat and the cat", "a cat on a mat", "that cat ate the oats", "on and on the sea"] * 4
 CHARSET = Charset.from_texts(LINES)
-SMALL = Charset("ab ")
 """Of which all texts that fit five frames are searched."""
 SMALL_LINES = ["ab ab", "aab", "abb ab", "ba ab", "b", "abab"]
 
@@ -149,9 +149,10 @@ def test_the_model_is_made_even_if_it_cannot_be_cached(tmp_path: Path) -> None:
         assert LanguageModel.load(str(text), CHARSET, place).log_prob([1]) == expected
 
 
-def scores_by_counting(line: Floats, fusion: Fusion) -> dict[Text, float]:
-    """The score of every text."""
-    return {text: math.log(p) + fusion.log_score(text) for text, p in text_probs(line).items() if p > 0}
+def scores_by_counting(line: Floats, fusion: Fusion, **restrictions: str) -> dict[Text, float]:
+    """The score of every text; `restrictions` say which characters are allowed."""
+    probs = probs_of_small(line, **restrictions)
+    return {text: math.log(p) + fusion.log_score(text) for text, p in probs.items() if p > 0}
 
 
 RESTRICTIONS: list[dict[str, str]] = [
@@ -185,13 +186,14 @@ def test_a_wide_beam_ranks_texts_by_image_and_language(weight: float, restrictio
     options: dict[str, Any] = restrictions | ({"lexicon": str(words)} if "lexicon" in restrictions else {})
     decoder = Decoder(DecodeConfig(beam=WIDE, top_k=WIDE, lm=str(path), lm_weight=weight, **options), SMALL)
     assert decoder.language_model
+    characters = {name: restrictions[name] for name in ("allow", "block") if name in restrictions}
     fusion = Fusion(decoder.language_model, weight)
     rng = np.random.default_rng(7)
     for frames in (1, 2, 3, 4, 5):
         line = random_log_probs(rng, frames, 4, 1.0)
         expected = {
             text: score
-            for text, score in scores_by_counting(line, fusion).items()
+            for text, score in scores_by_counting(line, fusion, **characters).items()
             if is_permitted(SMALL.decode(text), **restrictions)
         }
         (found,) = decoder.decode([line])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from paths import (
     NO_FRAMES,
+    SPACES,
     Floats,
     Text,
     all_texts_of_small_cases,
@@ -13,6 +14,7 @@ from paths import (
     log_prob,
     mixed_lines,
     random_log_probs,
+    single_spaced,
     text_probs,
 )
 
@@ -20,22 +22,24 @@ from crnnocr.decoding.hypothesis import greedy
 from crnnocr.decoding.posteriors import posteriors
 
 
-def posteriors_by_counting(line: Floats, text: Text) -> list[float]:
+def posteriors_by_counting(line: Floats, text: Text, spaces: Text) -> list[float]:
     """For each character the text's probability as a share of that of all texts that differ in it alone, by counting."""
-    probs = text_probs(line)
+    probs = text_probs(line, spaces)
     result = []
     for i in range(len(text)):
-        rivals = [text[:i] + text[i + 1 :], *((*text[:i], c, *text[i + 1 :]) for c in range(1, line.shape[1]))]
+        others = [text[:i] + text[i + 1 :], *((*text[:i], c, *text[i + 1 :]) for c in range(1, line.shape[1]))]
+        rivals = {single_spaced(other, spaces) for other in others}
         result.append(probs[text] / sum(probs.get(rival, 0.0) for rival in rivals))
     return result
 
 
-def test_a_character_s_confidence_is_its_share_among_all_texts_that_differ_in_it_alone() -> None:
-    for classes in (2, 3, 4):
-        cases = [case for case in all_texts_of_small_cases(60) if case[0].shape[1] == classes]
+@pytest.mark.parametrize("spaces", SPACES[:3])
+def test_a_character_s_confidence_is_its_share_among_all_texts_that_differ_in_it_alone(spaces: Text) -> None:
+    for classes in range(1 + max(spaces, default=1), 5):
+        cases = [case for case in all_texts_of_small_cases(60, spaces) if case[0].shape[1] == classes]
         lines, texts, _ = zip(*cases, strict=True)
-        for (line, text, _), found in zip(cases, posteriors(lines, texts), strict=True):
-            assert list(found) == pytest.approx(posteriors_by_counting(line, text), rel=0, abs=1e-6)  # as documented
+        for (line, text, _), found in zip(cases, posteriors(lines, texts, spaces), strict=True):
+            assert list(found) == pytest.approx(posteriors_by_counting(line, text, spaces), rel=0, abs=1e-6)  # as documented
 
 
 def test_confidences_are_the_same_beside_any_others() -> None:

@@ -6,18 +6,28 @@ Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", sec
 `beam_search` goes through whole lines. `segmented_beam_search` cuts lines where the blank is all but certain, and searches only
 the uncertain segments, each of which is short. Frames are independent in CTC: with the blank taken for certain in a
 frame, what comes before it and what comes after it are independent too. So the probability of a text is the sum, over all ways
-to divide it among the segments, of the product of their probabilities. That leaves out a little, at each cut and in the
-certain segments, as a narrow beam does; a search that is to be exact goes through the whole line.
+to divide it among the segments, of the product of their probabilities; two spaces that meet are one. That leaves out a little,
+at each cut and in the certain segments, as a narrow beam does; a search that is to be exact goes through the whole line.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from crnnocr.decoding.forward import TINY, text_log_probs
-from crnnocr.decoding.hypothesis import Floats, Hypothesis, Indices, LogProbs, best_path
+from crnnocr.decoding.hypothesis import (
+    Floats,
+    Hypothesis,
+    Ids,
+    Indices,
+    LogProbs,
+    best_path,
+    single_spaced,
+    stripped,
+)
 from crnnocr.text.charset import BLANK
 
 _MAX_LINES = 32
@@ -31,7 +41,7 @@ _NO_PARENT = np.uint64(2)
 """The parent's key of prefixes that have no parent."""
 
 
-def beam_search(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
+def beam_search(lines: Sequence[LogProbs], beam: int, spaces: Ids = (), *, edges: bool = True) -> list[list[Hypothesis]]:
     """For each line the texts that a beam of `beam` prefixes ends with, the most probable first.
 
     These are exactly the most probable ones if `beam` is at least the number of prefixes there are. A frame leaves unexplored
@@ -40,10 +50,12 @@ def beam_search(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
     Args:
         lines: (T, C) natural-log probabilities of each, all of the same classes.
         beam: K, the number of prefixes that are kept.
+        spaces: class ids of the spaces.
+        edges: whether the lines are whole; if they are parts of lines, their texts may begin and end with a space.
     """
     found: dict[int, list[Hypothesis]] = {}
     for group in _groups(lines, beam):
-        found.update(zip(group, _Beams([lines[n] for n in group], beam).run(), strict=True))
+        found.update(zip(group, _Beams([lines[n] for n in group], beam, spaces, edges=edges).run(), strict=True))
     return [found[n] for n in range(len(lines))]
 
 
@@ -58,19 +70,32 @@ def _groups(lines: Sequence[LogProbs], beam: int) -> Iterator[list[int]]:
 class _Beams:
     """The beams of N lines, the longest first: K prefixes each."""
 
-    def __init__(self, lines: list[LogProbs], beam: int) -> None:
+    def __init__(self, lines: list[LogProbs], beam: int, spaces: Ids, *, edges: bool) -> None:
+        self._spaces = spaces if edges else ()
         self._lengths = np.array([len(line) for line in lines])
         self._probs = np.zeros((self._lengths[0], len(lines), lines[0].shape[1]))  # (T, N, C)
         for n, line in enumerate(lines):
             np.exp(line, out=self._probs[: len(line), n], dtype=np.float64)
         self._likely = _likely_characters(self._probs, 2 * beam)  # (T, N, M)
+        self._likely_probs = np.take_along_axis(self._probs, self._likely, axis=2)
+        # Of prefixes that end in a space, all probability counts as ending in it, and anything in a gap goes on with it.
+        self._own = self._probs
+        self._blanks = np.ones(lines[0].shape[1])
+        self._kinds = np.arange(lines[0].shape[1])
+        if spaces:
+            self._own = self._probs.copy()
+            self._own[:, :, list(spaces)] = self._probs[:, :, [BLANK, *spaces]].sum(axis=2, keepdims=True)
+            self._blanks[list(spaces)] = 0.0
+            self._kinds[list(spaces)] = spaces[0]
 
         shape = len(lines), beam
         # Probability of all alignments of a prefix so far that end in a blank, and of those that end in its last character.
         self._blank, self._last = np.zeros((2, *shape))
-        self._blank[:, 0] = 1.0
         self._log_scales = np.zeros(len(lines))
+        # A line begins as if after a space, so that none is at its edge.
         self._characters = np.full(shape, BLANK)
+        self._characters[:, 0] = spaces[0] if self._spaces else BLANK
+        (self._last if self._spaces else self._blank)[:, 0] = 1.0
         # Prefixes are the same if their keys are; two others share a key with a probability of 2**-64. Free slots have key 0.
         self._keys = np.zeros(shape, dtype=np.uint64)
         self._keys[:, 0] = 1
@@ -85,14 +110,15 @@ class _Beams:
             self._advance(t, int(np.count_nonzero(self._lengths > t)))
         totals = self._blank + self._last
         texts = self._texts()
-        return [
-            [
-                Hypothesis(tuple(texts[texts[:, n, k] != BLANK, n, k].tolist()), float(scale + np.log(totals[n, k])))
-                for k in np.argsort(-totals[n], kind="stable")
-                if totals[n, k] > 0.0
-            ]
-            for n, scale in enumerate(self._log_scales)
-        ]
+        found = []
+        for n, scale in enumerate(self._log_scales.tolist()):
+            sums: dict[tuple[int, ...], float] = {}
+            for k in np.argsort(-totals[n], kind="stable")[: np.count_nonzero(totals[n])]:
+                text = stripped(tuple(texts[texts[:, n, k] != BLANK, n, k].tolist()), self._spaces)
+                sums[text] = sums.get(text, 0.0) + totals[n, k]
+            ranked = sorted(sums.items(), key=lambda item: item[1], reverse=True)
+            found.append([Hypothesis(text, scale + math.log(total)) for text, total in ranked])
+        return found
 
     def _advance(self, t: int, count: int) -> None:
         """Advance the first `count` lines, those that are long enough, by frame `t`."""
@@ -102,19 +128,25 @@ class _Beams:
         total = blank + last
 
         # Extensions: a repeat needs a blank in between.
-        starts = np.where(likely[:, None] == characters[:, :, None], blank[:, :, None], total[:, :, None])
-        extended = starts * probs[rows, likely][:, None]  # (N, K, M)
+        repeated = self._kind(likely)[:, None] == self._kind(characters)[:, :, None]
+        starts = np.where(repeated, blank[:, :, None], total[:, :, None])
+        extended = starts * self._likely_probs[t, :count, None]  # (N, K, M)
 
         # Prefixes stay. If the parent is in the beam too, its extension is no new prefix: the child gets its probability.
-        own = probs[rows, characters]
-        stay_blank, stay_last = total * probs[:, BLANK, None], last * own
+        stay_blank, stay_last = total * probs[:, BLANK, None], last * self._own[t, rows, characters]
+        if self._own is not self._probs:
+            stay_blank *= self._blanks[characters]
         n, child, parent = np.nonzero(self._parents[:count, :, None] == self._keys[:count, None])
         repeats = characters[n, child] == characters[n, parent]
-        stay_last[n, child] += np.where(repeats, blank[n, parent], total[n, parent]) * own[n, child]
+        stay_last[n, child] += np.where(repeats, blank[n, parent], total[n, parent]) * probs[n, characters[n, child]]
         which, choice = np.nonzero(likely[n] == characters[n, child, None])
         extended[n[which], parent[which], choice] = 0.0
 
         self._keep(t, stay_blank, stay_last, extended, likely)
+
+    def _kind(self, characters: Indices) -> Indices:
+        """The characters, all spaces as one."""
+        return self._kinds[characters] if np.count_nonzero(self._blanks) < len(self._blanks) - 1 else characters
 
     def _keep(self, t: int, stay_blank: Floats, stay_last: Floats, extended: Floats, likely: Indices) -> None:
         """Keep the most probable of the prefixes that stayed and those that were extended."""
@@ -172,7 +204,7 @@ _FAR = 5.0
 """A segment's texts are left out if they are less probable than its best one by more than this log-ratio."""
 
 
-def segmented_beam_search(lines: Sequence[LogProbs], beam: int) -> list[list[Hypothesis]]:
+def segmented_beam_search(lines: Sequence[LogProbs], beam: int, spaces: Ids = ()) -> list[list[Hypothesis]]:
     """For each line at most `beam` texts, the most probable first.
 
     Their log-probabilities are those with the blank certain at each cut, up to a summand that the texts of a line share.
@@ -180,21 +212,24 @@ def segmented_beam_search(lines: Sequence[LogProbs], beam: int) -> list[list[Hyp
     Args:
         lines: (T, C) natural-log probabilities of each, all of the same classes.
         beam: prefixes that are kept in the search of a segment, and texts of a line.
+        spaces: class ids of the spaces.
     """
-    segments = [_segments(line) for line in lines]
+    segments = [_segments(line, spaces) for line in lines]
     parts = [line[frames] for line, own in zip(lines, segments, strict=True) for frames, _, _ in own]
     found = [[Hypothesis(text, log_prob)] for own in segments for _, text, log_prob in own]
     # A text has at least the probability of one of its paths; if that does not settle it, the exact one may.
     unsettled = [n for n, (first,) in enumerate(found) if not first.log_prob > _SETTLED]
-    exact = text_log_probs([parts[n] for n in unsettled], [found[n][0].ids for n in unsettled]).tolist()
+    texts = [found[n][0].ids for n in unsettled]
+    exact = text_log_probs([parts[n] for n in unsettled], texts, spaces, edges=False).tolist()
     uncertain = [n for n, log_prob in zip(unsettled, exact, strict=True) if not log_prob > _SETTLED]
-    for n, hypotheses in zip(uncertain, beam_search([parts[n] for n in uncertain], beam), strict=True):
+    beams = beam_search([parts[n] for n in uncertain], beam, spaces, edges=False)
+    for n, hypotheses in zip(uncertain, beams, strict=True):
         found[n] = [each for each in hypotheses if each.log_prob > hypotheses[0].log_prob - _FAR]
     in_order = iter(found)
-    return [_join([next(in_order) for _ in own], beam) for own in segments]
+    return [_join([next(in_order) for _ in own], beam, spaces) for own in segments]
 
 
-def _segments(line: LogProbs) -> list[tuple[slice, tuple[int, ...], float]]:
+def _segments(line: LogProbs, spaces: Ids) -> list[tuple[slice, tuple[int, ...], float]]:
     """The runs of frames in which the blank is not certain, each with the text and the log-probability of its best path."""
     path, begins = best_path(line)
     is_open = np.concatenate(([False], line[:, BLANK] <= _CERTAIN, [False]))
@@ -202,20 +237,31 @@ def _segments(line: LogProbs) -> list[tuple[slice, tuple[int, ...], float]]:
     log_probs = np.add.reduceat(np.append(line.max(axis=1), 0.0), edges)[::2].tolist()
     ids, places = path[begins].tolist(), np.searchsorted(np.flatnonzero(begins), edges).tolist()
     segments = zip(edges[::2].tolist(), edges[1::2].tolist(), places[::2], places[1::2], log_probs, strict=True)
-    return [(slice(begin, end), tuple(ids[first:last]), log_prob) for begin, end, first, last, log_prob in segments]
+    return [
+        (slice(begin, end), single_spaced(ids[first:last], spaces), log_prob) for begin, end, first, last, log_prob in segments
+    ]
 
 
-def _join(segments: list[list[Hypothesis]], max_texts: int) -> list[Hypothesis]:
+def _join(segments: list[list[Hypothesis]], max_texts: int, spaces: Ids) -> list[Hypothesis]:
     """The most probable texts made of one of each segment's, the best first; ways to the same text are summed."""
     joined: dict[tuple[int, ...], float] = {(): 0.0}
     for choices in segments:
-        if len(choices) == 1:
+        begins = [len(one.ids) > 0 and one.ids[0] in spaces for one in choices]
+        if len(choices) == 1 and not begins[0]:
             joined = {ids + choices[0].ids: log_prob for ids, log_prob in joined.items()}
             continue
         longer: dict[tuple[int, ...], float] = {}
         for ids, log_prob in joined.items():
-            for choice in choices:
-                text, way = ids + choice.ids, log_prob + choice.log_prob
-                longer[text] = float(np.logaddexp(longer[text], way)) if text in longer else way
+            ends = len(ids) > 0 and ids[-1] in spaces
+            for choice, begun in zip(choices, begins, strict=True):
+                _add(longer, ids + choice.ids[ends and begun :], log_prob + choice.log_prob)
         joined = dict(sorted(longer.items(), key=lambda item: item[1], reverse=True)[:max_texts])
-    return sorted((Hypothesis(*item) for item in joined.items()), key=lambda each: each.log_prob, reverse=True)
+    summed: dict[tuple[int, ...], float] = {}
+    for ids, log_prob in joined.items():
+        _add(summed, stripped(ids, spaces), log_prob)
+    return sorted((Hypothesis(*item) for item in summed.items()), key=lambda each: each.log_prob, reverse=True)
+
+
+def _add(log_probs: dict[tuple[int, ...], float], text: tuple[int, ...], way: float) -> None:
+    """Add the log-probability of one way to a text to that of the others."""
+    log_probs[text] = float(np.logaddexp(log_probs[text], way)) if text in log_probs else way

@@ -1,7 +1,8 @@
 """CTC prefix beam search with constraints: an automaton says what is permitted, a language model what is likely.
 
 Hannun et al. 2014 (arXiv 1408.2873), algorithm 1. A prefix is kept only while some permitted completion of it fits the frames
-that are left, so the search never ends without a text if there is one.
+that are left, so the search never ends without a text if there is one. A space may follow every permitted text, as paper
+may, and both are one text.
 
 A language model multiplies the probability of each character when it is appended (shallow fusion: Graves and Jaitly 2014;
 Hannun et al. 2014). The score of a text is log P_ctc(text) + weight · (log P_lm(text) + bonus · length). A language model makes
@@ -15,12 +16,12 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from heapq import heappush, heappushpop, nlargest
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
 from crnnocr.decoding.automaton import MAX_CACHED_STATES, Automaton, State
-from crnnocr.decoding.hypothesis import Hypothesis, LogProbs
+from crnnocr.decoding.hypothesis import Hypothesis, Ids, LogProbs, gap_log_probs
 from crnnocr.decoding.language_model import LanguageModel
 from crnnocr.text.charset import BLANK
 
@@ -31,6 +32,8 @@ _FEW = 16
 """Up to so many permitted characters are sorted by themselves; more are taken in the order of all."""
 _FLOOR = 1e-200
 """Least probability of a class if there is an automaton: with it no permitted text is impossible."""
+_GAP = -1
+"""Index of the probability of the blank or a space in a frame, behind those of the classes."""
 _SMALL, _LARGE = 1e-30, 1e30
 """Masses are scaled when the greatest one is beyond these."""
 
@@ -61,7 +64,7 @@ class Fusion:
 
 
 def constrained_beam_search(
-    log_probs: LogProbs, beam: int, automaton: Automaton | None, fusion: Fusion | None
+    log_probs: LogProbs, beam: int, automaton: Automaton | None, fusion: Fusion | None, spaces: Ids = ()
 ) -> list[Hypothesis]:
     """The texts that a beam of `beam` prefixes ends with, best first.
 
@@ -72,23 +75,29 @@ def constrained_beam_search(
         beam: prefixes that are kept.
         automaton: the permitted texts; None permits all. There are no hypotheses if none of the texts fits T frames.
         fusion: a language model, whose score is added to the hypotheses' log-probabilities, or None.
+        spaces: class ids of the spaces.
     """
-    root = _Prefix(None, BLANK, automaton, fusion)
+    root = _Prefix(None, BLANK, automaton, fusion, spaces)
     if root.after_blank > len(log_probs):
         return []
     beams: Beams = {root: (1.0, 0.0)}
     log_scale = 0.0
-    probs = np.exp(log_probs, dtype=np.float64)
+    probs = np.exp(np.column_stack([log_probs, gap_log_probs(log_probs, spaces)]), dtype=np.float64)
     if automaton:
         probs = np.maximum(probs, _FLOOR)
-    orders = np.argsort(-probs[:, BLANK + 1 :], axis=1) + BLANK + 1
+    orders = np.argsort(-probs[:, BLANK + 1 : _GAP], axis=1) + BLANK + 1
     for t, (frame, likely) in enumerate(zip(probs.tolist(), orders.tolist(), strict=True)):
         beams = _advance(beams, frame, likely, beam, left=len(probs) - t - 1)
         scale = max(map(sum, beams.values()))
         if not _SMALL < scale < _LARGE and scale > 0.0:
             beams = {prefix: (blank / scale, last / scale) for prefix, (blank, last) in beams.items()}
             log_scale += math.log(scale)
-    ended = {prefix: sum(mass) * prefix.end_factor for prefix, mass in beams.items()}
+    ended: dict[_Prefix, float] = {}
+    for prefix, mass in beams.items():
+        text = prefix.parent if prefix.is_gap and prefix.parent else prefix
+        if text.is_end:
+            appended = 1.0 if text is prefix else text.factor(prefix.character)
+            ended[text] = ended.get(text, 0.0) + sum(mass) / appended * text.end_factor
     best = sorted(ended, key=ended.__getitem__, reverse=True)
     return [Hypothesis(prefix.ids, log_scale + math.log(ended[prefix])) for prefix in best if ended[prefix] > 0.0]
 
@@ -105,26 +114,41 @@ class _Prefix:
         "context",
         "few",
         "fusion",
+        "is_end",
+        "is_gap",
         "parent",
+        "spaces",
         "transitions",
     )
 
-    def __init__(self, parent: _Prefix | None, character: int, automaton: Automaton | None, fusion: Fusion | None) -> None:
+    def __init__(
+        self, parent: _Prefix | None, character: int, automaton: Automaton | None, fusion: Fusion | None, spaces: Ids
+    ) -> None:
         self.parent = parent
         self.character = character
         self.children: dict[int, _Prefix | None] = {}
+        self.spaces = spaces
+        self.is_gap = character in (spaces if parent else (character,))
+        """Whether no space may come next: after a space, and at the beginning."""
 
         # Frames needed from here on after a frame of the blank and after one of the character; what may come next.
         self.automaton = automaton
         self.after_blank = self.after_last = 0.0
         self.transitions: Mapping[int, State] | None = None
         self.few: list[int] | None = None
-        if automaton:
-            state = parent.transitions[character] if parent and parent.transitions else automaton.start
+        if automaton and (parent is None or character in cast("Mapping[int, State]", parent.transitions)):
+            state = cast("Mapping[int, State]", parent.transitions)[character] if parent else automaton.start
             self.after_blank = automaton.frames_needed(state, BLANK)
             self.after_last = automaton.frames_needed(state, character)
             self.transitions = automaton.transitions(state)
-            self.few = [*self.transitions] if len(self.transitions) <= _FEW else None
+        elif automaton:  # the edge of the line
+            self.transitions = {}
+        self.is_end = not self.after_blank
+        """Whether this is a permitted text."""
+        if self.transitions is not None and len(self.transitions) <= _FEW:
+            self.few = [*{*self.transitions, *spaces}] if self.is_end else [*self.transitions]
+        if parent and self.is_gap and parent.is_end:
+            self.after_blank = self.after_last = 0.0
 
         self.fusion = fusion
         self.context = 0
@@ -154,14 +178,19 @@ class _Prefix:
         blank, last = mass
         # A repeat needs a blank in between.
         start = blank if character == self.character else blank + last
-        factor = self.fusion.factors(self.context)[0][character] if self.fusion else 1.0
-        return start * frame[character] * factor
+        return start * frame[character] * self.factor(character)
+
+    def factor(self, character: int) -> float:
+        """The language model's factor of a next character."""
+        return self.fusion.factors(self.context)[0][character] if self.fusion else 1.0
 
     def child(self, character: int) -> _Prefix | None:
         """The prefix that is longer by `character`; None if that is not permitted."""
         if character not in self.children:
-            is_permitted = self.transitions is None or character in self.transitions
-            self.children[character] = _Prefix(self, character, self.automaton, self.fusion) if is_permitted else None
+            is_space = character in self.spaces
+            is_permitted = self.transitions is None or character in self.transitions or (is_space and self.is_end)
+            grows = is_permitted and not (is_space and self.is_gap)
+            self.children[character] = _Prefix(self, character, self.automaton, self.fusion, self.spaces) if grows else None
         return self.children[character]
 
     def choices(self, frame: list[float], likely: list[int]) -> list[int]:
@@ -199,11 +228,11 @@ def _stay(beams: Beams, frame: list[float], left: int) -> Beams:
     """The prefixes of the beam after one more frame, with what their parents add to them."""
     kept = {}
     for prefix, (blank, last) in beams.items():
-        repeated = last * frame[prefix.character]
+        repeated = 0.0 if prefix.is_gap else last * frame[prefix.character]
         if prefix.parent in beams:
             repeated += prefix.parent.extended(prefix.character, beams[prefix.parent], frame)
         kept[prefix] = (
-            (blank + last) * frame[BLANK] if prefix.after_blank <= left else 0.0,
+            (blank + last) * frame[_GAP if prefix.is_gap else BLANK] if prefix.after_blank <= left else 0.0,
             repeated if prefix.after_last <= left else 0.0,
         )
     return kept

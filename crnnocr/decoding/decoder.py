@@ -12,7 +12,7 @@ from crnnocr.decoding.automaton import IMPOSSIBLE, Automaton
 from crnnocr.decoding.beam import beam_search, segmented_beam_search
 from crnnocr.decoding.constrained_beam import Fusion, constrained_beam_search
 from crnnocr.decoding.forward import text_log_probs
-from crnnocr.decoding.hypothesis import Hypothesis, LogProbs, greedy_ids
+from crnnocr.decoding.hypothesis import Hypothesis, LogProbs, gap_log_probs, greedy_ids
 from crnnocr.decoding.language_model import LanguageModel
 from crnnocr.decoding.lexicon import Lexicon
 from crnnocr.decoding.pattern import Pattern
@@ -48,6 +48,9 @@ class Decoder:
         """How texts are found."""
         self._allowed = _allowed(config, charset)
         self._blocked = np.array(sorted(set(range(BLANK + 1, charset.classes)) - self._allowed), dtype=np.int64)
+        self.spaces = tuple(space for space in charset.spaces if space in self._allowed)
+        """Class ids of the spaces that texts may hold, single and within."""
+        self._blocked_spaces = tuple(space for space in charset.spaces if space not in self._allowed)
         pattern = Pattern(config.pattern, charset, self._allowed) if config.pattern else None
         words = read_phrases(config.lexicon, "lexicon") if config.lexicon else None
         self.lexicon = None if words is None else Lexicon(words, charset, self._allowed, pattern)
@@ -69,8 +72,9 @@ class Decoder:
             lines: (T, C) natural-log probabilities of each line.
         """
         lines = [self.mask_blocked(line) for line in lines]
-        greedy_texts = [greedy_ids(line) for line in lines]
-        firsts = [Hypothesis(*pair) for pair in zip(greedy_texts, text_log_probs(lines, greedy_texts).tolist(), strict=True)]
+        greedy_texts = [greedy_ids(line, self.spaces) for line in lines]
+        exact = text_log_probs(lines, greedy_texts, self.spaces).tolist()
+        firsts = [Hypothesis(*pair) for pair in zip(greedy_texts, exact, strict=True)]
         if not self.config.width:
             return [[first] for first in firsts]
         found = [[first] if self._accepts(first) else [] for first in firsts]
@@ -82,10 +86,15 @@ class Decoder:
         return found
 
     def mask_blocked(self, line: LogProbs) -> LogProbs:
-        """(T, C) log-probabilities with -inf for the characters that are not allowed; the others keep theirs."""
+        """(T, C) log-probabilities with -inf for the characters that are not allowed; the others keep theirs.
+
+        Spaces that are not allowed are blanks: what differs in them alone is one text.
+        """
         if not len(self._blocked):
             return line
         line = line.copy()
+        if self._blocked_spaces:
+            line[:, BLANK] = gap_log_probs(line, self._blocked_spaces)
         line[:, self._blocked] = -np.inf
         return line
 
@@ -100,14 +109,14 @@ class Decoder:
         """The texts that the beam of each line ends with, with exact probabilities."""
         width = self.config.width
         if self._automaton or self._fusion:
-            beams = [constrained_beam_search(line, width, self._automaton, self._fusion) for line in lines]
+            beams = [constrained_beam_search(line, width, self._automaton, self._fusion, self.spaces) for line in lines]
         elif self.config.top_k > 1 or width > _MAX_SEGMENTED_BEAM:
-            beams = beam_search(lines, width)
+            beams = beam_search(lines, width, self.spaces)
         else:
-            beams = segmented_beam_search(lines, width)
+            beams = segmented_beam_search(lines, width, self.spaces)
             beams = [[each for each in beam if each.log_prob > beam[0].log_prob - _CLOSE] for beam in beams]
         flat = [(line, found.ids) for line, beam in zip(lines, beams, strict=True) for found in beam]
-        exact = iter(text_log_probs([line for line, _ in flat], [ids for _, ids in flat]).tolist())
+        exact = iter(text_log_probs([line for line, _ in flat], [ids for _, ids in flat], self.spaces).tolist())
         return [[Hypothesis(found.ids, next(exact)) for found in beam] for beam in beams]
 
     def _best(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:

@@ -35,19 +35,45 @@ class Hypothesis:
     """Natural log of its probability: exact from a `Decoder`, else as far as the search summed it over alignments."""
 
 
-def greedy(log_probs: LogProbs) -> Hypothesis:
+def greedy(log_probs: LogProbs, spaces: Ids = ()) -> Hypothesis:
     """The text of the best path of (T, C) log-probabilities.
 
     Its log-probability is that of this one path: a lower bound of the text's.
     """
     peaks = log_probs.max(axis=1, initial=-np.inf)
-    return Hypothesis(greedy_ids(log_probs), float(peaks.sum(dtype=np.float64)))
+    return Hypothesis(greedy_ids(log_probs, spaces), float(peaks.sum(dtype=np.float64)))
 
 
-def greedy_ids(log_probs: LogProbs) -> tuple[int, ...]:
+def greedy_ids(log_probs: LogProbs, spaces: Ids = ()) -> tuple[int, ...]:
     """The class ids of the text of the best path of (T, C) log-probabilities."""
     path, begins = best_path(log_probs)
-    return tuple(path[begins].tolist())
+    return normalized(path[begins].tolist(), spaces)
+
+
+def single_spaced(ids: Ids, spaces: Ids) -> tuple[int, ...]:
+    """A text without spaces that follow a space."""
+    if spaces and len(ids) > 1:
+        ids = [c for before, c in zip((BLANK, *ids), ids, strict=False) if not (c in spaces and before in spaces)]
+    return tuple(ids)
+
+
+def stripped(ids: tuple[int, ...], spaces: Ids) -> tuple[int, ...]:
+    """A single-spaced text without spaces at its edges."""
+    ids = ids[1:] if ids and ids[0] in spaces else ids
+    return ids[:-1] if ids and ids[-1] in spaces else ids
+
+
+def normalized(ids: Ids, spaces: Ids) -> tuple[int, ...]:
+    """A text without spaces that follow a space, or that stand at its edges."""
+    return stripped(single_spaced(ids, spaces), spaces)
+
+
+def gap_log_probs(log_probs: LogProbs, spaces: Ids) -> Floats:
+    """(T,) natural-log probabilities of the blank or a space."""
+    gap: Floats = log_probs[:, BLANK].astype(np.float64)
+    for space in spaces:
+        np.logaddexp(gap, log_probs[:, space], out=gap)
+    return gap
 
 
 def best_path(log_probs: LogProbs) -> tuple[Indices, NDArray[np.bool_]]:

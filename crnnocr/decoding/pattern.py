@@ -2,12 +2,15 @@
 
 Characters that the pattern never tells apart share a column of the table, so that a charset of thousands costs no more than a
 small one.
+
+Texts are single-spaced, so a pattern that asks for spaces in a row means one, and for one at an edge none. What other
+characters may stand in place of counts as one character, as in `.{3}`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import numpy as np
@@ -43,9 +46,11 @@ class Pattern(Automaton):
         """
         super().__init__()
         network = _Network(parse(pattern, charset), pattern)
-        self._groups = _groups_alike(network.moves, allowed)
-        _check_direction(self._groups, pattern, charset)
-        self._table, ends = _deterministic(network, self._groups)
+        spaces = frozenset(charset.spaces)
+        groups = _groups_alike(network.moves, allowed)
+        _check_direction(groups, pattern, charset)
+        self._groups = [tuple(part) for own in map(frozenset, groups) for part in (own - spaces, own & spaces) if part]
+        self._table, ends = _deterministic(network, self._groups, spaces)
         self._needed = _frames_needed(self._table, ends, self._groups)
         self._ends = ends
         self.states = len(self._table)
@@ -153,11 +158,17 @@ class _Network:
                     self.free[hub] += [inside, end]
                     self._add(repeated, inside, hub)
 
-    def closure(self, states: set[int]) -> _Key:
-        """Of the states and those that they lead to without a character: those with a move, and the end."""
+    def closure(self, states: Iterable[int], spaces: frozenset[int] = frozenset()) -> _Key:
+        """Of the states and those that they lead to without a character: those with a move, and the end.
+
+        What takes nothing but some of the `spaces` is passed without them.
+        """
         reached, waiting = set(states), list(states)
         while waiting:
-            new = [state for state in self.free[waiting.pop()] if state not in reached]
+            state = waiting.pop()
+            move = self.moves[state]
+            passed = [move[1]] if move and move[0] <= spaces else []
+            new = [state for state in self.free[state] + passed if state not in reached]
             reached.update(new)
             waiting += new
         self._steps += len(reached)
@@ -179,9 +190,11 @@ def _groups_alike(moves: list[tuple[frozenset[int], int] | None], allowed: froze
     return [tuple(group) for signature, group in members.items() if any(signature)]
 
 
-def _deterministic(network: _Network, groups: list[tuple[int, ...]]) -> tuple[list[dict[int, int]], frozenset[int]]:
+def _deterministic(
+    network: _Network, groups: list[tuple[int, ...]], spaces: frozenset[int]
+) -> tuple[list[dict[int, int]], frozenset[int]]:
     """For each state the state that each group leads to, and the states that end a text (the subset construction)."""
-    keys = [network.closure({_START})]
+    keys = [network.closure({_START}, spaces)]
     numbers = {keys[0]: 0}
     table: list[dict[int, int]] = []
     for key in keys:  # which grows
@@ -191,7 +204,13 @@ def _deterministic(network: _Network, groups: list[tuple[int, ...]]) -> tuple[li
             reached = {target for ids, target in moves if character in ids}
             if not reached:
                 continue
-            after = network.closure(reached)
+            if character in spaces:  # a text that would end with it ends before it
+                after = network.closure(reached, spaces)
+                ends = _END in key
+            else:
+                after = network.closure(reached)
+                ends = _END in network.closure(after, spaces)
+            after = after | {_END} if ends else after - {_END}
             if after not in numbers:
                 numbers[after] = len(keys)
                 keys.append(after)

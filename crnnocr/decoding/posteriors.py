@@ -8,6 +8,8 @@ Non-Lattice Data".) The greatest probability of a frame says less: a character m
 certain nevertheless. If some characters have no probability, since they are not allowed, it is the posterior given that they
 are not there: they are in no text, so the others need no rescaling.
 
+Beside a space or at an edge, the text with a space in the character's place is the text without it.
+
 All these texts share what comes before the place and what comes after it. The forward variables of the text give the one and
 the backward variables the other (Graves et al. 2006, "Connectionist Temporal Classification", section 4.1); only the frames in
 between are summed anew, for all classes at once.
@@ -20,9 +22,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crnnocr.decoding.forward import TINY, groups, log_forward
-from crnnocr.decoding.hypothesis import Floats, Ids, Indices, LogProbs
+from crnnocr.decoding.forward import TINY, Topology, groups, log_forward, text_log_probs
+from crnnocr.decoding.hypothesis import Floats, Ids, Indices, LogProbs, normalized
 from crnnocr.text.charset import BLANK
 
 _NEGLIGIBLE = -25.0
@@ -45,6 +48,8 @@ class _Side:
     """(M, T + 1): of ending at the cut in the character next to the place."""
     neighbors: Indices
     """(M,): that character, or the blank if the line ends."""
+    is_open: NDArray[np.bool_]
+    """(M,): whether that is a space or the end of the line, beside which no space may stand."""
 
     @cached_property
     def either(self) -> Floats:
@@ -52,12 +57,13 @@ class _Side:
         return np.logaddexp(self.blank, self.character)
 
 
-def posteriors(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> list[tuple[float, ...]]:
-    """The confidence of each character of each text, from 0 to 1, exact to about 1e-6.
+def posteriors(lines: Sequence[LogProbs], texts: Sequence[Ids], spaces: Ids = ()) -> list[tuple[float, ...]]:
+    """The confidence of each character of each text, from 0 to 1, exact to about 1e-6 unless there are several kinds of spaces.
 
     Args:
         lines: for each text the (T, C) natural-log probabilities of its line.
         texts: their class ids.
+        spaces: class ids of the spaces.
 
     Returns:
         For each text the confidence of each of its characters: 0 for all of a text without probability.
@@ -67,13 +73,13 @@ def posteriors(lines: Sequence[LogProbs], texts: Sequence[Ids]) -> list[tuple[fl
         if not len(lines[group[-1]]):  # the longest
             found.update((n, (0.0,) * len(texts[n])) for n in group)
             continue
-        confidences = _confidences([lines[n] for n in group], [texts[n] for n in group])
+        confidences = _confidences([lines[n] for n in group], [texts[n] for n in group], spaces)
         ends = np.cumsum([len(texts[n]) for n in group])
         found.update((n, tuple(own.tolist())) for n, own in zip(group, np.split(confidences, ends[:-1]), strict=True))
     return [found[n] for n in range(len(lines))]
 
 
-def _confidences(lines: list[LogProbs], texts: list[Ids]) -> Floats:
+def _confidences(lines: list[LogProbs], texts: list[Ids], spaces: Ids) -> Floats:
     """(M,): confidences of all characters, text after text."""
     owners = np.repeat(np.arange(len(texts)), [len(ids) for ids in texts])
     if not len(owners):
@@ -81,27 +87,34 @@ def _confidences(lines: list[LogProbs], texts: list[Ids]) -> Floats:
     places = np.concatenate([np.arange(len(ids)) for ids in texts])
     reversed_places = np.concatenate([np.arange(len(ids))[::-1] for ids in texts])
     lengths = np.array([len(line) for line in lines])[owners]
-    before = _side(lines, texts, owners, places)
-    after = _reversed(_side([line[::-1] for line in lines], [ids[::-1] for ids in texts], owners, reversed_places), lengths)
+    before = _side(lines, Topology(texts, spaces), owners, places)
+    backward = Topology([ids[::-1] for ids in texts], spaces)
+    after = _reversed(_side([line[::-1] for line in lines], backward, owners, reversed_places), lengths)
     without = _without(before, after, lengths)
+    joined = np.flatnonzero(before.is_open & after.is_open).tolist()
+    if spaces and joined:
+        rests = [normalized(_remove(texts[owners[m]], places[m]), spaces) for m in joined]
+        without[joined] = text_log_probs([lines[owners[m]] for m in joined], rests, spaces)
 
-    probs, columns = _probs(lines, texts)
+    probs, gaps, columns = _probs(lines, texts, spaces)
     before, after = (replace(side, neighbors=columns[side.neighbors]) for side in (before, after))
-    summed, scale = _with_each_class(probs, owners, before, after)
+    summed, scale = _with_each_class(probs, gaps, columns[list(spaces)], owners, before, after)
     own: Floats = summed[np.arange(len(owners)), columns[[c for ids in texts for c in ids]]]
     rivals = summed[:, BLANK + 1 :].sum(axis=1) + np.exp(np.minimum(without - scale, _MAX_EXPONENT))
     own /= np.maximum(rivals, TINY)
     return own
 
 
-def _side(lines: list[LogProbs], texts: list[Ids], owners: Indices, places: Indices) -> _Side:
+def _side(lines: list[LogProbs], topology: Topology, owners: Indices, places: Indices) -> _Side:
     """All that lies before each place, which is one of the characters of the `owners`' texts."""
-    variables = log_forward(lines, texts)[:-1]
+    variables = log_forward(lines, topology)[:-1]
+    neighbors = [(BLANK, *topology.texts[n])[place] for n, place in zip(owners.tolist(), places.tolist(), strict=True)]
     # Of the states blank, character, blank, …, below two rows of nothing.
     return _Side(
         blank=variables[:, 2 * places + 2, owners].T,
         character=variables[:, 2 * places + 1, owners].T,
-        neighbors=np.array([(BLANK, *texts[n])[place] for n, place in zip(owners.tolist(), places.tolist(), strict=True)]),
+        neighbors=np.array(neighbors),
+        is_open=np.isin(neighbors, [BLANK, *topology.spaces] if topology.spaces else []),
     )
 
 
@@ -111,55 +124,74 @@ def _reversed(side: _Side, lengths: Indices) -> _Side:
     blank, character = (np.take_along_axis(part, np.maximum(cuts, 0), axis=1) for part in (side.blank, side.character))
     outside = cuts < 0
     blank[outside] = character[outside] = -np.inf
-    return _Side(blank, character, side.neighbors)
+    return replace(side, blank=blank, character=character)
 
 
 def _without(before: _Side, after: _Side, lengths: Indices) -> Floats:
-    """(M,): the log-probability of each text without the character of the place."""
-    # Cut where the next character begins, or at the end of the line.
+    """(M,): the log-probability of each text without the character of the place, unless both sides are open."""
+    # Cut where the next character begins, or at the end of the line; before what is open, where the character before ends.
     entered = after.character.copy()
     at_end = np.flatnonzero(after.neighbors == BLANK)
     entered[at_end, lengths[at_end]] = 0.0
     alike = (before.neighbors == after.neighbors)[:, None]
     left: Floats = np.where(alike, before.blank, before.either)
-    result: Floats = np.logaddexp.reduce(left + entered, axis=1)
+    cuts = np.where(after.is_open[:, None], before.character + after.either, left + entered)
+    result: Floats = np.logaddexp.reduce(cuts, axis=1)
     return result
 
 
-def _probs(lines: list[LogProbs], texts: list[Ids]) -> tuple[Floats, Indices]:
-    """(N, T, D) probabilities of the D classes that matter, the blank first, and (C,) the column of each class."""
+def _remove(ids: Ids, place: int) -> tuple[int, ...]:
+    return (*ids[:place], *ids[place + 1 :])
+
+
+def _probs(lines: list[LogProbs], texts: list[Ids], spaces: Ids) -> tuple[Floats, Floats, Indices]:
+    """The probabilities of the D classes that matter.
+
+    Returns:
+        (N, T, D) probabilities, the blank first, (N, T) those of the blank or a space, and (C,) the column of each class.
+    """
     matters = np.zeros(lines[0].shape[1], dtype=bool)
-    matters[[BLANK, *(c for ids in texts for c in ids)]] = True
+    matters[[BLANK, *spaces, *(c for ids in texts for c in ids)]] = True
     for line in lines:
         matters |= line.max(axis=0, initial=-np.inf) > _NEVER
     probs = np.zeros((len(lines), max(map(len, lines)), matters.sum()))
     for n, line in enumerate(lines):
         np.exp(line[:, matters], out=probs[n, : len(line)], dtype=np.float64)
-    return probs, matters.cumsum() - 1
+    columns = matters.cumsum() - 1
+    return probs, probs[:, :, [BLANK, *columns[list(spaces)]]].sum(axis=2), columns
 
 
-def _with_each_class(probs: Floats, owners: Indices, before: _Side, after: _Side) -> tuple[Floats, Floats]:
+def _with_each_class(
+    probs: Floats, gaps: Floats, spaces: Indices, owners: Indices, before: _Side, after: _Side
+) -> tuple[Floats, Floats]:
     """The probability of each text with each class in the place: (M, D), in units of e to the (M,) scale.
 
     A run of the class begins at a cut at which what comes before is complete, and ends at one at which what comes after begins.
-    Next to the same character there must be a blank.
+    Next to the same character there must be a blank. A run of a space goes on with anything that is in a gap.
     """
     first, widths = _windows(before.either, after.either)
     order = np.argsort(-widths, kind="stable")
     begins_blank, begins, begin_scale = _near(before, first, widths, order)
     ends_blank, ends, end_scale = _near(after, first + 1, widths, order)
     previous, following = before.neighbors[order], after.neighbors[order]
+    may_be_space = ~(before.is_open | after.is_open)[order, None]
     runs, summed = np.zeros((2, len(order), probs.shape[2]))
     for k in range(widths.max()):
         rows = np.arange(np.count_nonzero(widths > k))
         run, total, last, then = runs[: len(rows)], summed[: len(rows)], previous[: len(rows)], following[: len(rows)]
+        line, frame = owners[order[rows]], first[order[rows]] + k
+        gap, gap_total = run[:, spaces], total[:, spaces]
         after_same = run[rows, last] + begins_blank[rows, k]
         run += begins[rows, k, None]
         run[rows, last] = after_same
-        run *= probs[owners[order[rows]], first[order[rows]] + k]
+        run *= probs[line, frame]
         before_same = total[rows, then] + run[rows, then] * ends_blank[rows, k]
         total += run * ends[rows, k, None]
         total[rows, then] = before_same
+        if len(spaces):
+            begun = begins[rows, k, None] * probs[line[:, None], frame[:, None], spaces]
+            run[:, spaces] = gap * gaps[line, frame, None] + begun * may_be_space[rows]
+            total[:, spaces] = gap_total + run[:, spaces] * np.maximum(ends - ends_blank, 0.0)[rows, k, None]
     result, scale = np.empty_like(summed), np.empty(len(order))
     result[order], scale[order] = summed, begin_scale + end_scale
     return result, scale

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from crnnocr.config import ReadConfig
 from crnnocr.decoding.forward import text_log_probs
+from crnnocr.decoding.hypothesis import normalized
 from crnnocr.evaluation.outcomes import Outcome
 from crnnocr.inference.recognizer import Recognizer
 
@@ -65,8 +66,10 @@ def find_label_errors(recognizer: Recognizer, outcomes: Sequence[Outcome], read:
     for start in range(0, len(judged), _AT_A_TIME):
         batch = judged[start : start + _AT_A_TIME]
         log_probs = recognizer.log_probs([preprocessor.view(each.sample, each.prediction.view).line for each in batch])
-        of_labels = text_log_probs(log_probs, [charset.encode(each.sample.text) for each in batch]).tolist()
-        of_predictions = text_log_probs(log_probs, [charset.encode(each.prediction.text) for each in batch]).tolist()
+        labels = [normalized(charset.encode(each.sample.text), charset.spaces) for each in batch]
+        of_labels = text_log_probs(log_probs, labels, charset.spaces).tolist()
+        predictions = [charset.encode(each.prediction.text) for each in batch]
+        of_predictions = text_log_probs(log_probs, predictions, charset.spaces).tolist()
         found += map(LabelError, batch, of_labels, of_predictions)
     found.sort(key=lambda error: -error.suspicion)
     return LabelErrors(tuple(found), unjudged=len(wrong) - len(judged))

@@ -22,7 +22,7 @@ from crnnocr import images
 from crnnocr.config import MAX_PIXELS
 from crnnocr.datasets import Sample
 from crnnocr.decoding.forward import text_log_probs
-from crnnocr.decoding.hypothesis import LogProbs, best_path, greedy_ids
+from crnnocr.decoding.hypothesis import Ids, LogProbs, best_path, greedy_ids
 from crnnocr.errors import DataError, GateError, ImageError
 from crnnocr.formatting import plural
 from crnnocr.graph import end_to_end
@@ -30,6 +30,7 @@ from crnnocr.images import ImageWarning, Preprocessor
 from crnnocr.inference.engines import Engine, OnnxEngine
 from crnnocr.metrics.scores import Scorer
 from crnnocr.model.card import Card
+from crnnocr.text.charset import BLANK
 
 TOLERANCE = 1e-3
 """Largest accepted difference of two log-probabilities, as a share of the model's own one if that is below -1.
@@ -196,7 +197,8 @@ class LineBackend:
         """See `Backend`."""
         log_probs, frames = self._engine.log_probs(*images.to_batch([self.line(gray) for gray in grays]))
         own = [log_probs[row, :count] for row, count in enumerate(frames.tolist())]
-        return [BackendResult(self._card.charset.decode(greedy_ids(line)), line) for line in own]
+        charset = self._card.charset
+        return [BackendResult(charset.decode(greedy_ids(line, charset.spaces)), line) for line in own]
 
 
 class EndToEndBackend:
@@ -208,7 +210,9 @@ class EndToEndBackend:
     def run(self, grays: Sequence[Gray]) -> list[BackendResult]:
         """See `Backend`."""
         results = end_to_end.run(self._engine, grays)
-        expected = text_log_probs([one.log_probs for one in results], [greedy_ids(one.log_probs) for one in results])
+        spaces = self._card.charset.spaces
+        texts = [greedy_ids(one.log_probs, spaces) for one in results]
+        expected = text_log_probs([one.log_probs for one in results], texts, spaces)
         return [
             BackendResult(self._text(one), one.log_probs, self._confidence_error(one, float(log_prob)))
             for one, log_prob in zip(results, expected, strict=True)
@@ -220,19 +224,28 @@ class EndToEndBackend:
 
     def _confidence_error(self, result: end_to_end.Result, log_prob: float) -> float:
         """Largest error of its confidences, given the text's log-probability; infinite if the text itself is wrong."""
-        if result.ids != greedy_ids(result.log_probs):
+        spaces = self._card.charset.spaces
+        if result.ids != greedy_ids(result.log_probs, spaces):
             return np.inf
         given = np.array([result.confidence, *result.character_confidences])
-        expected = np.array([self._card.calibration.apply(log_prob), *_character_confidences(result.log_probs)])
+        expected = np.array([self._card.calibration.apply(log_prob), *_character_confidences(result.log_probs, spaces)])
         return float(np.abs(given - expected).max())
 
 
-def _character_confidences(log_probs: LogProbs) -> list[float]:
+def _character_confidences(log_probs: LogProbs, spaces: Ids) -> list[float]:
     """The highest probability of each character of the best path among its frames."""
+    found: list[float] = []
+    gap = 0.0
     path, begins = best_path(log_probs)
-    starts = np.flatnonzero(begins)
-    classes, highest = np.split(path, starts)[1:], np.split(np.exp(log_probs.max(axis=1)), starts)[1:]
-    return [float(own[frames == frames[0]].max()) for frames, own in zip(classes, highest, strict=True)]
+    for character, begun, highest in zip(path.tolist(), begins.tolist(), np.exp(log_probs.max(axis=1)).tolist(), strict=True):
+        if character in spaces:
+            gap = max(gap, highest)
+        elif begun:
+            found += [gap, highest] if found and gap else [highest]
+            gap = 0.0
+        elif character != BLANK:
+            found[-1] = max(found[-1], highest)
+    return found
 
 
 @dataclass

@@ -32,7 +32,7 @@ def assemble(
     ranges = card.activation_ranges if precision is Precision.INT8 else ()
     given = network.Network(card.config, card.charset.classes, weights, precision, ranges)
     if self_contained:
-        return end_to_end.build(given, card.orientation, card.calibration, metadata)
+        return end_to_end.build(given, card.orientation, card.calibration, card.charset.spaces, metadata)
     return network.build(given, metadata)
 
 

@@ -38,6 +38,8 @@ OUTPUTS: TensorSpecs = {
 """Of the best path."""
 
 _FIXED_POINT = 2.0**22
+_GAP = -1
+"""Stands among the classes for the blank or a space."""
 
 
 class Result(NamedTuple):
@@ -52,7 +54,9 @@ class Result(NamedTuple):
     """(T, C) natural-log probabilities of its true frames."""
 
 
-def build(network: Network, orientation: Orientation, calibration: Calibration, metadata: Mapping[str, str]) -> Model:
+def build(
+    network: Network, orientation: Orientation, calibration: Calibration, spaces: Sequence[int], metadata: Mapping[str, str]
+) -> Model:
     """Build the graph of a network with preprocessing and decoding. Raises `UsageError` if lines run neither along nor down."""
     if orientation not in (Orientation.HORIZONTAL, Orientation.VERTICAL):
         raise UsageError(
@@ -62,7 +66,7 @@ def build(network: Network, orientation: Orientation, calibration: Calibration, 
     graph = GraphBuilder()
     images, widths = _add_preprocessing(graph, network, orientation)
     log_probs, frames = add_network(graph, network, images, widths)
-    add_best_path(graph, log_probs, frames, calibration)
+    add_best_path(graph, log_probs, frames, calibration, spaces)
     inputs: TensorSpecs = {
         "pictures": (ElementType.UINT8, ["batch", "height", "width"]),
         "sizes": (ElementType.INT64, ["batch", 2]),
@@ -184,37 +188,78 @@ def _resize_weights(graph: GraphBuilder, size: str, target: str, columns: str) -
     return taps, add("Floor", [add("Add", [add("Mul", [weights, _double(graph, _FIXED_POINT)]), half])])
 
 
-def add_best_path(graph: GraphBuilder, log_probs: str, frames: str, calibration: Calibration) -> None:
+def add_best_path(
+    graph: GraphBuilder, log_probs: str, frames: str, calibration: Calibration, spaces: Sequence[int] = ()
+) -> None:
     """Add greedy CTC decoding: `log_probs` (N, T, C) and their (N,) true `frames` → `OUTPUTS`.
 
-    `ids` are the classes of the best path, repeats merged and blanks dropped: `lengths` of them for each line, zero after
-    them. A character's confidence is its highest probability among its frames. A text's confidence is its probability summed
-    over all alignments, calibrated, as in `predict`.
+    `ids` are the classes of the best path, repeats merged, blanks dropped and spaces made single as in `decoding`: `lengths`
+    of them for each line, zero after them. A character's confidence is its highest probability among its frames. A text's
+    confidence is its probability summed over all alignments, calibrated, as in `predict`.
     """
     add, constant = graph.add, graph.constant
     frame = add("Range", [constant(0), _length(graph, log_probs, 1), constant(1)])  # (T,)
     valid = add("Less", [frame, add("Unsqueeze", [frames, constant([1])])])  # (N, T)
     best = add("Where", [valid, add("ArgMax", [log_probs], axis=2, keepdims=0), constant(BLANK)])
-    before = add("Pad", [best, constant([0, 1, 0, -1]), constant(BLANK)])
-    is_character = add("Greater", [best, constant(BLANK)])
-    begins = add("And", [is_character, add("Not", [add("Equal", [best, before])])])
-    ordinal = add("CumSum", [add("Cast", [begins], to=ElementType.INT64), constant(1)])  # (N, T), from 1
+    begins, belongs = _add_runs(graph, best, spaces)
+    ordinal = _count(graph, begins)  # (N, T), from 1
     lengths = add("ReduceMax", [ordinal, constant([1])], "lengths", keepdims=0)
     # Column 0 takes what belongs to no character, and is cut off.
-    column = add("Mul", [ordinal, add("Cast", [is_character], to=ElementType.INT64)])
+    first, column = (add("Mul", [ordinal, add("Cast", [of], to=ElementType.INT64)]) for of in (begins, belongs))
     empty = add("Pad", [add("Mul", [best, constant(0)]), constant([0, 1, 0, 0])])  # (N, 1 + T)
     highest = add("Exp", [add("ReduceMax", [log_probs, constant([2])], keepdims=0)])
     confident = add("ScatterElements", [add("Cast", [empty], to=ElementType.FLOAT), column, highest], axis=1, reduction="max")
-    found = add("ScatterElements", [empty, column, best], axis=1, reduction="max")
+    found = add("ScatterElements", [empty, first, best], axis=1, reduction="max")
     longest = add("Max", [add("ReduceMax", [lengths], keepdims=1), constant([1])])
     cut = [constant([1]), add("Add", [longest, constant([1])]), constant([1])]
     ids = add("Slice", [found, *cut], "ids")
     add("Slice", [confident, *cut], "character_confidences")
-    _add_calibration(graph, _text_log_probs(graph, log_probs, valid, ids, lengths), calibration)
+    _add_calibration(graph, _text_log_probs(graph, log_probs, valid, ids, lengths, spaces), calibration)
 
 
-def _text_log_probs(graph: GraphBuilder, log_probs: str, valid: str, ids: str, lengths: str) -> str:
-    """(N,) log-probabilities of the texts, summed over their alignments (Graves et al. 2006, section 4.1).
+def _add_runs(graph: GraphBuilder, best: str, spaces: Sequence[int]) -> tuple[str, str]:
+    """(N, T) classes of best paths → (N, T) whether a character begins in a frame, and whether the frame belongs to one."""
+    add, constant = graph.add, graph.constant
+    before = add("Pad", [best, constant([0, 1, 0, -1]), constant(BLANK)])
+    is_space = _is_any(graph, best, spaces)
+    is_letter = add("And", [add("Greater", [best, constant(BLANK)]), add("Not", [is_space])])
+    begins = add("And", [is_letter, add("Not", [add("Equal", [best, before])])])
+    if not spaces:
+        return begins, is_letter
+    letters = _count(graph, begins)  # so far: the gap that a space is in
+    is_inner = add("And", [add("Greater", [letters, constant(0)]), add("Less", [letters, _greatest(graph, letters)])])
+    is_kept = add("And", [is_space, is_inner])
+    seen = _count(graph, is_kept)
+    before_gap = add("Mul", [seen, add("Cast", [begins], to=ElementType.INT64)])
+    before_gaps = add(
+        "ScatterElements", [add("Pad", [add("Mul", [best, constant(0)]), constant([0, 1, 0, 0])]), letters, before_gap],
+        axis=1, reduction="max",
+    )  # fmt: skip
+    in_gap = add("Sub", [seen, add("GatherElements", [before_gaps, letters], axis=1)])
+    is_first = add("And", [is_kept, add("Equal", [in_gap, constant(1)])])
+    return add("Or", [begins, is_first]), add("Or", [is_letter, is_kept])
+
+
+def _count(graph: GraphBuilder, flags: str) -> str:
+    """(N, T): how many flags there are up to each one."""
+    return graph.add("CumSum", [graph.add("Cast", [flags], to=ElementType.INT64), graph.constant(1)])
+
+
+def _greatest(graph: GraphBuilder, values: str) -> str:
+    """(N, 1): the greatest of each row."""
+    return graph.add("ReduceMax", [values, graph.constant([1])], keepdims=1)
+
+
+def _is_any(graph: GraphBuilder, classes: str, some: Sequence[int]) -> str:
+    """Whether classes are one of some."""
+    found = graph.add("Less", [classes, graph.constant(BLANK)])
+    for each in some:
+        found = graph.add("Or", [found, graph.add("Equal", [classes, graph.constant(each)])])
+    return found
+
+
+def _text_log_probs(graph: GraphBuilder, log_probs: str, valid: str, ids: str, lengths: str, spaces: Sequence[int]) -> str:
+    """(N,) log-probabilities of the texts, summed over their alignments (`decoding.forward`).
 
     The forward variables are scaled to a sum of one in each frame, and the logs of the scales added up. Single precision is
     enough: no path is more probable than the best one, and that is the text's own.
@@ -227,26 +272,34 @@ def _text_log_probs(graph: GraphBuilder, log_probs: str, valid: str, ids: str, l
     two_before = add("Pad", [states, constant([0, 2, 0, -2])])
     skips = add("And", [add("Not", [add("Equal", [states, two_before])]), add("Greater", [states, constant(BLANK)])])
     add("Cast", [skips], "skips", to=ElementType.FLOAT)  # (N, S)
+    add("Cast", [add("Not", [_is_any(graph, states, spaces)])], "stays", to=ElementType.FLOAT)  # (N, S)
+    last = add("Unsqueeze", [add("Mul", [lengths, constant(2)]), constant([1])])  # (N, 1): the last blank
+    emitted = states
+    if spaces:
+        after_space = _is_any(graph, add("Pad", [states, constant([0, 1, 0, -1])]), spaces)
+        is_edge = add("Or", [add("Equal", [index, last]), add("Equal", [index, constant(0)])])
+        emitted = add("Where", [add("Or", [after_space, is_edge]), constant(_GAP), states])
     # All probability starts in the first blank, one frame early, and moves on to that blank or to the first character.
     first = add("Cast", [add("Less", [index, constant(1)])], to=ElementType.FLOAT)
     start = add("Expand", [first, add("Shape", [states])])
     is_frame = add("Unsqueeze", [add("Transpose", [valid], perm=[1, 0]), constant([2])])  # (T, N, 1)
-    scanned = [start, _state_probs(graph, log_probs, states), is_frame]
+    scanned = [start, _state_probs(graph, log_probs, emitted, spaces), is_frame]
     graph.add_node("Scan", scanned, ["forward", "log_scales"], "forward", body=_forward_step(), num_scan_inputs=2)
     total = add("ReduceSum", ["log_scales", constant([0, 2])], keepdims=0)
-    last = add("Unsqueeze", [add("Mul", [lengths, constant(2)]), constant([1])])  # (N, 1): the last blank
     ends = add("And", [add("LessOrEqual", [index, last]), add("GreaterOrEqual", [index, add("Sub", [last, constant(1)])])])
     at_end = add("Mul", ["forward", add("Cast", [ends], to=ElementType.FLOAT)])
     return add("Add", [total, add("Log", [add("ReduceSum", [at_end, constant([1])], keepdims=0)])])
 
 
-def _state_probs(graph: GraphBuilder, log_probs: str, states: str) -> str:
-    """(T, N, S) probability of each state's class in each frame."""
+def _state_probs(graph: GraphBuilder, log_probs: str, states: str, spaces: Sequence[int]) -> str:
+    """(T, N, S) probability of each state's class in each frame; of the blank or a space where it is `_GAP`."""
     add, constant = graph.add, graph.constant
     frames = add("Shape", [log_probs], start=1, end=2)
     batch, size = add("Shape", [states], start=0, end=1), add("Shape", [states], start=1, end=2)
     index = add("Expand", [add("Unsqueeze", [states, constant([1])]), add("Concat", [batch, frames, size], axis=0)])
-    probs = add("Exp", [add("GatherElements", [log_probs, index], axis=2)])  # (N, T, S)
+    probs = add("Exp", [log_probs])
+    gap = add("ReduceSum", [add("Gather", [probs, constant([BLANK, *spaces])], axis=2), constant([2])])  # (N, T, 1)
+    probs = add("GatherElements", [add("Concat", [probs, gap], axis=2), index], axis=2)  # (N, T, S)
     return add("Transpose", [probs], perm=[1, 0, 2])
 
 
@@ -257,7 +310,8 @@ def _forward_step() -> Graph:
     node("Pad", ["before", "one"], ["from_left"])
     node("Pad", ["before", "two"], ["from_second"])
     node("Mul", ["from_second", "skips"], ["skipped"])
-    node("Sum", ["before", "from_left", "skipped"], ["moved"])
+    node("Mul", ["before", "stays"], ["stayed"])
+    node("Sum", ["stayed", "from_left", "skipped"], ["moved"])
     node("Mul", ["moved", "emitted"], ["after"])
     node("ReduceSum", ["after", "axis"], ["sum"], keepdims=1)
     node("Max", ["sum", "tiny"], ["scale"])

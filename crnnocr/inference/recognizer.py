@@ -238,7 +238,7 @@ class Recognizer:
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
             own = [decoder.mask_blocked(lines[i]) for i in possible], [best[i][0].ids for i in possible]
-            for i, frames, each in zip(possible, align(*own), posteriors(*own), strict=True):
+            for i, frames, each in zip(possible, align(*own, decoder.spaces), posteriors(*own, decoder.spaces), strict=True):
                 shown = [self.card.charset.characters[character - 1] for character in best[i][0].ids]
                 found[i] = replace(found[i], characters=self._characters(shown, frames, each, seen[i]))
         return found

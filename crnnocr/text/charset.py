@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 from crnnocr.errors import DataError
@@ -60,6 +61,11 @@ class Charset:
     def classes(self) -> int:
         """Number of classes C of a model with this charset: the characters and the blank."""
         return len(self.characters) + 1
+
+    @cached_property
+    def spaces(self) -> tuple[int, ...]:
+        """Class ids of the characters that are white space."""
+        return tuple(id_ for id_, character in enumerate(self.characters, start=BLANK + 1) if character.isspace())
 
     def id_of(self, character: str) -> int | None:
         """Return the class id of a character in NFC, as it stands on paper; None if the charset lacks it."""

@@ -26,7 +26,7 @@ def recognize(model: str, image: str) -> str:
     log_probs, frames = session.run(["log_probs", "frames"], {"images": images, "widths": widths})
     path = log_probs[0, : frames[0]].argmax(axis=1)
     kept = path[(path != np.append(-1, path[:-1])) & (path != card["blank"])]
-    return "".join(card["charset"][i - 1] for i in kept)
+    return " ".join("".join(card["charset"][i - 1] for i in kept).split())  # wide gaps and margins read as several spaces
 
 
 if __name__ == "__main__":
