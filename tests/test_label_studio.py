@@ -272,13 +272,14 @@ def test_a_polygon_of_four_corners_is_brought_upright(tmp_path: Path) -> None:
     assert (width, height) == (round(np.hypot(100, 10)), round(np.hypot(4, 30)))
 
 
-def test_a_box_without_an_area_is_left_out(tmp_path: Path) -> None:
+def test_a_box_without_an_area_or_a_text_is_left_out(tmp_path: Path) -> None:
     page(tmp_path)
-    results = [*results_of_boxes(), text_area("drei", id="q", value=box(5, 5, 0, 10))]
+    alone = {"id": "z", "from_name": "bbox", "type": "rectangle", "value": box(1, 1, 5, 5)}
+    results = [*results_of_boxes(), text_area("drei", id="q", value=box(5, 5, 0, 10)), alone]
     put(tmp_path, [], {"export.json": json.dumps([task("page.png", annotation(*results))])})
     dataset = load_dataset(tmp_path / "export.json")
     assert [sample.text for sample in dataset.samples] == list(BOXES)
-    assert [code for code, _ in excluded(dataset)] == ["box-without-area"]
+    assert sorted(code for code, _ in excluded(dataset)) == ["box-without-area", "empty-label"]
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, '[{"data": ' * 3000, "[1, 2]", '[{"data": {"image": 3}}]', "[{}]", "[]"])

@@ -411,3 +411,19 @@ def test_the_images_of_icdars_boxes_may_be_elsewhere(tmp_path: Path) -> None:
     check(load_dataset(tmp_path / "gt", LabelConfig(images=str(tmp_path / "scans"))))
     with pytest.raises(DataError, match=r"gt_img_1\.txt holds the boxes of one page: name the folder"):
         load_dataset(tmp_path / "gt/gt_img_1.txt")
+
+
+def test_wildreceipt(tmp_path: Path) -> None:
+    page(tmp_path / "image_files/page.png")
+    boxes = [{"box": flat(text), "text": text, "label": 1} for text in TEXTS]
+    line = json.dumps({"file_name": "image_files/page.png", "height": HEIGHT, "width": WIDTH, "annotations": boxes})
+    check(load_dataset(put(tmp_path, [], {"train.txt": f"{line}\n"})))
+
+
+def test_numbers_as_texts_of_coco_are_texts(tmp_path: Path) -> None:
+    page(tmp_path / "page.png")
+    values = coco(place="attributes")
+    for number, box in enumerate(values["annotations"]):
+        box["attributes"]["text"] = 1234 + number
+    dataset = load_dataset(put(tmp_path, [], {"x.json": json.dumps(values)}))
+    assert [sample.text for sample in dataset.samples] == ["1234", "1235"]

@@ -53,10 +53,13 @@ def _listed(values: object) -> list[dict[str, Any]]:
     return [value for value in each if isinstance(value, dict)]
 
 
-def _attributes(box: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes(box: Mapping[str, Any]) -> dict[str, str]:
     """What is said about a box that could be its text: its own values and those of its attributes."""
     more = box.get("attributes") or box.get("extra")
-    return {key: value for key, value in {**(more if isinstance(more, dict) else {}), **box}.items() if isinstance(value, str)}
+    values = {**(more if isinstance(more, dict) else {}), **box}
+    return {
+        key: str(each) for key, each in values.items() if isinstance(each, str | int | float) and not isinstance(each, bool)
+    }
 
 
 def _records(boxes: Iterable[Mapping[str, Any]], names: Mapping[str, str], text: str) -> Iterator[LabelRecord | Issue]:

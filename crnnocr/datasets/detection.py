@@ -230,7 +230,9 @@ def _load_from(folder: Path, label_file: Path, config: LabelConfig) -> Dataset:
     paths = RealPaths()
     listed = {paths.of(sample.path) for sample in dataset.samples}
     listed |= {paths.of(Path(location.path)) for issue in dataset.issues for location in issue.locations}
-    others = natsorted(name for name in ImageIndex(folder).images if paths.of(folder / name) not in listed)
+    exported = ppocr_label.CROPS if label_file.name == ppocr_label.LABEL_FILE else ()
+    images = (name for name in ImageIndex(folder).images if not name.startswith(exported))
+    others = natsorted(name for name in images if paths.of(folder / name) not in listed)
     unlabeled = [UNLABELED_IMAGE.at(name) for name in others]
     return replace(dataset, issues=merged((*dataset.issues, *unlabeled)))
 

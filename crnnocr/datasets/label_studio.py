@@ -12,7 +12,7 @@ from typing import Any
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, columns, regions
-from crnnocr.datasets.issues import BOX_WITHOUT_AREA, EMPTY_LABEL, Issue, Severity
+from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, EMPTY_LABEL, Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.datasets.regions import Region
 
@@ -160,6 +160,8 @@ def _task_records(
     shapes = {result.get("id"): result for result in results if _is_shape(result.get("value"))}
     texts = [result for result in results if result.get("from_name") == control and _texts(result["value"].get("text"))]
     within = [result for result in texts if result.get("id") in shapes and not data.get(REGION)]
+    read = {result.get("id") for result in within}
+    yield from (BOX_WITHOUT_TEXT.at(first) for each in shapes if within and each not in read)
     if not within:
         text = _texts(texts[-1]["value"]["text"])[-1] if texts else ""
         yield LabelRecord(None, first, text, tuple(others), regions.parse(data.get(REGION)))

@@ -1,7 +1,10 @@
-"""MMOCR's JSON: `data_list` with `img_path` and the texts in `instances`, of recognition, or of boxes in pages."""
+"""MMOCR's JSON: `data_list` with `img_path` and the texts in `instances`, of lines or of boxes in pages; and WildReceipt's lists
+`{"file_name": …, "annotations": [{"box": …, "text": …}, …]}`.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ from crnnocr.datasets import Dataset, regions
 from crnnocr.datasets.issues import BOX_WITHOUT_AREA, EMPTY_LABEL, Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.datasets.regions import Region
+from crnnocr.errors import DataError
 
+_FOLDERS = ("", "imgs", "images")
 _IGNORED = Issue("placeholder-label", Severity.EXCLUDED, "box to be ignored", "write what the image says, if you can read it")
 
 
@@ -20,9 +25,35 @@ def accepts(values: object) -> bool:
     return isinstance(values, dict) and isinstance(values.get("data_list"), list)
 
 
+def accepts_line(line: str) -> bool:
+    """Whether a line is a page of WildReceipt with its boxes."""
+    return _page(line) is not None
+
+
+def load_lines(label_file: Path, content: str, config: LabelConfig) -> Dataset:
+    """Load a list of pages. Raises `DataError`, naming the line, if one is of another format."""
+    pages: list[dict[str, Any]] = []
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            page = _page(line)
+            if page is None:
+                raise DataError(f"{label_file} line {number} is not a page with its annotations in JSON, as the first line is")
+            pages.append({"img_path": page["file_name"], "instances": page["annotations"]})
+    return dataset_of(label_file, "MMOCR, boxes in pages", _records(pages), config, _FOLDERS)
+
+
+def _page(line: str) -> dict[str, Any] | None:
+    try:
+        page = json.loads(line) if line.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    is_page = isinstance(page, dict) and isinstance(page.get("file_name"), str) and isinstance(page.get("annotations"), list)
+    return page if is_page else None
+
+
 def load(label_file: Path, values: Any, config: LabelConfig) -> Dataset:
     """Load the texts of a data set."""
-    return dataset_of(label_file, "MMOCR, JSON", _records(values["data_list"]), config, ("", "imgs", "images"))
+    return dataset_of(label_file, "MMOCR, JSON", _records(values["data_list"]), config, _FOLDERS)
 
 
 def _records(images: list[Any]) -> Iterator[LabelRecord | Issue]:

@@ -14,6 +14,8 @@ from crnnocr.datasets.regions import Region
 from crnnocr.errors import DataError
 
 LABEL_FILE = "Label.txt"
+CROPS = "crop_img/"
+"""The folder of the crops that PPOCRLabel exports; `Label.txt` does not name them."""
 STATE_FILE = "fileState.txt"
 """Lists the pages beside it that somebody has looked at; it has no labels."""
 

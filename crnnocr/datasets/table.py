@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from crnnocr import images
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, columns, iam, icdar, icdar_boxes, imagefolder, label_studio, ppocr_label, regions
+from crnnocr.datasets import Dataset, columns, iam, icdar, icdar_boxes, imagefolder, label_studio, mmocr, ppocr_label, regions
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
@@ -35,6 +35,7 @@ _LISTS: tuple[tuple[Callable[[str], bool], Callable[[Path, str, LabelConfig], Da
     (icdar.accepts, icdar.load),
     (ppocr_label.accepts, ppocr_label.load),
     (iam.accepts, iam.load),
+    (mmocr.accepts_line, mmocr.load_lines),
 )
 """Lists whose lines are no rows of a table."""
 _EASYOCR = "filename,words"
