@@ -1,5 +1,5 @@
-"""MMOCR's JSON: `data_list` with `img_path` and the texts in `instances`, of lines or of boxes in pages; and WildReceipt's lists
-`{"file_name": …, "annotations": [{"box": …, "text": …}, …]}`.
+"""MMOCR's JSON: `data_list` with `img_path` and the texts in `instances`, of lines or of boxes in pages; and WildReceipt
+lists `{"file_name": …, "annotations": [{"box": …, "text": …}, …]}`.
 """
 
 from __future__ import annotations
