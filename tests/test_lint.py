@@ -147,7 +147,6 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
         [seen("sаnd"), seen("cаve")],
         "2 labels have characters that look like others ('а' (U+0430 CYRILLIC SMALL LETTER A) for 'a' in 2): write those",
     ),
-    "Cyrillic by itself": ("look-alike", Severity.WARNING, [seen("ах")], "(U+0445 CYRILLIC SMALL LETTER HA) for 'x' in 1"),
     "Greek": ("look-alike", Severity.WARNING, [seen("cοp")], "(U+03BF GREEK SMALL LETTER OMICRON) for 'o' in 1"),
     "full-width letter": (
         "look-alike",
@@ -342,6 +341,14 @@ def test_an_unknown_character_that_resembles_a_known_one_is_a_warning() -> None:
     (issue,) = (one for one in (first, second) if one.code == "unknown-character")
     assert issue.severity is Severity.WARNING
     assert str(issue).endswith("write 'a' for 'а', which it knows and looks the same")
+
+
+def test_plain_words_of_another_script_are_learned_without_advice() -> None:
+    learned, validated = clean_set(word)
+    planted = [seen("ах она"), seen("νερό"), seen("12 m³ （株）")]
+    issue, *_ = lint([*learned, *planted], validated, (), SMALL, start=Charset(LATIN))
+    assert (issue.code, issue.severity) == ("unknown-character", Severity.NOTE)
+    assert str(issue).endswith("they are added to it")
 
 
 def test_only_a_character_that_the_start_model_lacks_can_be_rare() -> None:

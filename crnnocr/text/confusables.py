@@ -3,14 +3,16 @@
 They are letters of another script, full-width and other compatibility forms, and variants of signs. The tables hold what print
 hardly tells apart, a selection from Unicode's confusables (UTS 39).
 
-A model sees images only. If labels write one shape in two ways, it has to guess which, and learns neither well. Two scripts
-that each have words of their own are fine, and so are Latin and East Asian characters in one word.
+A model sees images only. If labels write one shape in two ways, it has to guess which, and learns neither well. Words of one
+script are fine, whatever else the set holds, and so are Latin and East Asian characters in one word. What has a look of its own
+is fine, too, even if Unicode calls it compatible with something else: `m³`, `№`, `½`, `™`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -50,16 +52,17 @@ _VARIANTS: tuple[tuple[str, ...], ...] = (
 QUOTES_AND_DASHES: Mapping[str, str] = {"'": "‘’‚‛′ʹʼ`´", '"': "“”„‟″«»", "-": "‐‑‒–—―−"}
 """Signs that count as the plain one if kinds of quotes and dashes do not matter. They need not look alike."""
 
-# Radicals that pass for ideographs (⽇), ligatures (ﬁ), letters as Arabic joins them (ﺑ), mathematical letters (𝐀).
-_COMPATIBILITY = re.compile("[\u2e80-\u2fdf\ufb00-\ufb06\ufb50-\ufdef\ufe70-\ufefc\U0001d400-\U0001d7ff]")
+# Radicals that pass for ideographs (⽇), ligatures (ﬁ), letters as Arabic joins them (ﺑ), mathematical letters in upright,
+# slanted, sans-serif and typewriter forms (𝐀), but not in script, Fraktur and double-struck ones.
+_COMPATIBILITY = re.compile(
+    "[\u2e80-\u2fdf\ufb00-\ufb06\ufb50-\ufdef\ufe70-\ufefc\U0001d400-\U0001d49b\U0001d5a0-\U0001d7d7\U0001d7e2-\U0001d7ff]"
+)
+_SAME_SIGNS = {"‐": "-", "‑": "-", "∙": "·", "⋅": "·", "˚": "°", "⁄": "/", "∕": "/", "∼": "~", "ʼ": "’"}
+"""Signs of one shape, each with the one that is typed more."""
 _WIDE = re.compile("[\uff01-\uff5e\uffe0-\uffe6]")
 
-_RARE = 0.02
-"""Letters of a script that are at most this share of another's are rare beside them."""
 _EAST_ASIAN = re.compile(r"CJK |HIRAGANA |KATAKANA |HANGUL |BOPOMOFO ")
 _WORD = re.compile(r"[^\W\d_]+")
-# Cyrillic and Greek texts write them in Latin letters.
-_ROMAN_NUMERAL = re.compile(r"\b(?:[IVXLCDM]{2,}|[IVX])\b")
 
 
 @dataclass(frozen=True)
@@ -78,22 +81,27 @@ def find_confusables(texts: Sequence[str], alphabet: Mapping[str, int]) -> Itera
     """Find the confusables in `texts`, each once a text. `alphabet` counts the characters of all texts.
 
     A Latin, Cyrillic or Greek letter is confusable in a word of another of these scripts, if all letters of its own script in
-    the word have counterparts in that one. It is so anywhere, if all letters of its script in the set have counterparts in
-    another, beside which they are rare or whose letters all have counterparts too. Full-width forms are confusable if nothing
-    East Asian is in the set; if something is, then only letters and digits of which the set holds the plain form as well.
+    the word have counterparts in that one. Full-width forms are confusable if nothing East Asian is in the set; if something
+    is, then only letters and digits of which the set holds the plain form as well.
     """
     scripts = _letters(alphabet)
-    always = {**_compatibility_forms(alphabet), **_foreign_letters(scripts, alphabet)}
+    always = _compatibility_forms(alphabet)
     if not always and len(scripts) < 2:
         return
     any_always = _any_of("".join(always))
     mixed = re.compile("|".join(f"[{one}][{other}]" for one, other in permutations(scripts.values(), 2)) or r"(?!)")
     for index, text in enumerate(texts):
-        found = {c: always[c] for c in any_always.findall(_ROMAN_NUMERAL.sub("", text))} if any_always.search(text) else {}
+        found = {c: always[c] for c in any_always.findall(text)}
         if mixed.search(text):
             for word in _WORD.findall(text):
                 found.update(_odd_letters(word, alphabet))
         yield from (Confusable(index, character, intended) for character, intended in found.items())
+
+
+def has_mixed_word(text: str) -> bool:
+    """Whether all letters of one script in a word of `text` look like letters of another one in it."""
+    words = map(_letters, _WORD.findall(text))
+    return any(_counterparts(scripts[one], other) for scripts in words for one, other in permutations(scripts, 2))
 
 
 def mixed_variants(alphabet: Mapping[str, int]) -> Iterator[tuple[str, str]]:
@@ -105,13 +113,17 @@ def mixed_variants(alphabet: Mapping[str, int]) -> Iterator[tuple[str, str]]:
             yield usual, "".join(variant for variant in variants if variant != usual)
 
 
-def confusable_in(known: str, character: str) -> str | None:
-    """Return the first character of `known` that `character` looks like; None if there is none."""
-    shape = _SHAPE.get(character)
-    similar = {letters[shape] for letters in _HOMOGLYPHS.values() if shape in letters} if shape else set()
-    similar.update(*(variant for row in _VARIANTS if character in "".join(row) for variant in row))
-    similar.add(unicodedata.normalize("NFKC", character))
-    return next((c for c in known if c in similar - {character}), None)
+def counterparts(texts: Sequence[str], known: str) -> dict[str, str]:
+    """What can be written in `texts` with characters of `known` for others, and looks the same in every text.
+
+    A letter is one of these only if no text holds it as a letter of its own script.
+    """
+    alphabet = Counter("".join(texts))
+    found = list(find_confusables(texts, alphabet))
+    times = Counter(each.character for each in found)
+    same = {each.character: each.intended for each in found if times[each.character] == sum(each.character in t for t in texts)}
+    same |= {c: " " if c.isspace() else _SAME_SIGNS[c] for c in alphabet if c.isspace() or c in _SAME_SIGNS}
+    return {c: intended for c, intended in same.items() if c not in known and set(intended) <= set(known)}
 
 
 def _present(variant: str, alphabet: Mapping[str, int]) -> str:
@@ -136,17 +148,6 @@ def _counterparts(letters: str, script: str) -> dict[str, str]:
     """The counterpart of each letter in `script`; empty if one of them has none."""
     counterparts = {letter: _HOMOGLYPHS[script].get(_SHAPE.get(letter, ""), "") for letter in letters}
     return counterparts if all(counterparts.values()) else {}
-
-
-def _foreign_letters(scripts: Mapping[str, str], alphabet: Mapping[str, int]) -> dict[str, str]:
-    """The letters of each script that stands in the set only for another, with their counterparts there."""
-    found: dict[str, str] = {}
-    count = {script: sum(alphabet[letter] for letter in letters) for script, letters in scripts.items()}
-    for rare, other in permutations(scripts, 2):
-        copied = _counterparts(scripts[other], rare) and (count[rare], rare) < (count[other], other)
-        if copied or count[rare] <= _RARE * count[other]:
-            found.update(_counterparts(scripts[rare], other))
-    return found
 
 
 def _odd_letters(word: str, alphabet: Mapping[str, int]) -> dict[str, str]:

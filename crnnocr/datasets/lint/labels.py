@@ -14,7 +14,7 @@ from crnnocr.datasets.issues import Issue, Location, Severity
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.formatting import enumerated, plural, quoted
 from crnnocr.text.charset import JOINERS, NUMBER_SIGNS, Charset, describe, unknown_characters
-from crnnocr.text.confusables import Confusable, confusable_in, find_confusables, mixed_variants
+from crnnocr.text.confusables import Confusable, counterparts, find_confusables, mixed_variants
 
 RARE = 5
 """A character that training sees fewer times than this is hardly learned."""
@@ -56,7 +56,8 @@ def new_characters(samples: Sequence[LintSample], start: Charset) -> Iterator[Is
             for index in indices:
                 by_sample.setdefault(index, []).append(character)
         holders = [(samples[index], characters) for index, characters in sorted(by_sample.items())]
-        similar = [f"{known!r} for {c!r}" for c in found if (known := confusable_in(start.characters, c))]
+        same = counterparts([sample.text for sample in samples], start.characters)
+        similar = [f"{same[c]!r} for {c!r}" for c in found if c in same]
         fix = f"write {enumerated(similar)}, which it knows and looks the same" if similar else "they are added to it"
         message = f"{_have_characters(len(holders))} that the start model does not know ({_named(holders)})"
         yield Issue("unknown-character", Severity.WARNING if similar else Severity.NOTE, message, fix, _locations(holders))

@@ -106,7 +106,7 @@ class _LanguageGenerator:
     def _usual_text(self, style: Style, rng: Random) -> str:
         for _ in range(_DRAFTS):
             text = self._draft(self._kinds[style].choose(rng), style, rng)
-            if text:
+            if text and self.alphabet.is_unambiguous(text):
                 return text
         return self._text_of_exact_length(rng)
 

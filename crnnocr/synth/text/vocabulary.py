@@ -20,6 +20,7 @@ from crnnocr.synth import trdg
 from crnnocr.synth.languages import LANGUAGES
 from crnnocr.synth.rng import Random, Weighted
 from crnnocr.text.charset import JOINERS, nfc
+from crnnocr.text.confusables import has_mixed_word
 
 MAX_WORDS = 50_000
 """Most words of a language; the others are too rare to matter, and often misspelled or foreign."""
@@ -161,11 +162,13 @@ def _script(character: str) -> str:
 class Alphabet:
     """The characters that texts may hold, and the letters of `words` that take marks.
 
-    Characters among `confusables` are not used in random strings, unless there are no others.
+    Characters among `confusables` are not used in random strings, unless there are no others, and letters that look like one of
+    another script are in no word of that script.
     """
 
     def __init__(self, characters: Iterable[str], words: Iterable[str], confusables: str = "") -> None:
         self.characters = frozenset(characters)
+        self._has_confusables = bool(confusables)
         candidates = sorted(c for c in self.characters if c not in (" ", *JOINERS) and not is_mark(c))
         self.bases = tuple(c for c in candidates if c not in confusables) or tuple(candidates)
         """Characters that can stand by themselves."""
@@ -215,7 +218,7 @@ class Alphabet:
             while len(text) < length:
                 marks = self._marks_of_base.get(text[-1])
                 text += rng.choice(marks if marks and rng.random() < _MARKED else among)
-            if nfc(text) == text:
+            if self.is_unambiguous(text):
                 return text
         return rng.choice(among) * length
 
@@ -233,7 +236,11 @@ class Alphabet:
                 room -= len(unit)
         units += [rng.choice(self.alphanumerics) for _ in range(room)]
         text = "".join(sorted(units, key=lambda unit: rng.random()))
-        return text if nfc(text) == text else self.random_string(length, rng)
+        return text if self.is_unambiguous(text) else self.random_string(length, rng)
+
+    def is_unambiguous(self, text: str) -> bool:
+        """Whether `text` is in NFC, and no letter in it passes for one of another script in its word."""
+        return nfc(text) == text and not (self._has_confusables and has_mixed_word(text))
 
 
 def _without(foreign: set[str], word: str) -> str:
