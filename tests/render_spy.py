@@ -151,7 +151,7 @@ def measure(spy: Spy, sampler: Sampler, index: int) -> Measured:
 
 def advance(pen: inks.Pen, text: str) -> float:
     """The advance of `text` by Pillow."""
-    return pen.font.getlength(text, features=pen.features, language=pen.language)
+    return pen.font.getlength(text, **pen._shaping(text))
 
 
 def pieces(pen: inks.Pen, text: str) -> list[tuple[str, ImageFont.FreeTypeFont, float]]:
@@ -175,7 +175,7 @@ def reference(spy: Spy) -> Array:
     pencil = ImageDraw.Draw(canvas)
     for part, font, x in pieces(pen, text):
         at = (3.0 * pen.size + x, 3 * pen.size)
-        pencil.text(at, part, 255, font, anchor="ls", features=pen.features, language=pen.language)
+        pencil.text(at, part, 255, font, anchor="ls", **pen._shaping(part))
     return np.asarray(canvas, np.float64)
 
 

@@ -22,7 +22,7 @@ _MIN_RADIUS = 1.8
 """Smallest radius of the circle, in ems."""
 _MAX_LEAN = 0.35
 """Largest angle by which a line on a circle leans to a side, in radians."""
-_MAX_ABOVE = 0.9
+_MAX_ABOVE = 0.8
 """Most paper above or below the line, in ems; with more, its letters would be too small in the image."""
 _MAX_SLOPE = 0.4
 """Steepest line of a short text, pixels up for each pixel along it."""
@@ -148,7 +148,7 @@ def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
     if ink.around is not None:
         margins = np.minimum(margins, _max_margins(ink, recipe, rng))
     elif recipe.paper_around.probability and (paper := recipe.paper_around.sample(rng)):
-        margins += _paper_around(paper, rng) * ink.em
+        margins = np.maximum(margins, _paper_around(paper, rng) * ink.em)
     box = [left - round(margins[0]), top - round(margins[1]), right + round(margins[2]), bottom + round(margins[3])]
     if not ink.is_on_circle and (cut := recipe.cut.sample(rng)):
         side = int(rng.integers(4))

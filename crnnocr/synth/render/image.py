@@ -30,7 +30,7 @@ _MIN_CORRELATION_IN_PIECE = 0.58
 """Smallest correlation of ink and image, in and around each piece of ink."""
 _MIN_CONTRAST = 30.0
 """Smallest contrast between paper and ink in and around each piece, in gray levels."""
-_MIN_EM = 12 / 32
+_MIN_EM = 12.5 / 32
 """Smallest size of the font, as a share of the image's height."""
 _INKED = 0.25
 """Coverage from which a pixel counts as ink."""
