@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from label_files import IMAGES, labels, put
@@ -102,7 +103,7 @@ def test_a_header_that_is_not_understood_is_an_error_and_never_a_row(header: str
     with pytest.raises(DataError, match=r"the header .* lacks .*: name (it|them) with"):
         load_dataset(folder)
     first, second = header.split(",")
-    columns = {"image_column": first, "text_column": second}
+    columns: dict[str, Any] = {"image_column": first, "text_column": second}
     if header == "split,image":
         columns = {"image_column": "1", "text_column": "2"}
     assert labels(load_dataset(folder, LabelConfig(**columns))) == BOTH
@@ -110,9 +111,11 @@ def test_a_header_that_is_not_understood_is_an_error_and_never_a_row(header: str
 
 def test_a_column_that_is_not_there_is_an_error_that_lists_those_that_are(tmp_path: Path) -> None:
     folder = put(tmp_path, IMAGES, {"labels.csv": "image,text\na.png,eins\n"})
-    for field in ("image_column", "text_column"):
+    unknown: list[dict[str, Any]] = [{"image_column": "no"}, {"text_column": "no"}]
+    for columns in unknown:
+        (field,) = columns
         with pytest.raises(ConfigError, match=rf"{field} no: .*no column is called so: image, text"):
-            load_dataset(folder, LabelConfig(**{field: "no"}))
+            load_dataset(folder, LabelConfig(**columns))
     with pytest.raises(ConfigError, match="text_column 3: "):
         load_dataset(folder, LabelConfig(text_column="3"))
 
@@ -201,7 +204,7 @@ def test_the_images_may_be_in_a_folder_that_is_named(tmp_path: Path) -> None:
         ({"picture_file": "{}", "reading": "{}"}, {"text_column": "reading"}),
     ],
 )
-def test_the_keys_of_json_lines_are_chosen_as_columns_are(record: dict[str, str], keys: dict[str, str], tmp_path: Path) -> None:
+def test_the_keys_of_json_lines_are_chosen_as_columns_are(record: dict[str, str], keys: dict[str, Any], tmp_path: Path) -> None:
     rows = []
     for name, text in BOTH.items():
         values = {key: (text if key in ("transcription", "reading", "text") else name) for key in record}

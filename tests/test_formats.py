@@ -261,8 +261,8 @@ def test_a_broken_json_line_is_an_error_that_names_it(row: str, tmp_path: Path) 
         ("file_name,text\na.png,eins\nb.png\n", "line 3 has 1 columns where the header has 2"),
         ("text,file_name\neins,a.png\nzwei,drei,b.png\n", "line 3 has 3 columns where the header has 2"),
         ("a.png,eins\nb.png\n", "line 2 is not an image's path and its text: 'b.png'"),
-        ('a.png,eins\nb.png,"zwei" drei\n', "line 2: "),
-        ('a.png,eins\nb.png,"zwei\n', "line 2: "),
+        ('a.png,eins\nb.png,"zwei" drei\n', r"line 2 "),
+        ('a.png,eins\nb.png,"zwei\n', r"line 2 "),
         ("file_name,width\na.png,20\n", "file_name, width lacks a column for the text"),
         ("text,width\neins,20\n", "text, width lacks a column for the image"),
     ],
@@ -677,3 +677,46 @@ def test_a_row_without_an_image_is_one_whose_image_is_not_there(tmp_path: Path) 
     dataset = load_dataset(put(tmp_path, ["b.png"], {"labels.csv": "file_name,text\n,eins\nb.png,zwei\n"}))
     assert labels(dataset) == {"b.png": "zwei"}
     assert len(excluded(dataset)) == 1
+
+
+BROKEN = "broken-row"
+EINS = "eins,0.png\n"
+GOOD = "".join(f"{i}.png,text {i}\n" for i in range(4))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("labels.csv", f'file_name,text\n{GOOD}x.png,"never closed\n{GOOD}', 6),
+        ("labels.csv", f'file_name,text\n{GOOD}x.png,"never closed\n9.png,"closed"\n', 6),
+        ("labels.csv", f'{GOOD}x.png,"odd" end\n{GOOD}', 5),
+        ("labels.csv", f"file_name,text,page\n{GOOD.replace(',', ',x,')}x.png,y\n", 6),
+        ("labels.tsv", f"{GOOD}x.png\n".replace(",", "\t"), 5),
+        ("gt.txt", 'a.png, "eins"\nb.png, "zwei"\nc.png drei\n', 3),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": "eins"}\n{"file_name": "b.png", "text": "zwei"}\n{"file_na\n', 3),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": "eins"}\n{"file_name": "b.png", "text": "zwei"}\n{"text": 3}\n', 3),
+    ],
+)
+def test_one_bad_row_is_left_out_and_names_its_line(name: str, content: str, line: int, tmp_path: Path) -> None:
+    names = ["a.png", "b.png", "c.png", "x.png", *(f"{i}.png" for i in (*range(4), 9))]
+    dataset = load_dataset(put(tmp_path, names, {name: content}))
+    assert [where for code, where in excluded(dataset) if code == BROKEN] == [
+        issue.locations[0].detail for issue in dataset.issues if issue.code == BROKEN
+    ]
+    ((_, where),) = [each for each in excluded(dataset) if each[0] == BROKEN]
+    assert f"{name} line {line} " in where
+    assert len(dataset.samples) >= 2
+    assert all(sample.path.name != "x.png" for sample in dataset.samples)
+
+
+def test_rows_after_a_quote_that_is_never_closed_are_read(tmp_path: Path) -> None:
+    table = 'file_name,text\na.png,"5 July\nb.png,zwei\nc.png,"drei"\nd.png,"vier, 4"\n'
+    dataset = load_dataset(put(tmp_path, ["a.png", "b.png", "c.png", "d.png"], {"labels.csv": table}))
+    assert labels(dataset) == {"b.png": "zwei", "c.png": "drei", "d.png": "vier, 4"}
+    assert "line 2 has a quotation mark that is not closed" in excluded(dataset)[0][1]
+
+
+def test_if_half_of_the_rows_are_bad_that_is_an_error(tmp_path: Path) -> None:
+    rows = "".join(f"{i}.png,a,b\n" for i in range(3))
+    with pytest.raises(DataError, match=r"labels\.csv line 5 has 3 columns .*, and 2 more of 6 rows are broken"):
+        load_dataset(put(tmp_path, ["0.png"], {"labels.csv": f"words,file_name\n{EINS * 3}{rows}"}))

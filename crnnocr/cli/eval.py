@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ import typer
 from crnnocr.cli import console, options, sources
 from crnnocr.cli.prediction_rows import Format, RowWriter
 from crnnocr.config import EngineConfig, LabelConfig, NormalizationStep
-from crnnocr.errors import GateError, PartialError, UsageError
+from crnnocr.errors import ConfigError, GateError, PartialError, UsageError
 from crnnocr.files import atomic_write, is_device
 from crnnocr.formatting import plural
 
@@ -97,6 +98,7 @@ def eval_cli(
     _check_outputs(report, suspect_labels)
     datasets = _load_datasets(data, labels, suspect_labels)
     system, *others = options.load_systems(setups)
+    datasets = _grouped(datasets, data, labels, [system, *others])
     names = [str(source) for source in data]
     second = others[0] if others else None
     evaluator = Evaluator(datasets, system, second, normalization, everything=everything, names=names)
@@ -152,6 +154,24 @@ def _load_datasets(data: Sequence[Path], labels: LabelConfig, suspect_labels: Pa
     return datasets
 
 
+def _grouped(
+    datasets: Sequence[Dataset], data: Sequence[Path], labels: LabelConfig, systems: Sequence[System]
+) -> Sequence[Dataset]:
+    """The data sets with the groups that a model was trained by, if none are given and the data have these."""
+    trainings = (system.recognizer.card.training for system in systems)
+    group = next((training.group for training in trainings if training and training.group), None)
+    if group is None or labels.group is not None:
+        return datasets
+    from crnnocr.datasets.detection import load_datasets
+
+    try:
+        return load_datasets(data, replace(labels, group=group))
+    except ConfigError as error:
+        if error.field != "group":
+            raise
+        return datasets
+
+
 def _describe(evaluator: Evaluator) -> None:
     """Say which characters the model does not know, and how many samples are left out."""
     unknown, models = evaluator.unknown, evaluator.models
@@ -163,7 +183,9 @@ def _describe(evaluator: Evaluator) -> None:
     if evaluator.trained_on:
         scored, left_out = plural(len(evaluator.samples), "held-out image"), evaluator.trained_on
         are = "is" if left_out == 1 else "are"
-        console.info(f"scored: the {scored}; {left_out:,} that {' or '.join(models)} was trained on {are} left out (--all)")
+        group = ", or on others of their group," if any(sample.group for sample in evaluator.samples) else ""
+        trained = f"{left_out:,} that {' or '.join(models)} was trained on{group}"
+        console.info(f"scored: the {scored}; {trained} {are} left out (--all)")
 
 
 def _with_progress(predictions: Predictions, total: int) -> Predictions:

@@ -34,7 +34,7 @@ def export_cli(
             "--verify", metavar="DATA", help="Labeled images to verify it with, repeatable; else real and synthetic ones."
         ),
     ] = None,
-    labels: LabelConfig,
+    labels: Annotated[LabelConfig, options.Without(("group", "empty"))],
     runtime: Annotated[
         str | None,
         typer.Option(

@@ -137,7 +137,8 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
     synthetic = [f"synthetic ({training.synth})"] if training.synth else []
     yield "data", ", ".join([*sources, *synthetic]) or "unknown"
     if not card.is_synthetic:
-        yield "", f"{data.learned:,} images to train on, {data.held_out:,} to validate on"
+        groups = f", in groups by {training.group}" if training.group else ""
+        yield "", f"{data.learned:,} images to train on, {data.held_out:,} to validate on{groups}"
     yield (
         "steps",
         f"{training.steps:,}, {training.pictures_shown:,} images seen, {duration(training.seconds)} on {training.device}, "

@@ -64,7 +64,7 @@ def train_cli(
 ) -> None:
     """Train a model on the labeled images of DATA, and make it the current one.
 
-    Some of the images are held out to measure it, chosen by their content alone. --resume resumes a run that was interrupted
+    Some of the images are held out to measure it, chosen by their content or group alone. --resume resumes a run that was interrupted
     or killed.
     """
     mix_source = context.get_parameter_source("mix")

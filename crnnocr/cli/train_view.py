@@ -93,6 +93,8 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
         console.info(f"{images} not validated on, because {origin} was trained on them")
     if not len(prepared.validation):
         why = f"{origin} was trained on all images that could be" if prepared.already_seen else "there is too little data"
+        if len({sample.group for sample in prepared.train.samples}) == 1 and prepared.train.samples[0].group:
+            why = f"all images are of one group, {prepared.train.samples[0].group!r}"
         console.warn(f"nothing is held out to measure with: {why} (--val names other images)")
     if begun.device == "mps":
         console.info("the loss is computed on the CPU, since MPS has no CTC loss")

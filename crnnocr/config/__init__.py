@@ -1,6 +1,6 @@
 """Every option of the library as a field of a frozen dataclass: its default, range and help live here and nowhere else."""
 
-from crnnocr.config.data import LabelConfig
+from crnnocr.config.data import EmptyLabels, LabelConfig
 from crnnocr.config.export import ExportConfig, ExportFormat
 from crnnocr.config.inference import (
     CONFIDENCE_BINS,
@@ -35,6 +35,7 @@ __all__ = [
     "CharsetChoice",
     "Conv",
     "DecodeConfig",
+    "EmptyLabels",
     "EngineChoice",
     "EngineConfig",
     "ExportConfig",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from crnnocr.config.options import option, validate
 
@@ -14,6 +15,15 @@ def _separator(text: str) -> str:
     if len(separator) != 1:
         raise ValueError(f"give one character, or {', '.join(name for name in _SEPARATORS if name.isalpha())}")
     return separator
+
+
+class EmptyLabels(StrEnum):
+    """What becomes of images whose label is empty."""
+
+    SKIP = "skip"
+    """They are left out, since somebody may not have labeled them yet."""
+    KEEP = "keep"
+    """They show no text, and models learn that or are measured by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +44,15 @@ class LabelConfig:
         "Separator of a table's columns: tab, comma, semicolon, pipe, space, or a character.",
         metavar="SEPARATOR",
         parse=_separator,
+    )
+    group: str | None = option(
+        None,
+        "What tells images of one thing (page, plate, video), to hold them out together: a column, or an expression for paths.",
+        metavar="COLUMN|REGEX",
+        may_be_empty=False,
+    )
+    empty: EmptyLabels = option(
+        EmptyLabels.SKIP, "Images with an empty label: skip them, or keep them as images that show no text."
     )
 
     def __post_init__(self) -> None:

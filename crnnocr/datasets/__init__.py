@@ -23,6 +23,8 @@ class Sample:
     """The image's key there; empty for an image file."""
     region: Region | None = None
     """The part of the image in which the text stands; None for all of it."""
+    group: str = ""
+    """The thing that it shows (a page, a plate, a video), if several images show it; empty if that is not known."""
 
     @property
     def name(self) -> str:
@@ -80,3 +82,5 @@ class Dataset:
     """In the order of the label file, or else sorted by name."""
     issues: tuple[Issue, ...] = ()
     """The reasons why samples were left out or changed: one issue of each kind, with all locations."""
+    group: str | None = None
+    """The column or regular expression that told the groups of the samples; None if they are in none."""

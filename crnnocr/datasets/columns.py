@@ -59,6 +59,8 @@ class Columns:
     """The one that holds the label."""
     issues: tuple[Issue, ...] = ()
     """What is to be said about the choice."""
+    group: int | None = None
+    """The one that tells groups of images."""
 
 
 def is_image(cell: str) -> bool:
@@ -142,7 +144,17 @@ def choose(
     if not image_columns or text is None:
         named = [header[i] for i in sorted(holding)] if not image_columns else []
         raise DataError(_not_understood(source, header, bool(image_columns), text is not None, named))
-    return Columns(tuple(image_columns), text, issues)
+    return Columns(tuple(image_columns), text, issues, find(header, config.group))
+
+
+def find(header: Sequence[str], column: str | None) -> int | None:
+    """Return the index of a column by its name, or its number from 1; None if there is none, or several."""
+    if column is None:
+        return None
+    named = [i for i, name in enumerate(header) if name.strip().lower() == column.strip().lower()]
+    if not named and column.isdecimal() and 1 <= int(column) <= len(header):
+        return int(column) - 1
+    return named[0] if len(named) == 1 else None
 
 
 def index_of(source: object, header: Sequence[str], column: str, field: str) -> int:

@@ -33,6 +33,7 @@ from crnnocr.datasets import (
     table,
     trdg_names,
 )
+from crnnocr.datasets.groups import grouped
 from crnnocr.datasets.image_index import SPLITS, ImageIndex
 from crnnocr.datasets.issues import IN_TWO_SOURCES, UNLABELED_IMAGE, Issue, foreign_file, label_differs_from, merged, summary
 from crnnocr.datasets.plausibility import checked
@@ -58,7 +59,7 @@ class Format:
 
 
 FORMATS = (
-    Format("an LMDB", lambda file, _: lmdb_folder.load(file.parent), (lmdb_folder.DATA_FILE,), is_list=False),
+    Format("an LMDB", lambda file, config: lmdb_folder.load(file.parent, config), (lmdb_folder.DATA_FILE,), is_list=False),
     Format("metadata.jsonl", imagefolder.load, (imagefolder.LABEL_FILE,), imagefolder.SUFFIXES),
     Format(
         "metadata.csv or one .csv, .tsv or .txt of paths and texts",
@@ -72,9 +73,9 @@ FORMATS = (
     Format("an .xml of CVAT", cvat.load, (cvat.LABEL_FILE,), cvat.SUFFIXES),
     Format("parquet or arrow files", hugging_face.load, (), hugging_face.SUFFIXES, is_list=False),
     Format("parquet or arrow files", hugging_face.load_folder),
-    Format("a .gt.txt beside each image", lambda folder, _: sidecar.load(folder)),
+    Format("a .gt.txt beside each image", sidecar.load),
     Format("a .txt of boxes and texts beside each page", icdar_boxes.load),
-    Format("file names of trdg", lambda folder, _: trdg_names.load(folder)),
+    Format("file names of trdg", trdg_names.load),
     Format("a folder of images for each character", lambda folder, _: class_folders.load(folder)),
 )
 """All formats, in the order in which they are tried. A folder with a single table under any name comes last."""
@@ -111,7 +112,7 @@ def load_dataset(source: Path, config: LabelConfig = _DETECTED) -> Dataset:
     if not dataset.samples:
         reasons = "; ".join(summary(dataset.issues)) or "it holds no rows"
         raise DataError(f"{dataset.source}: no usable sample ({dataset.format}): {reasons}")
-    return dataset
+    return grouped(dataset, config.group) if config.group else dataset
 
 
 def _foreign_files(folder: Path, dataset: Dataset) -> Iterator[Issue]:
@@ -304,7 +305,7 @@ def _holds_labels(folder: Path) -> bool:
     try:
         known = any((folder / name).is_file() for format in FORMATS for name in format.label_files)
         listed = any(map(_lists_images, [*_tables_in(folder), *_others_in(folder)]))
-        named = trdg_names.load(folder) is not None or class_folders.load(folder) is not None
+        named = trdg_names.load(folder, _DETECTED) is not None or class_folders.load(folder) is not None
         return known or listed or named or hugging_face.holds_labels(folder)
     except (DataError, OSError):
         return False

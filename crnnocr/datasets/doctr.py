@@ -8,8 +8,8 @@ from typing import Any
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
-from crnnocr.errors import DataError
+from crnnocr.datasets.issues import Issue
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
 
 LABEL_FILE = "labels.json"
 _FOLDERS = ("images", "")
@@ -29,11 +29,10 @@ def load(label_file: Path, values: Any, config: LabelConfig) -> Dataset:
     return dataset_of(label_file, "docTR, JSON", _records(label_file, pairs), config, _FOLDERS)
 
 
-def _records(label_file: Path, pairs: Iterable[tuple[str, object]]) -> Iterator[LabelRecord]:
+def _records(label_file: Path, pairs: Iterable[tuple[str, object]]) -> Iterator[LabelRecord | Issue]:
     for name, text in pairs:
         if not isinstance(text, str):
-            raise DataError(
-                f"{label_file}: the label of {name} is not a string: "
-                "docTR's recognition labels are read, those of its detection are not"
-            )
-        yield LabelRecord(None, name, text)
+            why = "is not a string: docTR's recognition labels are read, those of its detection are not"
+            yield broken_row(label_file, None, f": the label of {name} {why}")
+        else:
+            yield LabelRecord(None, name, text)

@@ -81,7 +81,7 @@ def _load(source: Path, shards: Sequence[Path], config: LabelConfig) -> Dataset:
         except UnicodeDecodeError as error:  # in the name of a column
             raise _damaged(shard, error) from error
         issues += said
-        for found in _samples(shard, *names):
+        for found in _samples(shard, *names, config):
             (samples if isinstance(found, Sample) else issues).append(found)  # type: ignore[arg-type]
     kind = "parquet" if shards[0].suffix == ".parquet" else "arrow"
     return Dataset(source, f"Hugging Face, {kind}, columns {' and '.join(names)}", tuple(samples), merged(issues))
@@ -115,14 +115,16 @@ def _holds_images(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _samples(shard: Path, image: str, text: str) -> Iterator[Sample | Issue]:
+def _samples(shard: Path, image: str, text: str, config: LabelConfig) -> Iterator[Sample | Issue]:
     present = _has_image(shard, image)
+    named = [name for name in _opened(os.path.realpath(shard)).schema.names if name == config.group]
+    groups: Sequence[object] = _column(shard, named[0]) if named else [None] * len(present)
     for row, label in enumerate(_column(shard, text)):
         name = nfc(label or "").strip()
-        if issue := issue_of_text(name) or (None if present[row] else MISSING_ENTRY):
+        if issue := issue_of_text(name, config.empty) or (None if present[row] else MISSING_ENTRY):
             yield issue.at(f"{shard}:{row}/{image}")
         else:
-            yield Sample(shard, name, f"{row}/{image}")
+            yield Sample(shard, name, f"{row}/{image}", group="" if groups[row] is None else str(groups[row]))
 
 
 def _has_image(shard: Path, image: str) -> list[bool]:
@@ -130,7 +132,7 @@ def _has_image(shard: Path, image: str) -> list[bool]:
     return [bool(valid) for part in file.parts([image]) for valid in part.column(image).is_valid().to_pylist()]
 
 
-def _column(shard: Path, name: str) -> list[str | None]:
+def _column(shard: Path, name: str) -> list[Any]:
     file = _opened(os.path.realpath(shard))
     return [value for part in file.parts([name]) for value in part.column(name).to_pylist()]
 

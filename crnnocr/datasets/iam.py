@@ -9,8 +9,7 @@ from pathlib import Path
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.issues import Issue, Severity
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
-from crnnocr.errors import DataError
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
 
 _RECORD = re.compile(r"(?P<id>[a-z]\d\d-\d{3}[a-z]?-\d\d(?P<word>-\d\d)?) (?P<status>ok|err|prt) (?:-?\d+ ){5}\S+ (?P<text>.+)")
 """The text follows eight columns: of a word the last is its part of speech, of a line the box's height."""
@@ -25,7 +24,7 @@ def accepts(line: str) -> bool:
 
 
 def load(label_file: Path, content: str, config: LabelConfig) -> Dataset:
-    """Load a list with this content. Raises `DataError`, naming the line, if one is of another format."""
+    """Load a list with this content. Raises `DataError`, naming a line, if at least half are of another format."""
     return dataset_of(label_file, "IAM", _records(label_file, content), config)
 
 
@@ -35,7 +34,8 @@ def _records(label_file: Path, content: str) -> Iterator[LabelRecord | Issue]:
             continue
         found = _RECORD.fullmatch(line.strip())
         if found is None:
-            raise DataError(f"{label_file} line {number} is not a record of IAM, as the lines before: {line!r}")
+            yield broken_row(label_file, number, f"is not a record of IAM, as the lines before: {line!r}")
+            continue
         form, page, *_ = found["id"].split("-")
         name = f"{form}/{form}-{page}/{found['id']}.png"
         if found["word"] and found["status"] == "err":

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
-from crnnocr.errors import DataError
+from crnnocr.datasets.issues import Issue
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
 
 _RECORD = re.compile(r'(?P<name>[^,"]+), +"(?P<text>.*)"')
 # ICDAR writes \" for a quote; files by other hands have "" there, or the bare quote.
@@ -22,17 +22,17 @@ def accepts(line: str) -> bool:
 
 
 def load(label_file: Path, content: str, config: LabelConfig) -> Dataset:
-    """Load a label file with this content. Raises `DataError`, naming the line, if one is of another format."""
+    """Load a label file with this content. Raises `DataError`, naming a line, if at least half are of another format."""
     return dataset_of(label_file, 'ICDAR, path, "text"', _records(label_file, content), config)
 
 
-def _records(label_file: Path, content: str) -> Iterator[LabelRecord]:
+def _records(label_file: Path, content: str) -> Iterator[LabelRecord | Issue]:
     for number, line in enumerate(content.split("\n"), start=1):
         if not line.strip():
             continue
         record = _RECORD.fullmatch(line.strip())
         if record is None:
-            raise DataError(
-                f'{label_file} line {number} is not a path and a text in quotes, as in word_1.png, "text": {line!r}'
-            )
+            why = f'is not a path and a text in quotes, as in word_1.png, "text": {line!r}'
+            yield broken_row(label_file, number, why)
+            continue
         yield LabelRecord(number, record["name"].strip(), _QUOTE.sub(lambda quote: quote[1] or quote[2], record["text"]))

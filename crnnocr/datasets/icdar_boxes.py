@@ -12,7 +12,7 @@ from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, regions
 from crnnocr.datasets.image_index import ImageIndex
 from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, LABEL_WITHOUT_IMAGE, UNLABELED_IMAGE, Issue
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
 from crnnocr.datasets.pairing import pair
 from crnnocr.errors import DataError
 from crnnocr.files import read_lines, read_text
@@ -38,7 +38,7 @@ def accepts(line: str) -> bool:
 def load(folder: Path, config: LabelConfig) -> Dataset | None:
     """Load a folder of pages and their label files, in natural order. Returns None if there are none.
 
-    Raises `DataError`, naming the line, if one is of another format.
+    Raises `DataError`, naming a line, if at least half are of another format.
     """
     labels = ImageIndex(folder).files(ENDING)
     images = natsorted(ImageIndex(Path(config.images or folder)).images) if labels else []
@@ -69,7 +69,8 @@ def _records(folder: Path, image: str, label: str) -> Iterator[LabelRecord | Iss
         found = _LINE.fullmatch(line.strip())
         where = f"{label} line {number}"
         if found is None:
-            raise DataError(f"{folder / label} line {number} is not a box and its text, as in 1,2,9,2,9,5,1,5,text: {line!r}")
+            yield broken_row(folder / label, number, f"is not a box and its text, as in 1,2,9,2,9,5,1,5,text: {line!r}")
+            continue
         text = found["quoted"] if found["box"] else _text(found["text"])
         region = regions.of_numbers(re.split(r"[,\s]+", found["corners"] or found["box"]))
         if not text.strip():

@@ -10,7 +10,8 @@ from typing import Any
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, columns, regions
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.issues import Issue
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
 from crnnocr.datasets.label_studio import DOUBT, READING, REGION
 from crnnocr.errors import DataError
 from crnnocr.files import read_lines
@@ -23,26 +24,33 @@ _SAMPLED = 50
 
 
 def load(label_file: Path, config: LabelConfig) -> Dataset:
-    """Load a JSON lines file. Raises `DataError`, naming the line, if one is not as it should be."""
+    """Load a JSON lines file. Raises `DataError`, naming a line, if at least half are not as they should be."""
     keys = list(dict.fromkeys(key for _, values in islice(_objects(label_file), _SAMPLED) for key in values))
 
     def rows() -> Iterator[list[str]]:
         return ([_cell(values.get(key)) for key in keys] for _, values in _objects(label_file))
 
-    chosen = columns.choose(label_file, keys, rows, config) if keys else columns.Columns((), 0)
-    labeled = _records(label_file, [keys[i] for i in chosen.images], keys[chosen.text]) if keys else ()
-    names = ", ".join(dict.fromkeys((keys[chosen.images[0]], keys[chosen.text]))) if keys else ""
-    format = "imagefolder, JSON lines" + f", keys {names}" * (names not in ("", "file_name, text"))
-    return dataset_of(label_file, format, labeled, config, issues=chosen.issues)
+    chosen = columns.choose(label_file, keys, rows, config) if keys else None
+    image_keys, text_key = ([keys[i] for i in chosen.images], keys[chosen.text]) if chosen else (["file_name"], "text")
+    names = ", ".join(dict.fromkeys((image_keys[0], text_key)))
+    format = "imagefolder, JSON lines" + f", keys {names}" * (names != "file_name, text")
+    group = keys[chosen.group] if chosen and chosen.group is not None else None
+    labeled = _records(label_file, image_keys, text_key, group)
+    return dataset_of(label_file, format, labeled, config, issues=chosen.issues if chosen else ())
 
 
-def _records(label_file: Path, images: Sequence[str], text: str) -> Iterator[LabelRecord]:
-    for number, values in _objects(label_file):
+def _records(label_file: Path, images: Sequence[str], text: str, group: str | None) -> Iterator[LabelRecord | Issue]:
+    for number, values in _values(label_file):
+        if isinstance(values, str):
+            yield broken_row(label_file, number, values)
+            continue
         names = [name for key in images if isinstance(name := values.get(key), str)]
         label = values.get(text)
         if not names or not isinstance(label, str):
-            raise _wrong(label_file, number, images[0], text)
-        yield LabelRecord(number, names[0], label, tuple(names[1:]), regions.parse(values.get(REGION)))
+            yield broken_row(label_file, number, _expected(images[0], text))
+        else:
+            of = "" if group is None or values.get(group) is None else str(values[group])
+            yield LabelRecord(number, names[0], label, tuple(names[1:]), regions.parse(values.get(REGION)), of)
 
 
 def holds_labels(label_file: Path) -> bool:
@@ -64,27 +72,33 @@ def records(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises `DataError`, naming the line, if one is no record with `file_name` and `text`.
     """
-    for number, values in _objects(label_file):
+    for number, values in _values(label_file):
+        if isinstance(values, str):
+            raise DataError(f"{label_file} line {number} {values}")
         if not all(isinstance(values.get(key), str) for key in ("file_name", "text")):
-            raise _wrong(label_file, number, "file_name", "text")
+            raise DataError(f"{label_file} line {number} {_expected('file_name', 'text')}")
         yield number, values
 
 
 def _objects(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    return ((number, values) for number, values in _values(label_file) if not isinstance(values, str))
+
+
+def _values(label_file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The object in each line that is not empty, or why there is none."""
     for number, line in read_lines(label_file):
         if not line.strip():
             continue
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{label_file} line {number} is not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise _wrong(label_file, number, "file_name", "text")
-        yield number, values
+            yield number, f"is not JSON: {error}"
+        else:
+            yield number, values if isinstance(values, dict) else _expected("file_name", "text")
 
 
-def _wrong(label_file: Path, number: int, image: str, text: str) -> DataError:
-    return DataError(f'{label_file} line {number} is not {{"{image}": …, "{text}": …}} with strings for both')
+def _expected(image: str, text: str) -> str:
+    return f'is not {{"{image}": …, "{text}": …}} with strings for both'
 
 
 def _cell(value: object) -> str:

@@ -103,10 +103,13 @@ AMBIGUOUS_LABEL = _excluded(
 UNREADABLE_IMAGE = _excluded("unreadable-picture", "image that cannot be read", "save the image again, or take it out")
 UNLABELED_IMAGE = _excluded("unlabelled-picture", "image without a label", _WRITE_LABEL)
 UNLABELED_ENTRY = _excluded("unlabelled-picture", "entry without a label", _WRITE_LABEL)
-EMPTY_LABEL = _excluded("empty-label", "empty label", _WRITE_LABEL)
+EMPTY_LABEL = _excluded(
+    "empty-label", "empty label", "write what the image says, or keep it with `empty=keep` if that is nothing"
+)
 SEVERAL_LINES = _excluded(
     "several-lines", "label of several lines, as of a page or a list of boxes", "cut out each line, and label it alone"
 )
+BROKEN_ROW = _excluded("broken-row", "row that cannot be read", "correct it")
 NOT_UNICODE = _excluded("broken-label", "label that is not Unicode text", _ENCODE_LABEL)
 NOT_UTF_8 = _excluded("broken-label", "label that is not UTF-8", _ENCODE_LABEL)
 IN_TWO_SOURCES = _excluded("picture-in-two-sources", "image that another source has already", "give each source once")

@@ -7,11 +7,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crnnocr.config import LabelConfig
+from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.image_index import Found, ImageIndex
-from crnnocr.datasets.issues import AMBIGUOUS_IMAGE, EMPTY_LABEL, NOT_UNICODE, SEVERAL_LINES, TRIMMED_LABEL, Issue, merged
+from crnnocr.datasets.issues import (
+    AMBIGUOUS_IMAGE,
+    BROKEN_ROW,
+    EMPTY_LABEL,
+    NOT_UNICODE,
+    SEVERAL_LINES,
+    TRIMMED_LABEL,
+    Issue,
+    merged,
+)
 from crnnocr.datasets.regions import Region
+from crnnocr.errors import DataError
 from crnnocr.formatting import is_encodable
 from crnnocr.text.charset import nfc
 
@@ -32,6 +42,8 @@ class LabelRecord:
     """Further names of the image, to be tried if nothing is found by the first."""
     region: Region | None = None
     """The part of the image in which the text stands; None for all of it."""
+    group: str = ""
+    """What the column of the groups says, if there is one."""
 
 
 def dataset_of(
@@ -46,6 +58,8 @@ def dataset_of(
 
     A record with an empty label, or whose image is not in the folder, becomes an issue.
 
+    Raises `DataError` if at least half of the records are broken rows.
+
     Args:
         label_file: its folder is the one that no record may lead out of.
         format: in words.
@@ -54,6 +68,8 @@ def dataset_of(
         folders: where in the label file's folder to look for images; the first that has an image counts.
         issues: what is to be said about the whole file.
     """
+    records = list(records)
+    _check_broken(records)
     index = ImageIndex(Path(config.images) if config.images else label_file.parent, folders)
     samples: list[Sample] = []
     issues = list(issues)
@@ -72,13 +88,27 @@ def dataset_of(
         if record.region:
             where = f"{where}#{record.region}"
         issue = image.issue or (AMBIGUOUS_IMAGE if not image.is_literal and image.path in clashing else None)
-        if issue := issue or issue_of_text(text):
+        if issue := issue or issue_of_text(text, config.empty):
             issues.append(issue.at(image.path, where))
             continue
-        samples.append(Sample(image.path, text, region=record.region))
+        samples.append(Sample(image.path, text, region=record.region, group=record.group))
         if len(text) < len(label.strip("\r\n")):
             issues.append(TRIMMED_LABEL.at(image.path, where))
     return Dataset(label_file, format, tuple(samples), merged(issues))
+
+
+def broken_row(label_file: Path, line: int | None, why: str) -> Issue:
+    """Return the issue of a row that cannot be read."""
+    where = str(label_file) if line is None else f"{label_file} line {line}"
+    return BROKEN_ROW.at(where, f"{where} {why}")
+
+
+def _check_broken(records: Sequence[LabelRecord | Issue]) -> None:
+    """Raise `DataError` if so many rows are broken that the file is of another kind."""
+    broken = [record for record in records if isinstance(record, Issue) and record.code == BROKEN_ROW.code]
+    if broken and 2 * len(broken) >= len(records):
+        others = f", and {len(broken) - 1:,} more of {len(records):,} rows are broken" if len(broken) > 1 else ""
+        raise DataError(f"{broken[0].locations[0].detail}{others}")
 
 
 def _find(index: ImageIndex, record: LabelRecord) -> Found:
@@ -97,10 +127,10 @@ def _clashing(found: Sequence[tuple[LabelRecord, Found]]) -> set[Path]:
     return {path for path, different in names.items() if len(different) > 1}
 
 
-def issue_of_text(text: str) -> Issue | None:
+def issue_of_text(text: str, empty: EmptyLabels) -> Issue | None:
     """Return the issue of a label without white space at its ends, if it cannot be used."""
     if not text:
-        return EMPTY_LABEL
+        return EMPTY_LABEL if empty is EmptyLabels.SKIP else None
     if not is_encodable(text):
         return NOT_UNICODE
     return SEVERAL_LINES if _LINE_END.search(text) else None

@@ -98,27 +98,35 @@ def load_rows(
 
     chosen = columns.choose(label_file, kept, cells, config, texts)
     images, text = [kept[i] for i in chosen.images], kept[chosen.text]
-    records = _row_records(rows, images, text, boxes[0] if boxes else None, EMPTY_LABEL if results is None else _SKIPPED)
+    group = None if chosen.group is None else kept[chosen.group]
+    empty = EMPTY_LABEL if results is None else _SKIPPED
+    records = _row_records(rows, images, text, boxes[0] if boxes else None, group, empty)
     return dataset_of(label_file, f"{format}, columns {images[0]} and {text}", records, config, issues=chosen.issues)
 
 
 def _row_records(
-    rows: Iterable[tuple[int | None, Mapping[str, object]]], images: Sequence[str], text: str, boxes: str | None, empty: Issue
+    rows: Iterable[tuple[int | None, Mapping[str, object]]],
+    images: Sequence[str],
+    text: str,
+    boxes: str | None,
+    group: str | None,
+    empty: Issue,
 ) -> Iterator[LabelRecord | Issue]:
     for line, row in rows:
         first, *others = _names(row.get(key) for key in images) or [""]
         texts, found = _texts(row.get(text)), _boxes(row.get(boxes)) if boxes else []
         where = first if line is None else f"line {line}: {first}"
+        of_row = "" if group is None or row.get(group) is None else str(row[group])
         if not texts:
             yield empty.at(where)
         elif not found or row.get(REGION):
-            yield LabelRecord(line, first, texts[-1], tuple(others), regions.parse(row.get(REGION)))
+            yield LabelRecord(line, first, texts[-1], tuple(others), regions.parse(row.get(REGION)), of_row)
         elif len(texts) != len(found):
             yield _UNPAIRED.at(where)
         else:
             for each, values in zip(texts, found, strict=True):
                 region = _region(values, values)
-                yield LabelRecord(line, first, each, tuple(others), region) if region else BOX_WITHOUT_AREA.at(where)
+                yield LabelRecord(line, first, each, tuple(others), region, of_row) if region else BOX_WITHOUT_AREA.at(where)
 
 
 def _load_tasks(label_file: Path, tasks: Sequence[dict[str, Any]], config: LabelConfig) -> Dataset:

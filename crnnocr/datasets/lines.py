@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from crnnocr import images
 from crnnocr.datasets import Sample
+from crnnocr.datasets.groups import split_ids
 from crnnocr.datasets.issues import UNREADABLE_IMAGE, Issue, merged
 from crnnocr.errors import ImageError
 from crnnocr.files import cache_directory, write_error
@@ -90,6 +91,11 @@ class LineDataset:
         start, width = self._starts[index], self.widths[index]
         pixels = self._pixels[start : start + width * self._height]
         return LabeledLine(pixels.reshape(self._height, width), self.samples[index].text)
+
+    @property
+    def split_ids(self) -> NDArray[np.int64]:
+        """(n,) what decides about the split: images of one group, or of one content, have the same number."""
+        return split_ids(self.samples, self.content_ids)
 
     @property
     def texts(self) -> list[str]:
@@ -162,9 +168,9 @@ def content_id(data: bytes) -> int:
 
 
 def held_out(ids: Sequence[int], share: float) -> list[bool]:
-    """Return for each content id whether it is held out: those below `share` of the range, so about that share of them.
+    """Return for each id of a content or group whether it is held out: those below `share` of the range, so about that many.
 
-    The split depends on content alone, so that adding images moves none of the others. If one side would be empty, only the
+    The split depends on the ids alone, so that adding images moves none of the others. If one side would be empty, only the
     lowest id is held out; in so small a set an added image may change that. A single image is never held out.
     """
     flags = [identity < share * 2**63 for identity in ids]

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, MISSING_ENTRY, NOT_UTF_8, UNLABELED_ENTRY, Issue, merged
 from crnnocr.errors import DataError, ImageError
@@ -25,7 +26,7 @@ _DIGITS = 9
 """Digits of the numbers in the keys, and so the most of `num-samples`."""
 
 
-def load(folder: Path) -> Dataset:
+def load(folder: Path, config: LabelConfig) -> Dataset:
     """Load a database, its samples in the order of their numbers. Raises `DataError` if it is of another kind."""
     samples: list[Sample] = []
     issues: list[Issue] = []
@@ -34,7 +35,7 @@ def load(folder: Path) -> Dataset:
         # Looking up each image would read a good part of the file: it is done only if some are missing.
         is_complete = transaction.stat()["entries"] > 2 * count
         for number in range(1, count + 1):
-            found = _sample(folder, transaction, number, is_complete)
+            found = _sample(folder, transaction, number, is_complete, config.empty)
             if isinstance(found, Sample):
                 samples.append(found)
             else:
@@ -64,7 +65,7 @@ def _count(folder: Path, transaction: lmdb.Transaction) -> int:
     return count
 
 
-def _sample(folder: Path, transaction: lmdb.Transaction, number: int, is_complete: bool) -> Sample | Issue:
+def _sample(folder: Path, transaction: lmdb.Transaction, number: int, is_complete: bool, empty: EmptyLabels) -> Sample | Issue:
     entry = f"image-{number:09}"
     name = f"{folder}:{entry}"
     label = transaction.get(b"label-%09d" % number)
@@ -76,7 +77,7 @@ def _sample(folder: Path, transaction: lmdb.Transaction, number: int, is_complet
         text = nfc(bytes(label).decode()).strip()
     except UnicodeDecodeError:
         return NOT_UTF_8.at(name)
-    return Sample(folder, text, entry) if text else EMPTY_LABEL.at(name)
+    return Sample(folder, text, entry) if text or empty is EmptyLabels.KEEP else EMPTY_LABEL.at(name)
 
 
 _opening = Lock()

@@ -9,9 +9,8 @@ from pathlib import Path
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, regions
 from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, DO_NOT_CARE, Issue
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
 from crnnocr.datasets.regions import Region
-from crnnocr.errors import DataError
 
 LABEL_FILE = "Label.txt"
 CROPS = "crop_img/"
@@ -29,7 +28,7 @@ def accepts(line: str) -> bool:
 
 
 def load(label_file: Path, content: str, config: LabelConfig) -> Dataset:
-    """Load a label file with this content. Raises `DataError`, naming the line, if one is of another format."""
+    """Load a label file with this content. Raises `DataError`, naming a line, if at least half are of another format."""
     return dataset_of(label_file, "PPOCRLabel, boxes in pages", _records(label_file, content), config)
 
 
@@ -52,8 +51,8 @@ def _records(label_file: Path, content: str) -> Iterator[LabelRecord | Issue]:
             continue
         name, boxes = line.partition("\t")[0].strip(), _boxes(line)
         if boxes is None:
-            raise DataError(f"{label_file} line {number} is not a page, a tab and its boxes in JSON, as PPOCRLabel writes them")
-        for box in boxes:
+            yield broken_row(label_file, number, "is not a page, a tab and its boxes in JSON, as PPOCRLabel writes them")
+        for box in boxes or ():
             text = box.get("transcription")
             where = f"{label_file.name} line {number}: {name}"
             if not isinstance(text, str) or text == _TO_BE_READ:

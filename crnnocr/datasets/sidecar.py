@@ -6,6 +6,7 @@ from pathlib import Path
 
 from natsort import natsorted
 
+from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.image_index import ImageIndex
 from crnnocr.datasets.issues import AMBIGUOUS_LABEL, LABEL_WITHOUT_IMAGE, NOT_UTF_8, UNLABELED_IMAGE, Issue, merged
@@ -18,10 +19,12 @@ from crnnocr.text.charset import nfc
 ENDING = ".gt.txt"
 
 
-def load(folder: Path) -> Dataset | None:
+def load(folder: Path, config: LabelConfig) -> Dataset | None:
     """Load a folder and the folders in it, in natural order. Returns None if there is no such label."""
     index = ImageIndex(folder)
     label_files = natsorted(index.files(ENDING))
+    if config.images:
+        index = ImageIndex(Path(config.images))
     if not label_files:
         return None
     images = natsorted(index.images)
@@ -39,10 +42,10 @@ def load(folder: Path) -> Dataset | None:
         except DataError as error:
             issues.append(NOT_UTF_8.at(label, str(error)))
             continue
-        if issue := issue_of_text(text):
+        if issue := issue_of_text(text, config.empty):
             issues.append(issue.at(label))
         else:
-            samples.append(Sample(folder / image, text))
+            samples.append(Sample(index.root / image, text))
     issues += [
         AMBIGUOUS_LABEL.at(label, f"{label} ({', '.join(pairs.ambiguous[label])})")
         if label in pairs.ambiguous

@@ -15,7 +15,8 @@ from typing import TypeAlias
 from crnnocr import images
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, columns, iam, icdar, icdar_boxes, imagefolder, label_studio, mmocr, ppocr_label, regions
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.issues import Issue
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
 
@@ -56,7 +57,7 @@ class _Table:
         return f"{_NAMES.get(self.separator, repr(self.separator))}-separated"
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Each row that is not empty. Raises `DataError`, naming the line, if one cannot be split."""
+        """Each row that is not empty; one that cannot be split has no cells."""
         match self.separator:
             case "\t" if not _quotes_cells(self.content):
                 return _tab_separated(self.content)
@@ -64,7 +65,7 @@ class _Table:
                 return _space_separated(self.content)
             case "," if next(_lines(self.content))[1].strip().lower() == _EASYOCR:
                 return _easyocr(self.content)
-        return _csv(self.content, self.separator, self.file)
+        return _csv(self.content, self.separator)
 
 
 def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # noqa: B008 (frozen)
@@ -161,6 +162,8 @@ def _cells(line: str) -> list[str]:
 
 def _load(table: _Table, config: LabelConfig) -> Dataset:
     number, first = next(iter(table.rows()), (1, []))
+    if isinstance(first, _Unsplit):
+        raise DataError(f"{table.file} line {number} {first.why}")
     if not first:
         raise DataError(f"{table.file} holds no rows")
     header = [cell.strip() for cell in first]
@@ -182,17 +185,24 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
     return dataset_of(table.file, format, _columns(table, rows(), header, chosen), config, issues=chosen.issues)
 
 
-def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.Columns) -> Iterator[LabelRecord]:
+def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.Columns) -> Iterator[LabelRecord | Issue]:
     width, text = len(header), chosen.text
     region = header.index(label_studio.REGION) if label_studio.REGION in header else None
     for number, cells in rows:
         if len(cells) > width == text + 1:  # a separator inside the text, which is the last column
             cells = [*cells[:text], table.separator.join(cells[text:])]
         if len(cells) != width:
-            raise DataError(f"{table.file} line {number} has {len(cells)} columns where the header has {width}")
+            why = f"has {len(cells)} columns where the header has {width}"
+            yield broken_row(table.file, number, cells.why if isinstance(cells, _Unsplit) else why)
+            continue
         name, *others = [name for i in chosen.images if (name := cells[i].strip())] or [""]
         yield LabelRecord(
-            number, name, cells[text], tuple(others), region=None if region is None else regions.parse(cells[region])
+            number,
+            name,
+            cells[text],
+            tuple(others),
+            region=None if region is None else regions.parse(cells[region]),
+            group="" if chosen.group is None else cells[chosen.group].strip(),
         )
 
 
@@ -216,7 +226,7 @@ def _is_record(cells: Sequence[str], config: LabelConfig) -> bool:
     return all(map(str.isdecimal, numbers)) and not columns.known(cells)
 
 
-def _pairs(table: _Table, config: LabelConfig, first: Sequence[str]) -> Iterator[LabelRecord]:
+def _pairs(table: _Table, config: LabelConfig, first: Sequence[str]) -> Iterator[LabelRecord | Issue]:
     """The records of a table without a header, whose first row is `first`. If the image comes first, all else is the text."""
     image, text = (
         None if given is None else _number(table, given, len(first), field)
@@ -231,11 +241,15 @@ def _pairs(table: _Table, config: LabelConfig, first: Sequence[str]) -> Iterator
                 "give the number of the text's with `text_column`"
             )
         text = 1 - image
+    group = None if config.group is None or text is None else columns.find([""] * len(first), config.group)
     for number, cells in table.rows():
-        if len(cells) <= max(image, 1 if text is None else text):
-            raise DataError(f"{table.file} line {number} is not an image's path and its text: {table.separator.join(cells)!r}")
+        if len(cells) <= max(image, 1 if text is None else text, group or 0):
+            why = f"is not an image's path and its text: {table.separator.join(cells)!r}"
+            yield broken_row(table.file, number, cells.why if isinstance(cells, _Unsplit) else why)
+            continue
         for name in _image_names(cells[image].strip()):
-            yield LabelRecord(number, name, table.separator.join(cells[1:]) if text is None else cells[text])
+            label = table.separator.join(cells[1:]) if text is None else cells[text]
+            yield LabelRecord(number, name, label, group="" if group is None else cells[group].strip())
 
 
 def _number(table: _Table, given: str, width: int, field: str) -> int:
@@ -295,18 +309,38 @@ def _easyocr(content: str) -> Iterator[tuple[int, list[str]]]:
         yield number, cells if len(cells) == 2 else line.split(",", 1)
 
 
-def _csv(content: str, separator: str, label_file: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True, delimiter=separator)
-    while True:
-        number = reader.line_num + 1
+class _Unsplit(list[str]):
+    """The row of a line that cannot be split: no cells."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
+def _csv(content: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Split rows as csv does. After a line that cannot be split the next one begins a row again."""
+    lines = content.splitlines(keepends=True) if "\r" in content else [f"{line}\n" for line in content.split("\n")]
+    start = 0
+    while start < len(lines):
+        reader = csv.reader((lines[i] for i in range(start, len(lines))), strict=True, delimiter=separator)
+        begun = start
         try:
-            cells = next(reader)
-        except StopIteration:
+            for cells in reader:
+                if any(_begins_records(cell) for cell in cells):
+                    raise csv.Error("unexpected end of data")
+                if any(cell.strip() for cell in cells):
+                    yield begun + 1, cells
+                begun = start + reader.line_num
             return
         except csv.Error as error:
-            raise DataError(f"{label_file} line {number}: {error}") from error
-        if any(cell.strip() for cell in cells):
-            yield number, cells
+            is_open = lines[begun].count('"') % 2
+            yield begun + 1, _Unsplit("has a quotation mark that is not closed" if is_open else f"is not csv: {error}")
+            start = begun + 1
+
+
+def _begins_records(cell: str) -> bool:
+    """Whether a cell of several lines has swallowed further records."""
+    return "\n" in cell and any(map(_IMAGE_THEN.match, cell.split("\n")[1:]))
 
 
 def _lines(content: str) -> Iterator[tuple[int, str]]:

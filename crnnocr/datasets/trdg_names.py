@@ -9,6 +9,7 @@ from pathlib import Path
 from string import hexdigits
 
 from crnnocr import images
+from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, merged
 from crnnocr.errors import DataError
@@ -29,7 +30,7 @@ _MAX_SAME_BEGINNING = 3
 """Codes that begin alike, on average; more of them are numbered by a machine."""
 
 
-def load(folder: Path) -> Dataset | None:
+def load(folder: Path, config: LabelConfig) -> Dataset | None:
     """Load a folder, its samples in the order of their indices. Returns None unless it holds such images and nothing else.
 
     Raises `DataError` if the names could be read in either of trdg's ways.
@@ -45,8 +46,9 @@ def load(folder: Path) -> Dataset | None:
             )
     for format, found in fitting.items():
         labeled = [(path, nfc(text).strip()) for _, (path, text) in sorted(found.items())]
-        samples = tuple(Sample(path, text) for path, text in labeled if text)
-        issues = merged(EMPTY_LABEL.at(path, path.name) for path, text in labeled if not text)
+        keeps = config.empty is EmptyLabels.KEEP
+        samples = tuple(Sample(path, text) for path, text in labeled if text or keeps)
+        issues = merged(EMPTY_LABEL.at(path, path.name) for path, text in labeled if not (text or keeps))
         return Dataset(folder, f"trdg, file names {format}", samples, issues)
     return _named_by_code(folder, paths)
 

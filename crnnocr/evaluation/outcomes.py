@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crnnocr.config import DecodeConfig, ReadConfig
 from crnnocr.datasets import Sample
+from crnnocr.datasets.groups import group_id
 from crnnocr.datasets.lines import content_id
 from crnnocr.decoding.decoder import Decoder
 from crnnocr.errors import DataError, ImageError
@@ -80,11 +81,12 @@ class EvalResult:
 
 
 def unseen(samples: Sequence[Sample], *recognizers: Recognizer) -> list[Sample]:
-    """Keep the samples whose image, by the content of its file, was in no model's training data."""
+    """Keep the samples whose image, by the content of its file, was in no model's training data, nor any of their group."""
     trained_on = frozenset[int]().union(*(recognizer.trained_on for recognizer in recognizers))
     if not trained_on:
         return list(samples)
-    return [sample for sample in samples if _content_id(sample) not in trained_on]
+    of_other_groups = (sample for sample in samples if not sample.group or group_id(sample.group) not in trained_on)
+    return [sample for sample in of_other_groups if _content_id(sample) not in trained_on]
 
 
 def _content_id(sample: Sample) -> int | None:

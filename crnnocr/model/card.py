@@ -33,6 +33,8 @@ class DataSource:
     format: str
     samples: int
     """Labeled images, those without a use included."""
+    group: str | None = None
+    """The column or regular expression that told which images show one thing; none of these was on both sides of the split."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +135,18 @@ class TrainingRecord:
         synth: str | None = self.config.get("synth")
         return synth
 
+    @property
+    def group(self) -> str | None:
+        """What told the groups of its training images; None if it was trained without any."""
+        return next((source.group for source in self.data.sources if source.group is not None), None)
+
     def to_json(self) -> dict[str, Any]:
         """The values that JSON can hold."""
         data = asdict(self)
         data["data"]["texts"] = data["data"]["texts"] or {}
+        data["data"]["sources"] = [
+            {key: value for key, value in source.items() if value is not None} for source in data["data"]["sources"]
+        ]
         if not self.about:
             del data["about"]
         elif not self.about.before:

@@ -43,7 +43,7 @@ def save(path: Path, card: Card, model: CRNN, trained_on: Collection[int]) -> No
         path: the file.
         card: for its header.
         model: the weights.
-        trained_on: content ids of the images it was trained on, here or before, so that it is never tested on them.
+        trained_on: ids of the images and groups it was trained on, here or before, so that it is never tested on them.
 
     Raises `ModelError` if a weight is not a finite number.
     """
@@ -100,7 +100,7 @@ def check_numbers(weights: Mapping[str, NDArray[np.generic]], path: Path) -> Non
 
 
 def trained_on(path: Path) -> frozenset[int]:
-    """Content ids of the images that a model was trained on."""
+    """Ids of the contents and groups of images that a model was trained on."""
     from safetensors import SafetensorError, safe_open
 
     about = _header(path).get(_TRAINED_ON_KEY)

@@ -130,7 +130,8 @@ def complete_card(ending: Ending) -> None:
 
 def store_model(ending: Ending) -> None:
     """Write the model's file."""
-    trained_on = ending.prepared.start.trained_on | set(ending.prepared.train.content_ids.tolist())
+    train = ending.prepared.train
+    trained_on = ending.prepared.start.trained_on | set(train.content_ids.tolist()) | set(train.split_ids.tolist())
     checkpoint.save(ending.path, ending.card, ending.prepared.model, trained_on)
 
 
@@ -190,7 +191,8 @@ def _record(ending: Ending) -> TrainingRecord:
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         data=TrainingData(
             sources=tuple(
-                DataSource(dataset.source.resolve().name, dataset.format, len(dataset.samples)) for dataset in ending.sources
+                DataSource(dataset.source.resolve().name, dataset.format, len(dataset.samples), dataset.group)
+                for dataset in ending.sources
             ),
             learned=len(prepared.train),
             held_out=len(prepared.validation),

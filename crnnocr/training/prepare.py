@@ -152,7 +152,7 @@ def inspect(
         model_config=start.model_config,
         orientation=start.orientation,
         start=start.charset,
-        held_out=held_out(train_lines.content_ids.tolist(), config.held_out),
+        held_out=held_out(train_lines.split_ids.tolist(), config.held_out),
     )
     if not train and config.synth:  # there will be synthetic images to train on
         issues = [issue for issue in issues if issue.code != "nothing-to-learn"]
@@ -186,15 +186,17 @@ def prepare(
     trained_on = np.array(sorted(start.trained_on), dtype=np.int64)
     if inspected.validation is not None:
         validation = fitting(inspected.validation, charset, start.model_config)
-        already_seen = np.isin(validation.content_ids, trained_on)
-        validation = validation.subset(~already_seen & ~np.isin(validation.content_ids, lines.content_ids))
+        already_seen = _already_seen(validation, trained_on)
+        in_both = np.isin(validation.content_ids, lines.content_ids) | np.isin(validation.split_ids, lines.split_ids)
+        validation = validation.subset(~already_seen & ~in_both)
         train = lines
         if not len(validation) and already_seen.any():
             model_name = start.found.name if start.found else "the start model"
             raise DataError(f"{model_name} was trained on all of the validation images: give others")
     else:
-        chosen, already_seen = _hold_out(lines.content_ids, trained_on, config.held_out)
-        train, validation = lines.subset(~chosen), lines.subset(chosen)
+        chosen, already_seen = _hold_out(lines.split_ids, _already_seen(lines, trained_on), config.held_out)
+        train = lines.subset(~chosen)
+        validation = lines.subset(chosen & ~np.isin(lines.content_ids, train.content_ids))  # of other groups, but equal
     if not len(train) and synthetic is None:
         raise DataError("no image is left to train on: " + "; ".join(map(str, inspected.issues[:1])))
     if not len(train) and synthetic_validation is not None and not len(validation):
@@ -228,16 +230,20 @@ def _samples(datasets: Sequence[Dataset]) -> list[Sample]:
     return [sample for dataset in datasets for sample in dataset.samples]
 
 
-def _hold_out(
-    ids: NDArray[np.int64], trained_on: NDArray[np.int64], share: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Choose lines for the validation split by their (N,) content `ids`, except those in `trained_on`.
+def _already_seen(lines: LineDataset, trained_on: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N,) which lines the start model was trained on, by their content, or another line of their group."""
+    return np.isin(lines.content_ids, trained_on) | np.isin(lines.split_ids, trained_on)
 
-    Returns two (N,) masks: the lines to hold out, and the lines that are left out because they are in `trained_on`. If that
+
+def _hold_out(
+    ids: NDArray[np.int64], already_seen: NDArray[np.bool_], share: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Choose lines for the validation split by their (N,) `ids`, except those that the start model was trained on.
+
+    Returns two (N,) masks: the lines to hold out, and the lines that are left out because they are `already_seen`. If that
     leaves none to hold out, others are chosen.
     """
     flags = np.array(held_out(ids.tolist(), share), dtype=bool)
-    already_seen = np.isin(ids, trained_on)
     chosen = flags & ~already_seen
     if flags.any() and not chosen.any():
         chosen[~already_seen] = held_out(ids[~already_seen].tolist(), share)
@@ -247,7 +253,7 @@ def _hold_out(
 def _charset(inspected: Inspected, config: TrainConfig, synthetic: Sampler | None) -> Charset:
     """The start model's characters in their order, then the others of the texts."""
     texts = [text for lines in (inspected.train, inspected.validation) if lines for text in lines.texts]
-    wanted = set(Charset.from_texts(texts).characters if texts else "") | set(synthetic.charset if synthetic else "")
+    wanted = set(Charset.from_texts(texts).characters if any(texts) else "") | set(synthetic.charset if synthetic else "")
     known = inspected.start.charset.characters if inspected.start.charset else ""
     if config.charset is CharsetChoice.DATA:
         known = "".join(character for character in known if character in wanted)

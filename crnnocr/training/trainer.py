@@ -224,8 +224,9 @@ class Trainer:
         lines = batch.lines.to(device=self._device, memory_format=memory_format(self._device), non_blocking=True)
         with self._seeded(), runtime.autocast(self._device, self._config.bfloat16):
             log_probs, auxiliary, frames = self._network(lines, batch.widths)
-        # Gradients are averaged over the processes, so each process divides by its share of the characters of all.
-        all_characters, samples = self._context.all_reduce_sum([float(batch.lengths.sum()), len(batch.widths)])
+        # Gradients are averaged over the processes, so each process divides by its share of the characters of all. An empty
+        # label counts as one.
+        all_characters, samples = self._context.all_reduce_sum([float(batch.lengths.clamp(min=1).sum()), len(batch.widths)])
         characters = all_characters / self._context.world_size
         where = torch.device("cpu") if self._config.deterministic else self._device
         loss = self._loss_function(log_probs, frames, batch.ids, batch.lengths, where) / characters

@@ -7,10 +7,13 @@ from itertools import compress
 
 from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets.issues import Issue, Severity, with_counts
-from crnnocr.datasets.lint import blank, duplicates, labels, sizes
+from crnnocr.datasets.lint import blank, duplicates, frames, labels, sizes
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.formatting import plural
 from crnnocr.text.charset import Charset
+
+_KEEP_TOGETHER = "if they show the same things, hold these out together with `group`, or the scores are too good"
+_VALIDATE_ELSEWHERE = "if they show the same things, validate on others, or the scores are too good"
 
 
 def lint(
@@ -41,7 +44,8 @@ def lint(
     trained = list(compress(train, fits))
     contents = {sample.content_id for sample in trained}
     fitting = compress(validation or (), fits[len(train) :])
-    validated = [sample for sample in fitting if sample.content_id not in contents]
+    groups = {sample.sample.group for sample in trained} - {""}
+    validated = [sample for sample in fitting if sample.content_id not in contents and sample.sample.group not in groups]
     split = trained, validated
     if validation is None and held_out is not None:
         flags = list(compress(held_out, fits))
@@ -57,7 +61,9 @@ def lint(
         *duplicates.two_labels(samples),
         *duplicates.images_in_both(trained, validation or ()),
         *duplicates.duplicates(train, validation or ()),
+        *duplicates.groups_in_both(trained, validation or ()),
         *duplicates.texts_in_both(*split),
+        *frames.similar_in_both(*split, _KEEP_TOGETHER if validation is None else _VALIDATE_ELSEWHERE),
         *labels.characters(samples, trained, validated, start.characters if start else ""),
     ]
     return sorted(found, key=lambda issue: list(Severity).index(issue.severity))

@@ -53,9 +53,27 @@ def images_in_both(train: Sequence[LintSample], validation: Sequence[LintSample]
         yield Issue("picture-in-both", Severity.WARNING, message, "left out of the validation", locations)
 
 
+def groups_in_both(train: Sequence[LintSample], validation: Sequence[LintSample]) -> Iterator[Issue]:
+    """Find validation images of a group of which others are in the training set."""
+    groups = {sample.sample.group for sample in train} - {""}
+    locations = tuple(
+        sample.at(f"of the group {sample.sample.group}: {quoted(sample.text)}")
+        for sample in validation
+        if sample.sample.group in groups
+    )
+    if locations:
+        are = plural(
+            len(locations),
+            "validation image is of a group",
+            "validation images are of groups",
+        )
+        message = f"{are} that training images are of too, which would make the scores too good"
+        yield Issue("group-in-both", Severity.WARNING, message, "left out of the validation", locations)
+
+
 def texts_in_both(train: Sequence[LintSample], validation: Sequence[LintSample]) -> Iterator[Issue]:
     """Find validation texts that other images of the training set show. Long texts do not do so by chance."""
-    trained = {sample.text for sample in train}
+    trained = {sample.text for sample in train} - {""}
     locations = tuple(sample.at() for sample in validation if sample.text in trained)
     if locations:
         are_long = median(len(sample.text) for sample in validation) >= _LONG_TEXT

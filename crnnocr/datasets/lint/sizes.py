@@ -105,6 +105,7 @@ def is_tall(sample: LintSample) -> bool:
 
 def odd_widths(samples: Sequence[LintSample]) -> Iterator[Issue]:
     """Find images that are much longer or shorter than others of as much text: labels of other images, bad crops."""
+    samples = [sample for sample in samples if sample.text]
     if len(samples) < _MIN_SAMPLES:
         return
     sizes = _sizes(samples)
