@@ -64,8 +64,8 @@ def train_cli(
 ) -> None:
     """Train a model on the labeled images of DATA, and make it the current one.
 
-    Some of the images are held out to measure it, chosen by their content or group alone. --resume resumes a run that was interrupted
-    or killed.
+    Some of the images are held out to measure it, chosen by their content or group alone. --resume resumes a run that was
+    interrupted or killed.
     """
     mix_source = context.get_parameter_source("mix")
     if mix_source and mix_source.name == "COMMANDLINE" and not (config.synth and data):
