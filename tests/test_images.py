@@ -352,3 +352,14 @@ def test_of_a_large_image_no_more_is_kept_than_other_views_need() -> None:
 def test_a_line_image_knows_how_much_of_it_is_the_image() -> None:
     seen = Preprocessor(height=8, min_width=16).view(noise(8, 3))
     assert (seen.line.shape, seen.width, seen.length) == ((8, 16), 3, 3)
+
+
+def test_an_image_turned_by_half_is_seen_as_if_it_were_upright() -> None:
+    preprocessor = Preprocessor(32, 16)
+    for pixels in (noise(32, 90), noise(70, 9)[:32], noise(32, 5)):
+        (seen,) = preprocessor.views(Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_180))
+        turned = preprocessor.upside_down(seen)
+        assert np.array_equal(turned.line, preprocessor.line(pixels))
+        assert np.array_equal(np.asarray(turned.gray), pixels)
+        assert turned.view.orientation is Orientation.UPSIDE_DOWN
+        assert np.array_equal(turned.line, preprocessor.view(np.rot90(pixels, 2), turned.view).line)

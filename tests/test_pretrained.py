@@ -16,7 +16,7 @@ from cards import trained_card
 from drawn import TEXTS, drawn, framed, with_noise
 from PIL import Image
 
-from crnnocr.config import Precision
+from crnnocr.config import Orientation, Precision, ReadConfig
 from crnnocr.inference.engines import DERIVED, OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import registry
@@ -79,6 +79,20 @@ def test_it_reads_nothing_on_blank_paper(folder: Path) -> None:
     found = list(Recognizer.load(str(folder), "cpu").predict(blanks))
     assert all(not one.text or one.confidence < 0.5 for one in found)
     assert sum(not one.text for one in found) >= len(blanks) - 1
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_it_reads_lines_that_are_upside_down_and_turns_no_upright_one(folder: Path) -> None:
+    crops = [drawn(text) for text in TEXTS]
+    turned = [crop.transpose(Image.Transpose.ROTATE_180) for crop in crops]
+    found = list(Recognizer.load(str(folder), "cpu").predict([*crops, *turned], read=ReadConfig(characters=True)))
+    upright, upside_down = found[: len(TEXTS)], found[len(TEXTS) :]
+    assert {one.orientation for one in upright} == {Orientation.HORIZONTAL}
+    assert sum(one.text == text for one, text in zip(upside_down, TEXTS, strict=True)) >= 6
+    for one, text in zip(upside_down, TEXTS, strict=True):
+        if one.text == text:
+            assert one.orientation is Orientation.UPSIDE_DOWN
+            assert [character.start for character in one.characters] == sorted(c.start for c in one.characters)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

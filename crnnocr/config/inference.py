@@ -27,8 +27,11 @@ class Orientation(StrEnum):
     """From the image's top to its bottom."""
     UPWARD = "upward"
     """From its bottom to its top, as on the spines of some books."""
+    UPSIDE_DOWN = "upside-down"
+    """From right to left, each character turned by half."""
     AUTO = "auto"
-    """Images much taller than wide are vertical in training, and recognized in all orientations; others are horizontal."""
+    """Images much taller than wide are vertical in training, and recognized in all orientations; others are horizontal, and
+    upside down if they cannot be read confidently otherwise."""
 
 
 class Precision(StrEnum):
@@ -95,7 +98,7 @@ class ReadConfig:
     """How images are seen, and how much is reported of them."""
 
     orientation: Orientation | None = option(
-        None, "Which way lines run; auto tries all for tall images.  [default: the model's]"
+        None, "Which way lines run; auto tries all for tall images, and upside down for unsure ones.  [default: the model's]"
     )
     invert: Invert = option(Invert.NEVER, "Exchange black and white; auto: if an image is light on dark.")
     quick: bool = option(False, "Use a single view of each image; else uncertain ones are recognized in several.")

@@ -21,6 +21,7 @@ _LINES = {
     Orientation.HORIZONTAL: "horizontal",
     Orientation.VERTICAL: "vertical, turned counter-clockwise first",
     Orientation.UPWARD: "upward, turned clockwise first",
+    Orientation.UPSIDE_DOWN: "upside down, turned by half first",
     Orientation.AUTO: "horizontal; tall images are tried in all orientations",
 }
 

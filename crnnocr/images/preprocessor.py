@@ -26,7 +26,11 @@ Line: TypeAlias = NDArray[np.uint8]
 VERTICAL_FROM = 1.5
 """Height over width from which on an image is taken for a vertical line if its orientation is `auto`."""
 
-_TURNS = {Orientation.VERTICAL: Image.Transpose.ROTATE_90, Orientation.UPWARD: Image.Transpose.ROTATE_270}
+_TURNS = {
+    Orientation.VERTICAL: Image.Transpose.ROTATE_90,
+    Orientation.UPWARD: Image.Transpose.ROTATE_270,
+    Orientation.UPSIDE_DOWN: Image.Transpose.ROTATE_180,
+}
 
 _DETAIL = 2
 """A large image keeps at least this many times the width of its line for further views."""
@@ -149,6 +153,18 @@ class Preprocessor:
         view = replace(scale, orientation=image.view.orientation, is_closer=image.view.is_closer)
         return replace(image, line=line, width=width, view=view)
 
+    def upside_down(self, image: LineImage) -> LineImage:
+        """See an image that was taken for horizontal turned by half."""
+        line = np.pad(image.line[::-1, image.width - 1 :: -1], ((0, 0), (0, image.line.shape[1] - image.width)), mode="edge")
+        return replace(
+            image,
+            line=line,
+            view=replace(image.view, orientation=Orientation.UPSIDE_DOWN),
+            gray=image.gray.transpose(Image.Transpose.ROTATE_180),
+            start=image.size[0] - image.start - image.length,
+            closer=image.closer and self.upside_down(image.closer),
+        )
+
     def _load(self, source: Source, name: str) -> Image.Image:
         gray = load_gray(source, name)
         if self.invert is Invert.ALWAYS or (self.invert is Invert.AUTO and _is_light_on_dark(gray)):
@@ -217,7 +233,8 @@ def _is_tall(gray: Image.Image) -> bool:
 
 
 def turned(gray: Image.Image, orientation: Orientation) -> Image.Image:
-    """Turn an image so that its line runs from left to right: counter-clockwise if it runs down, clockwise if it runs up.
+    """Turn an image so that its line runs from left to right: counter-clockwise if it runs down, clockwise if it runs up, and
+    by half if it is upside down.
 
     With `auto`, a tall image is taken for one whose line runs down.
     """

@@ -29,10 +29,16 @@ _WINDOW = 256
 """Images that are sorted by width together, to batch those of like widths."""
 
 _LEGIBLE = 0.5
-"""Confidence above which a text that was found where ink and paper hardly differ is no noise."""
+"""Confidence of a text that is found in an unlikely view, at least: a faint one, or one that is upside down."""
 
 _CONFIDENT = 0.99
 """Confidence per character, as a geometric mean, from which an image needs no further view."""
+
+_UNSURE = 0.9
+"""Confidence per character below which an image may be upside down."""
+
+_UPRIGHT = 10.0
+"""Odds that such an image is upright all the same."""
 
 _TTA = (View(width=1.5), View(width=0.9, height=0.7), View(width=0.7, height=0.7))
 """Scales of test-time augmentation, tried in turn: wide, for letters close to each other get more frames, and with space around
@@ -98,13 +104,13 @@ class Prediction:
 
     @property
     def orientation(self) -> Orientation:
-        """Which way the line runs: the places of characters count from the left, the top, or (upward) the bottom."""
+        """Which way the line runs: the places of characters count from the left, the top, the bottom (upward), or the right."""
         return self.view.orientation
 
     @property
     def length(self) -> int:
         """Pixels of the image along its line."""
-        return self.size[self.orientation is not Orientation.HORIZONTAL]
+        return self.size[self.orientation in (Orientation.VERTICAL, Orientation.UPWARD)]
 
 
 class Recognizer:
@@ -203,7 +209,22 @@ class Recognizer:
                 found[i], best[i] = other, view
         if not read.quick:
             self._augment(decoder, read, best, found)
+            if self.preprocessor(read).orientation is Orientation.AUTO:
+                self._turn(decoder, read, best, found)
         return [_warned(prediction, image) for prediction, image in zip(found, best, strict=True)]
+
+    def _turn(self, decoder: Decoder, read: ReadConfig, seen: list[LineImage], found: list[Prediction]) -> None:
+        """See horizontal images that are read badly turned by half, and keep what is far more probable so."""
+        turned = {
+            i: self.preprocessor(read).upside_down(image)
+            for i, (image, one) in enumerate(zip(seen, found, strict=True))
+            if image.view.orientation is Orientation.HORIZONTAL and not (one.is_impossible or _is_confident(one, _UNSURE))
+        }
+        for (i, image), prediction in zip(turned.items(), self._recognize(decoder, read, list(turned.values())), strict=True):
+            if prediction.text and prediction.confidence > _LEGIBLE and _odds(prediction) > _UPRIGHT * _odds(found[i]):
+                views, predictions = [image], [prediction]
+                self._augment(decoder, read, views, predictions)
+                (seen[i],), (found[i],) = views, predictions
 
     def _augment(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage], found: list[Prediction]) -> None:
         """See images in further views until a prediction is confident, and keep the most confident one of each.
@@ -296,9 +317,14 @@ def _is_better(other: Prediction, prediction: Prediction, image: LineImage) -> b
     return may_replace and other.confidence > prediction.confidence
 
 
-def _is_confident(prediction: Prediction) -> bool:
+def _is_confident(prediction: Prediction, per_character: float = _CONFIDENT) -> bool:
     """Whether another view would hardly find another text."""
-    return prediction.confidence >= _CONFIDENT ** max(1, len(prediction.text))
+    return prediction.confidence >= per_character ** max(1, len(prediction.text))
+
+
+def _odds(prediction: Prediction) -> float:
+    """How much more probable it is that the text is right than that it is wrong."""
+    return prediction.confidence / max(1 - prediction.confidence, 1e-9)
 
 
 def _groups(window: Sequence[list[LineImage] | ImageError], max_lines: int) -> Iterator[list[int]]:
