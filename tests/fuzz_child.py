@@ -60,7 +60,7 @@ class Watch:
             "/proc/cpuinfo",
             "/sys/",
         )
-        self._readable = (self._own, *(os.path.realpath(path) for path in shared), "/dev/null", "/dev/urandom")
+        self._readable = (self._own, *shared, *(os.path.realpath(path) for path in shared), "/dev/null", "/dev/urandom")
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.is_on:

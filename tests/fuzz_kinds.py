@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -154,6 +155,43 @@ def _mmocr(rows: list[tuple[str, str]]) -> str:
     return json.dumps({"metainfo": {"dataset_type": "TextRecogDataset"}, "data_list": listed})
 
 
+def _cvat(rows: list[tuple[str, str]]) -> str:
+    def image(index: int, name: str, text: str) -> str:
+        box = 'xtl="2.00" ytl="2.00" xbr="40.00" ybr="18.00"' if index % 2 else 'points="2,2;40,2;40,18;2,18"'
+        shape = f'<{"box" if index % 2 else "polygon"} label="text" occluded="0" {box} z_order="0">'
+        attribute = f'<attribute name="text">{text}</attribute></{"box" if index % 2 else "polygon"}>'
+        return f'<image id="{index}" name="{name}" width="60" height="20">{shape}{attribute}</image>\n'
+
+    images = "".join(image(index, *row) for index, row in enumerate(rows))
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n{images}</annotations>\n'
+
+
+def _pages(folder: Path) -> Iterable[Path]:
+    """Pages with a file of boxes and texts each."""
+    for name, text in _named(folder):
+        path = folder / f"gt_{name.replace('.png', '.txt')}"
+        path.write_text(f"2,2,40,2,40,18,2,18,{text}\n3,3,30,3,30,17,3,17,###\n", encoding="utf-8")
+        yield path
+
+
+def _hugging_face(suffix: str, folder: Path) -> Iterable[Path]:
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = _named(folder)
+    values = [{"bytes": (folder / name).read_bytes(), "path": name} for name, _ in rows]
+    table = pyarrow.table({"image": values, "text": [text for _, text in rows]})
+    for name, _ in rows:
+        (folder / name).unlink()
+    path = folder / f"train-00000-of-00001{suffix}"
+    if suffix == ".parquet":
+        pyarrow.parquet.write_table(table, path)
+    else:
+        with pyarrow.OSFile(str(path), "wb") as sink, pyarrow.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return [path]
+
+
 def _sidecars(folder: Path) -> Iterable[Path]:
     for name, text in _named(folder):
         path = folder / name.replace(".png", ".gt.txt")
@@ -187,9 +225,17 @@ LABELS: Mapping[str, Make] = {
     "label-studio-min": partial(_written, "labels.json", _label_studio_min),
     "coco": partial(_written, "labels.json", _coco),
     "mmocr": partial(_written, "labels.json", _mmocr),
+    "cvat": partial(_written, "annotations.xml", _cvat),
+    "pages": _pages,
     "sidecars": _sidecars,
     "lmdb": _lmdb,
+    **(
+        {f"hugging-face{suffix}": partial(_hugging_face, suffix) for suffix in (".parquet", ".arrow")}
+        if find_spec("pyarrow")
+        else {}
+    ),
 }
+"""By name: the label formats that have a file to damage."""
 
 
 def _use_labels(path: Path) -> None:
@@ -441,7 +487,11 @@ KINDS: Mapping[str, Kind] = {
         )
         for suffix in _image_suffixes()
     },
-    **{f"labels-{name}": Kind(make, _use_labels, mutations.mutate_text) for name, make in LABELS.items() if name != "lmdb"},
+    **{
+        f"labels-{name}": Kind(make, _use_labels, mutations.mutate_bytes if "hugging" in name else mutations.mutate_text)
+        for name, make in LABELS.items()
+        if name != "lmdb"
+    },
     "labels-lmdb": Kind(_lmdb, _use_lmdb, mutations.mutate_bytes),
     "model": Kind(_weights, _use_model, mutations.mutate_safetensors),
     "graph-fp32": Kind(partial(_graph, ExportConfig()), _use_model, mutations.mutate_onnx),

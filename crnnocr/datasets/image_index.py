@@ -111,6 +111,8 @@ class ImageIndex:
         return self._literal_folders[folder]
 
     def _resolved(self, folder: str) -> Iterator[str]:
+        if "\0" in folder:  # which no path has
+            return
         if Path(folder).is_absolute():
             real = "" if folder.startswith(_SHARES) or "\0" in folder else os.path.realpath(folder).rstrip(os.sep) + os.sep
             if real.startswith(self._real):

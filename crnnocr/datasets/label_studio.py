@@ -197,7 +197,8 @@ def _latest(given: object) -> dict[str, Any] | None:
 
 def _results(annotation: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     results = annotation.get("result") if annotation else None
-    return [each for each in results or () if isinstance(each, dict) and isinstance(each.get("value"), dict)]
+    given = (each for each in (results if isinstance(results, list) else ()) if isinstance(each, dict))
+    return [each for each in given if isinstance(each.get("value"), dict) and isinstance(each.get("id"), str | int | None)]
 
 
 def _controls(annotation: Mapping[str, Any] | None, config: LabelConfig) -> Iterator[str]:

@@ -20,6 +20,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from crnnocr.config import MAX_WIDTH
 from crnnocr.decoding.automaton import Automaton, State
 from crnnocr.decoding.hypothesis import Floats, Ids, Indices
 from crnnocr.decoding.pattern import Pattern
@@ -32,6 +33,9 @@ MAX_PREFIXES = 1 << 24
 
 _MAX_CACHED_STARTS = 128
 """Boundaries of which the words that may begin there are cached: in a large Chinese lexicon a megabyte each."""
+
+_MAX_LENGTH = MAX_WIDTH // 4
+"""Characters of the longest word that a line can hold."""
 
 _NO_BOUNDARY = -1
 
@@ -70,11 +74,11 @@ class Lexicon(Automaton):
         """
         super().__init__()
         listed = list(words)
-        in_lines = [charset.encode_in_lines(word) for word in listed]
+        in_lines = [charset.encode_in_lines(word) if len(word) <= _MAX_LENGTH else () for word in listed]
         permitted = [[ids for ids in forms if allowed.issuperset(ids)] for forms in in_lines]
         self.words = sum(map(bool, permitted))
         self.excluded = len(listed) - self.words
-        """Numbers of words that are permitted, and that hold characters which are unknown or not allowed."""
+        """Numbers of words that are permitted, and that are too long or hold characters which are unknown or not allowed."""
         known = [ids for forms in permitted for ids in forms]
         if not known:
             raise ConfigError("lexicon", "holds no word of characters that the model knows and `allow` and `block` permit")

@@ -262,7 +262,7 @@ def _earlier_format(folder: Path) -> ExportFormat | None:
     """The format of the export in a folder, as its `model.json` says."""
     try:
         return ExportFormat(json.loads((folder / MODEL_JSON).read_text(encoding="utf-8"))["export"]["format"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

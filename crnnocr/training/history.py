@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 from crnnocr.errors import DataError, UsageError
 from crnnocr.files import atomic_write, write_error
@@ -60,9 +60,18 @@ class HistoryRow(StepStats):
     def from_line(cls, line: bytes) -> HistoryRow:
         """Undo `to_line`. Raises `ValueError`, `TypeError` or `KeyError` if the line is not a row."""
         data = json.loads(line)
-        return cls(**{name: data[key] for key, name in _KEYS.items()})
+        kinds = get_type_hints(cls)
+        return cls(**{name: _checked(data[key], kinds[name]) for key, name in _KEYS.items()})
 
 
+def _checked(value: Any, kind: type) -> Any:
+    """A value of a row. Raises `ValueError` if it is of another type than its field, or no finite number."""
+    if type(value) not in ((int, float) if kind is float else (kind,)) or not abs(value) < _TOO_LARGE:
+        raise ValueError(value)
+    return value
+
+
+_TOO_LARGE = 2**63
 _KEYS = {
     "step": "step",
     "pictures": "samples_seen",
@@ -136,7 +145,7 @@ def load_history(path: Path) -> Iterator[HistoryRow]:
             return
         try:
             yield HistoryRow.from_line(line)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: this is not a row of a history; remove the line to continue") from error
 
 

@@ -91,9 +91,9 @@ class Run:
         path = self.folder / _STATE
         try:
             with safe_open(path, framework="pt") as file:
-                values = json.loads(file.metadata()[_VALUES])
+                values = dict(json.loads(file.metadata()[_VALUES]))
                 return TrainerState({name: file.get_tensor(name) for name in file.keys()}, values)  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (OSError, SafetensorError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise CrnnocrError(f"{path} cannot be read ({error}): begin again without `resume`") from error
 
     def remove(self) -> None:
@@ -148,8 +148,9 @@ def interrupted_runs() -> list[Run]:
     """The runs that can be resumed, the newest first."""
     found = []
     for info in _runs().glob(f"*/{_INFO}"):
-        with suppress(OSError, ValueError):
-            found.append(Run(info.parent, json.loads(info.read_text(encoding="utf-8"))))
+        with suppress(OSError, ValueError, RecursionError):
+            if isinstance(values := json.loads(info.read_text(encoding="utf-8")), dict):
+                found.append(Run(info.parent, values))
     resumable = (run for run in found if run.is_resumable)
     return sorted(resumable, key=lambda run: (run.folder / _STATE).stat().st_mtime, reverse=True)
 

@@ -136,7 +136,7 @@ def _train(
 ) -> Iterator[Event]:
     prepared, config = order.prepared, order.config
     state = run.load() if run and is_resumed else None
-    batch_size = state.values["batch_size"] if state else batch_size_for(config, prepared, device, context)
+    batch_size = state.batch_size if state else batch_size_for(config, prepared, device, context)
     sampler = BatchSampler(len(prepared.train), batch_size, config.seed, config.mix if order.synthetic else 0.0)
     budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, order.clock)
     trainer = Trainer(
@@ -155,7 +155,7 @@ def _train(
     if run and state:
         try:
             trainer.load_state_dict(state)
-        except (KeyError, RuntimeError, TypeError) as error:
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise CrnnocrError(f"the run {run.name} is of another version of crnnocr: begin again") from error
     where = f"{device}, {context.world_size} processes" if context.world_size > 1 else str(device)
     yield Begun(run.name if run else "", batch_size, _in_words(budget, sampler, config), trainer.step, where, other)

@@ -84,6 +84,14 @@ class TrainerState(NamedTuple):
     values: dict[str, Any]
     """The rest, as values that JSON can hold."""
 
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch. Raises `CrnnocrError` if the state has none."""
+        size = self.values.get("batch_size")
+        if type(size) is not int or size < 1:
+            raise CrnnocrError("the state of the run is damaged: begin again without `resume`")
+        return size
+
 
 class Trainer:
     """A training whose state can be saved at each event, for another process to resume it."""
