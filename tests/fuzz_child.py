@@ -25,7 +25,7 @@ from crnnocr.errors import CrnnocrError
 
 SECONDS = 2.0
 """CPU time that an input may take."""
-_WALL_SECONDS = 30.0
+_WALL_SECONDS = 120.0
 """After which the process ends; the machine may have other work."""
 _MEMORY = 1_500_000_000
 """Bytes of address space above those of the libraries."""

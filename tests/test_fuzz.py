@@ -5,6 +5,8 @@ The small form runs always; `python tests/fuzz.py` runs as many as one likes.
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,7 @@ from fuzz_kinds import FAULTS, KINDS, LABELS
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, detection
+from crnnocr.errors import CrnnocrError
 
 FEW, MANY = 25, 2000
 GROUPS = {
@@ -38,6 +41,37 @@ def test_many_damaged_files_are_read_or_are_errors(kind: str) -> None:
     result = fuzz(kind, MANY, seed=2)
     assert not result.failures, "\n\n".join(f"{kind} {each['index']}: {each['what']}" for each in result.failures[:5])
     assert result.read + result.refused == MANY
+
+
+FOUND: list[tuple[str, str, str]] = [
+    ("labels-label-studio", '"id": "a"', '"id": {"a": 1}'),
+    ("labels-label-studio", '"x": 5.0', f'"x": {10**400}'),
+    ("labels-label-studio", '"annotations": [', '"annotations": 0.5, "more": ['),
+    ("labels-label-studio", '"result": [', '"result": 7, "more": ['),
+    ("labels-label-studio-min", "/data/local-files/?d=x/0.png", "/a\\u0000b/0.png"),
+    ("labels-label-studio-min", "/data/local-files/?d=x/0.png", "/\\ud800/0.png"),
+    ("labels-coco", '"bbox": [1,', f'"bbox": [{10**400},'),
+    ("labels-paddleocr", "[50, 1]", f"[{10**400}, 1]"),
+    ("run-info", "{", "[{"),
+    ("run-info", '"auto"', "[" * 3000),
+    ("history", '"seconds": 3.5', f'"seconds": {10**400}'),
+    ("history", '"step": 10', '"step": "10"'),
+    ("export-folder", '"web"', "[" * 3000),
+    ("lexicon", "AB-123", "x" * 100_000),
+]
+"""What the harness has found, as a change of a good file: the text, and what stands in its place."""
+
+
+@pytest.mark.parametrize(("kind", "before", "after"), FOUND, ids=range(len(FOUND)))
+def test_what_was_found_is_read_or_is_an_error(kind: str, before: str, after: str, tmp_path: Path) -> None:
+    path, *_ = KINDS[kind].make(tmp_path)
+    content = path.read_text(encoding="utf-8")
+    assert before in content
+    path.write_text(content.replace(before, after), encoding="utf-8")
+    start = time.process_time()
+    with suppress(CrnnocrError):
+        KINDS[kind].use(path)
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("fault", FAULTS)

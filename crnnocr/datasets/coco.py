@@ -85,7 +85,7 @@ def _region(box: Mapping[str, Any]) -> Region | None:
         if isinstance(box.get("points"), list) and len(box["points"]) >= 8:
             return regions.polygon(regions.points_of(regions.numbers(box["points"])))
         left, top, width, height = regions.numbers(box["bbox"])
-        turn = float(more.get("rotation") or 0) if isinstance(more, dict) else 0.0
+        turn = regions.number(more.get("rotation") or 0) if isinstance(more, dict) else 0.0
         if turn % 360:
             return regions.rotated((left + width / 2, top + height / 2), width, height, turn)
         return regions.box(left, top, left + width, top + height)

@@ -111,10 +111,11 @@ class ImageIndex:
         return self._literal_folders[folder]
 
     def _resolved(self, folder: str) -> Iterator[str]:
-        if "\0" in folder:  # which no path has
-            return
         if Path(folder).is_absolute():
-            real = "" if folder.startswith(_SHARES) or "\0" in folder else os.path.realpath(folder).rstrip(os.sep) + os.sep
+            try:
+                real = "" if folder.startswith(_SHARES) else os.path.realpath(folder).rstrip(os.sep) + os.sep
+            except (OSError, ValueError):  # no folder can have this name
+                return
             if real.startswith(self._real):
                 yield real.removeprefix(self._real).replace(os.sep, "/").rstrip("/")
         elif not (folder.startswith("/") or _DRIVE.match(folder)):

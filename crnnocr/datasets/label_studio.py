@@ -185,7 +185,8 @@ def _task_records(
 def _annotation(task: Mapping[str, Any]) -> dict[str, Any] | None:
     """The annotation of a task that counts: one that is marked as ground truth, else the latest, none that was skipped."""
     given = task.get("annotations") or task.get("completions") or []
-    kept = [each for each in given if isinstance(each, dict) and not each.get("was_cancelled") and not each.get("skipped")]
+    listed = given if isinstance(given, list) else []
+    kept = [each for each in listed if isinstance(each, dict) and not each.get("was_cancelled") and not each.get("skipped")]
     return _latest([each for each in kept if each.get("ground_truth")] or kept)
 
 
@@ -252,13 +253,13 @@ def _region(about: Mapping[str, Any], value: Mapping[str, Any]) -> Region | None
     """The region of a shape in per cent of its image; a turned one needs the image's size, which is in `about`."""
     try:
         if "points" in value:
-            points = [(float(x) / 100, float(y) / 100) for x, y in value["points"]]
+            points = [(regions.number(x) / 100, regions.number(y) / 100) for x, y in value["points"]]
             return regions.polygon(points, is_relative=True)
-        x, y, width, height = (float(value[key]) / 100 for key in ("x", "y", "width", "height"))
-        turn = float(value.get("rotation") or 0)
+        x, y, width, height = (regions.number(value[key]) / 100 for key in ("x", "y", "width", "height"))
+        turn = regions.number(value.get("rotation") or 0)
         if not turn % 360:
             return regions.box(x, y, x + width, y + height, is_relative=True)
-        size = float(about["original_width"]), float(about["original_height"])
+        size = regions.number(about["original_width"]), regions.number(about["original_height"])
         region = regions.rotated((x * size[0], y * size[1]), width * size[0], height * size[1], turn, about_corner=True)
         return region and region.scaled(1 / size[0], 1 / size[1], is_relative=True)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):

@@ -68,6 +68,7 @@ def _records(label_file: Path, content: str) -> Iterator[LabelRecord | Issue]:
 def _region(box: Mapping[str, object]) -> Region | None:
     points = box["points"]
     try:
-        return regions.polygon([(float(x), float(y)) for x, y in points]) if isinstance(points, list) else None
+        corners = [(regions.number(x), regions.number(y)) for x, y in points] if isinstance(points, list) else []
+        return regions.polygon(corners)
     except (TypeError, ValueError):
         return None

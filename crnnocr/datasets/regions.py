@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,8 +115,16 @@ def numbers(values: Iterable[object]) -> list[float]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError(f"{value!r} is no number")
-        found.append(float(value))
+        found.append(number(value))
     return found
+
+
+def number(value: Any) -> float:
+    """Return `float(value)`. Raises `ValueError` also if it is too large, and `TypeError` if it is of another type."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{value} is too large") from error
 
 
 def points_of(values: Sequence[float]) -> list[Point]:
