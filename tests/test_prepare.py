@@ -152,6 +152,14 @@ def test_training_does_not_start_from_an_exported_model(data: Dataset, tmp_path:
         prepared(data, TrainConfig(start=str(tmp_path / "model.onnx")))
 
 
+def test_a_start_model_gives_its_rows(data: Dataset) -> None:
+    model(registry.path_of("plates"), rows=2)
+    assert start_from(TrainConfig(start="plates")).rows == 2
+    assert start_from(TrainConfig(start="plates", rows=1)).rows == 1
+    assert start_from(TrainConfig(start="scratch")).rows == 1
+    assert prepared(data, replace(SCRATCH, rows=2)).card.rows == 2
+
+
 def test_a_start_model_gives_its_layers_and_orientation(data: Dataset) -> None:
     narrow = replace(SHAPE, hidden=5, preset="narrow")
     model(registry.path_of("plates"), shape=narrow, orientation=Orientation.VERTICAL)

@@ -96,6 +96,15 @@ def test_it_reads_lines_that_are_upside_down_and_turns_no_upright_one(folder: Pa
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_it_reads_two_rows_one_after_the_other(folder: Path) -> None:
+    rows = [(TEXTS[i], TEXTS[-i]) for i in range(1, len(TEXTS))]
+    images = [drawn(*pair, margin=margin) for pair in rows for margin in (4, 30)]
+    found = Recognizer.load(str(folder), "cpu").predict(images, read=ReadConfig(rows=2))
+    expected = [" ".join(pair) for pair in rows for _ in range(2)]
+    assert sum(one.text == text and not one.warning for one, text in zip(found, expected, strict=True)) >= len(images) - 3
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_reads_text_in_frames_and_between_rules(folder: Path) -> None:
     for gap, paper in ((4, 0), (8, 4), (12, 12), (20, 30)):
         crops = [framed(drawn(text, margin=0), gap=gap, paper=paper) for text in TEXTS]

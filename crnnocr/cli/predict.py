@@ -140,7 +140,9 @@ class _Counts:
         if prediction.warning:
             self.several_lines += 1
             if self.several_lines <= _NAMED:
-                console.warn(f"{name}: seems to hold several lines of text, and is read as one: cut the lines out")
+                console.warn(
+                    f"{name}: seems to hold several lines of text, and is read as one: cut the lines out, or try --rows 2"
+                )
         self.rejected += prediction.confidence < min_confidence
         return prediction.confidence >= min_confidence
 

@@ -100,6 +100,9 @@ class ReadConfig:
     orientation: Orientation | None = option(
         None, "Which way lines run; auto tries all for tall images, and upside down for unsure ones.  [default: the model's]"
     )
+    rows: int | None = option(
+        None, "Rows of text in an image; 2 are read one after the other.  [default: the model's]", metavar="1|2", min=1, max=2
+    )
     invert: Invert = option(Invert.NEVER, "Exchange black and white; auto: if an image is light on dark.")
     quick: bool = option(False, "Use a single view of each image; else uncertain ones are recognized in several.")
     characters: bool = option(False, "Report position and confidence of each character (in jsonl).")

@@ -57,6 +57,10 @@ class TrainConfig(Recipe):
         None, "Which way the lines run; auto: by each image's shape.  [default: horizontal]"
     )
     """By default that of the start model, if there is one."""
+    rows: int | None = option(
+        None, "Rows of text in an image; 2 are read one after the other.  [default: 1]", metavar="1|2", min=1, max=2
+    )
+    """By default those of the start model, if there is one."""
     synth: str | None = option(None, "Train on synthetic images too, such as en:receipt.", metavar="LANG[,LANG][:STYLE]")
     mix: float = option(0.3, "Share of synthetic images beside those of DATA.", metavar="SHARE", above=0, below=1)
     augment: float = option(1.0, "How strongly images are changed at random; 0 for not.", metavar="STRENGTH", min=0, max=10)

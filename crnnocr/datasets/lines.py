@@ -42,7 +42,7 @@ _CHUNK = 512
 _READING = 4
 """Threads more than cores, because some wait for the disk."""
 _MAX_THREADS = 32
-_PREPROCESSING = 1
+_PREPROCESSING = 2
 """A part of the cache key. To be changed when preprocessing makes another line of the same image."""
 
 
@@ -296,8 +296,9 @@ def _content_id(sample: Sample) -> int:
 
 
 def _key(ids: NDArray[np.int64], preprocessor: images.Preprocessor) -> str:
-    about = f"{_PREPROCESSING} {preprocessor.height} {preprocessor.min_width} {preprocessor.orientation}".encode()
-    return hashlib.blake2b(ids.tobytes() + about, digest_size=16).hexdigest()
+    about = (preprocessor.height, preprocessor.min_width, preprocessor.orientation, preprocessor.rows)
+    prefix = " ".join(map(str, (_PREPROCESSING, *about))).encode()
+    return hashlib.blake2b(ids.tobytes() + prefix, digest_size=16).hexdigest()
 
 
 def _find(key: str) -> _Stored | None:

@@ -132,8 +132,12 @@ def serialize_onnx(
 
     Raises:
         ModelError: int8 is wanted, and the card has no activation ranges.
-        UsageError: a self-contained graph cannot read lines of this orientation.
+        UsageError: a self-contained graph cannot read lines of this orientation, or of several rows.
     """
+    if config.self_contained and card.rows > 1:
+        raise UsageError(
+            f"{card.name} reads {card.rows} rows of text as one line, which a self-contained graph cannot put together"
+        )
     metadata = {
         ONNX_CARD_KEY: json.dumps(card.to_json(), ensure_ascii=False),
         ONNX_TRAINED_ON_KEY: base64.b64encode(np.array(sorted(trained_on), dtype="<i8").tobytes()).decode(),
@@ -240,7 +244,7 @@ def check_folder(folder: Path, config: ExportConfig, force: bool = False) -> lis
 
 def with_activation_ranges(card: Card, model: CRNN, images: Sequence[VerificationImage]) -> Card:
     """Measure the activation ranges over the first of the images that can be read, for a card that has none."""
-    preprocessor = Preprocessor.for_model(card.config, card.orientation)
+    preprocessor = Preprocessor.for_model(card.config, card.orientation, rows=card.rows)
     lines = []
     for image in images[: quantization.LINES]:
         with suppress(ImageError):  # the verification reports it

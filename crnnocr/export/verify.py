@@ -187,7 +187,7 @@ class LineBackend:
 
     def __init__(self, card: Card, engine: Engine) -> None:
         self._card, self._engine = card, engine
-        self._preprocessor = Preprocessor.for_model(card.config, card.orientation)
+        self._preprocessor = Preprocessor.for_model(card.config, card.orientation, rows=card.rows)
 
     def line(self, gray: Gray) -> images.Line:
         """The line that the network gets for an image."""

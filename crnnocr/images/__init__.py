@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crnnocr.images.formats import SUFFIXES, PassedOver, foreign_name, image_files, is_image_name, open_image
 from crnnocr.images.loading import ImageWarning, Readable, Source, is_source, load_gray, load_upright, snapshot
-from crnnocr.images.preprocessor import VERTICAL_FROM, Line, LineImage, Preprocessor, View, to_batch, turned
+from crnnocr.images.preprocessor import VERTICAL_FROM, Line, LineImage, Preprocessor, View, seen, to_batch
 
 __all__ = [
     "SUFFIXES",
@@ -24,7 +24,7 @@ __all__ = [
     "load_gray",
     "load_upright",
     "open_image",
+    "seen",
     "snapshot",
     "to_batch",
-    "turned",
 ]

@@ -105,6 +105,12 @@ def find(gray: Image.Image) -> Ink:
     )
 
 
+def row_counts(gray: Image.Image) -> NDArray[np.float32] | None:
+    """Ink in each row of pixels, without rules and frames; None if no ink was found."""
+    mask = _mask(gray)
+    return None if mask is None else _counts(_without_rules(mask)[0], 1)
+
+
 def trimmed(gray: Image.Image, ink: Ink) -> tuple[Image.Image, int] | None:
     """Cut the text out of an image, with some paper around it, and paint over rules.
 

@@ -19,6 +19,7 @@ from crnnocr.config import MAX_WIDTH, Invert, ModelConfig, Orientation
 from crnnocr.images.contrast import stretched
 from crnnocr.images.ink import Ink, find, trimmed
 from crnnocr.images.loading import ImageWarning, Source, load_gray, source_name
+from crnnocr.images.rows import joined
 
 Line: TypeAlias = NDArray[np.uint8]
 """(H, W) gray values of one line, 0 black to 255 white, at the model's height."""
@@ -51,6 +52,9 @@ class View:
     """Height of the text, relative to the line's; below 1 there is background above and below it."""
     is_closer: bool = False
     """Whether the text is seen without the paper, rules and frame around it, and faint text with the contrast of print."""
+
+    rows: int = 1
+    """Rows of text, which are put one after the other."""
 
     @property
     def is_scaled(self) -> bool:
@@ -96,13 +100,19 @@ class Preprocessor:
     """Which way lines run in the images. With `auto`, a tall image is first of all a vertical line."""
     invert: Invert = Invert.NEVER
     """Whether black and white are exchanged."""
+    rows: int = 1
+    """Rows of text in the images: with 2, they are put one after the other."""
 
     @classmethod
     def for_model(
-        cls, config: ModelConfig, orientation: Orientation = Orientation.HORIZONTAL, invert: Invert = Invert.NEVER
+        cls,
+        config: ModelConfig,
+        orientation: Orientation = Orientation.HORIZONTAL,
+        invert: Invert = Invert.NEVER,
+        rows: int = 1,
     ) -> Preprocessor:
         """The preprocessor of a model."""
-        return cls(config.height, config.min_width, orientation, invert)
+        return cls(config.height, config.min_width, orientation, invert, rows)
 
     def line(self, source: Source, name: str | None = None) -> Line:
         """The line of an image in its first view. Raises as `view` does."""
@@ -122,10 +132,10 @@ class Preprocessor:
         name = name or source_name(source)
         gray = self._load(source, name)
         view = view or View(self._orientations(gray)[0])
-        seen = self._plain(gray, view.orientation, name)
+        image = self._plain(gray, view.orientation, name)
         if view.is_closer:
-            seen = self._examined(seen, name).closer or seen
-        return self.rescaled(_shrunk(seen), view) if view.is_scaled else seen
+            image = self._examined(image, name).closer or image
+        return self.rescaled(_shrunk(image), view) if view.is_scaled else image
 
     def views(self, source: Source, name: str | None = None) -> list[LineImage]:
         """The views of an image at its own scale: with `auto`, a tall image is seen turned both ways and upright.
@@ -150,7 +160,7 @@ class Preprocessor:
         line = np.full((self.height, max(width, self.min_width)), np.median(text).astype(np.uint8))
         top = (self.height - rows) // 2
         line[top : top + rows, :width] = text
-        view = replace(scale, orientation=image.view.orientation, is_closer=image.view.is_closer)
+        view = replace(image.view, width=scale.width, height=scale.height)
         return replace(image, line=line, width=width, view=view)
 
     def upside_down(self, image: LineImage) -> LineImage:
@@ -184,7 +194,8 @@ class Preprocessor:
         A line that is too narrow is continued to the right with its last column; one that is wider than `MAX_WIDTH` is squeezed
         to it, with a warning.
         """
-        return self._line(turned(gray, orientation), View(orientation), gray.size, name)
+        view = View(orientation, rows=self.rows)
+        return self._line(seen(gray, view), view, gray.size, name)
 
     def _line(self, gray: Image.Image, view: View, size: tuple[int, int], name: str) -> LineImage:
         natural = round(gray.width * self.height / gray.height)
@@ -242,6 +253,12 @@ def turned(gray: Image.Image, orientation: Orientation) -> Image.Image:
         orientation = Orientation.VERTICAL
     turn = _TURNS.get(orientation)
     return gray if turn is None else gray.transpose(turn)
+
+
+def seen(gray: Image.Image, view: View) -> Image.Image:
+    """The image that the line of a view is made of: turned, and of two rows of text one line."""
+    upright = turned(gray, view.orientation)
+    return joined(upright) if view.rows > 1 else upright
 
 
 def to_batch(lines: Sequence[Line]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -36,7 +36,7 @@ def draw(source: images.Source, prediction: Prediction, font_for: FontFor = defa
         prediction: what was predicted for it, with its characters.
         font_for: gives a font for a character and a size in pixels.
     """
-    image = images.turned(images.load_gray(source), prediction.orientation)
+    image = images.seen(images.load_gray(source), prediction.view)
     scale = max(1, -(-_MIN_HEIGHT // image.height))
     shown = image.convert("RGB").resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     figures = ImageFont.load_default(_FIGURE)

@@ -172,7 +172,8 @@ class Recognizer:
 
     def preprocessor(self, read: ReadConfig = ReadConfig()) -> Preprocessor:  # noqa: B008 (frozen)
         """Makes this model's lines from images, in the model's own orientation unless `read` names one."""
-        return Preprocessor.for_model(self.card.config, read.orientation or self.card.orientation, read.invert)
+        orientation, rows = read.orientation or self.card.orientation, read.rows or self.card.rows
+        return Preprocessor.for_model(self.card.config, orientation, read.invert, rows)
 
     def decoder(self, decode: DecodeConfig) -> Decoder:
         """Compile a decoder for this model's characters; language models are kept in the cache directory.
@@ -209,7 +210,7 @@ class Recognizer:
                 found[i], best[i] = other, view
         if not read.quick:
             self._augment(decoder, read, best, found)
-            if self.preprocessor(read).orientation is Orientation.AUTO:
+            if self.preprocessor(read).orientation is Orientation.AUTO and self.preprocessor(read).rows == 1:
                 self._turn(decoder, read, best, found)
         return [_warned(prediction, image) for prediction, image in zip(found, best, strict=True)]
 

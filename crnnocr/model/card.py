@@ -172,6 +172,8 @@ class Card:
     """Layers and sizes of the network."""
     orientation: Orientation = Orientation.HORIZONTAL
     """Which way the lines run in the images it reads."""
+    rows: int = 1
+    """Rows of text in them, which are put one after the other."""
     training: TrainingRecord | None = None
     """None if it has not been trained yet."""
     scores: Scores | None = None
@@ -202,6 +204,7 @@ class Card:
                 "min_width": self.config.min_width,
                 "max_width": MAX_WIDTH,
                 "orientation": self.orientation.value,
+                **({"rows": self.rows} if self.rows > 1 else {}),
                 "resampling": "bilinear, antialiased",
                 "narrower": "repeat the last column",
                 "black": -1,
@@ -245,12 +248,19 @@ class Card:
             charset=Charset(_checked(data["charset"], str, "charset")),
             config=config,
             orientation=Orientation(data["preprocessing"]["orientation"]),
+            rows=_rows(data["preprocessing"].get("rows", 1)),
             training=TrainingRecord.from_json(data["training"]) if data["training"] != {} else None,
             scores=_scores(data["scores"]),
             calibration=Calibration.from_json(data["calibration"]),
             activation_ranges=_activation_ranges(data["quantisation"]["peaks"], len(config.backbone)),
             precision=Precision(data["quantisation"]["precision"]),
         )
+
+
+def _rows(data: Any) -> int:
+    if data not in (1, 2) or type(data) is not int:
+        raise ValueError(f"preprocessing.rows cannot be {data!r:.40}")
+    return data
 
 
 def _scores(data: Any) -> Scores | None:

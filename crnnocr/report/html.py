@@ -370,7 +370,7 @@ def _images(
     room = _MAX_IMAGE_BYTES
     for outcome, (sample, prediction) in zip(outcomes, predictions, strict=True):
         try:
-            uri = _data_uri(images.turned(images.load_gray(sample), prediction.orientation))
+            uri = _data_uri(images.seen(images.load_gray(sample), prediction.view))
         except ImageError:  # it was there when it was scored
             yield None
             continue

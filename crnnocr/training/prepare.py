@@ -34,6 +34,8 @@ class Start:
     """The layers of the network."""
     orientation: Orientation
     """Which way its lines run."""
+    rows: int = 1
+    """Rows of text in its images."""
     found: FoundModel | None = None
     """The model that gives the first weights; None for random ones."""
     charset: Charset | None = None
@@ -104,7 +106,7 @@ def start_from(config: TrainConfig) -> Start:
     if found is None:
         if config.freeze:
             raise ConfigError("freeze", "keeps the convolutions of a start model: name one with `start`")
-        return Start(PRESETS[preset], config.orientation or Orientation.HORIZONTAL)
+        return Start(PRESETS[preset], config.orientation or Orientation.HORIZONTAL, config.rows or 1)
     if found.path.suffix != ".safetensors":
         raise ModelError(f"`start={config.start}`: training starts from a .safetensors model, not from an exported one")
     card = checkpoint.load_card(found.path)
@@ -112,7 +114,7 @@ def start_from(config: TrainConfig) -> Start:
         raise ConfigError("preset", f"{config.preset}: {config.start} is of the preset {card.config.preset}, so leave it out")
     # A pretrained model reads lines in all directions, of all kinds of images; in one's own, a tall crop is a narrow letter.
     orientation = config.orientation or (Orientation.HORIZONTAL if found.is_pretrained else card.orientation)
-    return Start(card.config, orientation, found, card.charset, checkpoint.trained_on(found.path))
+    return Start(card.config, orientation, config.rows or card.rows, found, card.charset, checkpoint.trained_on(found.path))
 
 
 def inspect(
@@ -136,7 +138,7 @@ def inspect(
     start = start_from(config)
     train_samples, validation_samples = _samples(train), _samples(validation)
     before, total = len(train_samples), len(train_samples) + len(validation_samples)
-    preprocessor = Preprocessor.for_model(start.model_config, start.orientation)
+    preprocessor = Preprocessor.for_model(start.model_config, start.orientation, rows=start.rows)
     train_lines, unreadable = load_lines(train_samples, preprocessor, progress=lambda done: progress(done, total))
     validation_lines = None
     if validation:
@@ -207,7 +209,7 @@ def prepare(
         torch.manual_seed(config.seed)
         model, new_characters = _network(start, charset)
     return Prepared(
-        card=Card(name, charset, start.model_config, start.orientation),
+        card=Card(name, charset, start.model_config, start.orientation, start.rows),
         model=model,
         start=start,
         new_characters=new_characters,
