@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 _MAX_QUOTED = 60
 _MAX_ENUMERATED = 8
@@ -59,11 +61,21 @@ def printable_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | str.maketrans(
-    {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
-)
+_DIRECTING = (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Ends of lines and paragraphs, and controls that would change the order of all that follows on a line."""
+_ESCAPES = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))},
+    **{code: f"\\u{code:04x}" for code in _DIRECTING},
+    **str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"}),
+}
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(127, 160), *_DIRECTING)}
 
 
 def escape_controls(text: str) -> str:
     """Return `text` on one line and harmless to a terminal: tabs, line ends and all other controls are escapes."""
     return text.translate(_ESCAPES)
+
+
+def json_line(value: Any, *, ascii: bool = False) -> str:
+    """Return `value` as JSON that is harmless to a terminal, and the same to programs; in ASCII if it could not be UTF-8."""
+    return json.dumps(value, ensure_ascii=ascii).translate(_JSON_ESCAPES)

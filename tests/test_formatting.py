@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 
-from crnnocr.formatting import clock, duration, enumerated, escape_controls, plural, printable_name, quoted, size
+from crnnocr.formatting import clock, duration, enumerated, escape_controls, json_line, plural, printable_name, quoted, size
 
 
 def test_a_number_of_things_is_in_the_plural_unless_it_is_one() -> None:
@@ -46,3 +47,19 @@ def test_controls_do_not_reach_the_terminal() -> None:
 
 def test_a_file_name_that_is_not_utf_8_can_be_shown() -> None:
     assert printable_name(os.fsdecode(b"a\xff.png")) == r"a\xff.png"
+
+
+HOSTILE = "a\x1b]0;title\x07\x9b31m\x7f\r\n\u202egpj.\u2066\u2028b"
+
+
+def test_what_controls_a_terminal_is_an_escape() -> None:
+    assert escape_controls(HOSTILE) == r"a\x1b]0;title\x07\x9b31m\x7f\r\n\u202egpj.\u2066\u2028b"
+    assert escape_controls("שלום é \u200e漢") == "שלום é \u200e漢"
+
+
+def test_json_for_a_terminal_is_the_same_to_programs() -> None:
+    line = json_line({"path": HOSTILE, "text": "é漢"})
+    assert json.loads(line) == {"path": HOSTILE, "text": "é漢"}
+    assert line.isprintable()
+    assert "é漢" in line
+    assert json.loads(json_line(HOSTILE, ascii=True)) == HOSTILE

@@ -142,3 +142,27 @@ def test_label_errors_of_lines_in_pages_are_read_back_as_the_same_lines(
         [task] = json.loads((tmp_path / name).read_text())
         [_, outline] = task["annotations"][0]["result"]
         assert outline["value"]["points"][0] == [pytest.approx(100 * 21 / page.width), pytest.approx(100 * 33 / page.height)]
+
+
+FORMULAS = ("=1+1", "-5.00", "+49 170", "@home", "'=x", "''-1", "'quoted'", "＝Ａ１", "plain, 1-2", "100%")
+
+
+@pytest.mark.parametrize("name", ["suspects.csv", "suspects.tsv"])
+def test_no_cell_of_a_table_is_a_formula_and_labels_come_back(
+    name: str, errors: tuple[LabelError, ...], tmp_path: Path
+) -> None:
+    listed = []
+    for i, text in enumerate(FORMULAS):
+        path = tmp_path / f"={i}.png"
+        draw(path, "ab")
+        outcome = errors[0].outcome
+        prediction = replace(outcome.prediction, text=text)
+        listed.append(replace(errors[0], outcome=replace(outcome, sample=Sample(path, text), prediction=prediction)))
+    label_error_files.write(tmp_path / name, listed, "model")
+    with (tmp_path / name).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t" if name.endswith("tsv") else ","))
+    for row in rows:
+        assert not any(row[column].startswith(tuple("=+-@＝")) for column in ("file_name", "text", "reading"))
+    assert rows[1]["text"] == "'-5.00"
+    loaded = load_dataset(tmp_path / name).samples
+    assert {sample.path.name: sample.text for sample in loaded} == {f"={i}.png": text for i, text in enumerate(FORMULAS)}

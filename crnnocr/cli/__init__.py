@@ -19,6 +19,7 @@ from crnnocr.cli.streams import open_closed_streams
 from crnnocr.cli.synth import synth_cli
 from crnnocr.cli.train import train_cli
 from crnnocr.errors import CrnnocrError
+from crnnocr.formatting import escape_controls
 
 app = typer.Typer(
     name="crnnocr",
@@ -61,5 +62,5 @@ def main() -> None:
     try:
         app(prog_name="crnnocr")
     except CrnnocrError as error:  # of --help and the like, which are no command's
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {escape_controls(str(error))}", err=True)
         sys.exit(error.exit_code)

@@ -100,6 +100,7 @@ class Session:
 
     def print(self, message: str) -> None:
         """A plain line on stderr: above what the console shows there, if it is in use; importing it takes long."""
+        message = escape_controls(message)
         if "console" in self.__dict__:
             self.console.print(message, markup=False)
             return

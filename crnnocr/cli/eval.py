@@ -19,7 +19,7 @@ from crnnocr.cli.prediction_rows import Format, RowWriter
 from crnnocr.config import EngineConfig, LabelConfig, NormalizationStep
 from crnnocr.errors import ConfigError, GateError, PartialError, UsageError
 from crnnocr.files import atomic_write, is_device
-from crnnocr.formatting import plural
+from crnnocr.formatting import escape_controls, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -214,11 +214,12 @@ def _print(evaluation: Evaluation, json_output: bool, tsv: bool) -> None:
             rows.write(row)
     out = _table_console()
     tables = (_rendered(out, table) for table in terminal.tables(evaluation, out.width))
-    text = "".join([*tables, *(f"{line}\n" for line in terminal.lines(evaluation))])
-    if tsv:
-        console.info(text.rstrip("\n"))
-    else:
-        typer.echo(text, nl=False)
+    lines = [line for table in tables for line in table.splitlines()] + list(terminal.lines(evaluation))
+    for line in lines:
+        if tsv:
+            console.info(line)
+        else:
+            typer.echo(escape_controls(line))
 
 
 def _table_console() -> Console:
@@ -232,9 +233,9 @@ def _rendered(out: Console, table: Table) -> str:
 
     rich_table = RichTable()
     for i, title in enumerate(table.header):
-        rich_table.add_column(title, justify="right" if i else "left")
+        rich_table.add_column(escape_controls(title), justify="right" if i else "left")
     for row in table.rows:
-        rich_table.add_row(*row)
+        rich_table.add_row(*map(escape_controls, row))
     with out.capture() as rendered:  # rich would end a closed pipe in its own way
         out.print(rich_table)
     return rendered.get()

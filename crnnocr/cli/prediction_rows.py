@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from crnnocr.errors import ConfigError, UsageError
 from crnnocr.files import is_device, lock, write_error
-from crnnocr.formatting import escape_controls, is_encodable
+from crnnocr.formatting import escape_controls, is_encodable, json_line
 
 if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Prediction
@@ -36,7 +36,7 @@ TSV_HEADER = "path\ttext\tconfidence"
 def format_row(name: str, prediction: Prediction, format: Format) -> str:
     """The row of an image. If it could not be read, its text is empty, and in tsv its confidence too."""
     if format is Format.jsonl:
-        return json.dumps(_values(name, prediction), ensure_ascii=not is_encodable(name))
+        return json_line(_values(name, prediction), ascii=not is_encodable(name))
     columns = [_column(name, format), _column(prediction.text, format)]
     if format is Format.tsv:
         columns.append("" if prediction.error else f"{prediction.confidence:.6f}")

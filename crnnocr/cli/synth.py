@@ -14,6 +14,7 @@ import typer
 from crnnocr.cli import console, options
 from crnnocr.config import DEFAULT_COUNT, LabelFormat, SynthConfig
 from crnnocr.errors import ConfigError
+from crnnocr.formatting import escape_controls
 
 if TYPE_CHECKING:
     from crnnocr.synth.sampler import Sampler
@@ -100,7 +101,7 @@ def print_estimate(request: Request, plain: bool, whole: bool) -> dict[str, Any]
         request.folder, request.config, request.count, force=request.force, workers=request.workers, format=request.format
     )
     if plain:
-        typer.echo("\n".join(estimated.lines(whole)))
+        typer.echo("\n".join(map(escape_controls, estimated.lines(whole))))
     return estimated.to_json()
 
 

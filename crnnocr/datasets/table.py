@@ -39,6 +39,8 @@ _LISTS: tuple[tuple[Callable[[str], bool], Callable[[Path, str, LabelConfig], Da
     (mmocr.accepts_line, mmocr.load_lines),
 )
 """Lists whose lines are no rows of a table."""
+_FORMULA = re.compile("'*[=+\\-@\t\r＝＋－＠]")
+"""How cells begin that a spreadsheet computes, after the apostrophes that say it should not."""
 _EASYOCR = "filename,words"
 _DECLARED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """What Excel reads from the first line of a table, and writes there."""
@@ -131,6 +133,16 @@ def tsv_line(name: str, text: str) -> str:
     return f"{name}\t{' '.join(text.split())}\n"
 
 
+def spreadsheet_cell(text: str) -> str:
+    """Return a cell that a spreadsheet takes for text and never for a formula: with an apostrophe if it could be one."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def from_spreadsheet_cell(cell: str) -> str:
+    """Return the text of a `spreadsheet_cell`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
 def _first_record(content: str) -> str:
     """The first line that is neither empty nor a comment, as IAM's lists begin with."""
     lines = (line for _, line in _lines(content))
@@ -188,7 +200,10 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
 def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.Columns) -> Iterator[LabelRecord | Issue]:
     width, text = len(header), chosen.text
     region = header.index(label_studio.REGION) if label_studio.REGION in header else None
+    is_list_of_errors = not {label_studio.DOUBT, label_studio.READING}.isdisjoint(map(str.lower, header))
     for number, cells in rows:
+        if is_list_of_errors:
+            cells = list(map(from_spreadsheet_cell, cells))
         if len(cells) > width == text + 1:  # a separator inside the text, which is the last column
             cells = [*cells[:text], table.separator.join(cells[text:])]
         if len(cells) != width:

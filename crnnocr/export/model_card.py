@@ -9,13 +9,16 @@ from typing import Any
 import crnnocr
 from crnnocr.config import ExportConfig, ExportFormat, Orientation, Precision
 from crnnocr.export.verify import Verification
-from crnnocr.formatting import plural
+from crnnocr.formatting import escape_controls, plural
 from crnnocr.graph import end_to_end, network
 from crnnocr.metrics.scores import headline
 from crnnocr.model.card import Card
 
 DIRECTION = "visual"
 """Class ids follow each other as the characters do on paper, from left to right."""
+
+_MARKUP = frozenset("\\`*_{}[]<>()#+-.!|~&$:@\"'")
+"""What Markdown, HTML or a viewer of theirs could take for markup."""
 
 _LINES = {
     Orientation.HORIZONTAL: "horizontal",
@@ -93,7 +96,7 @@ class ModelCard:
         """The content of `README.md`."""
         card, config = self.card, self.config
         parts = [
-            f"# {card.name}",
+            f"# {_as_text(card.name)}",
             f"Recognizes images of one line or word of text. Made by crnnocr {crnnocr.__version__}.",
             _facts(self),
             "## Accuracy",
@@ -107,10 +110,17 @@ class ModelCard:
         return "\n\n".join(parts) + "\n"
 
 
+def _as_text(text: str) -> str:
+    """Return a text as Markdown that shows it, whatever it holds."""
+    if text.replace("-", "").replace(".", "").isalnum():
+        return text
+    return "".join(f"\\{c}" if c in _MARKUP else c for c in escape_controls(text))
+
+
 def _facts(about: ModelCard) -> str:
     card = about.card
     characters = card.charset.characters
-    listed = "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+-.!|~" else c for c in characters[:200]).strip()
+    listed = _as_text(characters[:200]).strip()
     rows = {
         "characters": f"{len(characters)}: {listed}{' …' if len(characters) > 200 else ''}",
         "lines": _LINES[card.orientation],

@@ -9,7 +9,7 @@ from crnnocr.evaluation.analysis import Analysis, ClassScore, Group
 from crnnocr.evaluation.comparison import Change, Comparison
 from crnnocr.evaluation.evaluate import Evaluation, Speed
 from crnnocr.evaluation.outcomes import Outcome
-from crnnocr.formatting import printable_name
+from crnnocr.formatting import escape_controls, printable_name
 from crnnocr.metrics.bootstrap import Estimate
 from crnnocr.metrics.calibration import Bin, Rejection
 from crnnocr.metrics.confusions import CharacterScore
@@ -17,7 +17,6 @@ from crnnocr.metrics.confusions import CharacterScore
 _DIGITS = 6
 _COLUMNS = ("path", "truth", "reading", "confidence", "edits", "characters", "exact", "width", "height", "source")
 _OTHER_COLUMNS = ("other_reading", "other_confidence", "other_edits")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def tsv(evaluation: Evaluation) -> Iterator[str]:
-    r"""Yield a header, then a line for each sample; backslash, tab and line ends are escaped as `\\`, `\t`, `\n`, `\r`.
+    r"""Yield a header, then a line for each sample; backslash, tab, line ends and other controls are escaped.
 
     `truth` and `reading` are the normalized texts that were compared. If there is a comparison, the other system's follow.
     """
@@ -62,7 +61,7 @@ def tsv(evaluation: Evaluation) -> Iterator[str]:
         values.append(evaluation.analysis.sources.get(outcome.sample, "."))
         if comparison:
             values += _prediction(others.get(outcome.sample, outcome))
-        yield "\t".join(value.translate(_ESCAPES) for value in values)
+        yield "\t".join(escape_controls(value.replace("\\", "\\\\")) for value in values)
 
 
 def _prediction(outcome: Outcome) -> list[str]:

@@ -2,7 +2,8 @@
 
 The ending of a file selects its format:
 
-- `.csv`, `.tsv`: a table of `file_name`, `text`, and why the label is suspected. `file_name` is relative to the file, so
+- `.csv`, `.tsv`: a table of `file_name`, `text`, and why the label is suspected, for a spreadsheet: a cell that could be a
+  formula (`-5.00`, `=A1`) begins with an apostrophe, which crnnocr takes away again. `file_name` is relative to the file, so
   crnnocr, the `datasets` library, pandas and labeling tools can read the table as a data set;
 - `.jsonl`: the same rows as JSON;
 - `.json`: tasks for Label Studio, with the prediction to accept or to correct.
@@ -22,6 +23,7 @@ from urllib.parse import quote
 from crnnocr.datasets import Sample
 from crnnocr.datasets.detection import label_file_names
 from crnnocr.datasets.label_studio import DOUBT, READING, REGION, SUSPECT_COLUMNS
+from crnnocr.datasets.table import spreadsheet_cell
 from crnnocr.errors import ConfigError
 from crnnocr.evaluation.label_errors import LabelError
 from crnnocr.files import atomic_write, check_output
@@ -120,7 +122,9 @@ def _write_table(file: TextIO, rows: list[dict[str, Any]], delimiter: str) -> No
     columns = list(dict.fromkeys([*SUSPECT_COLUMNS, *(column for row in rows for column in row)]))
     writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {key: spreadsheet_cell(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows
+    )
 
 
 def _write_csv(file: TextIO, rows: list[dict[str, Any]], project: _Project) -> None:
