@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from label_files import IMAGES, labels, put
 
 from crnnocr.config import LabelConfig
@@ -16,6 +18,7 @@ from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.issues import Severity
 from crnnocr.errors import ConfigError, DataError
 
+RunCli = Callable[..., Result]
 BOTH = {"a.png": "eins", "b.png": "zwei"}
 
 
@@ -311,3 +314,24 @@ def test_columns_of_json_are_no_texts(tmp_path: Path) -> None:
 def test_json_lines_may_be_called_txt(tmp_path: Path) -> None:
     rows = "".join(json.dumps({"filename": name, "text": text}) + "\n" for name, text in BOTH.items())
     assert labels(load_dataset(put(tmp_path, IMAGES, {"label.txt": rows}))) == BOTH
+
+
+@pytest.mark.parametrize("command", [("eval",), ("train", "--check")])
+def test_the_command_line_names_its_options_and_takes_them(command: tuple[str, ...], run_cli: RunCli, tmp_path: Path) -> None:
+    put(tmp_path, ["a.png"], {"labels.csv": "image;text;word\na.png;eins;uno\n"})
+    asked = run_cli(*command, tmp_path)
+    assert asked.exit_code == 1
+    assert "--text-column text or --text-column word" in asked.stderr
+    assert run_cli(*command, tmp_path, "--text-column", "no").exit_code == 2
+    assert run_cli(*command, tmp_path, "--separator", "both").exit_code == 2
+    assert run_cli(*command, tmp_path, "--images", tmp_path / "gone").exit_code == 2
+
+
+def test_the_check_of_the_data_takes_the_columns_and_warns_of_labels(run_cli: RunCli, tmp_path: Path) -> None:
+    names = [f"{n}.png" for n in "abcd"]
+    rows = "".join(f"{name};0.99{i};eins {i}\n" for i, name in enumerate(names))
+    put(tmp_path, names, {"labels.csv": f"image;value;serial\n{rows}"})
+    found = json.loads(run_cli("train", tmp_path, "--check", "--json").stdout)
+    assert "number-label" in {each["kind"] for each in found["findings"]}
+    found = json.loads(run_cli("train", tmp_path, "--check", "--json", "--text-column", "serial").stdout)
+    assert "number-label" not in {each["kind"] for each in found["findings"]}

@@ -77,7 +77,7 @@ class ImageIndex:
         for folder, file in map(_split, _spellings(name)):
             for inside in self._literal(folder):
                 if os.path.isfile(f"{self._root}/{_join(inside, file)}"):  # noqa: PTH113 (False for any name)
-                    return Found(self.root / inside / file)
+                    return Found(self.root.joinpath(inside, file))
             spellings.append((folder, file))
         path = self.root / self._below[0] / name
         if any(self._is_elsewhere(folder, file) for folder, file in spellings):
