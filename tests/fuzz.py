@@ -109,7 +109,13 @@ def _run(kinds: list[str], seed: int, first: int, count: int) -> dict[str, Any] 
         for path in directories.values():
             Path(path).mkdir()
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
-        environment = {**os.environ, **directories, **threads, "PYTHONPATH": str(root), "PYTHONHASHSEED": "0"}
+        environment = {
+            **os.environ,
+            **directories,
+            **threads,
+            "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONHASHSEED": "0",
+        }
         command = [sys.executable, str(child), ",".join(kinds), *map(str, (seed, first, count)), str(folder)]
         done = subprocess.run(command, env=environment, capture_output=True, cwd=folder, check=False)
         if (folder / "report.json").is_file():

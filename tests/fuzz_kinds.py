@@ -183,7 +183,7 @@ def _hugging_face(suffix: str, folder: Path) -> Iterable[Path]:
     table = pyarrow.table({"image": values, "text": [text for _, text in rows]})
     for name, _ in rows:
         (folder / name).unlink()
-    path = folder / f"train-00000-of-00001{suffix}"
+    path = folder / f"data-00000-of-00001{suffix}"
     if suffix == ".parquet":
         pyarrow.parquet.write_table(table, path)
     else:

@@ -241,6 +241,9 @@ def test_the_error_names_the_place_and_the_value(card: Card, tmp_path: Path) -> 
         (Conv(0),),
         (Conv(12, kernel=(3, 2.5)),),  # type: ignore[arg-type]
         (Conv(12, padding=(-1, 1)),),
+        (Conv(12, padding=(True, 1)),),
+        (Conv(12, padding=(1, 10**6)),),  # wider than the kernel: any line would become huge
+        (Conv(12), Pool((2, 2), (2**64, 2))),
         (Conv(12, norm="no"),),  # type: ignore[arg-type]
         (Pool((2, 2), (2, 2)),),  # and no convolution
         (Conv(12, kernel=(99, 3)),),  # higher than the line
@@ -294,7 +297,7 @@ def test_a_card_that_names_huge_sizes_takes_no_memory(
     assert result.stdout == "its weights do not fit its card\nTrue\n", result.stderr
 
 
-@pytest.mark.parametrize("hidden", [10**9, 10**30])
+@pytest.mark.parametrize("hidden", [10**9, 2**31 - 1])
 def test_impossible_sizes_are_an_error(hidden: int, saved: Path, card: Card, model: CRNN) -> None:
     checkpoint.save(saved, replace(card, config=replace(card.config, hidden=hidden)), model, [])
     with pytest.raises(ModelError, match="its weights do not fit its card"):

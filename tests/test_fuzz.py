@@ -57,6 +57,7 @@ FOUND: list[tuple[str, str, str]] = [
     ("history", '"seconds": 3.5', f'"seconds": {10**400}'),
     ("history", '"step": 10', '"step": "10"'),
     ("export-folder", '"web"', "[" * 3000),
+    ("synth-set", '"en"', "[[]]"),
     ("lexicon", "AB-123", "x" * 100_000),
 ]
 """What the harness has found, as a change of a good file: the text, and what stands in its place."""

@@ -13,6 +13,8 @@ NORM_EPSILON = 1e-5
 
 _WIDE = 999
 """A line this wide, in pixels, gives a frame in every network."""
+_MAX_HEIGHT = 2048
+"""Pixels of the highest line."""
 
 HeightWidth: TypeAlias = tuple[int, int]
 
@@ -84,7 +86,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.hidden, len(self.backbone), self.projection + 1)
-        is_possible = all(map(_is_size, sizes)) and 0 <= self.dropout < 1 and all(map(_is_possible, self.backbone))
+        are_sizes = all(map(_is_size, sizes)) and self.height <= _MAX_HEIGHT
+        is_possible = are_sizes and 0 <= self.dropout < 1 and all(map(_is_possible, self.backbone))
         has_output = is_possible and any(isinstance(layer, Conv) for layer in self.backbone) and self.rows > 0
         if not has_output or self.frames(_WIDE) < 1:
             raise ModelError(f"no network has this architecture: {self}")
@@ -155,16 +158,19 @@ def _layer(data: dict[str, Any]) -> Layer:
 
 
 def _is_possible(layer: Layer) -> bool:
-    pairs = (layer.kernel, layer.stride, tuple(size + 1 for size in layer.padding))
-    if not all(len(pair) == 2 and all(map(_is_size, pair)) for pair in pairs):
+    pairs = (layer.kernel, layer.stride, layer.padding)
+    if not all(len(pair) == 2 and all(type(size) is int for size in pair) for pair in pairs):
         return False
-    if isinstance(layer, Conv):
-        return _is_size(layer.channels) and isinstance(layer.norm, bool)
-    return all(2 * padding <= kernel for padding, kernel in zip(layer.padding, layer.kernel, strict=True))
+    if not all(map(_is_size, (*layer.kernel, *layer.stride, *(size + 1 for size in layer.padding)))):
+        return False
+    most = [kernel - 1 if isinstance(layer, Conv) else kernel // 2 for kernel in layer.kernel]
+    if any(padding > limit for padding, limit in zip(layer.padding, most, strict=True)):
+        return False
+    return isinstance(layer, Pool) or (_is_size(layer.channels) and isinstance(layer.norm, bool))
 
 
 def _is_size(size: object) -> bool:
-    return type(size) is int and size > 0
+    return type(size) is int and 0 < size < 2**31
 
 
 _HALVE = Pool((2, 2), (2, 2))

@@ -112,7 +112,7 @@ def _typed(key: str, value: Any) -> str:
     if key == "text":
         return "FILE"
     if isinstance(value, list):
-        return ("," if key == "lang" else "-").join(map(str, dict.fromkeys(value)))
+        return ("," if key == "lang" else "-").join(dict.fromkeys(map(str, value)))
     return str(value)
 
 
