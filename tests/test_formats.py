@@ -615,8 +615,9 @@ def test_iams_lines_have_bars_for_spaces(tmp_path: Path) -> None:
     assert list(labels(dataset).values()) == ["A MOVE to stop Mr. Gaitskell from", "nominating any more Labour life Peers"]
 
 
-def test_a_list_of_mjsynth_has_numbers_and_the_names_of_its_images_the_texts(tmp_path: Path) -> None:
-    lines = "./2/1/115_Lube_45484.jpg 45484\n./2/1/114_Spencerian_73323.jpg 73323\n"
+@pytest.mark.parametrize("separator", [" ", "\t", ","])
+def test_a_list_of_mjsynth_has_numbers_and_the_names_of_its_images_the_texts(separator: str, tmp_path: Path) -> None:
+    lines = "./2/1/115_Lube_45484.jpg 45484\n./2/1/114_Spencerian_73323.jpg 73323\n".replace(" ", separator)
     dataset = load_dataset(
         put(tmp_path, ["2/1/115_Lube_45484.jpg", "2/1/114_Spencerian_73323.jpg"], {"annotation_train.txt": lines})
     )

@@ -30,6 +30,7 @@ _GROUPS = re.compile(r"(\d+)(?: \d+)*")
 _SCORE = re.compile(r"0?\.\d+|[01]\.\d+(?:e-?\d+)?")
 _SCORE_DIGITS = 3
 """Decimals that at least half of all confidence scores have, and few prices or readings."""
+_FIX = "name the column of the texts with `text_column`, or the file that holds them"
 _MIN_SAMPLES = 3
 _MIN_RUN = 5
 """So many labels do not count up by chance."""
@@ -60,13 +61,13 @@ def _doubts(samples: Sequence[Sample]) -> Iterator[Issue]:
         yield from _same(samples)
         if what := _what_numbers(samples):
             message = f"all {len(samples):,} labels look like {what}"
-            yield _warning("number-label", message, "read the column or file that holds the texts", samples[:1])
+            yield _warning("number-label", message, _FIX, samples[:1])
 
 
 def _same(samples: Sequence[Sample]) -> Iterator[Issue]:
     if len({sample.text for sample in samples}) == 1:
         message = f"all {len(samples):,} labels are {quoted(samples[0].text)}"
-        yield _warning("same-label", message, "read the column or file that holds the texts", samples[:1])
+        yield _warning("same-label", message, _FIX, samples[:1])
 
 
 def _warning(code: str, message: str, fix: str, samples: Sequence[Sample]) -> Issue:

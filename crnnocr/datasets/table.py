@@ -180,7 +180,7 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
         raise DataError(f"{table.file} holds no rows")
     header = [cell.strip() for cell in first]
     if _is_record(header, config):
-        if table.separator == " " and all(map(_is_mjsynth, islice(table.rows(), _SAMPLED))):
+        if all(map(_is_mjsynth, islice(table.rows(), _SAMPLED))):
             return dataset_of(table.file, "MJSynth, texts in the file names", _mjsynth(table.rows()), config)
         return dataset_of(table.file, f"{table.format} without a header", _pairs(table, config, header), config)
     if len(header) < 2:
