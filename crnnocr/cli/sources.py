@@ -27,6 +27,9 @@ Readable: TypeAlias = RawIOBase | BinaryIO
 _MAX_NATURAL_SORT = 100_000
 """Images of a folder up to which 9 comes before 10: for a million of them that would take too much memory."""
 
+_MAX_WALKED = 100
+"""Folders that are searched for one image, to tell whether images are passed over."""
+
 
 def load_labeled(data: Sequence[Path], config: LabelConfig) -> tuple[Dataset, ...]:
     """Load folders of labeled images or label files, and tell how many images each has and which were left out."""
@@ -96,12 +99,15 @@ def _expanded(argument: str, recursive: bool) -> list[str]:
     path = Path(argument)
     if path.is_dir():
         passed_over = PassedOver()
-        found = list(_in_folder(str(path), recursive, passed_over))
+        found = list(_in_folder(str(path), recursive, passed_over, _Links(str(path))))
         if not found:
             below = "" if recursive else " (--recursive looks into the folders below)"
             raise DataError(f"{argument} holds no images{below}{f'; {passed_over}' if passed_over else ''}")
         if passed_over:
             (console.warn if passed_over.may_hold_text else console.info)(f"{argument}: {passed_over}")
+        if passed_over.folders:
+            folders = plural(passed_over.folders, "folder below with images is", "folders below with images are")
+            console.info(f"{argument}: {folders} passed over (--recursive)")
         return _sorted(found)
     if not path.exists() and any(c in argument for c in "*?["):
         found = [name for name in iglob(argument, recursive=True) if Path(name).is_file()]
@@ -111,19 +117,52 @@ def _expanded(argument: str, recursive: bool) -> list[str]:
     return [argument]
 
 
-def _in_folder(folder: str, recursive: bool, passed_over: PassedOver) -> Iterator[str]:
-    """The images in a folder, as strings, of which a million take little memory; other files are counted."""
+class _Links:
+    """Tells which links to folders are to be followed: each target once, and none that holds the folder or lies in it."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = _real(folder)
+        self._followed: set[str] = set()
+
+    def leads_elsewhere(self, path: str) -> bool:
+        target = _real(path)
+        if target in self._followed or target.startswith(self._folder) or self._folder.startswith(target):
+            return False
+        self._followed.add(target)
+        return True
+
+
+def _real(folder: str) -> str:
+    return os.path.realpath(folder).rstrip(os.sep) + os.sep
+
+
+def _in_folder(folder: str, recursive: bool, passed_over: PassedOver, links: _Links) -> Iterator[str]:
+    """The images in a folder, as strings, of which a million take little memory; what is passed over is counted."""
     from crnnocr.images import is_image_name
 
     with os.scandir(folder) as entries:
         for entry in entries:
             path = entry.name if folder == "." else entry.path
-            if is_image_name(entry.name) and entry.is_file():
+            if entry.is_dir():
+                if recursive and not entry.name.startswith(".") and (not entry.is_symlink() or links.leads_elsewhere(path)):
+                    yield from _in_folder(path, recursive, passed_over, links)
+                elif not recursive and _holds_images(path) and (not entry.is_symlink() or links.leads_elsewhere(path)):
+                    passed_over.folders += 1
+            elif not entry.is_file():
+                if entry.is_symlink() and is_image_name(entry.name):
+                    passed_over.add_broken_link()
+            elif is_image_name(entry.name):
                 yield path
-            elif recursive and entry.is_dir(follow_symlinks=False):
-                yield from _in_folder(path, recursive, passed_over)
-            elif entry.is_file():
+            else:
                 passed_over.add(entry.name)
+
+
+def _holds_images(folder: str) -> bool:
+    """Whether one of the first folders in and below a folder holds an image."""
+    from crnnocr.images import is_image_name
+
+    walked = islice(os.walk(folder), _MAX_WALKED)
+    return not Path(folder).name.startswith(".") and any(is_image_name(name) for _, _, names in walked for name in names)
 
 
 def _sorted(names: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ from crnnocr.config import LabelConfig
 from crnnocr.datasets import (
     Dataset,
     Sample,
+    bare_boxes,
     class_folders,
     coco,
     cvat,
@@ -75,6 +76,7 @@ FORMATS = (
     Format("parquet or arrow files", hugging_face.load_folder),
     Format("a .gt.txt beside each image", sidecar.load),
     Format("a .txt of boxes and texts beside each page", icdar_boxes.load),
+    Format("a .txt of its text beside each image", sidecar.load_texts),
     Format("file names of trdg", trdg_names.load),
     Format("a folder of images for each character", lambda folder, _: class_folders.load(folder)),
 )
@@ -196,9 +198,30 @@ def _nothing_in(folder: Path) -> NoReturn:
     holds = f"{count} images and no labels" if count else "no images"
     others = _passed_over(folder)
     hint = _label_error_hint(folder)
-    if count and not hint:
-        hint = "; or write a labels.csv there, with a line image,text for each, even if folders or file names tell the text"
+    if count and bare_boxes.holds_xml_boxes([folder / file for file in ImageIndex(folder).files(".xml")]):
+        hint = f". The .xml files hold boxes (Pascal VOC), which do not say what is written there: {bare_boxes.FIX}"
+    elif count and not hint:
+        hint = _hint_beside(folder) or (
+            "; or write a labels.csv there, with a line image,text for each, even if folders or file names tell the text"
+        )
     raise DataError(f"{folder} holds {holds} in a known format{others}: expected {_expected()}{hint}")
+
+
+def _hint_beside(folder: Path) -> str:
+    """Mention labels of these images in the folder above, or in another one of it."""
+    folder = folder.absolute()
+    try:
+        lists = [path for path in _tables_in(folder.parent) if table.lists_images(path) and _lists_from(path, folder)]
+        others = [
+            path for path in folder.parent.iterdir() if path.is_dir() and path != folder and sidecar.labels_of(folder, path)
+        ]
+    except (DataError, OSError):
+        return ""
+    return f". Their labels seem to be in {(lists or others)[0]}: name {folder.parent}" if lists or others else ""
+
+
+def _lists_from(label_file: Path, folder: Path) -> bool:
+    return any(sample.path.is_relative_to(folder) for sample in table.load(label_file).samples)
 
 
 def _passed_over(folder: Path) -> str:

@@ -95,7 +95,9 @@ IMAGE_OUTSIDE = _excluded(
     "put the image into the label file's folder",
 )
 LABEL_WITHOUT_IMAGE = _excluded(
-    "label-without-picture", "label without its image", "name the label as the image, or take it out"
+    "label-without-picture",
+    "label without its image",
+    "name the label as the image, name the folder above both if they lie apart, or take it out",
 )
 AMBIGUOUS_LABEL = _excluded(
     "ambiguous-picture", "label that could be of several images", "keep one of the folders of images beside that of the labels"

@@ -1,4 +1,4 @@
-"""`x.gt.txt` beside `x.png`: the convention of ocropus, Tesseract's training and their descendants."""
+"""`x.gt.txt` beside `x.png`: the convention of ocropus, Tesseract's training and their descendants; or `x.txt`."""
 
 from __future__ import annotations
 
@@ -7,28 +7,49 @@ from pathlib import Path
 from natsort import natsorted
 
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, Sample
+from crnnocr.datasets import Dataset, Sample, bare_boxes, table
 from crnnocr.datasets.image_index import ImageIndex
 from crnnocr.datasets.issues import AMBIGUOUS_LABEL, LABEL_WITHOUT_IMAGE, NOT_UTF_8, UNLABELED_IMAGE, Issue, merged
 from crnnocr.datasets.label_file import issue_of_text
 from crnnocr.datasets.pairing import pair
 from crnnocr.errors import DataError
 from crnnocr.files import atomic_write, read_text
+from crnnocr.formatting import plural
 from crnnocr.text.charset import nfc
 
 ENDING = ".gt.txt"
+TEXT_ENDING = ".txt"
+"""Of labels in folders where no file has the other one. Other files end so too."""
+_EXAMINED = 5
 
 
 def load(folder: Path, config: LabelConfig) -> Dataset | None:
     """Load a folder and the folders in it, in natural order. Returns None if there is no such label."""
-    index = ImageIndex(folder)
-    label_files = natsorted(index.files(ENDING))
-    if config.images:
-        index = ImageIndex(Path(config.images))
-    if not label_files:
+    labels = natsorted(ImageIndex(folder).files(ENDING))
+    return _load(folder, labels, ENDING, config) if labels else None
+
+
+def load_texts(folder: Path, config: LabelConfig) -> Dataset | None:
+    """Load a folder in which most images have an `x.txt`, and most such files an image. Returns None for any other.
+
+    Raises `DataError` if these hold boxes without texts.
+    """
+    labels = natsorted(ImageIndex(folder).files(TEXT_ENDING))
+    images = ImageIndex(Path(config.images or folder)).images if labels else []
+    paired = [folder / label for label in natsorted(pair(images, labels, TEXT_ENDING).labels.values())]
+    if not paired or 2 * len(paired) < max(len(labels), len(images)) or any(map(table.lists_images, paired[:_EXAMINED])):
         return None
+    if kind := bare_boxes.kind_of(paired):
+        boxes = f"boxes for {plural(len(paired), 'image')} ({kind}, such as {paired[0].relative_to(folder)})"
+        what = "which say where something is, and not what is written there"
+        raise DataError(f"{folder} has {boxes}, {what}: {bare_boxes.FIX}")
+    return _load(folder, labels, TEXT_ENDING, config)
+
+
+def _load(folder: Path, label_files: list[str], ending: str, config: LabelConfig) -> Dataset:
+    index = ImageIndex(Path(config.images or folder))
     images = natsorted(index.images)
-    pairs = pair(images, label_files, ENDING)
+    pairs = pair(images, label_files, ending)
     paired = set(pairs.labels.values())
     samples: list[Sample] = []
     issues: list[Issue] = []
@@ -53,12 +74,21 @@ def load(folder: Path, config: LabelConfig) -> Dataset | None:
         for label in label_files
         if label not in paired
     ]
-    return Dataset(folder, f"sidecars {ENDING}", tuple(samples), merged(issues))
+    return Dataset(folder, f"sidecars {ending}", tuple(samples), merged(issues))
 
 
 def holds_labels(folder: Path) -> bool:
     """Whether there is such a label in a folder, or in one below it."""
     return bool(ImageIndex(folder).files(ENDING))
+
+
+def labels_of(images: Path, labels: Path) -> bool:
+    """Whether a folder holds such labels for most images of another one."""
+    stems = {
+        Path(file).name.removesuffix(ending) for ending in (ENDING, TEXT_ENDING) for file in ImageIndex(labels).files(ending)
+    }
+    names = [Path(image).stem for image in ImageIndex(images).images] if stems else []
+    return 2 * sum(name in stems for name in names) > len(names)
 
 
 def label_of(image: Path) -> Path:

@@ -156,6 +156,9 @@ class PassedOver:
         self._foreign: Counter[Foreign] = Counter()
         self._others: Counter[str] = Counter()
         self._hidden = 0
+        self._broken_links = 0
+        self.folders = 0
+        """Folders with images that were not looked into."""
 
     def add(self, name: str) -> None:
         """Count a file."""
@@ -166,21 +169,27 @@ class PassedOver:
         else:
             self._others[Path(name).suffix.lower()] += 1
 
+    def add_broken_link(self) -> None:
+        """Count a link to a file that is not there."""
+        self._broken_links += 1
+
     def __bool__(self) -> bool:
-        return bool(self._foreign or self._others or self._hidden)
+        return bool(self._foreign or self._others or self._hidden or self._broken_links)
 
     @property
     def may_hold_text(self) -> bool:
         """Whether some of them could be read in another format."""
-        return bool(self._foreign)
+        return bool(self._foreign or self._broken_links)
 
     def __str__(self) -> str:
-        total = self._foreign.total() + self._others.total() + self._hidden
+        total = self._foreign.total() + self._others.total() + self._hidden + self._broken_links
         return f"{plural(total, 'file')} passed over: {'; '.join(self._reasons())}"
 
     def _reasons(self) -> Iterator[str]:
         for kind, count in self._foreign.most_common():
             yield f"{count:,} {kind.name} ({kind.fix})"
+        if self._broken_links:
+            yield f"{plural(self._broken_links, 'link')} to images that are not there (git annex get, dvc pull)"
         for suffix, count in self._others.most_common(_MAX_NAMED):
             yield f"{count:,} {suffix or 'without a suffix'}"
         if rest := sum(count for _, count in self._others.most_common()[_MAX_NAMED:]):
