@@ -351,6 +351,14 @@ def test_plain_words_of_another_script_are_learned_without_advice() -> None:
     assert str(issue).endswith("they are added to it")
 
 
+def test_direction_marks_are_neither_learned_nor_reported() -> None:
+    learned, validated = clean_set(word)
+    assert lint([*learned, seen("\u200fone"), seen("\u202atwo\u202c")], validated, (), SMALL) == lint(
+        learned, validated, (), SMALL
+    )
+    assert lint([*learned, seen("\u200fone")], validated, (), SMALL, start=Charset(LATIN)) == []
+
+
 def test_only_a_character_that_the_start_model_lacks_can_be_rare() -> None:
     learned, validated = clean_set(word, learned=3)
     unknown, issue = lint([*learned, seen("naïve", "x.png")], validated, (), SMALL, start=Charset(LATIN))

@@ -84,6 +84,11 @@ def base_level(text: str) -> int:
     return int(leftward >= rightward)
 
 
+def is_direction_control(character: str) -> bool:
+    """Whether a character is invisible and directs the order of others."""
+    return bool(_CONTROL.match(character))
+
+
 def may_be_reordered(characters: Collection[str]) -> bool:
     """Whether texts of some characters may stand on paper in another order: with right-to-left letters, or with digits of the
     Arabic script beside signs that do not separate digits.

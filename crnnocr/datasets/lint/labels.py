@@ -13,6 +13,7 @@ from crnnocr.datasets import Sample
 from crnnocr.datasets.issues import Issue, Location, Severity
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.formatting import enumerated, plural, quoted
+from crnnocr.text.bidi import is_direction_control
 from crnnocr.text.charset import JOINERS, NUMBER_SIGNS, Charset, describe, unknown_characters
 from crnnocr.text.confusables import Confusable, counterparts, find_confusables, mixed_variants
 
@@ -86,7 +87,8 @@ def characters(
     yield from _confusable_issues(samples, confusables)
     yield from _variant_issues(samples, variants)
     unusual = {c for _, others in variants for c in others}
-    reported = {*odd, *hidden, *unusual, *JOINERS, *(confusable.character for confusable in confusables)}
+    directing = set(filter(is_direction_control, alphabet))  # they act on the order, and are not learned
+    reported = {*odd, *hidden, *directing, *unusual, *JOINERS, *(confusable.character for confusable in confusables)}
     yield from _rare_issues(train, validation, {*known, *reported})
 
 
@@ -99,7 +101,7 @@ def _odd_spaces(alphabet: Mapping[str, int]) -> set[str]:
 
 def _is_hidden(character: str) -> bool:
     """Whether no image shows a character, or it stands for one that was lost."""
-    if character.isspace() or character in JOINERS or _FORMATS_WITH_INK.match(character):
+    if character.isspace() or character in JOINERS or is_direction_control(character) or _FORMATS_WITH_INK.match(character):
         return False
     return unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn") or character == _REPLACEMENT
 
