@@ -186,8 +186,14 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
     if len(header) < 2:
         raise DataError(f"{table.file} line {number} is not an image's path and its text: {header[0]!r}")
 
+    # Our lists of suspected label errors are made for spreadsheets; Label Studio exports their columns, too.
+    is_for_spreadsheets = not {label_studio.DOUBT, label_studio.READING}.isdisjoint(map(str.lower, header))
+
     def rows() -> _Rows:
-        return islice(table.rows(), 1, None)
+        following = islice(table.rows(), 1, None)
+        if is_for_spreadsheets:
+            return ((number, list(map(from_spreadsheet_cell, cells))) for number, cells in following)
+        return following
 
     if label_studio.exports(header):
         cells = [(line, dict(zip(header, row, strict=False))) for line, row in rows()]
@@ -200,10 +206,7 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
 def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.Columns) -> Iterator[LabelRecord | Issue]:
     width, text = len(header), chosen.text
     region = header.index(label_studio.REGION) if label_studio.REGION in header else None
-    is_list_of_errors = not {label_studio.DOUBT, label_studio.READING}.isdisjoint(map(str.lower, header))
     for number, cells in rows:
-        if is_list_of_errors:
-            cells = list(map(from_spreadsheet_cell, cells))
         if len(cells) > width == text + 1:  # a separator inside the text, which is the last column
             cells = [*cells[:text], table.separator.join(cells[text:])]
         if len(cells) != width:

@@ -50,6 +50,8 @@ def visual_to_logical(text: str) -> str:
     Its visual order is the one given. Only if no plain text stands so, which happens to nothing that was typed without them,
     directional marks (U+200E, U+200F) in it keep the order.
     """
+    if not _CONCERNS.search(text):
+        return text
     return "".join(character for character, _ in in_logical_order(text))
 
 

@@ -9,14 +9,15 @@ from statistics import median
 from crnnocr.datasets.issues import Issue, Location, Severity
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.formatting import plural, quoted
+from crnnocr.text.charset import canonical
 
 _LONG_TEXT = 20
 """If the median text has at least so many characters, the same text does not come twice by chance."""
 
 
 def two_labels(samples: Sequence[LintSample]) -> Iterator[Issue]:
-    """Find images that come with different labels."""
-    groups = [group for group in _by_image(samples) if len({sample.text for sample in group}) > 1]
+    """Find images that come with labels that do not look the same."""
+    groups = [group for group in _by_image(samples) if len({canonical(sample.text) for sample in group}) > 1]
     if groups:
         locations = tuple(sample.at() for group in groups for sample in group)
         has = plural(len(groups), "image comes with different labels", "images come with different labels")
