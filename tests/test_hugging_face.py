@@ -105,6 +105,32 @@ def test_a_row_without_a_text_or_an_image_is_left_out(tmp_path: Path) -> None:
     assert [code for code, _ in excluded(dataset)] == ["missing-picture", "empty-label"]
 
 
+def test_images_are_not_read_to_see_that_they_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_parquet(tmp_path / "a.parquet", table())
+    read: list[str] = []
+    group = hugging_face._File.group
+
+    def spied(self: hugging_face._File, number: int, columns: list[str]) -> Any:
+        read.extend(columns)
+        return group(self, number, columns)
+
+    monkeypatch.setattr(hugging_face._File, "group", spied)
+    assert len(load_dataset(file).samples) == len(TEXTS)
+    assert set(read) == {"text", "image.path"}
+
+
+def test_an_image_of_which_only_the_path_is_there_cannot_be_read(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    values = pa.table(
+        {"image": [{"bytes": None, "path": "/home/x.png"}, {"bytes": png(10), "path": "y.png"}], "text": TEXTS[:2]}
+    )
+    for file in (write_parquet(tmp_path / "a.parquet", values), write_arrow(tmp_path / "a.arrow", values)):
+        first, second = load_dataset(file).samples
+        assert second.read() == png(10)
+        with pytest.raises(ImageError, match="there is no image in it"):
+            first.read()
+
+
 def test_a_file_without_images_is_an_error_that_lists_its_columns(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     with pytest.raises(DataError, match="has no column of images, only a, text"):

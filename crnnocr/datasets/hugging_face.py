@@ -78,11 +78,11 @@ def _load(source: Path, shards: Sequence[Path], config: LabelConfig) -> Dataset:
     for shard in shards:
         try:
             names, said = _columns(shard, config)
+            issues += said
+            for found in _samples(shard, *names, config):
+                (samples if isinstance(found, Sample) else issues).append(found)  # type: ignore[arg-type]
         except UnicodeDecodeError as error:  # in the name of a column
             raise _damaged(shard, error) from error
-        issues += said
-        for found in _samples(shard, *names, config):
-            (samples if isinstance(found, Sample) else issues).append(found)  # type: ignore[arg-type]
     kind = "parquet" if shards[0].suffix == ".parquet" else "arrow"
     return Dataset(source, f"Hugging Face, {kind}, columns {' and '.join(names)}", tuple(samples), merged(issues))
 
@@ -116,7 +116,7 @@ def _holds_images(kind: Any) -> bool:
 
 
 def _samples(shard: Path, image: str, text: str, config: LabelConfig) -> Iterator[Sample | Issue]:
-    present = _has_image(shard, image)
+    present = _present(shard, image)
     named = [name for name in _opened(os.path.realpath(shard)).schema.names if name == config.group]
     groups: Sequence[object] = _column(shard, named[0]) if named else [None] * len(present)
     for row, label in enumerate(_column(shard, text)):
@@ -127,9 +127,8 @@ def _samples(shard: Path, image: str, text: str, config: LabelConfig) -> Iterato
             yield Sample(shard, name, f"{row}/{image}", group="" if groups[row] is None else str(groups[row]))
 
 
-def _has_image(shard: Path, image: str) -> list[bool]:
-    file = _opened(os.path.realpath(shard))
-    return [bool(valid) for part in file.parts([image]) for valid in part.column(image).is_valid().to_pylist()]
+def _present(shard: Path, image: str) -> list[bool]:
+    return list(_opened(os.path.realpath(shard)).present(image))
 
 
 def _column(shard: Path, name: str) -> list[Any]:
@@ -180,9 +179,20 @@ class _File:
         try:
             part = self._parquet.read_row_group(group, columns) if self._parquet else self._table.select(columns)
             part.validate(full=True)
+            if len(part) != self.counts[group]:
+                raise pa.ArrowInvalid(f"{len(part)} of {self.counts[group]} rows")
         except (pa.ArrowException, OSError) as error:
             raise _damaged(self._name, error) from error
         return part
+
+    def present(self, image: str) -> Iterator[bool]:
+        """Whether each row has an image. Of parquet only the paths beside the bytes are read for this, if there are any."""
+        import pyarrow.types as types
+
+        kind = self.schema.field(image).type
+        has_path = types.is_struct(kind) and any(field.name == "path" for field in kind)
+        columns = [f"{image}.path"] if has_path and self._parquet else [image]
+        return (bool(valid) for part in self.parts(columns) for valid in part.column(image).is_valid().to_pylist())
 
     def parts(self, columns: list[str]) -> Iterator[Any]:
         return (self.group(group, columns) for group in range(len(self.counts)))
