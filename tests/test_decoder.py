@@ -110,6 +110,38 @@ def test_a_wide_gap_is_one_space_and_margins_are_none(config: DecodeConfig) -> N
     assert best.log_prob == pytest.approx(2 * math.log(0.97) + 80 * math.log(0.998), abs=0.01)
 
 
+@pytest.mark.parametrize("frames", [5, 50, 500, 2000])
+@pytest.mark.parametrize(
+    "config",
+    [DecodeConfig(), DecodeConfig(beam=5), DecodeConfig(beam=50), DecodeConfig(top_k=3), DecodeConfig(pattern="[ab ]*")],
+)
+def test_blank_paper_is_empty_and_as_certainly_so_at_every_width(config: DecodeConfig, frames: int) -> None:
+    # Each frame leaves 0.005 to the letters: in a thousand frames that is far more than what is left to no letter.
+    line = np.log(np.tile([[0.985, 0.003, 0.002, 0.01]], (frames, 1)))
+    line[frames // 2] = np.log([0.96, 0.015, 0.005, 0.02])
+    decoder = Decoder(config, Charset("ab "))
+    (found,) = decoder.decode([line])
+    assert found[0].ids == ()
+    assert math.exp(decoder.certainty(found, line)) == pytest.approx(0.98)  # of the frame where something most likely is
+    assert found[0].log_prob == pytest.approx((frames - 1) * math.log(0.995) + math.log(0.98))
+
+
+def test_what_may_hold_a_character_is_hardly_certain_to_be_empty() -> None:
+    line = np.log([[0.99, 0.01], [0.55, 0.45], [0.99, 0.01]])
+    decoder = Decoder(DecodeConfig(), Charset("a"))
+    (found,) = decoder.decode([line])
+    assert found[0].ids == ()
+    assert math.exp(decoder.certainty(found, line)) == pytest.approx(0.55)
+
+
+def test_a_text_is_as_certain_as_it_is_probable_and_none_is_impossible() -> None:
+    decoder = Decoder(DecodeConfig(), Charset("a"))
+    line = np.log([[0.2, 0.8], [0.9, 0.1]])
+    (found,) = decoder.decode([line])
+    assert decoder.certainty(found, line) == found[0].log_prob
+    assert decoder.certainty([], line) == -np.inf
+
+
 def test_spaces_that_are_not_allowed_are_nothing() -> None:
     charset = Charset("12 ")
     line = np.log([[0.01, 0.01, 0.01, 0.97], [0.01, 0.97, 0.01, 0.01], [0.01, 0.01, 0.02, 0.96], [0.01, 0.01, 0.97, 0.01]])

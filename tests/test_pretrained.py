@@ -16,7 +16,7 @@ from cards import trained_card
 from drawn import TEXTS, drawn, framed, with_noise
 from PIL import Image
 
-from crnnocr.config import Orientation, Precision, ReadConfig
+from crnnocr.config import DecodeConfig, Orientation, Precision, ReadConfig
 from crnnocr.inference.engines import DERIVED, OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import registry
@@ -102,6 +102,32 @@ def test_it_reads_two_rows_one_after_the_other(folder: Path) -> None:
     found = Recognizer.load(str(folder), "cpu").predict(images, read=ReadConfig(rows=2))
     expected = [" ".join(pair) for pair in rows for _ in range(2)]
     assert sum(one.text == text and not one.warning for one, text in zip(found, expected, strict=True)) >= len(images) - 3
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("decode", [DecodeConfig(), DecodeConfig(beam=5), DecodeConfig(top_k=2)])
+def test_it_is_sure_of_blank_paper_however_wide_it_is(folder: Path, decode: DecodeConfig) -> None:
+    widths = (16, 60, 250, 1000, 2000)
+    blanks = [with_noise(Image.new("L", (width, 40), 225), 2, seed=width) for width in widths]
+    found = list(Recognizer.load(str(folder), "cpu").predict(blanks, decode))
+    assert [one.text for one in found] == [""] * len(widths)
+    assert all(one.confidence > 0.95 for one in found)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("gap", [40, 120, 250])
+def test_a_price_column_reads_with_one_space(folder: Path, gap: int) -> None:
+    parts = [(drawn(name, margin=6), drawn(price, margin=6)) for name, price in (("Subtotal", "49.50"), ("Coffee", "6.40"))]
+    crops = []
+    for i, (name, price) in enumerate(parts):
+        crop = Image.new("L", (name.width + price.width + gap + 60 * i, name.height), name.getpixel((0, 0)))
+        crop.paste(name, (60 * i, 0))
+        crop.paste(price, (60 * i + name.width + gap, 0))
+        crops.append(crop)
+    for decode in (DecodeConfig(), DecodeConfig(beam=5)):
+        found = list(Recognizer.load(str(folder), "cpu").predict(crops, decode))
+        assert [one.text for one in found] == ["Subtotal 49.50", "Coffee 6.40"]
+        assert all(one.confidence > 0.5 for one in found)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

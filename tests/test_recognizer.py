@@ -214,6 +214,27 @@ class Uncertain(Columns):
         return log_probs, frames
 
 
+class Blind(Columns):
+    """Recognizes nothing."""
+
+    def log_probs(
+        self, images: NDArray[np.float32], widths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return super().log_probs(np.ones_like(images), widths)
+
+
+def test_no_text_where_there_is_ink_is_nothing_to_be_sure_of() -> None:
+    paper = np.full((64, 320), 240, np.uint8)
+    marks = paper.copy()
+    for left in range(20, 300, 24):
+        marks[24:40, left : left + 10] = 20
+    recognizer = Recognizer(recognizer_of_columns().card, Blind())
+    blank, inked = recognizer.predict(map(Image.fromarray, (paper, marks)))
+    assert (blank.text, inked.text) == ("", "")
+    assert blank.confidence > 0.99
+    assert inked.confidence < 0.2
+
+
 @pytest.fixture
 def uncertain() -> Uncertain:
     return Uncertain()

@@ -12,7 +12,7 @@ from crnnocr.decoding.automaton import IMPOSSIBLE, Automaton
 from crnnocr.decoding.beam import beam_search, segmented_beam_search
 from crnnocr.decoding.constrained_beam import Fusion, constrained_beam_search
 from crnnocr.decoding.forward import text_log_probs
-from crnnocr.decoding.hypothesis import Hypothesis, LogProbs, gap_log_probs, greedy_ids
+from crnnocr.decoding.hypothesis import Hypothesis, LogProbs, certainty, gap_log_probs, greedy_ids
 from crnnocr.decoding.language_model import LanguageModel
 from crnnocr.decoding.lexicon import Lexicon
 from crnnocr.decoding.pattern import Pattern
@@ -22,6 +22,10 @@ from crnnocr.text.charset import BLANK, Charset, describe, nfc
 
 _PROVEN = np.log(0.5)
 """A text of a greater log-probability is the most probable one: all others share the rest."""
+
+_BLANK = np.log(0.9)
+"""Paper is blank if in each of its frames the blank or a space is more probable than that. Then no text is found in it, though
+the little that each frame leaves to some character may be more, summed over a thousand frames, than what is left to none."""
 
 _MAX_SEGMENTED_BEAM = 20
 """Widest beam that searches a line in segments: as good, and faster. Who asks for more prefixes wants an exact search."""
@@ -78,12 +82,19 @@ class Decoder:
         if not self.config.width:
             return [[first] for first in firsts]
         found = [[first] if self._accepts(first) else [] for first in firsts]
-        open_lines = [n for n, first in enumerate(firsts) if not (found[n] and self._is_proven(first))]
+        are_blank = [
+            not first.ids and certainty(first, line, self.spaces) > _BLANK for first, line in zip(firsts, lines, strict=True)
+        ]
+        open_lines = [n for n, first in enumerate(firsts) if not (found[n] and self._is_proven(first, are_blank[n]))]
         for n, hypotheses in zip(open_lines, self._search([lines[n] for n in open_lines]), strict=True):
             # The greedy text is known already, so the result is never less probable.
             candidates = {hypothesis.ids: hypothesis for hypothesis in found[n] + hypotheses}
-            found[n] = self._best(list(candidates.values()))
+            found[n] = self._best(list(candidates.values()), found[n] if are_blank[n] else [])
         return found
+
+    def certainty(self, hypotheses: Sequence[Hypothesis], line: LogProbs) -> float:
+        """Natural log of the probability that the confidence in a line's best text is made of; -inf if there is no text."""
+        return certainty(hypotheses[0], self.mask_blocked(line), self.spaces) if hypotheses else -np.inf
 
     def mask_blocked(self, line: LogProbs) -> LogProbs:
         """(T, C) log-probabilities with -inf for the characters that are not allowed; the others keep theirs.
@@ -101,9 +112,9 @@ class Decoder:
     def _accepts(self, hypothesis: Hypothesis) -> bool:
         return self._automaton is None or self._automaton.accepts(hypothesis.ids)
 
-    def _is_proven(self, hypothesis: Hypothesis) -> bool:
+    def _is_proven(self, hypothesis: Hypothesis, is_blank: bool) -> bool:
         """Whether no search could find a better text."""
-        return self.config.top_k == 1 and self._fusion is None and hypothesis.log_prob > _PROVEN
+        return self.config.top_k == 1 and (is_blank or (self._fusion is None and hypothesis.log_prob > _PROVEN))
 
     def _search(self, lines: list[LogProbs]) -> list[list[Hypothesis]]:
         """The texts that the beam of each line ends with, with exact probabilities."""
@@ -119,10 +130,10 @@ class Decoder:
         exact = iter(text_log_probs([line for line, _ in flat], [ids for _, ids in flat], self.spaces).tolist())
         return [[Hypothesis(found.ids, next(exact)) for found in beam] for beam in beams]
 
-    def _best(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-        """The best of a line; one without probability only if there is no other."""
+    def _best(self, hypotheses: list[Hypothesis], known: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """The best of a line, first of all what is known; one without probability only if there is no other."""
         possible = [each for each in hypotheses if each.log_prob > -np.inf] or hypotheses[:1]
-        return sorted(possible, key=self._score, reverse=True)[: self.config.top_k]
+        return sorted(possible, key=lambda each: (each in known, self._score(each)), reverse=True)[: self.config.top_k]
 
     def _score(self, hypothesis: Hypothesis) -> float:
         return hypothesis.log_prob + (self._fusion.log_score(hypothesis.ids) if self._fusion else 0.0)

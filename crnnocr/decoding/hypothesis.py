@@ -76,6 +76,15 @@ def gap_log_probs(log_probs: LogProbs, spaces: Ids) -> Floats:
     return gap
 
 
+def certainty(hypothesis: Hypothesis, log_probs: LogProbs, spaces: Ids) -> float:
+    """Natural log of the probability that a confidence is made of: of a text its own.
+
+    That there is no text is as certain as in the frame where something most likely is. The empty text's own probability is a
+    product over all frames, each of which leaves a little to characters: the wider the paper, the less it is.
+    """
+    return hypothesis.log_prob if hypothesis.ids else float(gap_log_probs(log_probs, spaces).min(initial=0.0))
+
+
 def best_path(log_probs: LogProbs) -> tuple[Indices, NDArray[np.bool_]]:
     """The best path of (T, C) log-probabilities.
 

@@ -22,7 +22,7 @@ from crnnocr import images
 from crnnocr.config import MAX_PIXELS
 from crnnocr.datasets import Sample
 from crnnocr.decoding.forward import text_log_probs
-from crnnocr.decoding.hypothesis import Ids, LogProbs, best_path, greedy_ids
+from crnnocr.decoding.hypothesis import Hypothesis, Ids, LogProbs, best_path, certainty, greedy_ids
 from crnnocr.errors import DataError, GateError, ImageError
 from crnnocr.formatting import plural
 from crnnocr.graph import end_to_end
@@ -211,8 +211,10 @@ class EndToEndBackend:
         """See `Backend`."""
         results = end_to_end.run(self._engine, grays)
         spaces = self._card.charset.spaces
-        texts = [greedy_ids(one.log_probs, spaces) for one in results]
-        expected = text_log_probs([one.log_probs for one in results], texts, spaces)
+        lines = [one.log_probs for one in results]
+        texts = [greedy_ids(line, spaces) for line in lines]
+        found = map(Hypothesis, texts, text_log_probs(lines, texts, spaces).tolist())
+        expected = [certainty(one, line, spaces) for one, line in zip(found, lines, strict=True)]
         return [
             BackendResult(self._text(one), one.log_probs, self._confidence_error(one, float(log_prob)))
             for one, log_prob in zip(results, expected, strict=True)

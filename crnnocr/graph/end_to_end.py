@@ -40,6 +40,7 @@ OUTPUTS: TensorSpecs = {
 _FIXED_POINT = 2.0**22
 _GAP = -1
 """Stands among the classes for the blank or a space."""
+_END = np.iinfo(np.int64).max
 
 
 class Result(NamedTuple):
@@ -195,7 +196,8 @@ def add_best_path(
 
     `ids` are the classes of the best path, repeats merged, blanks dropped and spaces made single as in `decoding`: `lengths`
     of them for each line, zero after them. A character's confidence is its highest probability among its frames. A text's
-    confidence is its probability summed over all alignments, calibrated, as in `predict`.
+    confidence is its probability summed over all alignments, calibrated, as in `predict`; so is that of an empty one, which is
+    as certain as in its least certain frame.
     """
     add, constant = graph.add, graph.constant
     frame = add("Range", [constant(0), _length(graph, log_probs, 1), constant(1)])  # (T,)
@@ -214,7 +216,21 @@ def add_best_path(
     cut = [constant([1]), add("Add", [longest, constant([1])]), constant([1])]
     ids = add("Slice", [found, *cut], "ids")
     add("Slice", [confident, *cut], "character_confidences")
-    _add_calibration(graph, _text_log_probs(graph, log_probs, valid, ids, lengths, spaces), calibration)
+    probs = _with_gap(graph, log_probs, spaces)
+    text_log_probs = _text_log_probs(graph, probs, valid, ids, lengths, spaces)
+    gaps = add("Squeeze", [add("Slice", [probs, constant([_GAP]), constant([_END]), constant([2])]), constant([2])])  # (N, T)
+    gaps = add("Where", [valid, gaps, constant(np.array(1, np.float32))])
+    emptiness = add("Log", [add("ReduceMin", [gaps, constant([1])], keepdims=0)])
+    is_empty = add("Less", [lengths, constant(1)])
+    _add_calibration(graph, add("Where", [is_empty, emptiness, text_log_probs]), calibration)
+
+
+def _with_gap(graph: GraphBuilder, log_probs: str, spaces: Sequence[int]) -> str:
+    """(N, T, C + 1) probabilities of the classes, and at last of the blank or a space."""
+    add, constant = graph.add, graph.constant
+    probs = add("Exp", [log_probs])
+    gap = add("ReduceSum", [add("Gather", [probs, constant([BLANK, *spaces])], axis=2), constant([2])])
+    return add("Concat", [probs, gap], axis=2)
 
 
 def _add_runs(graph: GraphBuilder, best: str, spaces: Sequence[int]) -> tuple[str, str]:
@@ -258,7 +274,7 @@ def _is_any(graph: GraphBuilder, classes: str, some: Sequence[int]) -> str:
     return found
 
 
-def _text_log_probs(graph: GraphBuilder, log_probs: str, valid: str, ids: str, lengths: str, spaces: Sequence[int]) -> str:
+def _text_log_probs(graph: GraphBuilder, probs: str, valid: str, ids: str, lengths: str, spaces: Sequence[int]) -> str:
     """(N,) log-probabilities of the texts, summed over their alignments (`decoding.forward`).
 
     The forward variables are scaled to a sum of one in each frame, and the logs of the scales added up. Single precision is
@@ -283,7 +299,7 @@ def _text_log_probs(graph: GraphBuilder, log_probs: str, valid: str, ids: str, l
     first = add("Cast", [add("Less", [index, constant(1)])], to=ElementType.FLOAT)
     start = add("Expand", [first, add("Shape", [states])])
     is_frame = add("Unsqueeze", [add("Transpose", [valid], perm=[1, 0]), constant([2])])  # (T, N, 1)
-    scanned = [start, _state_probs(graph, log_probs, emitted, spaces), is_frame]
+    scanned = [start, _state_probs(graph, probs, emitted), is_frame]
     graph.add_node("Scan", scanned, ["forward", "log_scales"], "forward", body=_forward_step(), num_scan_inputs=2)
     total = add("ReduceSum", ["log_scales", constant([0, 2])], keepdims=0)
     ends = add("And", [add("LessOrEqual", [index, last]), add("GreaterOrEqual", [index, add("Sub", [last, constant(1)])])])
@@ -291,16 +307,13 @@ def _text_log_probs(graph: GraphBuilder, log_probs: str, valid: str, ids: str, l
     return add("Add", [total, add("Log", [add("ReduceSum", [at_end, constant([1])], keepdims=0)])])
 
 
-def _state_probs(graph: GraphBuilder, log_probs: str, states: str, spaces: Sequence[int]) -> str:
+def _state_probs(graph: GraphBuilder, probs: str, states: str) -> str:
     """(T, N, S) probability of each state's class in each frame; of the blank or a space where it is `_GAP`."""
     add, constant = graph.add, graph.constant
-    frames = add("Shape", [log_probs], start=1, end=2)
+    frames = add("Shape", [probs], start=1, end=2)
     batch, size = add("Shape", [states], start=0, end=1), add("Shape", [states], start=1, end=2)
     index = add("Expand", [add("Unsqueeze", [states, constant([1])]), add("Concat", [batch, frames, size], axis=0)])
-    probs = add("Exp", [log_probs])
-    gap = add("ReduceSum", [add("Gather", [probs, constant([BLANK, *spaces])], axis=2), constant([2])])  # (N, T, 1)
-    probs = add("GatherElements", [add("Concat", [probs, gap], axis=2), index], axis=2)  # (N, T, S)
-    return add("Transpose", [probs], perm=[1, 0, 2])
+    return add("Transpose", [add("GatherElements", [probs, index], axis=2)], perm=[1, 0, 2])
 
 
 def _forward_step() -> Graph:

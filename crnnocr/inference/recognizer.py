@@ -47,6 +47,9 @@ a tight crop."""
 SEVERAL_LINES = "several-lines"
 """The warning of an image that seems to hold more than one line of text."""
 
+_UNREAD_INK = 0.1
+"""By which the confidence of an empty text is multiplied if there is ink."""
+
 _SEVERAL_LINES = 0.1
 """By which the confidence of such an image is multiplied."""
 
@@ -252,7 +255,7 @@ class Recognizer:
     def _recognize(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage]) -> list[Prediction]:
         lines = self.log_probs([image.line for image in seen])
         best = decoder.decode(lines)
-        confidences = self.card.calibration.apply([each[0].log_prob if each else -np.inf for each in best]).tolist()
+        confidences = self.card.calibration.apply(list(map(decoder.certainty, best, lines))).tolist()
         found = [
             self._prediction(hypotheses, confidence, decoder, image)
             for hypotheses, confidence, image in zip(best, confidences, seen, strict=True)
@@ -293,9 +296,11 @@ class Recognizer:
 
 def _warned(prediction: Prediction, image: LineImage) -> Prediction:
     """The prediction with what its image gives reason to doubt."""
-    if not (image.ink and image.ink.has_several_lines):
-        return prediction
-    return replace(prediction, warning=SEVERAL_LINES, confidence=_SEVERAL_LINES * prediction.confidence)
+    if image.ink and image.ink.has_several_lines:
+        return replace(prediction, warning=SEVERAL_LINES, confidence=_SEVERAL_LINES * prediction.confidence)
+    if image.ink and image.ink.box and not prediction.text:
+        return replace(prediction, confidence=_UNREAD_INK * prediction.confidence)
+    return prediction
 
 
 def _open(preprocessor: Preprocessor, source: images.Source) -> list[LineImage] | ImageError:

@@ -61,9 +61,10 @@ def recognize_lines(
     chosen = range(0, len(lines), -(-len(lines) // limit) if limit and lines else 1)
     for start in range(0, len(chosen), _LINES_AT_A_TIME):
         batch = [lines[i] for i in chosen[start : start + _LINES_AT_A_TIME]]
-        hypotheses = decoder.decode(recognizer.log_probs([line.pixels for line in batch]))
-        for line, (best, *_) in zip(batch, hypotheses, strict=True):
-            samples.append(ValidationSample(canonical(line.text), charset.decode(best.ids), best.log_prob))
+        log_probs = recognizer.log_probs([line.pixels for line in batch])
+        for line, found, seen in zip(batch, decoder.decode(log_probs), log_probs, strict=True):
+            prediction, log_prob = charset.decode(found[0].ids), decoder.certainty(found, seen)
+            samples.append(ValidationSample(canonical(line.text), prediction, log_prob))
             scorer.update(line.text, samples[-1].prediction)
     return scorer.summary(), tuple(samples)
 
