@@ -115,6 +115,26 @@ def test_it_is_sure_of_blank_paper_however_wide_it_is(folder: Path, decode: Deco
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("row", ["1 2 3 4 5", "A B C D", "7 F 3 K 9"])
+def test_a_row_of_single_characters_keeps_its_spaces_or_is_in_doubt(folder: Path, row: str) -> None:
+    glyphs = [drawn(character, margin=0) for character in row.split()]
+    crops = []
+    for gap in (20, 40, 80):
+        pitch = glyphs[0].width + gap
+        crop = Image.new("L", (pitch * len(glyphs) + 16, max(glyph.height for glyph in glyphs) + 12), 235)
+        for i, glyph in enumerate(glyphs):
+            crop.paste(glyph, (8 + i * pitch, crop.height - 6 - glyph.height))
+        crops.append(crop)
+    recognizer = Recognizer.load(str(folder), "cpu")
+    for found in recognizer.predict(crops):
+        assert found.text == row or found.confidence < 0.5
+    # Whoever says that there are no spaces is believed.
+    together = row.replace(" ", "")
+    for decode in (DecodeConfig(allow=together), DecodeConfig(pattern=r"\w+")):
+        assert max(found.confidence for found in recognizer.predict(crops, decode) if found.text == together) > 0.8
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 @pytest.mark.parametrize("gap", [40, 120, 250])
 def test_a_price_column_reads_with_one_space(folder: Path, gap: int) -> None:
     parts = [(drawn(name, margin=6), drawn(price, margin=6)) for name, price in (("Subtotal", "49.50"), ("Coffee", "6.40"))]

@@ -92,6 +92,11 @@ class Decoder:
             found[n] = self._best(list(candidates.values()), found[n] if are_blank[n] else [])
         return found
 
+    @property
+    def may_miss_spaces(self) -> bool:
+        """Whether texts may hold spaces wherever there are some, for all that was said of them."""
+        return bool(self.spaces) and self._automaton is None
+
     def certainty(self, hypotheses: Sequence[Hypothesis], line: LogProbs) -> float:
         """Natural log of the probability that the confidence in a line's best text is made of; -inf if there is no text."""
         return certainty(hypotheses[0], self.mask_blocked(line), self.spaces) if hypotheses else -np.inf

@@ -21,6 +21,7 @@ from crnnocr.files import cache_directory
 from crnnocr.images import LineImage, Preprocessor, View
 from crnnocr.inference.engines import Engine, load_engine
 from crnnocr.inference.pipeline import Pipeline
+from crnnocr.inference.spacing import DOUBTFUL, has_bare_gap
 from crnnocr.model import registry
 from crnnocr.model.card import Card
 from crnnocr.runtime import cores
@@ -260,6 +261,10 @@ class Recognizer:
             self._prediction(hypotheses, confidence, decoder, image)
             for hypotheses, confidence, image in zip(best, confidences, seen, strict=True)
         ]
+        if self.card.is_synthetic and decoder.may_miss_spaces:
+            for i, one in enumerate(found):
+                if one.text and has_bare_gap(lines[i], seen[i], self.card.config, decoder.spaces):
+                    found[i] = replace(one, confidence=DOUBTFUL * one.confidence)
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
             own = [decoder.mask_blocked(lines[i]) for i in possible], [best[i][0].ids for i in possible]
