@@ -28,7 +28,7 @@ from crnnocr.synth import trdg as trdg_adapter
 from crnnocr.synth.dataset.folder import generate
 from crnnocr.synth.sampler import Sampler
 
-STYLES = (Style.CLEAN, Style.DOCUMENT, Style.SCENE, Style.RECEIPT, Style.MIXED)
+STYLES = (Style.CLEAN, Style.DOCUMENT, Style.SCENE, Style.RECEIPT, Style.DISPLAY, Style.MIXED)
 TARGETS = {Style.CLEAN: 1.5, Style.MIXED: 1.0}
 
 

@@ -173,7 +173,7 @@ class Alphabet:
         self.bases = tuple(c for c in candidates if c not in confusables) or tuple(candidates)
         """Characters that can stand by themselves."""
         if not self.bases:
-            raise ConfigError("charset", "holds no character that a font can draw and that can stand by itself")
+            raise ConfigError("charset", "holds no character that can be drawn and can stand by itself")
         self.letters = tuple(filter(is_letter, self.bases))
         self.alphanumerics = tuple(filter(str.isalnum, self.bases)) or self.bases
         """Letters and digits, or all bases if there are none."""
