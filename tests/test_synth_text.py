@@ -396,7 +396,7 @@ def test_invisible_characters_are_dropped(text: str, normalized: str) -> None:
 def test_a_charset_without_drawable_characters_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^charset holds no character"):
         texts.create_source(SynthConfig(charset="\u0301"), ALL)
-    with pytest.raises(UsageError, match=r"^charset holds no character that a font can draw"):
+    with pytest.raises(UsageError, match=r"^charset holds no character that can be drawn"):
         texts.create_source(SynthConfig(charset="☃"), frozenset("abc"))
 
 
