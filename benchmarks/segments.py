@@ -20,7 +20,7 @@ Color = tuple[int, int, int]
 
 LIGHTS: list[Color] = [(255, 40, 30), (80, 255, 80), (255, 180, 40), (90, 140, 255), (240, 240, 240)]
 PAPERS: list[Color] = [(150, 165, 130), (190, 200, 180), (120, 140, 110), (200, 200, 200)]
-WORDS = ("Err", "HELP", "FULL", "PE", "AL")
+WORDS = ("Err", "hELP", "FuLL", "PE", "AL")
 SIZE = 60
 """Height of the digits in pixels, before an image is scaled down."""
 
