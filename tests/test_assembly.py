@@ -14,8 +14,10 @@ from pathlib import Path
 
 import hostile_graphs as hostile
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper
 from PIL import Image
 from typer.testing import Result
 
@@ -23,7 +25,7 @@ from crnnocr import runtime
 from crnnocr.config import PRESETS, ExportConfig, Orientation, Precision
 from crnnocr.errors import ModelError
 from crnnocr.export import folder as exporting
-from crnnocr.graph import assembly, onnx_file
+from crnnocr.graph import assembly, end_to_end, onnx_file
 from crnnocr.inference.engines import OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import registry
@@ -175,6 +177,26 @@ def test_what_gives_no_results_is_not_imported(
         engine = OnnxEngine(path, is_trusted=True)
         with pytest.raises(ModelError, match=message):
             Recognizer(engine.card, engine).log_probs([np.zeros((16, 40), np.uint8)])
+
+
+@pytest.mark.parametrize(("output", "value"), [("lengths", -1), ("lengths", 10**9), ("frames", -1), ("frames", 10**9)])
+def test_a_self_contained_graph_with_other_lengths_verifies_nothing(output: str, value: int, tiny_model: Path) -> None:
+    card, model, _ = exporting.load_source(tiny_model)
+    graph = exporting.serialize_onnx(card, model, ExportConfig(self_contained=True))
+
+    def edit(model: onnx.ModelProto) -> None:
+        last = next(node for node in model.graph.node if output in node.output)
+        last.output[:] = ["before" if name == output else name for name in last.output]
+        for node in model.graph.node:
+            node.input[:] = ["before" if name == output else name for name in node.input]
+        hostile.add_constant(model, "zero", 0)
+        hostile.add_constant(model, "value", value)
+        model.graph.node.append(helper.make_node("Mul", ["before", "zero"], ["none"]))
+        model.graph.node.append(helper.make_node("Add", ["none", "value"], [output]))
+
+    engine = OnnxEngine(hostile.edited(graph, edit), is_trusted=True)
+    with pytest.raises(ModelError, match=f"gives lengths from {value}"):
+        end_to_end.run(engine, [np.zeros((20, 50), np.uint8), np.zeros((16, 30), np.uint8)])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -28,6 +28,9 @@ _OURS = (INDEX, "reader.js", "direction.js", "LICENSE-onnxruntime-web.txt")
 FILES = (*_OURS, _MODEL, _RUNTIME_SCRIPT, _RUNTIME_BINARY)
 """File names of a page."""
 
+_MAX_FILE = 200_000_000
+"""Bytes of the largest file in an archive of the package; the real ones have up to 30 MB."""
+
 NPM = "npm"
 """In place of a path: have npm fetch the package."""
 
@@ -139,7 +142,10 @@ def _from_archive(path: Path) -> Runtime:
                 file = archive.extractfile(f"package/{name}")
                 if file is None:
                     raise KeyError(f"{name} is no file")
-                return file.read()
+                content = file.read(_MAX_FILE + 1)
+                if len(content) > _MAX_FILE:
+                    raise KeyError(f"{name} is too large")
+                return content
 
             return _from_package(read, str(path))
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr.config import MAX_WIDTH, Orientation
-from crnnocr.errors import UsageError
+from crnnocr.errors import ModelError, UsageError
 from crnnocr.graph.builder import ElementType, Graph, GraphBuilder, Model, TensorSpecs
 from crnnocr.graph.network import Network, add_network
 from crnnocr.metrics.calibration import LOG_ODDS, LOG_PROBS, Calibration
@@ -80,9 +80,16 @@ def build(
 
 
 def run(engine: OnnxEngine, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
-    """Run a graph on gray images, in one batch."""
+    """Run a graph on gray images, in one batch. Raises `ModelError` if its outputs cannot be of these images."""
     outputs = ("ids", "lengths", "confidences", "character_confidences", "log_probs", "frames")
     ids, lengths, confidences, of_characters, log_probs, frames = engine.run(outputs, stack(images))
+    rows = (len(images),)
+    are_aligned = (ids.shape[:1], of_characters.shape, log_probs.shape[:1]) == (rows, ids.shape, rows) and log_probs.ndim == 3
+    if not (are_aligned and ids.ndim == 2 and {lengths.shape, confidences.shape, frames.shape} == {rows}):
+        raise ModelError("the graph gives results of other shapes than its images have: it is damaged")
+    for counts, most in ((lengths, ids.shape[1]), (frames, log_probs.shape[1])):
+        if counts.min() < 0 or counts.max() > most:
+            raise ModelError(f"the graph gives lengths from {counts.min()} to {counts.max()}, of at most {most}: it is damaged")
     return [
         Result(
             tuple(ids[row, : lengths[row]].tolist()),
