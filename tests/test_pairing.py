@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from label_files import excluded, labels, put
 
+from crnnocr.config import LabelConfig
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.pairing import pair
 
@@ -97,3 +98,13 @@ def test_a_label_with_a_line_end_in_it_is_left_out_in_any_format(tmp_path: Path)
     )
     assert labels(dataset) == {"b.png": "eins"}
     assert excluded(dataset) == [("several-lines", "labels.csv line 2: a.png")]
+
+
+def test_images_of_sidecars_and_their_groups_may_be_in_another_folder(tmp_path: Path) -> None:
+    texts = put(tmp_path / "texts", [], {"p1/a.gt.txt": "eins", "p2/a.gt.txt": "zwei"})
+    images = put(tmp_path / "scans 9", ["p1/a.png", "p2/a.png"])
+    dataset = load_dataset(texts, LabelConfig(images=str(images), group=r"\d+"))
+    assert {sample.path: (sample.text, sample.group) for sample in dataset.samples} == {
+        images / "p1/a.png": ("eins", "1"),
+        images / "p2/a.png": ("zwei", "2"),
+    }

@@ -34,6 +34,20 @@ def test_a_list_that_is_called_as_an_image_is_a_list(tmp_path: Path) -> None:
     assert labels(dataset) == {"a.png": "eins", "b.png": "zwei"}
 
 
+@pytest.mark.parametrize("content", ["5 July", "0 0.5 0.5 0.25 0.125"])
+@pytest.mark.parametrize(
+    ("name", "labels_file"),
+    [
+        ("labels.csv", "file_name,text\na.png,eins\nb.png,zwei\nc.png,drei\n"),
+        ("list.txt", "a.png\teins\nb.png\tzwei\nc.png\tdrei\n"),
+        ("texts.json", '{"a.png": "eins", "b.png": "zwei", "c.png": "drei"}'),
+    ],
+)
+def test_a_list_counts_more_than_the_texts_beside_its_images(name: str, labels_file: str, content: str, tmp_path: Path) -> None:
+    dataset = load_dataset(put(tmp_path, NAMES, {**txt(content), name: labels_file}))
+    assert list(labels(dataset).values()) == ["eins", "zwei", "drei"]
+
+
 @pytest.mark.parametrize(
     ("box", "kind"),
     [

@@ -76,7 +76,7 @@ FORMATS = (
     Format("parquet or arrow files", hugging_face.load_folder),
     Format("a .gt.txt beside each image", sidecar.load),
     Format("a .txt of boxes and texts beside each page", icdar_boxes.load),
-    Format("a .txt of its text beside each image", sidecar.load_texts),
+    Format("a .txt of its text beside each image", lambda folder, config: _texts_of(folder, config)),
     Format("file names of trdg", trdg_names.load),
     Format("a folder of images for each character", lambda folder, _: class_folders.load(folder)),
 )
@@ -114,7 +114,7 @@ def load_dataset(source: Path, config: LabelConfig = _DETECTED) -> Dataset:
     if not dataset.samples:
         reasons = "; ".join(summary(dataset.issues)) or "it holds no rows"
         raise DataError(f"{dataset.source}: no usable sample ({dataset.format}): {reasons}")
-    return grouped(dataset, config.group) if config.group else dataset
+    return grouped(dataset, config.group, config.images) if config.group else dataset
 
 
 def _foreign_files(folder: Path, dataset: Dataset) -> Iterator[Issue]:
@@ -205,6 +205,11 @@ def _nothing_in(folder: Path) -> NoReturn:
             "; or write a labels.csv there, with a line image,text for each, even if folders or file names tell the text"
         )
     raise DataError(f"{folder} holds {holds} in a known format{others}: expected {_expected()}{hint}")
+
+
+def _texts_of(folder: Path, config: LabelConfig) -> Dataset | None:
+    """Load the texts beside images, unless another file than a table lists these."""
+    return None if any(map(_lists_images, _others_in(folder))) else sidecar.load_texts(folder, config)
 
 
 def _hint_beside(folder: Path) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,23 +36,25 @@ def split_ids(samples: Sequence[Sample], content_ids: NDArray[np.int64]) -> NDAr
     return np.array([group_id(group) if group else content for group, content in pairs], dtype=np.int64)
 
 
-def grouped(dataset: Dataset, group: str) -> Dataset:
+def grouped(dataset: Dataset, group: str, images: str | None = None) -> Dataset:
     """Put each sample into the group that a column of the label file gave it, else into that of its path.
 
     Args:
         dataset: its samples are in groups if the label file has a column `group`.
         group: else a regular expression, searched in each path from the data set's folder. Its groups in parentheses are the
             key, or all that it matches if it has none.
+        images: the folder from which paths count, if that is another one.
 
     Raises:
         ConfigError: there is no such column, and it is no regular expression that matches any path.
     """
     samples = dataset.samples
+    folder = Path(images) if images else dataset.source if dataset.source.is_dir() else dataset.source.parent
     if not any(sample.group for sample in samples):
         pattern = _pattern(dataset, group)
-        samples = tuple(replace(sample, group=_key(pattern, _path(dataset, sample))) for sample in samples)
+        samples = tuple(replace(sample, group=_key(pattern, _path(folder, sample))) for sample in samples)
         if samples and not any(sample.group for sample in samples):
-            raise ConfigError("group", f"{group}: no path in {dataset.source} matches, such as {_path(dataset, samples[0])}")
+            raise ConfigError("group", f"{group}: no path in {dataset.source} matches, such as {_path(folder, samples[0])}")
     alone = [sample for sample in samples if not sample.group]
     issues = dataset.issues
     if alone:
@@ -74,13 +77,11 @@ def _pattern(dataset: Dataset, group: str) -> re.Pattern[str]:
         ) from error
 
 
-def _path(dataset: Dataset, sample: Sample) -> str:
-    """The path that groups are told by: from the data set's folder."""
+def _path(folder: Path, sample: Sample) -> str:
+    """The path from a folder that groups are told by."""
     if sample.entry:
         return sample.entry
-    folder = dataset.source if dataset.source.is_dir() else dataset.source.parent
-    path = sample.path.relative_to(folder) if sample.path.is_relative_to(folder) else sample.path
-    return path.as_posix()
+    return (sample.path.relative_to(folder) if sample.path.is_relative_to(folder) else sample.path).as_posix()
 
 
 def _key(pattern: re.Pattern[str], path: str) -> str:

@@ -30,14 +30,19 @@ def load(folder: Path, config: LabelConfig) -> Dataset | None:
 
 
 def load_texts(folder: Path, config: LabelConfig) -> Dataset | None:
-    """Load a folder in which most images have an `x.txt`, and most such files an image. Returns None for any other.
+    """Load a folder in which most images have an `x.txt`, and most such files an image, and no table lists images.
+
+    Returns None for any other.
 
     Raises `DataError` if these hold boxes without texts.
     """
     labels = natsorted(ImageIndex(folder).files(TEXT_ENDING))
     images = ImageIndex(Path(config.images or folder)).images if labels else []
     paired = [folder / label for label in natsorted(pair(images, labels, TEXT_ENDING).labels.values())]
-    if not paired or 2 * len(paired) < max(len(labels), len(images)) or any(map(table.lists_images, paired[:_EXAMINED])):
+    if not paired or 2 * len(paired) < max(len(labels), len(images)):
+        return None
+    others = {path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file()}.difference(paired)
+    if any(map(table.lists_images, [*paired[:_EXAMINED], *sorted(others)])):
         return None
     if kind := bare_boxes.kind_of(paired):
         boxes = f"boxes for {plural(len(paired), 'image')} ({kind}, such as {paired[0].relative_to(folder)})"

@@ -28,6 +28,8 @@ _AVERAGED = 0.8
 """Deviation of the means of blocks, relative to that within them: white noise of blocks of 16 pixels has 0.25."""
 _OUTSTANDING = 4.2
 """Deviation of the most unusual blocks, in standard deviations of all."""
+_RANGE = 160
+"""Gray values that shade and noise span together, at most."""
 _NOISE = 16.0
 """Deviation within blocks up to which it can be noise; more is no paper."""
 _ROUNDING = 0.3
@@ -48,7 +50,8 @@ def is_blank(line: Line) -> bool:
     """Whether a line holds no ink: nothing but paper, evenly noisy, with light or shade over it."""
     size = max(2, len(line) // _BLOCKS)
     rows, columns = (length // size for length in line.shape)
-    if columns < _MIN_BLOCKS:
+    few = line[::size, ::size]
+    if columns < _MIN_BLOCKS or int(few.max()) - int(few.min()) > _RANGE:
         return False
     pixels = line[: rows * size, : columns * size].astype(np.float32)
     blocks = pixels.reshape(rows, size, columns, size).swapaxes(1, 2).reshape(rows, columns, size * size)
