@@ -183,6 +183,21 @@ def test_the_renderer_draws_what_labels_say() -> None:
         assert np.asarray(image).any()
 
 
+@pytest.mark.skipif(not pillow_features.check("raqm"), reason="needs raqm")
+def test_lines_of_digits_are_drawn_as_their_labels_say() -> None:
+    """Digits do not join either."""
+    config = SynthConfig(lang=("fa",))
+    face = next(face for face in fonts.collect(config) if face.draws("۱٢-%/ "))
+    font = face.pillow(32)
+    pen = Pen(font, 32, "fa")
+    for text in ("١٢-٣٤", "٥٠%", "-۵", "۲۰ - ۳۰", "۱۴۰۳/۰۱/۲۰", "١٢/٣٤", "-٥"):
+        image, reference = (Image.new("L", (900, 80)) for _ in range(2))
+        pen.write(image, (20, 60), text)
+        in_order = f"{LEFT_TO_RIGHT_OVERRIDE}{logical_to_visual(text)}"
+        ImageDraw.Draw(reference).text((20, 60), in_order, 255, font, "ls", language="fa", direction="ltr")
+        assert np.array_equal(np.asarray(image), np.asarray(reference)), text
+
+
 def test_levels_are_those_of_fribidi() -> None:
     """The library that raqm, and thus the renderer, orders characters with."""
     name = ctypes.util.find_library("fribidi")

@@ -119,7 +119,8 @@ class Session:
     def complain(self, error: Exception | str) -> None:
         """An error on stderr, with --debug also the traceback of the exception that is being handled."""
         if self.debug:
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                typer.echo(escape_controls(line), err=True)
         if isinstance(error, ConfigError):
             error = f"{self.flags.get(error.field, error.field)} {error.message}"
         self.console.print(f"error: {escape_controls(self.spell(str(error)))}", style="red", markup=False)

@@ -75,6 +75,11 @@ def in_logical_order(text: str) -> list[tuple[str, int]]:
     raise AssertionError(f"no text stands so on paper: {text!r}")  # the last guess is always possible
 
 
+def has_right_to_left(text: str) -> bool:
+    """Whether a text holds characters of scripts that run from right to left, or controls of the direction."""
+    return bool(_CONCERNS.search(text))
+
+
 def base_level(text: str) -> int:
     """1 if a line with these characters, in any order, runs from right to left; else 0."""
     if not _CONCERNS.search(text):

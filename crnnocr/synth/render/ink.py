@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from crnnocr.synth.fonts import FontFace
 from crnnocr.synth.render.recipe import Effect, Recipe
-from crnnocr.text.bidi import base_level, may_be_reordered
+from crnnocr.text.bidi import base_level, has_right_to_left
 
 _ROOM = 0.6
 """Room around the line, in ems."""
@@ -119,7 +119,7 @@ class Pen:
     def _shaping(self, text: str) -> dict[str, Any]:
         """What Pillow is told of a text. The direction is that of its label, which raqm would take from the first letter."""
         shaping: dict[str, Any] = {"features": self.features, "language": self.language}
-        if self.language and may_be_reordered(text):
+        if self.language and has_right_to_left(text):
             shaping["direction"] = ("ltr", "rtl")[base_level(text)]
         return shaping
 
