@@ -11,7 +11,7 @@ import pytest
 from label_files import EMPTY, IMAGES, MISSING, OUTSIDE, UNLABELED, excluded, labels, put
 from PIL import Image
 
-from crnnocr.datasets import imagefolder
+from crnnocr.datasets import imagefolder, json_file
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.issues import Severity
 from crnnocr.errors import DataError
@@ -721,3 +721,13 @@ def test_if_half_of_the_rows_are_bad_that_is_an_error(tmp_path: Path) -> None:
     rows = "".join(f"{i}.png,a,b\n" for i in range(3))
     with pytest.raises(DataError, match=r"labels\.csv line 5 has 3 columns .*, and 2 more of 6 rows are broken"):
         load_dataset(put(tmp_path, ["0.png"], {"labels.csv": f"words,file_name\n{EINS * 3}{rows}"}))
+
+
+def test_json_that_would_take_too_much_memory_is_an_error_that_names_other_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, ["a.png"], {"labels.json": '{"a.png": "eins"}'})
+    assert labels(load_dataset(tmp_path)) == {"a.png": "eins"}
+    monkeypatch.setattr(json_file, "_MAX_BYTES", 16)  # of 17
+    with pytest.raises(DataError, match=r"labels\.json has 17 bytes, too many for JSON: split it, or write \.jsonl or \.csv"):
+        load_dataset(tmp_path)
