@@ -36,7 +36,7 @@ _CONTRAST = 6.0
 _OUTLYING = 9.0
 """Deviations of the noise between paper and a little ink, at least."""
 
-_CLEAR = 0.85
+_CLEAR = 0.8
 """Share from which on a gradient in the paper does not matter."""
 
 _LOOSE = 0.8
@@ -92,15 +92,16 @@ def find(gray: Image.Image) -> Ink:
     """Look for ink in a gray image whose lines run from left to right."""
     factors = _factors(gray.size)
     mask = _mask(gray.reduce(factors) if factors != (1, 1) else gray)
-    if mask is None:
+    box = None if mask is None else _extent(mask)
+    if mask is None or box is None:
         return Ink(None)
-    text, rules = _without_rules(mask)
-    box = _extent(text)
-    if box is None:
-        return Ink(None)
+    inked = _cut(mask, box)
+    text, rules = _without_rules(inked)
+    inner = _extent(text) if rules else None
+    whole, text = (_shifted(inner, box), _cut(text, inner)) if inner else (box, text)
     return Ink(
-        _enlarged(box, factors, gray.size),
-        tuple(_enlarged(rule, factors, gray.size) for rule in rules),
+        _enlarged(whole, factors, gray.size),
+        tuple(_enlarged(_shifted(rule, box), factors, gray.size) for rule in rules),
         _has_several_lines(text),
     )
 
@@ -108,7 +109,12 @@ def find(gray: Image.Image) -> Ink:
 def row_counts(gray: Image.Image) -> NDArray[np.float32] | None:
     """Ink in each row of pixels, without rules and frames; None if no ink was found."""
     mask = _mask(gray)
-    return None if mask is None else _counts(_without_rules(mask)[0], 1)
+    box = None if mask is None else _extent(mask)
+    if mask is None or box is None:
+        return None
+    counts = np.zeros(len(mask), np.float32)
+    counts[box[1] : box[3]] = _counts(_without_rules(_cut(mask, box))[0], 1)
+    return counts
 
 
 def trimmed(gray: Image.Image, ink: Ink) -> tuple[Image.Image, int] | None:
@@ -196,17 +202,15 @@ def _otsu(gray: Image.Image) -> tuple[int, float]:
     return best, float(between[best] / variance)
 
 
-def _without_rules(mask: Mask) -> tuple[Mask, tuple[Box, ...]]:
-    """The ink without rules and frames, and those.
+def _without_rules(inked: Mask) -> tuple[Mask, tuple[Box, ...]]:
+    """The ink without rules and frames, and those. `inked` has ink at each of its edges.
 
     A rule runs along the whole ink and is apart from all other ink; the sides of a frame and of its cells end at such rules.
     """
-    left, top, right, bottom = _extent(mask) or (0, 0, 0, 0)
-    inked = mask[top:bottom, left:right]
     height, width = inked.shape
     rows = _runs(_counts(inked, 1) >= _RULE * width)
     if not rows or max(end - start for start, end in rows) > 0.25 * height:
-        return mask, ()
+        return inked, ()
     columns = _runs(_counts(inked, 0) >= _RULE * height)
     is_frame = len(rows) > 1 < len(columns) and all(
         runs[0][0] <= 1 and runs[-1][1] >= size - 1 for runs, size in ((rows, height), (columns, width))
@@ -221,22 +225,17 @@ def _without_rules(mask: Mask) -> tuple[Mask, tuple[Box, ...]]:
     box = _extent(text)
     is_apart = not any(bare[beside].any() for start, end in rows for beside in (start - 2, end + 1) if 0 <= beside < height)
     if box is None or not is_apart or not (is_frame or width >= 3 * (box[3] - box[1])):
-        return mask, ()
-    found = [(left, top + start, right, top + end) for start, end in rows]
-    found += [(left + start, top, left + end, bottom) for start, end in columns]
-    cleaned = np.zeros_like(mask)
-    cleaned[top:bottom, left:right] = text
-    return cleaned, tuple(found)
+        return inked, ()
+    across, down = ((0, start, width, end) for start, end in rows), ((start, 0, end, height) for start, end in columns)
+    return text, (*across, *down)
 
 
 def _has_several_lines(text: Mask) -> bool:
     """Whether all of the ink, or most parts of a wide one that may be askew, is in rows of text above each other."""
-    left, top, right, bottom = _extent(text) or (0, 0, 0, 0)
-    inked = text[top:bottom, left:right]
-    if _has_rows(inked):
+    if _has_rows(text):
         return True
-    count = round(inked.shape[1] / (_PART * max(1, len(inked))))
-    parts = np.array_split(inked, count, axis=1) if count >= 3 else []
+    count = round(text.shape[1] / (_PART * len(text)))
+    parts = np.array_split(text, count, axis=1) if count >= 3 else []
     return sum(map(_has_rows, parts)) > 0.6 * len(parts)
 
 
@@ -297,6 +296,15 @@ def _extent(mask: Mask) -> Box | None:
         return None
     rows = np.flatnonzero(_counts(mask, 1))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _cut(mask: Mask, box: Box) -> Mask:
+    return mask[box[1] : box[3], box[0] : box[2]]
+
+
+def _shifted(box: Box, by: Box) -> Box:
+    """A box of what was cut out by another one."""
+    return box[0] + by[0], box[1] + by[1], box[2] + by[0], box[3] + by[1]
 
 
 def _enlarged(box: Box, factors: tuple[int, int], size: tuple[int, int]) -> Box:
