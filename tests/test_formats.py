@@ -729,5 +729,7 @@ def test_json_that_would_take_too_much_memory_is_an_error_that_names_other_ways(
     put(tmp_path, ["a.png"], {"labels.json": '{"a.png": "eins"}'})
     assert labels(load_dataset(tmp_path)) == {"a.png": "eins"}
     monkeypatch.setattr(json_file, "_MAX_BYTES", 16)  # of 17
-    with pytest.raises(DataError, match=r"labels\.json has 17 bytes, too many for JSON: split it, or write \.jsonl or \.csv"):
+    with pytest.raises(
+        DataError, match=r"labels\.json has 17 bytes, too much to be read as JSON: split it, or write \.jsonl or \.csv"
+    ):
         load_dataset(tmp_path)

@@ -56,9 +56,7 @@ def holds_labels(label_file: Path) -> bool:
 def _values(label_file: Path) -> object:
     try:
         if (bytes := label_file.stat().st_size) > _MAX_BYTES:
-            raise DataError(
-                f"{label_file} has {size(bytes)}, more than JSON can be read from: split it, or write .jsonl or .csv"
-            )
+            raise DataError(f"{label_file} has {size(bytes)}, too much to be read as JSON: split it, or write .jsonl or .csv")
         return json.loads(read_text(label_file), object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{label_file} is not JSON: {error}") from error
