@@ -14,13 +14,16 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from crnnocr.config import MAX_PIXELS
 from crnnocr.errors import ImageError
+from crnnocr.images import pnm
 from crnnocr.images.depth import array_to_8_bit
 from crnnocr.images.formats import FORMATS, foreign_kind, open_image
 from crnnocr.images.gray import to_color, to_gray
+from crnnocr.images.large import draft, reduced
+from crnnocr.images.limits import MEMORY, LimitedBytes, excess, has_more_frames, peak_bytes
 
 
 class Readable(Protocol):
@@ -39,6 +42,18 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Re
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 
 _EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How an image is turned upright, by its Exif orientation."""
+_SIDEWAYS = (Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)
+"""Turns that exchange width and height."""
 
 
 class ImageWarning(UserWarning):
@@ -91,7 +106,16 @@ def load_gray(source: Source, name: str | None = None) -> Image.Image:
     Raises:
         ImageError: the image is missing, corrupt, empty, or over the pixel limit.
     """
-    return _load(source, name or source_name(source), to_gray)
+    gray, size = load_reduced(source, name)
+    return gray if gray.size == size else gray.resize(size, Image.Resampling.BICUBIC)
+
+
+def load_reduced(source: Source, name: str | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """Load an image as `load_gray` does, but a large one (see `large`) at a reduced size.
+
+    Returns it, and width and height that it has at its full size. Raises `ImageError` as `load_gray` does.
+    """
+    return _load(source, name or source_name(source), lambda image: to_gray(reduced(image)), is_reduced=True)
 
 
 def load_upright(source: Source, name: str | None = None) -> Image.Image:
@@ -99,26 +123,41 @@ def load_upright(source: Source, name: str | None = None) -> Image.Image:
 
     Returns a Pillow image of mode L, RGB or RGBA. Raises `ImageError` as `load_gray` does.
     """
-    return _load(source, name or source_name(source), to_color)
+    return _load(source, name or source_name(source), to_color)[0]
 
 
-def _load(source: Source, name: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def _load(
+    source: Source, name: str, convert: Callable[[Image.Image], Image.Image], is_reduced: bool = False
+) -> tuple[Image.Image, tuple[int, int]]:
     try:
-        image = _open(source, name)
-        _check_size(image, name)
-        if getattr(image, "n_frames", 1) > 1:
+        image, data = _opened(source, name)
+        if has_more_frames(image):
             warnings.warn(f"{name}: animated or of several pages, only the first is read", ImageWarning, stacklevel=3)
-        return convert(ImageOps.exif_transpose(image) if image.getexif().get(_EXIF_ORIENTATION) else image)
+        size = image.size
+        if not isinstance(image, ImageFile.ImageFile) or not data:
+            return _upright(image, convert(image), size)
+        if is_reduced:
+            draft(image)
+        if reason := excess(image, size, data):
+            raise ImageError(_too_large(name, reason))
+        with MEMORY.reserved(peak_bytes(image, size)):
+            return _upright(image, convert(_at_full_depth(image, data)), size)
     except (ImageError, ImageWarning):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's limit is above ours
-        raise ImageError(_too_large(name, "its")) from error
+        raise ImageError(_too_large(name, f"its pixels are over the limit of {MAX_PIXELS // 10**6} million")) from error
     except FileNotFoundError as error:
         raise ImageError(f"{name}: there is no such file") from error
     except IsADirectoryError as error:
         raise ImageError(f"{name}: this is a folder, not an image") from error
     except Exception as error:  # Pillow's readers raise many kinds on corrupt data; this is the boundary of one image
         raise ImageError(f"{name}: not a readable image ({_reason(error)})") from error
+
+
+def _upright(image: Image.Image, converted: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
+    """What was made of an image, and its full size, as the Exif orientation of the image has them."""
+    turn = _UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    return converted if turn is None else converted.transpose(turn), size[::-1] if turn in _SIDEWAYS else size
 
 
 def source_name(source: Source) -> str:
@@ -136,27 +175,29 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _open(source: Source, name: str) -> Image.Image:
+def _opened(source: Source, name: str) -> tuple[Image.Image, bytes]:
+    """An image, and the bytes that it is still to be decoded from; none if it is decoded, or somebody else opened it."""
     if isinstance(source, Image.Image):
         if _is_unread_foreign(source):
             raise ImageError(
                 f"{name}: {source.format} is a format that crnnocr does not read: give a copy of the image instead"
             )
-        return source
+        _check_size(source, name)
+        return source, b""
     if isinstance(source, np.ndarray):
-        return _from_array(source, name)
+        return _from_array(source, name), b""
     data = _bytes_of(source, name)
     if not data:
         raise ImageError(f"{name}: the file is empty")
     try:
-        image = open_image(io.BytesIO(data))
-        _check_size(image, name)
-        return _at_full_depth(image, data)
+        image = open_image(LimitedBytes(data))
     except UnidentifiedImageError as error:
         kind = foreign_kind(data)
         raise ImageError(
             f"{name}: {kind.name} is not read: {kind.fix}" if kind else f"{name}: not a readable image (its format is unknown)"
         ) from error
+    _check_size(image, name)
+    return image, data
 
 
 def _bytes_of(source: Source, name: str) -> bytes:
@@ -186,14 +227,20 @@ def _from_array(values: NDArray[Any], name: str) -> Image.Image:
             f"{name}: an array must be (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, of numbers, "
             f"not {values.shape} of {values.dtype}"
         )
-    return Image.fromarray(array_to_8_bit(values))
+    if values.size and len(values) * values.shape[1] <= MAX_PIXELS:
+        return Image.fromarray(array_to_8_bit(values))
+    raise ImageError(_size_error(values.shape[1], len(values), name))
 
 
 def _at_full_depth(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
     """A color image of 16 bits a channel, of which Pillow takes only the higher byte, by what both bytes hold."""
+    if (decoded := pnm.decoded(image, data)) is not None:
+        return decoded
     args = (image.tile[0].args if image.tile else None) or ""
     rawmode = args if isinstance(args, str) else args[0]
-    if rawmode not in _OTHER_BYTE or max(high for _, high in _extrema(image)[:3]) >= _DARK:
+    if rawmode not in _OTHER_BYTE or image.width * image.height > _MAX_DEEP:
+        return image
+    if max(high for _, high in _extrema(image)[:3]) >= _DARK:
         return image
     other = open_image(io.BytesIO(data))
     swapped = _OTHER_BYTE[rawmode]
@@ -207,6 +254,8 @@ _OTHER_BYTE = {
     for order, other in (("L", "B"), ("B", "L"), ("N", "B" if sys.byteorder == "little" else "L"))
 }
 """Pillow's raw modes of 16 bits a channel, each with the one that takes the other byte."""
+_MAX_DEEP = 4_000_000
+"""Pixels of an image of which both bytes are looked at."""
 _DARK = 64
 """Higher byte that at most 14 bits do not reach."""
 
@@ -221,11 +270,15 @@ def _is_image_shape(shape: tuple[int, ...]) -> bool:
 
 
 def _check_size(image: Image.Image, name: str) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(_too_large(name, f"{image.width} x {image.height}"))
-    if not image.width * image.height:
-        raise ImageError(f"{name}: the image has no pixels")
+    if not 0 < image.width * image.height <= MAX_PIXELS:
+        raise ImageError(_size_error(image.width, image.height, name))
 
 
-def _too_large(name: str, size: str) -> str:
-    return f"{name}: {size} pixels are over the limit of {MAX_PIXELS // 10**6} million: cut the line out first"
+def _size_error(width: int, height: int, name: str) -> str:
+    if not width * height:
+        return f"{name}: the image has no pixels"
+    return _too_large(name, f"{width} x {height} pixels are over the limit of {MAX_PIXELS // 10**6} million")
+
+
+def _too_large(name: str, reason: str) -> str:
+    return f"{name}: {reason}: cut the line out first"

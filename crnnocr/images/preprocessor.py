@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from crnnocr.config import MAX_WIDTH, Invert, ModelConfig, Orientation
 from crnnocr.images.contrast import stretched
 from crnnocr.images.ink import Ink, find, trimmed
-from crnnocr.images.loading import ImageWarning, Source, load_gray, source_name
+from crnnocr.images.loading import ImageWarning, Source, load_reduced, source_name
 from crnnocr.images.rows import joined
 
 Line: TypeAlias = NDArray[np.uint8]
@@ -35,6 +35,9 @@ _TURNS = {
 
 _DETAIL = 2
 """A large image keeps at least this many times the width of its line for further views."""
+
+_LONG = 8192
+"""Width of lines of which no more is kept than they have: hundreds of them are kept at a time."""
 
 _LEVELS = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
 """Input of the network for each gray value: -1 for black to 1 for white."""
@@ -130,12 +133,12 @@ class Preprocessor:
             ImageError: the image is missing, corrupt, empty, or over the pixel limit.
         """
         name = name or source_name(source)
-        gray = self._load(source, name)
+        gray, size = self._load(source, name)
         view = view or View(self._orientations(gray)[0])
         image = self._plain(gray, view.orientation, name)
         if view.is_closer:
             image = self._examined(image, name).closer or image
-        return self.rescaled(_shrunk(image), view) if view.is_scaled else image
+        return _at_full_size(self.rescaled(_shrunk(image), view) if view.is_scaled else image, size)
 
     def views(self, source: Source, name: str | None = None) -> list[LineImage]:
         """The views of an image at its own scale: with `auto`, a tall image is seen turned both ways and upright.
@@ -144,9 +147,9 @@ class Preprocessor:
         does.
         """
         name = name or source_name(source)
-        gray = self._load(source, name)
+        gray, size = self._load(source, name)
         plain = [self._plain(gray, orientation, name) for orientation in self._orientations(gray)]
-        return [_shrunk(self._examined(image, name)) for image in plain]
+        return [_at_full_size(_shrunk(self._examined(image, name)), size) for image in plain]
 
     def rescaled(self, image: LineImage, scale: View) -> LineImage:
         """See an image in its orientation at another scale (for test-time augmentation).
@@ -175,11 +178,12 @@ class Preprocessor:
             closer=image.closer and self.upside_down(image.closer),
         )
 
-    def _load(self, source: Source, name: str) -> Image.Image:
-        gray = load_gray(source, name)
+    def _load(self, source: Source, name: str) -> tuple[Image.Image, tuple[int, int]]:
+        """The gray image, a large one at a reduced size, and its full size."""
+        gray, size = load_reduced(source, name)
         if self.invert is Invert.ALWAYS or (self.invert is Invert.AUTO and _is_light_on_dark(gray)):
-            return ImageOps.invert(gray)
-        return gray
+            return ImageOps.invert(gray), size
+        return gray, size
 
     def _orientations(self, gray: Image.Image) -> tuple[Orientation, ...]:
         if self.orientation is not Orientation.AUTO:
@@ -222,13 +226,25 @@ class Preprocessor:
         return replace(image, ink=found, closer=closer, is_faint=strong is not None)
 
 
+def _at_full_size(image: LineImage, size: tuple[int, int]) -> LineImage:
+    """The same view of an image that was reduced from `size`, with places in its full size."""
+    if image.size == size:
+        return image
+    side = image.view.orientation in (Orientation.VERTICAL, Orientation.UPWARD)
+    factor = size[side] / image.size[side]
+    closer = image.closer and _at_full_size(image.closer, size)
+    length, start = round(image.length * factor), round(image.start * factor)
+    return replace(image, length=length, size=size, start=start, closer=closer)
+
+
 def _limited(width: int) -> int:
     return min(MAX_WIDTH, max(1, width))
 
 
 def _shrunk(image: LineImage) -> LineImage:
     """The same view with a copy of the image that is no larger than other scales need."""
-    factors = (max(1, image.gray.width // (_DETAIL * image.width)), max(1, image.gray.height // image.line.shape[0]))
+    detail = _DETAIL if image.width <= _LONG else 1
+    factors = (max(1, image.gray.width // (detail * image.width)), max(1, image.gray.height // image.line.shape[0]))
     return image if factors == (1, 1) else replace(image, gray=image.gray.reduce(factors))
 
 

@@ -41,6 +41,9 @@ _UNSURE = 0.9
 _UPRIGHT = 10.0
 """Odds that such an image is upright all the same."""
 
+_BYTES_A_COLUMN = 8000
+"""What the network takes for a column of a line: for one longer than the largest batch, so much that threads take turns."""
+
 _TTA = (View(width=1.5), View(width=0.9, height=0.7), View(width=0.7, height=0.7))
 """Scales of test-time augmentation, tried in turn: wide, for letters close to each other get more frames, and with space around
 a tight crop."""
@@ -197,7 +200,9 @@ class Recognizer:
         """
         found: dict[int, LogProbs] = {}
         for batch in _batches([line.shape[1] for line in lines], *self.engine.limits):
-            log_probs, frames = self.engine.log_probs(*images.to_batch([lines[i] for i in batch]))
+            columns = len(batch) * max(lines[i].shape[1] for i in batch)
+            with images.MEMORY.reserved((columns > self.engine.limits.columns) * columns * _BYTES_A_COLUMN):
+                log_probs, frames = self.engine.log_probs(*images.to_batch([lines[i] for i in batch]))
             found.update((i, log_probs[n, : frames[n]]) for n, i in enumerate(batch))
         return [found[i] for i in range(len(lines))]
 

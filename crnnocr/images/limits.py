@@ -1,0 +1,139 @@
+"""What decoding an image may cost, in memory and time; and the memory that all threads of the process share for it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+from PIL import Image, ImageFile
+
+MAX_BYTES = 320 * 10**6
+"""Bytes that decoding an image may take at its peak; all threads together, too."""
+
+_FREE = 4 * 2**20
+"""Bytes up to which an image is not counted: those of ordinary lines."""
+
+_MAX_READS, _BYTES_A_READ = 500_000, 64
+"""Times that a reader may ask for bytes: so many, and once more for so many bytes of the file."""
+
+_MAX_SCAN_PIXELS = 2_500_000_000
+"""Pixels that a JPEG's scans may go through in all."""
+
+_MAX_JPEG_2000 = 12_000_000
+"""Bytes of a JPEG 2000, which takes a second to decode 8 million."""
+
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+"""Bytes that Pillow keeps of a pixel, by mode; of others four."""
+
+
+class LimitedBytes(io.BytesIO):
+    """The bytes of an encoded image, of which no reader asks for ever more small pieces.
+
+    Pillow's readers walk through chunks, markers, tags and frames in Python. A file can have millions of them.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = _MAX_READS + len(data) // _BYTES_A_READ
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as `BytesIO` does. Raises `OSError` if that was done too often."""
+        self._left -= 1
+        if self._left < 0:
+            raise OSError("it is made of too many small parts: save the image again")
+        return super().read(size)
+
+
+def has_more_frames(image: Image.Image) -> bool:
+    """Whether there is a second frame or page. All of them are not counted: that can take minutes."""
+    return bool(getattr(image, "is_animated", False))
+
+
+def peak_bytes(image: ImageFile.ImageFile, size: tuple[int, int]) -> int:
+    """How much memory it takes to decode an image, as measured with each reader of Pillow.
+
+    Args:
+        image: was opened and not loaded yet; a JPEG may be a draft.
+        size: the image's full size.
+    """
+    pixels, channels = size[0] * size[1], len(image.getbands())
+    stored = _STORED.get(image.mode, 4) * image.width * image.height
+    match image.format:
+        case "WEBP":
+            return 16 * pixels
+        case "AVIF":
+            return 10 * pixels
+        case "JPEG2000":
+            return stored + 5 * channels * pixels
+        case "JPEG" | "MPO" if image.info.get("progressive"):
+            return stored + 2 * channels * pixels  # its coefficients
+        case "TIFF":
+            return stored + _strip_bytes(image)
+        case "GIF" | "BMP":
+            return stored + 3 * pixels
+    return stored
+
+
+def _strip_bytes(image: ImageFile.ImageFile) -> int:
+    """The bytes of a strip of a TIFF, which is decoded as a whole."""
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (8,))
+    rows = tags.get(_ROWS_PER_STRIP, image.height)
+    return int(image.width * min(rows, image.height) * sum(bits if isinstance(bits, tuple) else (bits,)) // 8)
+
+
+_BITS_PER_SAMPLE, _ROWS_PER_STRIP = 258, 278
+"""Tags of a TIFF."""
+
+
+def excess(image: ImageFile.ImageFile, size: tuple[int, int], data: bytes) -> str:
+    """Why an encoded image is too costly to decode; empty if it is not.
+
+    Args:
+        image: was opened and not loaded yet; a JPEG may be a draft.
+        size: the image's full size.
+        data: the whole file.
+    """
+    pixels = size[0] * size[1]
+    if (peak := peak_bytes(image, size)) > MAX_BYTES:
+        most = int(pixels * MAX_BYTES / peak / 10**6)
+        return f"{size[0]} x {size[1]} pixels are over the limit of {most} million for {image.format}, mode {image.mode}"
+    if image.format == "JPEG2000" and len(data) > _MAX_JPEG_2000:
+        return f"{len(data) / 1e6:.0f} MB are over the limit of {_MAX_JPEG_2000 / 1e6:.0f} for JPEG 2000"
+    if image.format in ("JPEG", "MPO") and data.count(_START_OF_SCAN) * pixels > _MAX_SCAN_PIXELS:
+        return "so many scans are over the limit for a JPEG of this size"
+    return ""
+
+
+_START_OF_SCAN = b"\xff\xda"
+
+
+class SharedMemory:
+    """A weighted semaphore: what several threads decode at a time stays within a number of bytes."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._used = total, 0
+        self._changed = Condition()
+
+    @contextmanager
+    def reserved(self, count: int) -> Iterator[None]:
+        """Wait until so many bytes are free, and keep them for a block. What is more than there is waits until all is free."""
+        if count <= _FREE:
+            yield
+            return
+        count = min(count, self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._used + count <= self._total)
+            self._used += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= count
+                self._changed.notify_all()
+
+
+MEMORY = SharedMemory(MAX_BYTES)
+"""What the threads of this process take for large images that they decode, and for very long lines that they recognize."""
