@@ -38,6 +38,9 @@ _CONFIDENT = 0.99
 _UNSURE = 0.9
 """Confidence per character below which an image may be upside down."""
 
+_TURNED = 3
+"""Characters of a text that is found upside down, at least: `60` and `09` are read either way."""
+
 _UPRIGHT = 10.0
 """Odds that such an image is upright all the same."""
 
@@ -231,7 +234,8 @@ class Recognizer:
             if image.view.orientation is Orientation.HORIZONTAL and not (one.is_impossible or _is_confident(one, _UNSURE))
         }
         for (i, image), prediction in zip(turned.items(), self._recognize(decoder, read, list(turned.values())), strict=True):
-            if prediction.text and prediction.confidence > _LEGIBLE and _odds(prediction) > _UPRIGHT * _odds(found[i]):
+            is_legible = len(prediction.text) >= _TURNED and prediction.confidence > _LEGIBLE
+            if is_legible and _odds(prediction) > _UPRIGHT * _odds(found[i]):
                 views, predictions = [image], [prediction]
                 self._augment(decoder, read, views, predictions)
                 (seen[i],), (found[i],) = views, predictions
