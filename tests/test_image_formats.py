@@ -32,6 +32,7 @@ FOREIGN = {
     "slice.dcm": (bytes(128) + b"DICM" + bytes(20), "DICOM is not read"),
     "page.jpg": (b"<!DOCTYPE html>\n<html><body>404</body></html>", "web page is not read"),
     "large.tif": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+    "annexed.png": (b"/annex/objects/SHA256E-s7--0a1b.png\n", "git annex get"),
     "clip.mp4": (b"\0\0\0\x20ftypisom\0\0\2\0isom", "video is not read"),
 }
 

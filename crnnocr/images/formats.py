@@ -124,6 +124,7 @@ _FOREIGN = (
     Foreign("numpy array", "load it with numpy, and give the array to the library", (), (b"\x93NUMPY",)),
     Foreign("web page", "it stands where an image should be: download that again", (), (b"<!doctype html", b"<html")),
     Foreign("Git LFS pointer", "fetch the file itself with git lfs pull", (), (b"version https://git-lfs",)),
+    Foreign("git-annex pointer", "fetch the file itself with git annex get", (), (b"/annex/objects/",)),
 )
 _HEAD = 1024
 """Bytes at the start of a file in which a signature is looked for."""
