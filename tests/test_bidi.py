@@ -260,7 +260,14 @@ def test_a_label_that_looks_the_same_as_the_prediction_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "is_permitted"), [("[٠-٩]{2}/[٠-٩]{4}", True), ("[۰-۹]{2}-[۰-۹]{4}", True), ("[٠-٩]{2}-[٠-٩]{4}", False)]
+    ("pattern", "is_permitted"),
+    [
+        ("[٠-٩]{2}/[٠-٩]{4}", True),
+        ("[۰-۹]{2}-[۰-۹]{4}", True),
+        ("[٠-٩]{2}-[٠-٩]{4}", False),
+        ("-?[۰-۹]+", False),
+        ("[۰-۹]+", True),
+    ],
 )
 def test_a_pattern_must_not_depend_on_an_order_that_paper_changes(pattern: str, is_permitted: bool) -> None:
     charset = Charset.from_texts(["٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹-/"])

@@ -10,7 +10,7 @@ characters may stand in place of counts as one character, as in `.{3}`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 import numpy as np
@@ -48,11 +48,13 @@ class Pattern(Automaton):
         network = _Network(parse(pattern, charset), pattern)
         spaces = frozenset(charset.spaces)
         groups = _groups_alike(network.moves, allowed)
-        _check_direction(groups, pattern, charset)
         self._groups = [tuple(part) for own in map(frozenset, groups) for part in (own - spaces, own & spaces) if part]
         self._table, ends = _deterministic(network, self._groups, spaces)
         self._needed = _frames_needed(self._table, ends, self._groups)
         self._ends = ends
+        steps = [(state, number, target) for state, row in enumerate(self._table) for number, target in row.items()]
+        at_edges = {number for state, number, target in steps if target in self._needed and (state == 0 or target in ends)}
+        _check_direction(groups, {id_ for number in at_edges for id_ in self._groups[number]}, pattern, charset)
         self.states = len(self._table)
         """Number of states; state 0 is that of the empty text."""
         self._column, self._targets = self._arrays(charset.classes)
@@ -92,14 +94,14 @@ class Pattern(Automaton):
         return {c: target for group, target in row.items() if target in self._needed for c in self._groups[group]}
 
 
-def _check_direction(groups: list[tuple[int, ...]], pattern: str, charset: Charset) -> None:
+def _check_direction(groups: list[tuple[int, ...]], at_edges: Collection[int], pattern: str, charset: Charset) -> None:
     """Refuse a pattern that depends on an order which the line in the image does not have.
 
     A pattern describes a text in logical order, an image shows a line from left to right. If letters may run the other way,
     both agree only if the pattern treats all characters alike, and their mirror images too. Raises `ConfigError`.
     """
     permitted = {charset.characters[id_ - 1] for group in groups for id_ in group}
-    if not may_be_reordered(permitted):
+    if not may_be_reordered(permitted, {charset.characters[id_ - 1] for id_ in at_edges}):
         return
     if len(groups) > 1 or any(charset.id_of(mirrored(c)) is not None and mirrored(c) not in permitted for c in permitted):
         raise ConfigError(

@@ -96,16 +96,17 @@ def is_direction_control(character: str) -> bool:
     return bool(_CONTROL.match(character))
 
 
-def may_be_reordered(characters: Collection[str]) -> bool:
-    """Whether texts of some characters may stand on paper in another order: with right-to-left letters, or with digits of the
-    Arabic script beside signs that do not separate digits.
+def may_be_reordered(characters: Collection[str], at_edges: Collection[str]) -> bool:
+    """Whether texts of some characters, which begin and end with those `at_edges`, may stand on paper in another order.
+
+    They do with right-to-left letters, and with digits of the Arabic script beside signs that do not separate digits.
     """
-    kinds = {unicodedata.bidirectional(c) for c in characters}
+    kinds, outer = ({unicodedata.bidirectional(c) for c in some} for some in (characters, at_edges))
     if not kinds.isdisjoint(RIGHT_TO_LEFT):
         return True
     if "AN" in kinds:
-        return bool(kinds - {"AN", "CS"})
-    return any(map(_PERSIAN_DIGITS.match, characters)) and bool(kinds - {"EN", "ES", "CS"})
+        return bool(kinds - {"AN", "CS"} or "CS" in outer)
+    return any(map(_PERSIAN_DIGITS.match, characters)) and bool(kinds - {"EN", "ES", "CS"} or outer - {"EN"})
 
 
 def orders_in_lines(word: str, alphabet: str) -> list[str]:
