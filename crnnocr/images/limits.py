@@ -28,6 +28,20 @@ _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2
 """Bytes that Pillow keeps of a pixel, by mode; of others four."""
 
 
+_SMALL_FILE, _SMALL_IMAGE = 2**16, 2**18
+"""Bytes of a file, and pixels of an image, that together can cost neither much memory nor much time."""
+
+
+def is_small(image: Image.Image, data: bytes) -> bool:
+    """Whether an encoded image needs no further checks, as most lines do not."""
+    return len(data) <= _SMALL_FILE and image.width * image.height <= _SMALL_IMAGE
+
+
+def as_file(data: bytes) -> io.BytesIO:
+    """The bytes of an encoded image for a reader of Pillow."""
+    return io.BytesIO(data) if len(data) <= _SMALL_FILE else LimitedBytes(data)
+
+
 class LimitedBytes(io.BytesIO):
     """The bytes of an encoded image, of which no reader asks for ever more small pieces.
 

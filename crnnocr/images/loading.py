@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
@@ -23,7 +23,7 @@ from crnnocr.images.depth import array_to_8_bit
 from crnnocr.images.formats import FORMATS, foreign_kind, open_image
 from crnnocr.images.gray import to_color, to_gray
 from crnnocr.images.large import draft, reduced
-from crnnocr.images.limits import MEMORY, LimitedBytes, excess, has_more_frames, peak_bytes
+from crnnocr.images.limits import MEMORY, as_file, excess, has_more_frames, is_small, peak_bytes
 
 
 class Readable(Protocol):
@@ -136,11 +136,7 @@ def _load(
         size = image.size
         if not isinstance(image, ImageFile.ImageFile) or not data:
             return _upright(image, convert(image), size)
-        if is_reduced:
-            draft(image)
-        if reason := excess(image, size, data):
-            raise ImageError(_too_large(name, reason))
-        with MEMORY.reserved(peak_bytes(image, size)):
+        with _memory_for(image, data, name, is_reduced):
             return _upright(image, convert(_at_full_depth(image, data)), size)
     except (ImageError, ImageWarning):
         raise
@@ -152,6 +148,18 @@ def _load(
         raise ImageError(f"{name}: this is a folder, not an image") from error
     except Exception as error:  # Pillow's readers raise many kinds on corrupt data; this is the boundary of one image
         raise ImageError(f"{name}: not a readable image ({_reason(error)})") from error
+
+
+def _memory_for(image: ImageFile.ImageFile, data: bytes, name: str, is_reduced: bool) -> AbstractContextManager[object]:
+    """Keep the memory for an image that is decoded in a block. Raises `ImageError` if it is too costly to decode."""
+    if is_small(image, data):
+        return nullcontext()
+    size = image.size
+    if is_reduced:
+        draft(image)
+    if reason := excess(image, size, data):
+        raise ImageError(_too_large(name, reason))
+    return MEMORY.reserved(peak_bytes(image, size))
 
 
 def _upright(image: Image.Image, converted: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
@@ -190,7 +198,7 @@ def _opened(source: Source, name: str) -> tuple[Image.Image, bytes]:
     if not data:
         raise ImageError(f"{name}: the file is empty")
     try:
-        image = open_image(LimitedBytes(data))
+        image = open_image(as_file(data))
     except UnidentifiedImageError as error:
         kind = foreign_kind(data)
         raise ImageError(
