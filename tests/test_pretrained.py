@@ -151,6 +151,12 @@ def test_a_price_column_reads_with_one_space(folder: Path, gap: int) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("text", ["42", "(1)", "a_b", "i.", "B12"])
+def test_it_reads_short_text_that_is_small_in_its_crop(folder: Path, text: str) -> None:
+    assert texts_read(folder, [drawn(text, margin=40), drawn(text, margin=60)]) == [text, text]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_reads_text_in_frames_and_between_rules(folder: Path) -> None:
     for gap, paper in ((4, 0), (8, 4), (12, 12), (20, 30)):
         crops = [framed(drawn(text, margin=0), gap=gap, paper=paper) for text in TEXTS]

@@ -33,6 +33,9 @@ _TURNS = {
     Orientation.UPSIDE_DOWN: Image.Transpose.ROTATE_180,
 }
 
+_SMALL = 1.5
+"""Height of an image relative to that of its text with some paper around it, from which on the text is small."""
+
 _DETAIL = 2
 """A large image keeps at least this many times the width of its line for further views."""
 
@@ -87,6 +90,8 @@ class LineImage:
     """Where its text is, if that was looked for."""
     closer: LineImage | None = None
     """The same text without the paper, rules and frame around it and with more contrast, if that makes a difference."""
+    is_small: bool = False
+    """Whether the text is so small in the image that what is read without looking closer is hardly more than a guess."""
     is_faint: bool = False
     """Whether ink and paper hardly differ, so that what is seen closer may be noise."""
 
@@ -223,7 +228,8 @@ class Preprocessor:
             return replace(image, ink=found)
         view = replace(image.view, is_closer=True)
         closer = _shrunk(replace(self._line(text, view, image.size, name), start=start, ink=found))
-        return replace(image, ink=found, closer=closer, is_faint=strong is not None)
+        is_small = image.gray.height > _SMALL * text.height
+        return replace(image, ink=found, closer=closer, is_small=is_small, is_faint=strong is not None)
 
 
 def _at_full_size(image: LineImage, size: tuple[int, int]) -> LineImage:

@@ -35,6 +35,9 @@ _LEGIBLE = 0.5
 _CONFIDENT = 0.99
 """Confidence per character, as a geometric mean, from which an image needs no further view."""
 
+_SMALL = 10.0
+"""Odds that a small text is right that is seen closer, relative to those that it is as it is seen with the paper around it."""
+
 _UNSURE = 0.9
 """Confidence per character below which an image may be upside down."""
 
@@ -333,6 +336,9 @@ def _is_better(other: Prediction, prediction: Prediction, image: LineImage) -> b
     """Whether another view's prediction takes the place of one."""
     if other.text and not prediction.text and image.closer and (other.confidence > _LEGIBLE or not image.is_faint):
         return True
+    if other.text and prediction.text and image.is_small and other.view.is_closer != prediction.view.is_closer:
+        weight = _SMALL if other.view.is_closer else 1 / _SMALL
+        return weight * _odds(other) > _odds(prediction)
     may_replace = bool(other.text) or not prediction.text or _is_confident(other)
     return may_replace and other.confidence > prediction.confidence
 
