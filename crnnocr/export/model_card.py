@@ -177,7 +177,8 @@ def _graph_use(card: Card, config: ExportConfig) -> str:
         if config.self_contained
         else "Convert the image to gray and resize it to the model's height with antialiased bilinear "
         "weights, as `preprocessing` in `model.json` says. Take the best class of each frame of `log_probs`, merge repeats and "
-        "drop class 0, the blank; the character of class *i* is character *i* − 1 of `charset`."
+        "drop class 0, the blank; the character of class *i* is character *i* − 1 of `charset`. Several spaces in a row are "
+        "one, and those at the edges none."
     )
     own = "`crnnocr predict --model` takes this folder, too."
     return "\n".join(table) + f"\n\n{runtimes} {steps} {own}"

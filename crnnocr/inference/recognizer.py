@@ -57,6 +57,9 @@ a tight crop."""
 SEVERAL_LINES = "several-lines"
 """The warning of an image that seems to hold more than one line of text."""
 
+_SURE = 0.5
+"""Confidence above which a text is looked at for gaps; less of it need not be taken away."""
+
 _UNREAD_INK = 0.1
 """By which the confidence of an empty text is multiplied if there is ink."""
 
@@ -275,7 +278,7 @@ class Recognizer:
         ]
         if self.card.is_synthetic and decoder.may_miss_spaces:
             for i, one in enumerate(found):
-                if one.text and has_bare_gap(lines[i], seen[i], self.card.config, decoder.spaces):
+                if one.text and one.confidence > _SURE and has_bare_gap(lines[i], seen[i], self.card.config, decoder.spaces):
                     found[i] = replace(one, confidence=DOUBTFUL * one.confidence)
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
