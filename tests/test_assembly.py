@@ -80,7 +80,6 @@ CHECKED = {
     hostile.huge: "nodes instead of",
     hostile.frames(-1): "nodes instead of",
     hostile.doubled: "nodes instead of",
-    hostile.no_numbers: "not a finite number",
     hostile.outside: "in another file",
     hostile.outside_in_a_node: "no export of crnnocr has",
     hostile.another_size: "constant",
@@ -106,6 +105,11 @@ def test_a_graph_of_another_kind_is_an_error_before_onnxruntime_sees_it(
     path = hostile.write(tmp_path / "odd.onnx", graph, edit)
     with pytest.raises(ModelError, match=rf"odd\.onnx is not the graph .*{CHECKED[edit]}.*models import"):
         OnnxEngine(path)
+
+
+def test_a_graph_with_weights_that_are_no_numbers_is_an_error(graph: bytes) -> None:
+    with pytest.raises(ModelError, match=r"head\.bias holds what is not a finite number: it is damaged"):
+        OnnxEngine(hostile.edited(graph, hostile.no_numbers))
 
 
 def test_what_two_readers_could_read_in_two_ways_is_an_error(graph: bytes) -> None:

@@ -161,12 +161,15 @@ class OnnxEngine:
 
     def _check(self, content: bytes) -> None:
         try:
-            assembly.check(onnx_file.read(content), self.card, self.precision)
+            model = onnx_file.read(content)
+            assembly.check(model, self.card, self.precision)
         except ValueError as error:
             raise ModelError(
                 f"{self._path} is not the graph that this crnnocr exports for its card ({error}): export it again, or, if you "
                 f"trust where it comes from, store it with `crnnocr models import {self._path}`"
             ) from error
+        floats = {name: value for name, value in model.graph.constants.items() if value.dtype.kind == "f"}
+        checkpoint.check_numbers(floats, self._path)
 
     def _open(self, content: bytes) -> Any:
         onnxruntime = runtime.import_onnxruntime()
