@@ -77,7 +77,7 @@ def peak_bytes(image: ImageFile.ImageFile, size: tuple[int, int]) -> int:
     match image.format:
         case "WEBP":
             return 16 * pixels
-        case "AVIF":
+        case "AVIF" | "HEIF":
             return 10 * pixels
         case "JPEG2000":
             return stored + 5 * channels * pixels

@@ -3,12 +3,14 @@
 Each actor loads the model once and uses one thread, so that Ray alone divides the cores.
 """
 
+import os
 import sys
 from typing import Any
 
-import ray
-
 import crnnocr
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use otherwise
+import ray
 
 Batch = dict[str, Any]
 
