@@ -109,6 +109,8 @@ class Prediction:
     """`several-lines` if the image seems to hold more than one line, or None. Its confidence is lowered."""
     is_impossible: bool = False
     """Whether the error is that no permitted text fits."""
+    may_lack_spaces: bool = False
+    """Whether characters are so far apart that spaces between them may not have been read."""
     view: View = field(default_factory=View)
     """How the image was seen."""
     size: tuple[int, int] = (0, 0)
@@ -279,7 +281,7 @@ class Recognizer:
         if self.card.is_synthetic and decoder.may_miss_spaces:
             for i, one in enumerate(found):
                 if one.text and one.confidence > _SURE and has_bare_gap(lines[i], seen[i], self.card.config, decoder.spaces):
-                    found[i] = replace(one, confidence=DOUBTFUL * one.confidence)
+                    found[i] = replace(one, may_lack_spaces=True)
         if read.characters:
             possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
             own = [decoder.mask_blocked(lines[i]) for i in possible], [best[i][0].ids for i in possible]
@@ -320,6 +322,8 @@ def _warned(prediction: Prediction, image: LineImage) -> Prediction:
         return replace(prediction, warning=SEVERAL_LINES, confidence=_SEVERAL_LINES * prediction.confidence)
     if image.ink and image.ink.box and not prediction.text:
         return replace(prediction, confidence=_UNREAD_INK * prediction.confidence)
+    if prediction.may_lack_spaces:
+        return replace(prediction, confidence=DOUBTFUL * prediction.confidence)
     return prediction
 
 
