@@ -65,6 +65,28 @@ def test_no_small_file_takes_long_or_much_memory(name: str, tmp_path: Path, run_
     assert memory <= MAX_MEMORY
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no module resource")
+def test_several_threads_share_one_budget(tmp_path: Path, tiny_model: Path, run_process: RunProcess) -> None:
+    data = HEAVY["png: 49 MP of 16 bits"]()
+    for i in range(8):
+        (tmp_path / f"{i}.png").write_bytes(data)
+    code = """
+import json, resource, sys
+from crnnocr import ReadConfig, Recognizer
+from pathlib import Path
+files = sorted(Path(sys.argv[2]).iterdir())
+texts = [one.error for one in Recognizer.load(sys.argv[1], "cpu").predict(files, read=ReadConfig(threads=4))]
+print(json.dumps([texts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)]))
+"""
+    base = json.loads(run_process("-c", code, tiny_model, tiny_model.parent).stdout)[
+        1
+    ]  # torch alone takes hundreds of megabytes
+    texts, memory = json.loads(run_process("-c", code, tiny_model, tmp_path).stdout)
+    assert texts == [None] * 8
+    assert memory - base <= MAX_MEMORY
+
+
 @pytest.mark.parametrize("directories", [1, 2])
 def test_a_second_page_is_told_without_counting_all(directories: int, recwarn: pytest.WarningsRecorder) -> None:
     load_gray(tiff_chain(directories))
