@@ -19,20 +19,17 @@ from crnnocr.config import LabelConfig
 from crnnocr.datasets import (
     Dataset,
     Sample,
-    bare_boxes,
-    class_folders,
     coco,
     cvat,
-    doctr,
+    file_names,
     hugging_face,
-    icdar_boxes,
+    icdar,
     imagefolder,
     json_file,
     lmdb_folder,
     ppocr_label,
     sidecar,
     table,
-    trdg_names,
 )
 from crnnocr.datasets.groups import grouped
 from crnnocr.datasets.image_index import SPLITS, ImageIndex
@@ -69,16 +66,19 @@ FORMATS = (
         table.SUFFIXES,
     ),
     Format(
-        "a .json of docTR, Label Studio, COCO or MMOCR", json_file.load, (doctr.LABEL_FILE, coco.LABEL_FILE), json_file.SUFFIXES
+        "a .json of docTR, Label Studio, COCO or MMOCR",
+        json_file.load,
+        (json_file.LABEL_FILE, coco.LABEL_FILE),
+        json_file.SUFFIXES,
     ),
     Format("an .xml of CVAT", cvat.load, (cvat.LABEL_FILE,), cvat.SUFFIXES),
     Format("parquet or arrow files", hugging_face.load, (), hugging_face.SUFFIXES, is_list=False),
     Format("parquet or arrow files", hugging_face.load_folder),
     Format("a .gt.txt beside each image", sidecar.load),
-    Format("a .txt of boxes and texts beside each page", icdar_boxes.load),
+    Format("a .txt of boxes and texts beside each page", icdar.load_boxes),
     Format("a .txt of its text beside each image", lambda folder, config: _texts_of(folder, config)),
-    Format("file names of trdg", trdg_names.load),
-    Format("a folder of images for each character", lambda folder, _: class_folders.load(folder)),
+    Format("file names of trdg", file_names.load),
+    Format("a folder of images for each character", lambda folder, _: file_names.load_folders(folder)),
 )
 """All formats, in the order in which they are tried. A folder with a single table under any name comes last."""
 
@@ -198,8 +198,8 @@ def _nothing_in(folder: Path) -> NoReturn:
     holds = f"{count} images and no labels" if count else "no images"
     others = _passed_over(folder)
     hint = _label_error_hint(folder)
-    if count and bare_boxes.holds_xml_boxes([folder / file for file in ImageIndex(folder).files(".xml")]):
-        hint = f". The .xml files hold boxes (Pascal VOC), which do not say what is written there: {bare_boxes.FIX}"
+    if count and sidecar.holds_xml_boxes([folder / file for file in ImageIndex(folder).files(".xml")]):
+        hint = f". The .xml files hold boxes (Pascal VOC), which do not say what is written there: {sidecar.CUT_OUT}"
     elif count and not hint:
         hint = _hint_beside(folder) or (
             "; or write a labels.csv there, with a line image,text for each, even if folders or file names tell the text"
@@ -333,7 +333,7 @@ def _holds_labels(folder: Path) -> bool:
     try:
         known = any((folder / name).is_file() for format in FORMATS for name in format.label_files)
         listed = any(map(_lists_images, [*_tables_in(folder), *_others_in(folder)]))
-        named = trdg_names.load(folder, _DETECTED) is not None or class_folders.load(folder) is not None
+        named = file_names.load(folder, _DETECTED) is not None or file_names.load_folders(folder) is not None
         return known or listed or named or hugging_face.holds_labels(folder)
     except (DataError, OSError):
         return False

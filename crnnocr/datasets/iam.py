@@ -9,7 +9,7 @@ from pathlib import Path
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.issues import Issue, Severity
-from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of, numbered_lines
 
 _RECORD = re.compile(r"(?P<id>[a-z]\d\d-\d{3}[a-z]?-\d\d(?P<word>-\d\d)?) (?P<status>ok|err|prt) (?:-?\d+ ){5}\S+ (?P<text>.+)")
 """The text follows eight columns: of a word the last is its part of speech, of a line the box's height."""
@@ -29,8 +29,8 @@ def load(label_file: Path, content: str, config: LabelConfig) -> Dataset:
 
 
 def _records(label_file: Path, content: str) -> Iterator[LabelRecord | Issue]:
-    for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip() or line.startswith("#"):
+    for number, line in numbered_lines(content):
+        if line.startswith("#"):
             continue
         found = _RECORD.fullmatch(line.strip())
         if found is None:

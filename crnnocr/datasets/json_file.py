@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, coco, columns, doctr, label_studio, mmocr
+from crnnocr.datasets import Dataset, coco, columns, label_studio, mmocr
+from crnnocr.datasets.issues import Issue
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
 from crnnocr.errors import DataError
 from crnnocr.files import read_text
 from crnnocr.formatting import size
 
+LABEL_FILE = "labels.json"
+"""docTR's name."""
 SUFFIXES = frozenset({".json"})
+
+_DOCTR_FOLDERS = ("images", "")
+"""Where docTR has the images: in a folder beside the file, or beside it."""
 
 _MAX_BYTES = 2**30
 """Size of a file beyond which its values would take too much memory."""
 _Format: TypeAlias = tuple[Callable[[object], bool], Callable[[Path, Any, LabelConfig], Dataset]]
-_FORMATS: tuple[_Format, ...] = tuple((each.accepts, each.load) for each in (label_studio, coco, mmocr, doctr))
-"""Whether values are of a format, and how they are loaded."""
 
 
 def load(label_file: Path, config: LabelConfig) -> Dataset:
@@ -35,6 +40,35 @@ def load(label_file: Path, config: LabelConfig) -> Dataset:
         f'{label_file} is not {{"image": "text", …}}: list the texts by their images, as docTR does, or export as COCO, '
         "MMOCR or Label Studio do"
     )
+
+
+def _is_object(values: object) -> bool:
+    """Whether JSON is one object, if only to say what it lacks."""
+    return isinstance(values, dict | tuple)
+
+
+def _load_pairs(label_file: Path, values: Any, config: LabelConfig) -> Dataset:
+    """Load docTR's `{"image.png": "text", …}`, or its pairs."""
+    pairs = values.items() if isinstance(values, dict) else values
+    return dataset_of(label_file, "docTR, JSON", _pair_records(label_file, pairs), config, _DOCTR_FOLDERS)
+
+
+def _pair_records(label_file: Path, pairs: Iterable[tuple[str, object]]) -> Iterator[LabelRecord | Issue]:
+    for name, text in pairs:
+        if not isinstance(text, str):
+            why = "is not a string: docTR's recognition labels are read, those of its detection are not"
+            yield broken_row(label_file, None, f": the label of {name} {why}")
+        else:
+            yield LabelRecord(None, name, text)
+
+
+_FORMATS: tuple[_Format, ...] = (
+    (label_studio.accepts, label_studio.load),
+    (coco.accepts, coco.load),
+    (mmocr.accepts, mmocr.load),
+    (_is_object, _load_pairs),
+)
+"""Whether values are of a format, and how they are loaded."""
 
 
 def holds_labels(label_file: Path) -> bool:

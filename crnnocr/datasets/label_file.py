@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, Sample
@@ -95,6 +97,23 @@ def dataset_of(
         if len(text) < len(label.strip("\r\n")):
             issues.append(TRIMMED_LABEL.at(image.path, where))
     return Dataset(label_file, format, tuple(samples), merged(issues))
+
+
+def numbered_lines(content: str) -> Iterator[tuple[int, str]]:
+    """Iterate over the lines that are not empty, each with its number from 1."""
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def parsed_json(text: str, beginning: str) -> Any:
+    """Return the value of JSON that begins so; None for any other text."""
+    if not text.lstrip().startswith(beginning):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def broken_row(label_file: Path, line: int | None, why: str) -> Issue:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, columns, regions
 from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, EMPTY_LABEL, Issue, Severity
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.label_file import LabelRecord, dataset_of, parsed_json
 from crnnocr.datasets.regions import Region
 
 DOUBT, READING, REGION = "doubt", "reading", "region"
@@ -220,9 +218,8 @@ def _names(values: Iterable[object]) -> list[str]:
 
 def _texts(value: object) -> list[str]:
     """The texts in a cell or a value: one, or a list of them, which may be JSON in a text."""
-    if isinstance(value, str) and value.startswith('["'):
-        with suppress(ValueError, RecursionError):
-            value = json.loads(value)
+    if isinstance(value, str):
+        value = parsed_json(value, '["') or value
     if isinstance(value, Mapping):
         value = value.get("text")
     if isinstance(value, str):
@@ -234,9 +231,8 @@ def _texts(value: object) -> list[str]:
 
 def _boxes(value: object) -> list[dict[str, Any]]:
     """The shapes in a cell, which may be JSON in a text."""
-    if isinstance(value, str) and value.startswith("[{"):
-        with suppress(ValueError, RecursionError):
-            value = json.loads(value)
+    if isinstance(value, str):
+        value = parsed_json(value, "[{")
     return [each for each in value if _is_shape(each)] if isinstance(value, list) else []
 
 

@@ -4,7 +4,6 @@ lists `{"file_name": …, "annotations": [{"box": …, "text": …}, …]}`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, regions
 from crnnocr.datasets.issues import BOX_WITHOUT_AREA, EMPTY_LABEL, Issue, Severity
-from crnnocr.datasets.label_file import LabelRecord, dataset_of
+from crnnocr.datasets.label_file import LabelRecord, dataset_of, numbered_lines, parsed_json
 from crnnocr.datasets.regions import Region
 from crnnocr.errors import DataError
 
@@ -33,20 +32,16 @@ def accepts_line(line: str) -> bool:
 def load_lines(label_file: Path, content: str, config: LabelConfig) -> Dataset:
     """Load a list of pages. Raises `DataError`, naming the line, if one is of another format."""
     pages: list[dict[str, Any]] = []
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            page = _page(line)
-            if page is None:
-                raise DataError(f"{label_file} line {number} is not a page with its annotations in JSON, as the first line is")
-            pages.append({"img_path": page["file_name"], "instances": page["annotations"]})
+    for number, line in numbered_lines(content):
+        page = _page(line)
+        if page is None:
+            raise DataError(f"{label_file} line {number} is not a page with its annotations in JSON, as the first line is")
+        pages.append({"img_path": page["file_name"], "instances": page["annotations"]})
     return dataset_of(label_file, "MMOCR, boxes in pages", _records(pages), config, _FOLDERS)
 
 
 def _page(line: str) -> dict[str, Any] | None:
-    try:
-        page = json.loads(line) if line.lstrip().startswith("{") else None
-    except (ValueError, RecursionError):
-        return None
+    page = parsed_json(line, "{")
     is_page = isinstance(page, dict) and isinstance(page.get("file_name"), str) and isinstance(page.get("annotations"), list)
     return page if is_page else None
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, regions
 from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, DO_NOT_CARE, Issue
-from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of, numbered_lines, parsed_json
 from crnnocr.datasets.regions import Region
 
 LABEL_FILE = "Label.txt"
@@ -33,22 +32,14 @@ def load(label_file: Path, content: str, config: LabelConfig) -> Dataset:
 
 
 def _boxes(line: str) -> list[dict[str, object]] | None:
-    _, tab, boxes = line.partition("\t")
-    if not tab or not boxes.lstrip().startswith("["):
-        return None
-    try:
-        values = json.loads(boxes)
-    except (ValueError, RecursionError):
-        return None
+    values = parsed_json(line.partition("\t")[2], "[")
     if isinstance(values, list) and all(isinstance(each, dict) and "points" in each for each in values):
         return values
     return None
 
 
 def _records(label_file: Path, content: str) -> Iterator[LabelRecord | Issue]:
-    for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(content):
         name, boxes = line.partition("\t")[0].strip(), _boxes(line)
         if boxes is None:
             yield broken_row(label_file, number, "is not a page, a tab and its boxes in JSON, as PPOCRLabel writes them")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from natsort import natsorted
 
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, Sample, bare_boxes, table
+from crnnocr.datasets import Dataset, Sample, table
 from crnnocr.datasets.image_index import ImageIndex
 from crnnocr.datasets.issues import AMBIGUOUS_LABEL, LABEL_WITHOUT_IMAGE, NOT_UTF_8, UNLABELED_IMAGE, Issue, merged
 from crnnocr.datasets.label_file import issue_of_text
@@ -21,6 +23,16 @@ ENDING = ".gt.txt"
 TEXT_ENDING = ".txt"
 """Of labels in folders where no file has the other one. Other files end so too."""
 _EXAMINED = 5
+
+_NUMBER = r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?"
+_BOXES = {
+    "YOLO": re.compile(rf"\S+(?: +{_NUMBER}){{4,}}"),
+    "corners": re.compile(rf"{_NUMBER}(?:,\s*{_NUMBER}){{3}}(?:(?:,\s*{_NUMBER}){{4}})?"),
+}
+"""A line of each kind: a class and its box in shares of the image, or the pixels of two or four corners."""
+_EXAMINED_BOXES = 20
+"""Label files that tell the kind of boxes."""
+CUT_OUT = "cut the boxes out, and write a labels.csv with a line image,text for each crop"
 
 
 def load(folder: Path, config: LabelConfig) -> Dataset | None:
@@ -44,10 +56,10 @@ def load_texts(folder: Path, config: LabelConfig) -> Dataset | None:
     others = {path for path in folder.iterdir() if path.suffix.lower() in table.SUFFIXES and path.is_file()}.difference(paired)
     if any(map(table.lists_images, [*paired[:_EXAMINED], *sorted(others)])):
         return None
-    if kind := bare_boxes.kind_of(paired):
+    if kind := _kind_of_boxes(paired):
         boxes = f"boxes for {plural(len(paired), 'image')} ({kind}, such as {paired[0].relative_to(folder)})"
         what = "which say where something is, and not what is written there"
-        raise DataError(f"{folder} has {boxes}, {what}: {bare_boxes.FIX}")
+        raise DataError(f"{folder} has {boxes}, {what}: {CUT_OUT}")
     return _load(folder, labels, TEXT_ENDING, config)
 
 
@@ -94,6 +106,28 @@ def labels_of(images: Path, labels: Path) -> bool:
     }
     names = [Path(image).stem for image in ImageIndex(images).images] if stems else []
     return 2 * sum(name in stems for name in names) > len(names)
+
+
+def _kind_of_boxes(label_files: Sequence[Path]) -> str | None:
+    """The kind of boxes that label files hold if they hold nothing else."""
+    lines = [line.strip() for file in label_files[:_EXAMINED_BOXES] for line in _text_of(file).splitlines() if line.strip()]
+    kind = next((kind for kind, pattern in _BOXES.items() if lines and all(map(pattern.fullmatch, lines))), None)
+    # Numbers in groups are texts too; of boxes in shares of the image nearly all have a point.
+    if kind == "YOLO" and sum(line.count(".") >= 2 for line in lines) < len(lines) / 2:
+        return None
+    return kind
+
+
+def holds_xml_boxes(label_files: Sequence[Path]) -> bool:
+    """Whether label files are Pascal VOC's."""
+    return any("<bndbox>" in _text_of(file) for file in label_files[:_EXAMINED_BOXES])
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return read_text(file)
+    except DataError:
+        return ""
 
 
 def label_of(image: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from typing import TypeAlias
 
 from crnnocr import images
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, columns, iam, icdar, icdar_boxes, imagefolder, label_studio, mmocr, ppocr_label, regions
+from crnnocr.datasets import Dataset, columns, iam, icdar, imagefolder, label_studio, mmocr, ppocr_label, regions
 from crnnocr.datasets.issues import Issue
-from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
+from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of, numbered_lines, parsed_json
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
 
@@ -65,7 +64,7 @@ class _Table:
                 return _tab_separated(self.content)
             case " ":
                 return _space_separated(self.content)
-            case "," if next(_lines(self.content))[1].strip().lower() == _EASYOCR:
+            case "," if next(numbered_lines(self.content))[1].strip().lower() == _EASYOCR:
                 return _easyocr(self.content)
         return _csv(self.content, self.separator)
 
@@ -73,7 +72,7 @@ class _Table:
 def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # noqa: B008 (frozen)
     """Load a table. Raises `DataError` if it is no table of images and texts."""
     content, separator = _declared(read_text(label_file))
-    _, first = next(_lines(content), (1, ""))
+    _, first = next(numbered_lines(content), (1, ""))
     if not first:
         raise DataError(f"{label_file} is empty")
     if first.lstrip().startswith("{") and imagefolder.holds_labels(label_file):  # MMOCR's lists may be called .txt
@@ -81,7 +80,7 @@ def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # n
     for accepts, load_list in _LISTS if config.separator is None else ():
         if accepts(_first_record(content)):
             return load_list(label_file, content, config)
-    if config.separator is None and icdar_boxes.accepts(first):
+    if config.separator is None and icdar.is_box(first):
         raise DataError(f"{label_file} holds the boxes of one page: name the folder of the pages and of their label files")
     separator = config.separator or separator or _separator(first)
     if separator is None:
@@ -145,7 +144,7 @@ def from_spreadsheet_cell(cell: str) -> str:
 
 def _first_record(content: str) -> str:
     """The first line that is neither empty nor a comment, as IAM's lists begin with."""
-    lines = (line for _, line in _lines(content))
+    lines = (line for _, line in numbered_lines(content))
     first = next(lines, "")
     return next((line for line in lines if not line.startswith("#")), first) if first.startswith("#") else first
 
@@ -279,10 +278,7 @@ def _number(table: _Table, given: str, width: int, field: str) -> int:
 
 def _image_names(cell: str) -> list[str]:
     """The images that a cell names: PaddleOCR has `["a.jpg", "b.jpg"]<TAB>text` for images of the same text."""
-    try:
-        names = json.loads(cell) if cell.startswith('["') else None
-    except (ValueError, RecursionError):
-        return [cell]
+    names = parsed_json(cell, '["')
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else [cell]
 
 
@@ -306,20 +302,20 @@ def _quotes_cells(content: str) -> bool:
 
 
 def _tab_separated(content: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in _lines(content):
+    for number, line in numbered_lines(content):
         yield number, line.split("\t")
 
 
 def _space_separated(content: str) -> Iterator[tuple[int, list[str]]]:
     """Split lines `path text`, which trdg and MMOCR write. A space in a path is one before the image's suffix."""
-    for number, line in _lines(content):
+    for number, line in numbered_lines(content):
         cells = _IMAGE_SPACE_TEXT.fullmatch(line)
         yield number, list(cells.groups()) if cells else line.split(" ", 1)
 
 
 def _easyocr(content: str) -> Iterator[tuple[int, list[str]]]:
     """Split the lines of EasyOCR's labels.csv. If one is not csv, all after the first comma is the text, with its quotes."""
-    for number, line in _lines(content):
+    for number, line in numbered_lines(content):
         try:
             cells = next(csv.reader([line], strict=True))
         except csv.Error:
@@ -359,10 +355,3 @@ def _csv(content: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 def _begins_records(cell: str) -> bool:
     """Whether a cell of several lines has swallowed further records."""
     return "\n" in cell and any(map(_IMAGE_THEN.match, cell.split("\n")[1:]))
-
-
-def _lines(content: str) -> Iterator[tuple[int, str]]:
-    """Iterate over the lines that are not empty, each with its number from 1."""
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")

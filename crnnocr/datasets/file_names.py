@@ -1,4 +1,7 @@
-"""`text_0.jpg`: images of TextRecognitionDataGenerator, whose file names are their labels; and `2b827.png`, as of CAPTCHAs."""
+"""Labels in the names of files or folders.
+
+`text_0.jpg` as TextRecognitionDataGenerator writes it, `2b827.png` as of CAPTCHAs, `A/001.png` in a folder for each character.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import hexdigits
+
+from natsort import natsorted
 
 from crnnocr import images
 from crnnocr.config import EmptyLabels, LabelConfig
@@ -71,6 +76,24 @@ def _named_by_code(folder: Path, paths: Sequence[Path]) -> Dataset | None:
         return None
     samples = tuple(Sample(path, path.stem) for path in sorted(paths))
     return Dataset(folder, "codes that are the file names", samples)
+
+
+def load_folders(folder: Path) -> Dataset | None:
+    """Load a folder of folders. Returns None unless all of them are called by one character and hold images and nothing else.
+
+    Other names of folders may well be those of books, scanners or days.
+    """
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if len(entries) < 2 or not all(len(nfc(path.name)) == 1 and path.is_dir() for path in entries):
+        return None
+    samples: list[Sample] = []
+    for each in natsorted(entries, key=str):
+        files = [path for path in each.iterdir() if not path.name.startswith(".")]
+        found = images.image_files(files)
+        if len(found) < len(files):
+            return None
+        samples += [Sample(path, nfc(each.name)) for path in natsorted(found, key=str)]
+    return Dataset(folder, "folders that are called by their character", tuple(samples)) if samples else None
 
 
 def _images(folder: Path) -> list[Path]:
