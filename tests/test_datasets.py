@@ -30,7 +30,7 @@ def test_a_summary_counts_each_kind_of_issue_and_names_its_first_location() -> N
     found = merged([EMPTY_LABEL.at("line 2"), MISSING_IMAGE.at("line 3"), EMPTY_LABEL.at("line 7")])
     assert [(issue.code, issue.count) for issue in found] == [(EMPTY, 2), (MISSING, 1)]
     assert summary(found) == [
-        "2 excluded: empty label (first: line 2): write what the image says, or take it out",
-        "1 excluded: row whose image is not there (first: line 3): correct the path, which counts from the label file's folder",
+        f"2 excluded: empty label (first: line 2): {EMPTY_LABEL.fix}",
+        f"1 excluded: row whose image is not there (first: line 3): {MISSING_IMAGE.fix}",
     ]
     assert summary([]) == []
