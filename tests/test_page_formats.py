@@ -20,7 +20,7 @@ from crnnocr.datasets import Dataset, Sample, regions
 from crnnocr.datasets.detection import load_dataset, load_datasets
 from crnnocr.datasets.lines import load_lines
 from crnnocr.datasets.regions import Region
-from crnnocr.errors import DataError, ImageError
+from crnnocr.errors import ConfigError, DataError, ImageError
 from crnnocr.images import Preprocessor
 
 WIDTH, HEIGHT = 120, 80
@@ -251,9 +251,11 @@ def test_coco_with_a_text_for_each_box(label_file: str, image: str, place: str, 
 def test_the_attribute_of_coco_may_be_named(tmp_path: Path) -> None:
     page(tmp_path / "page.png")
     put(tmp_path, [], {"x.json": json.dumps(coco(attribute="serial", place="attributes"))})
-    with pytest.raises(DataError, match=r"annotations have no text: .*`text_column`"):
+    with pytest.raises(DataError, match=r"and no text: .*`text_column`"):
         load_dataset(tmp_path / "x.json")
     check(load_dataset(tmp_path / "x.json", LabelConfig(text_column="serial")))
+    with pytest.raises(ConfigError, match="no column is called so"):
+        load_dataset(tmp_path / "x.json", LabelConfig(text_column="image"))
 
 
 def test_coco_text_and_textocr(tmp_path: Path) -> None:

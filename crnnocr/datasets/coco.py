@@ -11,7 +11,6 @@ from crnnocr.datasets import Dataset, columns, regions
 from crnnocr.datasets.issues import BOX_WITHOUT_AREA, Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.datasets.regions import Region
-from crnnocr.errors import DataError
 
 LABEL_FILE = "_annotations.coco.json"
 """Roboflow's name."""
@@ -33,19 +32,10 @@ def accepts(values: object) -> bool:
 def load(label_file: Path, values: Any, config: LabelConfig) -> Dataset:
     """Load the boxes that have a text. Raises `DataError` if none has."""
     images, boxes = next([_listed(values[key]) for key in keys] for keys in _KEYS if set(keys) <= values.keys())
-    keys = list(dict.fromkeys(key for each in boxes for key in _attributes(each)))
-    if config.text_column is None and not any(columns.text_rank(key) is not None for key in keys):
-        raise DataError(
-            f"{label_file} is COCO whose annotations have no text: write it as their attribute text, or name another with "
-            "`text_column`"
-        )
-    named = LabelConfig(text_column=config.text_column)
-    rows = [[*(_attributes(each).get(key, "") for key in keys), "x.png"] for each in boxes]
-    chosen = columns.choose(label_file, [*keys, "image"], lambda: rows, named)
-    text = keys[chosen.text]
+    text, issues = columns.choose_text(label_file, list(map(_attributes, boxes)), config)
     names = {str(image.get("id")): str(image.get("file_name") or image.get("path") or "") for image in images}
     records = _records(boxes, names, text)
-    return dataset_of(label_file, f"COCO, texts from {text}", records, config, ("", "images"), chosen.issues)
+    return dataset_of(label_file, f"COCO, texts from {text}", records, config, ("", "images"), issues)
 
 
 def _listed(values: object) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
@@ -123,9 +123,8 @@ def choose(
         ConfigError: there is no column that it names.
         DataError: the header does not tell the columns, or several with different texts could be the label.
     """
-    sample = [cells for cells in islice(rows(), _SAMPLED) if len(cells) == len(header)]
-    holding = {i for i in range(len(header)) if sample and all(is_image(cells[i]) or not cells[i] for cells in sample)}
-    holding = {i for i in holding if any(cells[i] for cells in sample)}
+    sample = _sample(header, rows)
+    holding = _holding_images(sample)
     if config.image_column is None:
         ranked = sorted((rank, i) for i, name in enumerate(header) if (rank := image_rank(name)) is not None)
         image_columns = sorted((i for _, i in ranked), key=lambda i: i not in holding)
@@ -133,18 +132,32 @@ def choose(
             image_columns += [i for i in sorted(holding) if i not in image_columns]
     else:
         image_columns = [index_of(source, header, config.image_column, "image_column")]
-    issues: tuple[Issue, ...] = ()
-    if config.text_column is None:
-        could_be = [text_rank(name) is not None if texts is None else name in texts for name in header]
-        candidates = [i for i in range(len(header)) if i not in holding and could_be[i] and not _is_json(sample, i)]
-        text, issues = _most_specific(source, header, candidates, rows)
-    else:
-        text = index_of(source, header, config.text_column, "text_column")
+    text, issues = _text(source, header, rows, config, texts)
     image_columns = [i for i in image_columns if i != text]
     if not image_columns or text is None:
         named = [header[i] for i in sorted(holding)] if not image_columns else []
         raise DataError(_not_understood(source, header, bool(image_columns), text is not None, named))
     return Columns(tuple(image_columns), text, issues, find(header, config.group))
+
+
+def choose_text(
+    source: object, rows: Sequence[Mapping[str, str]], config: LabelConfig, texts: Collection[str] | None = None
+) -> tuple[str, tuple[Issue, ...]]:
+    """Choose the attribute that holds the label, as `choose` does, where the images are known.
+
+    Returns its name, and what is to be said about the choice.
+
+    Raises:
+        ConfigError: there is none that `config` names.
+        DataError: there is none, or several with different texts could be the label.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[row.get(name, "") for name in names] for row in rows]
+    text, issues = _text(source, names, lambda: cells, config, texts)
+    if text is None:
+        has = f"the attributes {_listed(names)}" if names else "no attributes"
+        raise DataError(f"{source}: its boxes have {has}, and no text: add an attribute text, or name it with `text_column`")
+    return names[text], issues
 
 
 def find(header: Sequence[str], column: str | None) -> int | None:
@@ -167,6 +180,36 @@ def index_of(source: object, header: Sequence[str], column: str, field: str) -> 
         why = "several columns are called so, give a number" if found else "no column is called so"
         raise ConfigError(field, f"{column}: of {source} {why}: {_listed(header)}")
     return found[0]
+
+
+def _sample(header: Sequence[str], rows: Callable[[], Iterable[Sequence[str]]]) -> list[Sequence[str]]:
+    return [cells for cells in islice(rows(), _SAMPLED) if len(cells) == len(header)]
+
+
+def _holding_images(sample: Sequence[Sequence[str]]) -> set[int]:
+    """The columns in which images stand, and nothing else."""
+    return {
+        i
+        for i, cells in enumerate(zip(*sample, strict=True))
+        if any(cells) and all(is_image(cell) or not cell for cell in cells)
+    }
+
+
+def _text(
+    source: object,
+    header: Sequence[str],
+    rows: Callable[[], Iterable[Sequence[str]]],
+    config: LabelConfig,
+    texts: Collection[str] | None,
+) -> tuple[int | None, tuple[Issue, ...]]:
+    """The column of the label, and what to say about the choice."""
+    if config.text_column is not None:
+        return index_of(source, header, config.text_column, "text_column"), ()
+    sample = _sample(header, rows)
+    holding = _holding_images(sample)
+    could_be = [text_rank(name) is not None if texts is None else name in texts for name in header]
+    candidates = [i for i in range(len(header)) if i not in holding and could_be[i] and not _is_json(sample, i)]
+    return _most_specific(source, header, candidates, rows)
 
 
 def _most_specific(

@@ -24,24 +24,15 @@ _SHAPES = frozenset({"box", "polygon", "polyline", "tag"})
 
 
 def load(label_file: Path, config: LabelConfig) -> Dataset:
-    """Load the shapes that have a text. Raises `DataError` if the file is none of CVAT, or no shape has a text."""
+    """Load the shapes that have a text. Raises `DataError` if the file is not of CVAT, or no shape has a text."""
     root = _root(label_file)
     if root.tag != "annotations":
         raise DataError(f"{label_file} is XML of another kind: annotations.xml of CVAT for images 1.1 is read")
     if root.find("track") is not None:
         raise DataError(f"{label_file} is of CVAT for video: export as CVAT for images")
     found = [(image, shape) for image in root.iter("image") for shape in image if shape.tag in _SHAPES]
-    rows = [_attributes(shape) for _, shape in found]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    if config.text_column is None and not any(columns.text_rank(name) is not None for name in names):
-        has = f"the attributes {', '.join(names)}" if names else "no attributes"
-        raise DataError(
-            f"{label_file}: its shapes have {has}, and no text: add an attribute text, or name it with `text_column`"
-        )
-    cells = [[*(row.get(name, "") for name in names), "x.png"] for row in rows]
-    chosen = columns.choose(label_file, [*names, "image"], lambda: cells, LabelConfig(text_column=config.text_column))
-    records = _records(found, names[chosen.text])
-    return dataset_of(label_file, f"CVAT, attribute {names[chosen.text]}", records, config, ("", "images"), chosen.issues)
+    text, issues = columns.choose_text(label_file, [_attributes(shape) for _, shape in found], config)
+    return dataset_of(label_file, f"CVAT, attribute {text}", _records(found, text), config, ("", "images"), issues)
 
 
 def holds_labels(label_file: Path) -> bool:

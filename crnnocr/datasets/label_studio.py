@@ -135,16 +135,9 @@ def _load_tasks(label_file: Path, tasks: Sequence[dict[str, Any]], config: Label
     chosen = controls[0] if len(controls) == 1 else ""
     issues: tuple[Issue, ...] = () if annotated else (_UNCHECKED,)
     if len(controls) > 1 or (config.text_column and controls):
-        rows = [{name: _texts_of(each, name)[-1:] or [""] for name in controls} for _, each in found if each]
-        header = [*controls, "image"]
-        picked = columns.choose(
-            label_file,
-            header,
-            lambda: ([*(str(row[name][0]) for name in controls), "x.png"] for row in rows),
-            LabelConfig(text_column=config.text_column),
-            controls,
-        )
-        chosen, issues = header[picked.text], (*issues, *picked.issues)
+        rows = [{name: (_texts_of(each, name) or [""])[-1] for name in controls} for _, each in found if each]
+        chosen, more = columns.choose_text(label_file, rows, config, controls)
+        issues += more
     records = (record for task, each in found for record in _task_records(task, each, chosen, config))
     return dataset_of(label_file, f"Label Studio, {'tasks' if annotated else 'predictions'}", records, config, issues=issues)
 
