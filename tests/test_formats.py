@@ -33,7 +33,7 @@ def test_written_records_are_loaded_again(tmp_path: Path) -> None:
     ]
     (tmp_path / "metadata.jsonl").write_text("".join(map(imagefolder.line, rows)), encoding="utf-8")
     assert list(imagefolder.records(tmp_path / "metadata.jsonl")) == [(1, rows[0]), (2, rows[1])]
-    assert labels(load_dataset(tmp_path)) == {"a.png": 'tab\t"quoted", ü 中', "b.png": "x"}
+    assert labels(load_dataset(tmp_path)) == {"a.png": 'tab "quoted", ü 中', "b.png": "x"}
 
 
 @pytest.mark.parametrize("header", ["file_name,text", "filename,words", "image_path,plate_text", "File_Name, Text"])
@@ -143,6 +143,23 @@ def test_labels_with_white_space_around_are_counted(tmp_path: Path) -> None:
     (issue,) = found.issues
     assert (issue.code, issue.severity) == ("space-at-end", Severity.NOTE)
     assert [location.detail for location in issue.locations] == ["labels.csv line 2: a.png", "labels.csv line 4: c.png"]
+
+
+def test_labels_are_single_spaced_and_counted(tmp_path: Path) -> None:
+    rows = {
+        "a.png": "Total      49.50",
+        "b.png": "10\u00a0000 km",
+        "c.png": "1 \u00a0 2",
+        "d.png": "東京\u3000\u3000都",
+        "e.png": "x\ty",
+    }
+    text = "".join(imagefolder.line({"file_name": name, "text": text}) for name, text in rows.items())
+    single = {"a.png": "Total 49.50", "b.png": "10\u00a0000 km", "c.png": "1 2", "d.png": "東京\u3000都", "e.png": "x y"}
+    sidecars = {name.replace(".png", ".gt.txt"): f"{text}\n" for name, text in rows.items()}
+    for files in ({"metadata.jsonl": text}, sidecars):
+        found = load_dataset(put(tmp_path / str(len(files)), rows, files))
+        assert labels(found) == single
+        assert [(issue.code, issue.severity, issue.count) for issue in found.issues] == [("double-space", Severity.NOTE, 4)]
 
 
 def test_labels_are_brought_to_nfc_without_white_space_around(tmp_path: Path) -> None:
@@ -282,7 +299,7 @@ def test_easyocr(tmp_path: Path) -> None:
         "5.png": ('a 5" pipe', 'a 5" pipe'),
         "6.png": ("1,500.00", "1,500.00"),
         "7.png": ("NA", "NA"),
-        "8.png": ("tab\there", "tab\there"),
+        "8.png": ("tab\there", "tab here"),
     }
     table = "filename,words\n" + "".join(f"{name},{written}\n" for name, (written, _) in rows.items())
     dataset = load_dataset(put(tmp_path, rows, {"labels.csv": table}))
@@ -318,7 +335,7 @@ def test_paddleocr(tmp_path: Path) -> None:
         {"rec_gt_train.txt": lines, "rec_gt_test.txt": "train_data/rec/test/word_001.jpg\tx\n"},
     )
     dataset = load_dataset(tmp_path / "train_data/rec/rec_gt_train.txt")
-    assert labels(dataset) == {names[0]: "简单可依赖", names[1]: 'say "yes", or no', names[3]: "a\tb"}
+    assert labels(dataset) == {names[0]: "简单可依赖", names[1]: 'say "yes", or no', names[3]: "a b"}
     assert excluded(dataset) == [(EMPTY, "rec_gt_train.txt line 3: train/word_003.jpg")]
     assert dataset.format == "tab-separated without a header"
 
@@ -496,8 +513,8 @@ def test_trdgs_labels_txt(tmp_path: Path) -> None:
     dataset = load_dataset(put(tmp_path, [f"{n}.jpg" for n in range(5)], {"labels.txt": lines}))
     assert labels(dataset) == {
         "0.jpg": "Hello, world",
-        "1.jpg": "tab\there",
-        "2.jpg": '"two  spaces"',
+        "1.jpg": "tab here",
+        "2.jpg": '"two spaces"',
         "3.jpg": "see a.png b",
     }
     assert dataset.format == "space-separated without a header"
@@ -518,9 +535,9 @@ def test_a_line_without_a_space_in_a_space_separated_list_is_an_error_that_names
 @pytest.mark.parametrize(
     ("first", "text"),
     [
-        ("a.png,tab\there", "tab\there"),
+        ("a.png,tab\there", "tab here"),
         ("a.png\tcomma, space", "comma, space"),
-        ("a.png comma,tab\t.", "comma,tab\t."),
+        ("a.png comma,tab\t.", "comma,tab ."),
         ('"a.png",eins', "eins"),
         ("a.png ,eins", "eins"),
         ("a.JPG.png\teins", "eins"),

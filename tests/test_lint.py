@@ -131,7 +131,6 @@ PLANTED: dict[str, tuple[str, Severity, list[LintSample], str]] = {
         [seen("one", content=-1), seen("two", content=-1)],
         "1 image comes with different labels (2 samples): only one can be right",
     ),
-    "spaces in a row": ("double-space", Severity.WARNING, [seen("one  two"), seen("a   b c")], "2 labels have several spaces"),
     "no-break space": ("odd-space", Severity.WARNING, [seen("one\u00a0two")], "(U+00A0 NO-BREAK SPACE) in 1): write plain"),
     "tab": ("odd-space", Severity.WARNING, [seen("one\ttwo")], r"'\t' (U+0009"),
     "ideographic space": ("odd-space", Severity.WARNING, [seen("one\u3000two")], "(U+3000 IDEOGRAPHIC SPACE) in 1)"),

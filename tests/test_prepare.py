@@ -318,10 +318,10 @@ def test_without_data_both_splits_are_synthetic() -> None:
 
 
 def test_without_training_data_issues_of_the_validation_data_are_found(tmp_path: Path) -> None:
-    validate = labeled(tmp_path / "validate", ["235", "2  3"])
+    validate = labeled(tmp_path / "validate", ["235", "2\u00a03"])
     gone = replace(validate, issues=(MISSING_IMAGE.at("labels.csv line 3"),))
     inspected = inspect([], [gone], replace(SCRATCH, synth="en"))
-    assert {issue.code for issue in inspected.issues} >= {"missing-picture", "double-space"}
+    assert {issue.code for issue in inspected.issues} >= {"missing-picture", "odd-space"}
     assert not inspected.is_fatal
     assert inspect([], [replace(validate, samples=())], replace(SCRATCH, synth="en")).is_fatal
 

@@ -18,7 +18,7 @@ class Sample:
     path: Path
     """The image file, or the database or parquet file that holds the image."""
     text: str
-    """The label, in NFC, without white space at its ends."""
+    """The label, in NFC, single-spaced, without white space at its ends."""
     entry: str = ""
     """The image's key there; empty for an image file."""
     region: Region | None = None

@@ -18,7 +18,7 @@ from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, merged
 from crnnocr.errors import DataError
-from crnnocr.text.charset import nfc
+from crnnocr.text.charset import single_spaced
 
 _INDEX = "(?P<index>0|[1-9][0-9]*)"
 _FORMATS = {
@@ -50,7 +50,7 @@ def load(folder: Path, config: LabelConfig) -> Dataset | None:
                 "list the texts in a labels.csv"
             )
     for format, found in fitting.items():
-        labeled = [(path, nfc(text).strip()) for _, (path, text) in sorted(found.items())]
+        labeled = [(path, single_spaced(text)) for _, (path, text) in sorted(found.items())]
         keeps = config.empty is EmptyLabels.KEEP
         samples = tuple(Sample(path, text) for path, text in labeled if text or keeps)
         issues = merged(EMPTY_LABEL.at(path, path.name) for path, text in labeled if not (text or keeps))

@@ -15,9 +15,8 @@ from typing import Any
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, Sample, columns
 from crnnocr.datasets.issues import MISSING_ENTRY, Issue, merged
-from crnnocr.datasets.label_file import issue_of_text
+from crnnocr.datasets.label_file import issue_of_text, label_of
 from crnnocr.errors import DataError, ImageError
-from crnnocr.text.charset import nfc
 
 SUFFIXES = frozenset({".parquet", ".arrow"})
 
@@ -120,11 +119,12 @@ def _samples(shard: Path, image: str, text: str, config: LabelConfig) -> Iterato
     named = [name for name in _opened(os.path.realpath(shard)).schema.names if name == config.group]
     groups: Sequence[object] = _column(shard, named[0]) if named else [None] * len(present)
     for row, label in enumerate(_column(shard, text)):
-        name = nfc(label or "").strip()
+        name, changes = label_of(label or "")
         if issue := issue_of_text(name, config.empty) or (None if present[row] else MISSING_ENTRY):
             yield issue.at(f"{shard}:{row}/{image}")
-        else:
-            yield Sample(shard, name, f"{row}/{image}", group="" if groups[row] is None else str(groups[row]))
+            continue
+        yield Sample(shard, name, f"{row}/{image}", group="" if groups[row] is None else str(groups[row]))
+        yield from (change.at(f"{shard}:{row}/{image}") for change in changes)
 
 
 def _present(shard: Path, image: str) -> list[bool]:

@@ -121,6 +121,11 @@ DO_NOT_CARE = _excluded(
     "placeholder-label", "label ###, or a mark that nobody could read the text", "write what the image says, if you can read it"
 )
 TRIMMED_LABEL = Issue("space-at-end", Severity.NOTE, "label with white space at its ends")
+SINGLE_SPACED_LABEL = Issue(
+    "double-space",
+    Severity.NOTE,
+    "label with several spaces in a row, or a tab, which counts as one space: no image shows how many",
+)
 
 
 def foreign_file(format: str, fix: str) -> Issue:

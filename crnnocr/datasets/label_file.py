@@ -18,6 +18,7 @@ from crnnocr.datasets.issues import (
     EMPTY_LABEL,
     NOT_UNICODE,
     SEVERAL_LINES,
+    SINGLE_SPACED_LABEL,
     TRIMMED_LABEL,
     Issue,
     merged,
@@ -25,7 +26,7 @@ from crnnocr.datasets.issues import (
 from crnnocr.datasets.regions import Region
 from crnnocr.errors import DataError
 from crnnocr.formatting import is_encodable
-from crnnocr.text.charset import nfc
+from crnnocr.text.charset import nfc, single_spaced
 
 _LINE_END = re.compile("[\n\r\v\f\x85\u2028\u2029]")
 
@@ -83,8 +84,7 @@ def dataset_of(
             found.append((record, _find(index, record)))
     clashing = _clashing(found)
     for record, image in found:
-        label = nfc(record.text)
-        text = label.strip()
+        text, changes = label_of(record.text)
         line = "" if record.line is None else f" line {record.line}"
         where = f"{label_file.name}{line}: {record.name}{f' ({image.detail})' if image.detail else ''}"
         if record.region:
@@ -94,8 +94,7 @@ def dataset_of(
             issues.append(issue.at(image.path, where))
             continue
         samples.append(Sample(image.path, text, region=record.region, group=record.group))
-        if len(text) < len(label.strip("\r\n")):
-            issues.append(TRIMMED_LABEL.at(image.path, where))
+        issues += (change.at(image.path, where) for change in changes)
     return Dataset(label_file, format, tuple(samples), merged(issues))
 
 
@@ -144,6 +143,14 @@ def _clashing(found: Sequence[tuple[LabelRecord, Found]]) -> set[Path]:
         if image.path in names and not image.issue:
             names[image.path].add("" if image.is_literal else nfc(record.name))
     return {path for path, different in names.items() if len(different) > 1}
+
+
+def label_of(written: str) -> tuple[str, list[Issue]]:
+    """Return the label that a text means, and what of it does not count: white space at its ends, and more than one space."""
+    text = single_spaced(written)
+    plain = nfc(written).strip("\r\n")
+    changes = [TRIMMED_LABEL] if plain != plain.strip() else []
+    return text, [*changes, SINGLE_SPACED_LABEL] if text != plain.strip() else changes
 
 
 def issue_of_text(text: str, empty: EmptyLabels) -> Issue | None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, Sample
-from crnnocr.datasets.issues import EMPTY_LABEL, MISSING_ENTRY, NOT_UTF_8, UNLABELED_ENTRY, Issue, merged
+from crnnocr.datasets.issues import MISSING_ENTRY, NOT_UTF_8, UNLABELED_ENTRY, Issue, merged
+from crnnocr.datasets.label_file import issue_of_text, label_of
 from crnnocr.errors import DataError, ImageError
-from crnnocr.text.charset import nfc
 
 if TYPE_CHECKING:
     import lmdb
@@ -35,11 +35,8 @@ def load(folder: Path, config: LabelConfig) -> Dataset:
         # Looking up each image would read a good part of the file: it is done only if some are missing.
         is_complete = transaction.stat()["entries"] > 2 * count
         for number in range(1, count + 1):
-            found = _sample(folder, transaction, number, is_complete, config.empty)
-            if isinstance(found, Sample):
-                samples.append(found)
-            else:
-                issues.append(found)
+            for found in _sample(folder, transaction, number, is_complete, config.empty):
+                (samples if isinstance(found, Sample) else issues).append(found)  # type: ignore[arg-type]
     return Dataset(folder, "LMDB", tuple(samples), merged(issues))
 
 
@@ -65,19 +62,28 @@ def _count(folder: Path, transaction: lmdb.Transaction) -> int:
     return count
 
 
-def _sample(folder: Path, transaction: lmdb.Transaction, number: int, is_complete: bool, empty: EmptyLabels) -> Sample | Issue:
+def _sample(
+    folder: Path, transaction: lmdb.Transaction, number: int, is_complete: bool, empty: EmptyLabels
+) -> Iterator[Sample | Issue]:
     entry = f"image-{number:09}"
     name = f"{folder}:{entry}"
     label = transaction.get(b"label-%09d" % number)
     if label is None:
-        return UNLABELED_ENTRY.at(name)
+        yield UNLABELED_ENTRY.at(name)
+        return
     if not is_complete and transaction.get(entry.encode()) is None:
-        return MISSING_ENTRY.at(name)
+        yield MISSING_ENTRY.at(name)
+        return
     try:
-        text = nfc(bytes(label).decode()).strip()
+        text, changes = label_of(bytes(label).decode())
     except UnicodeDecodeError:
-        return NOT_UTF_8.at(name)
-    return Sample(folder, text, entry) if text or empty is EmptyLabels.KEEP else EMPTY_LABEL.at(name)
+        yield NOT_UTF_8.at(name)
+        return
+    if issue := issue_of_text(text, empty):
+        yield issue.at(name)
+        return
+    yield Sample(folder, text, entry)
+    yield from (change.at(name) for change in changes)
 
 
 _opening = Lock()

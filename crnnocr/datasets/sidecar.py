@@ -9,15 +9,13 @@ from pathlib import Path
 from natsort import natsorted
 
 from crnnocr.config import LabelConfig
-from crnnocr.datasets import Dataset, Sample, table
+from crnnocr.datasets import Dataset, Sample, label_file, table
 from crnnocr.datasets.image_index import ImageIndex
 from crnnocr.datasets.issues import AMBIGUOUS_LABEL, LABEL_WITHOUT_IMAGE, NOT_UTF_8, UNLABELED_IMAGE, Issue, merged
-from crnnocr.datasets.label_file import issue_of_text
 from crnnocr.datasets.pairing import pair
 from crnnocr.errors import DataError
 from crnnocr.files import atomic_write, read_text
 from crnnocr.formatting import plural
-from crnnocr.text.charset import nfc
 
 ENDING = ".gt.txt"
 TEXT_ENDING = ".txt"
@@ -76,14 +74,15 @@ def _load(folder: Path, label_files: list[str], ending: str, config: LabelConfig
             continue
         label = pairs.labels[image]
         try:
-            text = nfc(read_text(folder / label)).strip()
+            text, changes = label_file.label_of(read_text(folder / label))
         except DataError as error:
             issues.append(NOT_UTF_8.at(label, str(error)))
             continue
-        if issue := issue_of_text(text, config.empty):
+        if issue := label_file.issue_of_text(text, config.empty):
             issues.append(issue.at(label))
-        else:
-            samples.append(Sample(index.root / image, text))
+            continue
+        samples.append(Sample(index.root / image, text))
+        issues += (change.at(index.root / image, label) for change in changes)
     issues += [
         AMBIGUOUS_LABEL.at(label, f"{label} ({', '.join(pairs.ambiguous[label])})")
         if label in pairs.ambiguous

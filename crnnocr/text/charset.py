@@ -7,6 +7,7 @@ other.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ NUMBER_SIGNS = "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 """Format characters that are visible, as ranges for a regular expression: signs that span numbers (Unicode's
 Prepended_Concatenation_Mark).
 """
+
+
+_SPACES = re.compile(r"[^\S\n\r\v\f\x85\u2028\u2029]+")
+"""White space that ends no line."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,20 @@ def frames_needed(label: Sequence[object]) -> int:
 def nfc(text: str) -> str:
     """Return `text` in NFC, the only form in which labels are encoded and shown."""
     return unicodedata.normalize("NFC", text)
+
+
+def single_spaced(text: str) -> str:
+    """Return `text` in NFC as labels and readings are: with no two spaces in a row, and none at the ends.
+
+    White space of several kinds becomes a space, as does a tab. A no-break or an ideographic space alone is a character of its
+    own. Ends of lines inside stay.
+    """
+    return _SPACES.sub(_one_space, nfc(text).strip())
+
+
+def _one_space(found: re.Match[str]) -> str:
+    first = found[0][0]
+    return first if {*found[0]} == {first} and unicodedata.category(first) == "Zs" else " "
 
 
 def canonical(text: str) -> str:

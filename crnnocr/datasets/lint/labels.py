@@ -25,7 +25,6 @@ _MAX_FILES_NAMED = 3
 _Holder: TypeAlias = tuple[LintSample, list[str]]
 """A sample, and the characters in question that its label holds."""
 
-_DOUBLE_SPACE = re.compile(r"\s\s")
 _IDEOGRAPHIC_SPACE = "\u3000"
 _REPLACEMENT = "\ufffd"
 # Format characters with ink: number signs, and the tags of flags.
@@ -81,7 +80,6 @@ def characters(
     hidden = {c for c in alphabet if _is_hidden(c)}
     confusables = list(find_confusables(texts, alphabet))
     variants = list(mixed_variants(alphabet))
-    yield from _double_space_issues(samples)
     yield from _odd_space_issues(_holders(samples, odd))
     yield from _hidden_issues(_holders(samples, hidden) + _idle_joiners(samples, alphabet))
     yield from _confusable_issues(samples, confusables)
@@ -110,14 +108,6 @@ def _idle_joiners(samples: Sequence[LintSample], alphabet: Mapping[str, int]) ->
     if not alphabet.keys() & set(JOINERS):
         return []
     return [(sample, sorted(set(found))) for sample in samples if (found := _IDLE_JOINER.findall(sample.text))]
-
-
-def _double_space_issues(samples: Sequence[LintSample]) -> Iterator[Issue]:
-    locations = tuple(sample.at() for sample in samples if _DOUBLE_SPACE.search(sample.text))
-    if locations:
-        have = plural(len(locations), "label has several spaces in a row", "labels have several spaces in a row")
-        message = f"{have}, and images do not show how many"
-        yield Issue("double-space", Severity.WARNING, message, "write one", locations)
 
 
 def _odd_space_issues(holders: Sequence[_Holder]) -> Iterator[Issue]:
