@@ -18,7 +18,7 @@ from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, Sample
 from crnnocr.datasets.issues import EMPTY_LABEL, merged
 from crnnocr.errors import DataError
-from crnnocr.text.charset import single_spaced
+from crnnocr.text.charset import nfc, single_spaced
 
 _INDEX = "(?P<index>0|[1-9][0-9]*)"
 _FORMATS = {
