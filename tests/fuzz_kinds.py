@@ -192,9 +192,9 @@ def _hugging_face(suffix: str, folder: Path) -> Iterable[Path]:
     return [path]
 
 
-def _sidecars(folder: Path) -> Iterable[Path]:
+def _sidecars(ending: str, folder: Path) -> Iterable[Path]:
     for name, text in _named(folder):
-        path = folder / name.replace(".png", ".gt.txt")
+        path = folder / name.replace(".png", ending)
         path.write_text(text + "\n", encoding="utf-8")
         yield path
 
@@ -227,7 +227,8 @@ LABELS: Mapping[str, Make] = {
     "mmocr": partial(_written, "labels.json", _mmocr),
     "cvat": partial(_written, "annotations.xml", _cvat),
     "pages": _pages,
-    "sidecars": _sidecars,
+    "sidecars": partial(_sidecars, ".gt.txt"),
+    "sidecar-texts": partial(_sidecars, ".txt"),
     "lmdb": _lmdb,
     **(
         {f"hugging-face{suffix}": partial(_hugging_face, suffix) for suffix in (".parquet", ".arrow")}

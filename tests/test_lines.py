@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,9 +17,21 @@ from crnnocr.config import Conv, ModelConfig, Orientation
 from crnnocr.datasets import Sample
 from crnnocr.datasets.lines import LineDataset, content_id, held_out, load_lines
 from crnnocr.errors import CrnnocrError
-from crnnocr.images import Preprocessor, preprocessor
+from crnnocr.images import Preprocessor
+from crnnocr.images.preprocessor import LineImage, View
 
-PREPROCESSOR = Preprocessor.for_model(ModelConfig(preset="flat", height=8, backbone=(Conv(2),), hidden=2))
+
+class Recording(Preprocessor):
+    """A preprocessor that notes the names of the images it loads."""
+
+    names: ClassVar[list[str]] = []
+
+    def view(self, source: images.Source, view: View | None = None, name: str | None = None) -> LineImage:
+        self.names.append(Path(name or "").name)
+        return super().view(source, view, name)
+
+
+PREPROCESSOR = Recording.for_model(ModelConfig(preset="flat", height=8, backbone=(Conv(2),), hidden=2))
 
 NO_MEMORY = 0
 """Bytes from which on lines go to a file: all of them do."""
@@ -40,17 +52,10 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def decoded() -> list[str]:
     """The images that were decoded so far, by name."""
-    names: list[str] = []
-    whole = images.load_gray
-
-    def recorded(source: images.Source, name: str | None = None) -> Image.Image:
-        names.append(Path(name or "").name)
-        return whole(source, name)
-
-    monkeypatch.setattr(preprocessor, "load_gray", recorded)
-    return names
+    Recording.names.clear()
+    return Recording.names
 
 
 def noise_images(folder: Path, count: int = 5, seed: int = 0) -> list[Sample]:

@@ -126,7 +126,7 @@ def test_a_new_file_takes_the_place_of_an_old_one_only_when_it_is_whole(
     crops: list[Path], tmp_path: Path, run_cli: RunCli
 ) -> None:
     output = tmp_path / "rows"
-    output.write_text("old\n")
+    output.write_text("old.png\told\n")
     assert run_cli("predict", tmp_path / "gone.png", "-o", output).exit_code == 1
     assert run_cli("predict", *crops[:2], "-o", output).exit_code == 0
     assert len(output.read_text(encoding="utf-8").splitlines()) == 2
@@ -350,7 +350,7 @@ def test_a_pipe_is_written_to_and_not_replaced(crops: list[Path], tmp_path: Path
 
 def test_what_a_link_leads_to_is_replaced(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere/rows").write_text("old")
+    (tmp_path / "elsewhere/rows").write_text("old.png\told\n")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere/rows")
     assert run_cli("predict", *crops[:3], "--output", tmp_path / "link").exit_code == 0
     assert (tmp_path / "link").is_symlink()

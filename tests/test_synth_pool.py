@@ -212,7 +212,7 @@ def test_a_kill_before_any_label_is_written_loses_no_foreign_label(
     tmp_path: Path, plain_synth: SynthConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = foreign_folder(tmp_path / "data")
-    (folder / "metadata.jsonl").rename(folder / "mine.jsonl")
+    (folder / "metadata.jsonl").unlink()
     (folder / "mine.csv").write_text("file_name,text\nmine.png,mein\n")
 
     def killed(*arguments: object) -> NoReturn:
