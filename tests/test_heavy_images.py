@@ -18,7 +18,7 @@ from PIL import Image
 
 from crnnocr.config import Orientation
 from crnnocr.errors import ImageError
-from crnnocr.images import Preprocessor, View, large, limits, load_gray
+from crnnocr.images import Preprocessor, View, limits, load_gray
 
 RunProcess = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -109,7 +109,7 @@ def test_a_large_image_is_seen_reduced_at_its_own_places(mode: str, format: str,
     image.save(file, format, **({"quality": 95} if format == "JPEG" else {}))
     preprocessor = Preprocessor(32, 16)
     whole = preprocessor.view(file.getvalue())
-    monkeypatch.setattr(large, "ENOUGH", 10_000)
+    monkeypatch.setattr(limits, "ENOUGH", 10_000)
     seen = preprocessor.view(file.getvalue())
     assert (seen.size, seen.length, seen.width) == (whole.size, whole.length, whole.width) == ((800, 200), 800, 128)
     assert seen.gray.width * seen.gray.height <= 10_000
@@ -118,7 +118,7 @@ def test_a_large_image_is_seen_reduced_at_its_own_places(mode: str, format: str,
 
 
 def test_a_large_vertical_line_has_its_own_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large, "ENOUGH", 10_000)
+    monkeypatch.setattr(limits, "ENOUGH", 10_000)
     seen = Preprocessor(32, 16).view(noise(800, 200), View(Orientation.VERTICAL))
     assert (seen.size, seen.length, seen.width) == ((200, 800), 800, 128)
 

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from crnnocr import __version__
+from crnnocr.cli.console import open_closed_streams
 from crnnocr.cli.eval import eval_cli
 from crnnocr.cli.export import export_cli
 from crnnocr.cli.models import app as models_app
 from crnnocr.cli.predict import predict_cli
-from crnnocr.cli.streams import open_closed_streams
 from crnnocr.cli.synth import synth_cli
 from crnnocr.cli.train import train_cli
 from crnnocr.errors import CrnnocrError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Event, Thread, current_thread, main_thread
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO, cast
 
 import typer
 from typer.models import OptionInfo
@@ -341,3 +342,33 @@ def deferred_signals(wanted: bool) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def open_closed_streams() -> None:
+    """Put something in the place of standard streams that were closed before the command began, as by `>&-`.
+
+    Stdin is empty, what goes to stderr is lost, and to print on stdout is an error. Their numbers are taken, too: a file that
+    is opened later would get them, and with them what libraries print.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    # Python has None for a closed stream, which its types do not say.
+    streams = cast(Any, sys)
+    streams.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
+    streams.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    streams.stdout = sys.stdout or _ClosedText()
+
+
+class _ClosedBytes(io.RawIOBase):
+    def write(self, data: object) -> NoReturn:
+        raise CrnnocrError("stdout is closed, so there is nowhere to print to: redirect it to a file, or leave it open")
+
+
+class _ClosedText(io.TextIOBase):
+    buffer = _ClosedBytes()
+
+    def write(self, text: str) -> NoReturn:
+        self.buffer.write(text)

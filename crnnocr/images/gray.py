@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from crnnocr.images.depth import image_to_8_bit
+from crnnocr.images.depth import DEEP_MODES, image_to_8_bit
 
 _MAX_OPAQUE = 0.9
 """Mean opacity from which on what shows through does not matter."""
@@ -30,7 +30,7 @@ def to_gray(image: Image.Image) -> Image.Image:
     What is transparent becomes white paper, or black if the ink is light. More than 8 bits are scaled to 8. Gray values are
     luminance (ITU-R 601-2), or one of the colors red, green and blue if ink and paper are about equally bright.
     """
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
+    if image.mode in DEEP_MODES:
         return image_to_8_bit(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,13 +1,19 @@
-"""What decoding an image may cost, in memory and time; and the memory that all threads of the process share for it."""
+"""What decoding an image may cost, in memory and time, and the memory that all threads of the process share for it.
+
+Large images are decoded or converted at a reduced size, and never held a second time at the full one. Text needs no more.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
 from PIL import Image, ImageFile
+
+from crnnocr.images.depth import DEEP_MODES, image_to_8_bit
 
 MAX_BYTES = 320 * 10**6
 """Bytes that decoding an image may take at its peak; all threads together, too."""
@@ -27,6 +33,14 @@ _MAX_JPEG_2000 = 12_000_000
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 """Bytes that Pillow keeps of a pixel, by mode; of others four."""
 
+ENOUGH = 8_000_000
+"""Pixels of an image that are kept at least, if it has so many."""
+
+_MIN_SIDE = 32
+"""Pixels of the shorter side that are kept at least."""
+
+_STRIP = 2**21
+"""Pixels that are converted at a time."""
 
 _SMALL_FILE, _SMALL_IMAGE = 2**16, 2**18
 """Bytes of a file, and pixels of an image, that together can cost neither much memory nor much time."""
@@ -63,6 +77,39 @@ class LimitedBytes(io.BytesIO):
 def has_more_frames(image: Image.Image) -> bool:
     """Whether there is a second frame or page. All of them are not counted: that can take minutes."""
     return bool(getattr(image, "is_animated", False))
+
+
+def draft(image: ImageFile.ImageFile) -> None:
+    """Have a large JPEG that is not loaded yet decoded at a half, a quarter or an eighth of its size."""
+    across, down = _factors(image.size)
+    if image.format in ("JPEG", "MPO") and across == down > 1:
+        image.draft(None, (math.ceil(image.width / across), math.ceil(image.height / down)))
+
+
+def reduced(image: Image.Image) -> Image.Image:
+    """A large image in mode L, RGB or RGBA with `ENOUGH` pixels or a few less; any other as it is."""
+    across, down = _factors(image.size)
+    if across == down == 1:
+        return image
+    if image.mode in DEEP_MODES:
+        return image_to_8_bit(image).reduce((across, down))
+    mode = "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
+    small = Image.new(mode, (math.ceil(image.width / across), math.ceil(image.height / down)))
+    rows = down * max(1, _STRIP // (image.width * down))
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(image.height, top + rows)))
+        small.paste(strip.convert(mode).reduce((across, down)), (0, top // down))
+    return small
+
+
+def _factors(size: tuple[int, int]) -> tuple[int, int]:
+    """By how much width and height are divided. A very long line is made shorter only: it is squeezed anyway."""
+    width, height = size
+    factor = math.ceil(math.sqrt(width * height / ENOUGH))
+    if min(size) // factor >= _MIN_SIDE or factor <= 1:
+        return max(1, factor), max(1, factor)
+    factor = math.ceil(width * height / ENOUGH)
+    return (factor, 1) if width > height else (1, factor)
 
 
 def peak_bytes(image: ImageFile.ImageFile, size: tuple[int, int]) -> int:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +17,10 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from crnnocr.config import MAX_PIXELS
 from crnnocr.errors import ImageError
-from crnnocr.images import pnm
-from crnnocr.images.depth import array_to_8_bit
+from crnnocr.images.depth import array_to_8_bit, at_full_depth
 from crnnocr.images.formats import FORMATS, foreign_kind, open_image
 from crnnocr.images.gray import to_color, to_gray
-from crnnocr.images.large import draft, reduced
-from crnnocr.images.limits import MEMORY, as_file, excess, has_more_frames, is_small, peak_bytes
+from crnnocr.images.limits import MEMORY, as_file, draft, excess, has_more_frames, is_small, peak_bytes, reduced
 
 
 class Readable(Protocol):
@@ -111,7 +108,7 @@ def load_gray(source: Source, name: str | None = None) -> Image.Image:
 
 
 def load_reduced(source: Source, name: str | None = None) -> tuple[Image.Image, tuple[int, int]]:
-    """Load an image as `load_gray` does, but a large one (see `large`) at a reduced size.
+    """Load an image as `load_gray` does, but a large one (see `limits`) at a reduced size.
 
     Returns it, and width and height that it has at its full size. Raises `ImageError` as `load_gray` does.
     """
@@ -137,7 +134,7 @@ def _load(
         if not isinstance(image, ImageFile.ImageFile) or not data:
             return _upright(image, convert(image), size)
         with _memory_for(image, data, name, is_reduced):
-            return _upright(image, convert(_at_full_depth(image, data)), size)
+            return _upright(image, convert(at_full_depth(image, data)), size)
     except (ImageError, ImageWarning):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's limit is above ours
@@ -238,39 +235,6 @@ def _from_array(values: NDArray[Any], name: str) -> Image.Image:
     if values.size and len(values) * values.shape[1] <= MAX_PIXELS:
         return Image.fromarray(array_to_8_bit(values))
     raise ImageError(_size_error(values.shape[1], len(values), name))
-
-
-def _at_full_depth(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
-    """A color image of 16 bits a channel, of which Pillow takes only the higher byte, by what both bytes hold."""
-    if (decoded := pnm.decoded(image, data)) is not None:
-        return decoded
-    args = (image.tile[0].args if image.tile else None) or ""
-    rawmode = args if isinstance(args, str) else args[0]
-    if rawmode not in _OTHER_BYTE or image.width * image.height > _MAX_DEEP:
-        return image
-    if max(high for _, high in _extrema(image)[:3]) >= _DARK:
-        return image
-    other = open_image(io.BytesIO(data))
-    swapped = _OTHER_BYTE[rawmode]
-    other.tile = [tile._replace(args=swapped if isinstance(args, str) else (swapped, *args[1:])) for tile in other.tile]
-    return Image.fromarray(array_to_8_bit(np.asarray(image).astype(np.uint16) << 8 | np.asarray(other)))
-
-
-_OTHER_BYTE = {
-    f"{channels};16{order}": f"{channels};16{other}"
-    for channels in ("RGB", "RGBX", "RGBA")
-    for order, other in (("L", "B"), ("B", "L"), ("N", "B" if sys.byteorder == "little" else "L"))
-}
-"""Pillow's raw modes of 16 bits a channel, each with the one that takes the other byte."""
-_MAX_DEEP = 4_000_000
-"""Pixels of an image of which both bytes are looked at."""
-_DARK = 64
-"""Higher byte that at most 14 bits do not reach."""
-
-
-def _extrema(image: Image.Image) -> tuple[tuple[int, int], ...]:
-    """The least and the largest value of each of several channels."""
-    return cast(tuple[tuple[int, int], ...], image.getextrema())
 
 
 def _is_image_shape(shape: tuple[int, ...]) -> bool:

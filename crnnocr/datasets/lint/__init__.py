@@ -7,7 +7,7 @@ from itertools import compress
 
 from crnnocr.config import ModelConfig, Orientation
 from crnnocr.datasets.issues import Issue, Severity, with_counts
-from crnnocr.datasets.lint import blank, duplicates, frames, labels, sizes
+from crnnocr.datasets.lint import blank, duplicates, labels, sizes
 from crnnocr.datasets.lint.sample import LintSample
 from crnnocr.formatting import plural
 from crnnocr.text.charset import Charset
@@ -63,7 +63,7 @@ def lint(
         *duplicates.duplicates(train, validation or ()),
         *duplicates.groups_in_both(trained, validation or ()),
         *duplicates.texts_in_both(*split),
-        *frames.similar_in_both(*split, _KEEP_TOGETHER if validation is None else _VALIDATE_ELSEWHERE),
+        *duplicates.similar_in_both(*split, _KEEP_TOGETHER if validation is None else _VALIDATE_ELSEWHERE),
         *labels.characters(samples, trained, validated, start.characters if start else ""),
     ]
     return sorted(found, key=lambda issue: list(Severity).index(issue.severity))
