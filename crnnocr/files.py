@@ -225,6 +225,7 @@ class RealPaths:
 
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _HEAD = 64
 """Bytes at the start of a file that reveal its encoding."""
 
@@ -235,9 +236,10 @@ def read_text(path: Path) -> str:
     Raises `DataError` if it cannot be read, or is neither UTF-8 nor UTF-16.
     """
     try:
-        return _decoded(path.read_bytes(), path)
+        text = _decoded(path.read_bytes(), path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return text if "\n" in text else text.replace("\r", "\n")  # as an old Mac ends lines
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -248,11 +250,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     start = 0
     try:
         with path.open("rb") as file:
-            if file.read(2) in _UTF_16:
+            if file.read(4).startswith((*_UTF_32, *_UTF_16)):
                 yield from enumerate(read_text(path).removesuffix("\n").split("\n"), start=1)
                 return
             file.seek(0)
             for number, line in enumerate(file, start=1):
+                if number == 1 and b"\r" in line and not line.endswith(b"\n"):
+                    yield from enumerate(read_text(path).removesuffix("\n").split("\n"), start=1)
+                    return
                 yield number, _decoded(line, path, start).rstrip("\n")
                 start += len(line)
     except OSError as error:
@@ -284,11 +289,14 @@ def decode_utf_8(data: bytes, path: Path, start: int = 0) -> str:
 
 def _decoded(data: bytes, path: Path, start: int = 0) -> str:
     head = data[:_HEAD] if start == 0 else b""
-    if head.startswith(_UTF_16):
+    if head.startswith((*_UTF_32, *_UTF_16)):
+        encoding = "UTF-32" if head.startswith(_UTF_32) else "UTF-16"
         try:
-            return data.decode("utf-16")
+            return data.decode(encoding)
         except UnicodeDecodeError as error:
-            raise DataError(f"{path} begins as UTF-16 but does not go on so (byte {error.start}): save it as UTF-8") from error
+            raise DataError(
+                f"{path} begins as {encoding} but does not go on so (byte {error.start}): save it as UTF-8"
+            ) from error
     if head.count(0) > len(head) / 4:
         raise DataError(f"{path} looks like UTF-16 without a byte order mark: save it as UTF-8")
     return decode_utf_8(data, path, start)

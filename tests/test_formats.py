@@ -11,6 +11,7 @@ import pytest
 from label_files import EMPTY, IMAGES, MISSING, OUTSIDE, UNLABELED, excluded, labels, put
 from PIL import Image
 
+from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import imagefolder, json_file
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.issues import Severity
@@ -750,3 +751,36 @@ def test_json_that_would_take_too_much_memory_is_an_error_that_names_other_ways(
         DataError, match=r"labels\.json has 17 bytes, too much to be read as JSON: split it, or write \.jsonl or \.csv"
     ):
         load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.txt", "a.png\teins\rb.png\tzwei\r"),
+        ("labels.csv", "file_name,text\ra.png,eins\rb.png,zwei\r"),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": "eins"}\r{"file_name": "b.png", "text": "zwei"}\r'),
+        ("labels.csv", "# made by hand\n\n# in May\nfile_name,text\na.png,eins\nb.png,zwei\n"),
+        ("labels.csv", "# file_name,text\na.png,eins\nb.png,zwei\n"),
+        ("labels.txt", "# made by hand\na.png\teins\nb.png\tzwei\n"),
+        ("labels.csv", "file_name,text\na.png,eins\nb.png,zwei\n".encode("utf-32")),
+        ("labels.csv", "файл;текст\na.png;eins\nb.png;zwei\n"),
+        ("labels.csv", "文件名,文本\na.png,eins\nb.png,zwei\n"),
+    ],
+)
+def test_lists_are_read_however_they_begin_and_end_lines(name: str, content: str | bytes, tmp_path: Path) -> None:
+    dataset = load_dataset(put(tmp_path, IMAGES, {name: content}))
+    assert labels(dataset) == {"a.png": "eins", "b.png": "zwei"}
+    assert not dataset.issues
+
+
+def test_a_text_that_is_null_is_an_empty_label(tmp_path: Path) -> None:
+    rows = '{"file_name": "a.png", "text": null}\n{"file_name": "b.png", "text": "zwei"}\n'
+    folder = put(tmp_path, IMAGES, {"metadata.jsonl": rows})
+    assert labels(load_dataset(folder)) == {"b.png": "zwei"}
+    assert labels(load_dataset(folder, LabelConfig(empty=EmptyLabels.KEEP))) == {"a.png": "", "b.png": "zwei"}
+
+
+def test_an_empty_text_in_json_of_ones_own_is_kept_if_asked_for(tmp_path: Path) -> None:
+    folder = put(tmp_path, IMAGES, {"own.json": '[{"image": "a.png", "text": ""}, {"image": "b.png", "text": "zwei"}]'})
+    assert labels(load_dataset(folder)) == {"b.png": "zwei"}
+    assert labels(load_dataset(folder, LabelConfig(empty=EmptyLabels.KEEP))) == {"a.png": "", "b.png": "zwei"}

@@ -287,3 +287,58 @@ def test_json_that_is_no_export_is_an_error_that_names_the_file(content: str, tm
     put(tmp_path, ["a.png"], {"export.json": content})
     with pytest.raises(DataError, match=r"export\.json"):
         load_dataset(tmp_path / "export.json")
+
+
+def test_the_group_is_a_value_of_the_task(tmp_path: Path) -> None:
+    tasks = [task("a.png", annotation(text_area("eins")), page="p1"), task("b.png", annotation(text_area("zwei")))]
+    tasks[1]["meta"] = {"page": "p2"}
+    put(tmp_path, ["a.png", "b.png"], {"export.json": json.dumps(tasks)})
+    dataset = load_dataset(tmp_path, LabelConfig(group="page"))
+    assert [sample.group for sample in dataset.samples] == ["p1", "p2"]
+
+
+def test_texts_written_about_boxes_themselves_are_read_if_no_field_has_a_text(tmp_path: Path) -> None:
+    value = {"x": 10, "y": 20, "width": 50, "height": 60, "rotation": 0, "rectanglelabels": ["Text"]}
+    box = {"id": "r1", "from_name": "label", "to_name": "image", "type": "rectanglelabels", "value": value}
+    put(tmp_path, ["a.png"], {"export.json": json.dumps([task("a.png", annotation({**box, "meta": {"text": ["eins"]}}))])})
+    [sample] = load_dataset(tmp_path).samples
+    assert (sample.text, str(sample.region)) == ("eins", "xywh=percent:10,20,50,60")
+    put(tmp_path, [], {"export.json": json.dumps([task("a.png", annotation(box))])})
+    with pytest.raises(DataError, match="annotations without a text: add a TextArea"):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("/data/local-files/?d=images%5Ca.png", "images/a.png"),
+        ("/tasks/12/resolve/?fileuri=czM6Ly9idWNrZXQveC9hLnBuZw==", "a.png"),  # s3://bucket/x/a.png
+        ("/data/upload/1/1a2b3c4d-gro%C3%9Fe_Stra%C3%9Fe_2.png", "große Straße (2).png"),  # as Django names uploads
+    ],
+)
+def test_images_are_found_by_addresses_of_storage(image: str, name: str, tmp_path: Path) -> None:
+    put(tmp_path, [name], {"export.json": json.dumps([task(image, annotation(text_area("eins")))])})
+    assert labels(load_dataset(tmp_path)) == {name: "eins"}
+
+
+def test_of_several_annotations_in_flat_exports_the_latest_counts(tmp_path: Path) -> None:
+    row = {"image": "a.png", "id": 1, "annotator": 1, "lead_time": 2.0}
+    rows = [
+        {**row, "transcription": "eins", "annotation_id": 2, "updated_at": "2026-01-02"},
+        {**row, "transcription": "e1ns", "annotation_id": 1, "updated_at": "2026-01-01"},
+    ]
+    put(tmp_path, ["a.png"], {"export.json": json.dumps(rows)})
+    assert [sample.text for sample in load_dataset(tmp_path).samples] == ["eins"]
+
+
+def test_a_field_of_numbers_may_be_called_reading(tmp_path: Path) -> None:
+    table = "image,id,reading,annotator,annotation_id,lead_time\na.png,1,00123,1,1,1.5\nb.png,2,456,1,2,1.5\n"
+    put(tmp_path, ["a.png", "b.png"], {"export.csv": table})
+    assert labels(load_dataset(tmp_path)) == {"a.png": "00123", "b.png": "456"}
+
+
+def test_several_texts_of_one_image_without_boxes_are_not_its_label(tmp_path: Path) -> None:
+    values = {"a.png": {"texts": ["eins", "zwei"]}, "b.png": {"texts": ["drei"]}}
+    dataset = load_dataset(put(tmp_path, ["a.png", "b.png"], {"own.json": json.dumps(values)}))
+    assert labels(dataset) == {"b.png": "drei"}
+    assert "boxes-without-texts" in dict(excluded(dataset))

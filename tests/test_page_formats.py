@@ -429,3 +429,31 @@ def test_numbers_as_texts_of_coco_are_texts(tmp_path: Path) -> None:
         box["attributes"]["text"] = 1234 + number
     dataset = load_dataset(put(tmp_path, [], {"x.json": json.dumps(values)}))
     assert [sample.text for sample in dataset.samples] == ["1234", "1235"]
+
+
+def test_every_shape_of_cvat_with_a_text_is_cut_out(tmp_path: Path) -> None:
+    text = '<attribute name="text">eins</attribute>'
+    shapes = (
+        f'<ellipse cx="40" cy="30" rx="20" ry="10" label="t">{text}</ellipse>'
+        f'<mask rle="1, 2" left="5" top="6" width="30" height="12" label="t">{text}</mask>'
+        f'<points points="5,5" label="t">{text}</points>'
+    )
+    xml = f'<annotations><image id="0" name="a.png">{shapes}</image></annotations>'
+    dataset = load_dataset(put(tmp_path, ["a.png"], {"annotations.xml": xml}))
+    assert [str(sample.region) for sample in dataset.samples] == ["xywh=20,20,40,20", "xywh=5,6,30,12"]
+    assert [code for code, _ in excluded(dataset)] == ["box-without-area"]
+
+
+def test_a_caption_of_coco_is_the_text_of_the_whole_image(tmp_path: Path) -> None:
+    values = {"images": [{"id": 3, "file_name": "a.png"}], "annotations": [{"id": 1, "image_id": 3, "caption": "eins"}]}
+    [sample] = load_dataset(put(tmp_path, ["a.png"], {"captions.json": json.dumps(values)})).samples
+    assert (sample.text, sample.region) == ("eins", None)
+
+
+def test_the_corners_of_a_polygon_are_no_text(tmp_path: Path) -> None:
+    lines = "5,5,30,5,30,20,20,22,5,20,3,12,eins, 2\n5,5,30,5,30,20,5,20,12,50\n"
+    samples = load_dataset(put(tmp_path, ["a.png"], {"a.txt": lines})).samples
+    assert [(sample.text, str(sample.region)) for sample in samples] == [
+        ("eins, 2", "xywh=3,5,27,17"),
+        ("12,50", "xywh=5,5,25,15"),
+    ]

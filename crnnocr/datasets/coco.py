@@ -62,6 +62,8 @@ def _records(boxes: Iterable[Mapping[str, Any]], names: Mapping[str, str], text:
             yield _NO_TEXT.at(name, f"{where} of {name}")
         elif box.get("legibility") == "illegible" or label == ".":  # COCO-Text, TextOCR
             yield _ILLEGIBLE.at(name, f"{where} of {name}")
+        elif not {"bbox", "points", "segmentation"} & box.keys():  # a caption of the image
+            yield LabelRecord(None, name, label)
         elif region := _region(box):
             yield LabelRecord(None, name, label, region=region)
         else:

@@ -21,7 +21,11 @@ _IN_BRACKETS = re.compile(r"\([^)]*\)|\[[^]]*\]")
 _IMAGE_ORDER = ("file_name", "filename", "file", "image_path", "image", "path", "img", "name")
 """Names of the image's column, the most specific first. Others that are made of `_IMAGE_WORDS` come between file and image."""
 _IMAGE_WORDS = frozenset(
-    ["image", "images", "img", "imgs", "file", "filename", "filepath", "picture", "photo", "crop", "path", "name", "url"]
+    [
+        *("image", "images", "img", "imgs", "file", "filename", "filepath", "picture", "photo", "crop", "path", "name", "url"),
+        *("bild", "datei", "dateiname", "fichier", "imagen", "archivo", "immagine", "изображение", "файл"),
+        *("图片", "图像", "文件", "文件名", "画像", "ファイル", "ファイル名", "이미지", "파일"),
+    ]
 )
 _BESIDE_IMAGE = frozenset(["line", "word", "plate", "text", "relative", "rel", "full", "local", "page"])
 
@@ -32,8 +36,31 @@ _TEXT_RANKS = (
             *("corrected", "correction", "verified"),
         ]
     ),
-    frozenset(["text", "texts", "word", "words", "sentence", "string", "content", "utf8"]),
-    frozenset(["label", "labels", "value", "values", "ocr", "target", "caption"]),
+    frozenset(
+        [
+            *("text", "texts", "word", "words", "sentence", "string", "content", "utf8"),
+            *(
+                "texte",
+                "texto",
+                "testo",
+                "tekst",
+                "wort",
+                "transkription",
+                "текст",
+                "слово",
+                "文本",
+                "文字",
+                "テキスト",
+                "텍스트",
+            ),
+        ]
+    ),
+    frozenset(
+        [
+            *("label", "labels", "value", "values", "ocr", "target", "caption", "identity"),
+            *("beschriftung", "etiqueta", "etichetta", "метка", "标签", "标注", "ラベル", "라벨"),
+        ]
+    ),
 )
 """Words in names of the text's column, those that can mean nothing else first. A class or a machine's reading is often called
 by the last ones."""

@@ -20,7 +20,6 @@ SUFFIXES = frozenset({".xml"})
 
 _DECLARATIONS = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 """What CVAT never writes, and what can make a small file endless or open other files."""
-_SHAPES = frozenset({"box", "polygon", "polyline", "tag"})
 
 
 def load(label_file: Path, config: LabelConfig) -> Dataset:
@@ -30,7 +29,7 @@ def load(label_file: Path, config: LabelConfig) -> Dataset:
         raise DataError(f"{label_file} is XML of another kind: annotations.xml of CVAT for images 1.1 is read")
     if root.find("track") is not None:
         raise DataError(f"{label_file} is of CVAT for video: export as CVAT for images")
-    found = [(image, shape) for image in root.iter("image") for shape in image if shape.tag in _SHAPES]
+    found = [(image, shape) for image in root.iter("image") for shape in image]
     text, issues = columns.choose_text(label_file, [_attributes(shape) for _, shape in found], config)
     return dataset_of(label_file, f"CVAT, attribute {text}", _records(found, text), config, ("", "images"), issues)
 
@@ -73,10 +72,16 @@ def _records(found: list[tuple[ElementTree.Element, ElementTree.Element]], text:
 
 def _region(shape: ElementTree.Element) -> Region | None:
     try:
+        turn = float(shape.get("rotation", 0))
+        if shape.tag == "ellipse":
+            x, y, width, height = regions.numbers(shape.get(key) for key in ("cx", "cy", "rx", "ry"))
+            return regions.rotated((x, y), 2 * width, 2 * height, turn)
+        if shape.tag == "mask":
+            left, top, width, height = regions.numbers(shape.get(key) for key in ("left", "top", "width", "height"))
+            return regions.box(left, top, left + width, top + height)
         if shape.tag != "box":
             return regions.polygon(regions.points_of(regions.numbers(re.split("[,;]", shape.get("points", "")))))
         left, top, right, bottom = regions.numbers(shape.get(key) for key in ("xtl", "ytl", "xbr", "ybr"))
-        turn = float(shape.get("rotation", 0))
         if turn % 360:
             return regions.rotated(((left + right) / 2, (top + bottom) / 2), right - left, bottom - top, turn)
         return regions.box(left, top, right, bottom)

@@ -28,7 +28,8 @@ _QUOTE = re.compile(r'\\(["\\])|"(")')
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _BOX = re.compile(
-    rf"(?P<corners>{_NUMBER}(?:,\s*{_NUMBER}){{7}}),(?P<text>.*)"  # 2015, MLT, SROIE
+    rf"(?P<corners>{_NUMBER}(?:,\s*{_NUMBER}){{7}}(?:(?:,\s*{_NUMBER}){{4}}(?:(?:,\s*{_NUMBER}){{2}})*)?),(?P<text>.*)"
+    # 2015, MLT, SROIE; polygons as in ArT
     rf'|(?P<box>{_NUMBER}(?:(?:,\s*|\s+){_NUMBER}){{3}})(?:,\s*|\s+)"(?P<quoted>.*)"'  # 2013
 )
 _SCRIPT = re.compile("(?:Arabic|Bangla|Chinese|Hindi|Japanese|Korean|Latin|Mixed|None|Symbols),")

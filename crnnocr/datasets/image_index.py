@@ -31,6 +31,7 @@ _MAX_NAMED = 3
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 _SHARES = ("//", "\\\\")
 """Beginnings of paths on other machines."""
+_UPLOADED = re.compile(r"[^-\w.]")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -140,7 +141,7 @@ class ImageIndex:
         for folders in self._near_folders[folder]:
             if found := [_join(each, image) for each in folders for image in self._listing(each).images_named(file)]:
                 return _best(found, file)
-        return [] if _parts(folder) else _best(self._by_name.get(_folded_stem(file), []), file)
+        return [] if _parts(folder) else _best(self._by_name.get(_folded_stem(file), []), file) or self._by_upload.get(file, [])
 
     def _near(self, folder: str) -> Iterator[list[str]]:
         """The folders that the folder of a name may be, the nearest first: by the longest part of its path, at the root, in a
@@ -181,6 +182,17 @@ class ImageIndex:
         found: dict[str, list[str]] = {}
         for path in self.images:
             found.setdefault(_folded_stem(posixpath.basename(path)), []).append(path)
+        return found
+
+    @cached_property
+    def _by_upload(self) -> dict[str, list[str]]:
+        """The images by the names that Django, and so Label Studio, gives to uploaded files, if these are others."""
+        found: dict[str, list[str]] = {}
+        for path in self.images:
+            name = posixpath.basename(path)
+            uploaded = _UPLOADED.sub("", nfc(name).replace(" ", "_"))
+            if uploaded != name:
+                found.setdefault(uploaded, []).append(path)
         return found
 
     @cached_property
@@ -281,6 +293,7 @@ def _spellings(name: str) -> Iterator[str]:
         try:
             url = urlsplit(name)
             paths = (*parse_qs(url.query).get("d", ()), unquote(url.path))  # Label Studio's local files are ?d=path
+            paths = (*paths, *(path.replace("\\", "/") for path in paths if "\\" in path))
         except ValueError:  # no address at all
             return
         yield from filter(None, paths)

@@ -45,7 +45,7 @@ def _records(label_file: Path, images: Sequence[str], text: str, group: str | No
             yield broken_row(label_file, number, values)
             continue
         names = [name for key in images if isinstance(name := values.get(key), str)]
-        label = values.get(text)
+        label = "" if values.get(text, "") is None else values.get(text)
         if not names or not isinstance(label, str):
             yield broken_row(label_file, number, _expected(images[0], text))
         else:

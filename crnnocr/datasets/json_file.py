@@ -102,6 +102,8 @@ def _records(values: object) -> object:
     """JSON as a list of records if it is an object of one list of them, or of one for each image."""
     if not isinstance(values, dict) or coco.accepts(values) or mmocr.accepts(values):
         return values
+    if isinstance(values.get("data"), dict) and "annotations" in values:  # a single task
+        return [values]
     lists = [each for each in values.values() if label_studio.accepts(each)]
     if len(lists) == 1 and _are_labels(lists[0][0]):
         return lists[0]

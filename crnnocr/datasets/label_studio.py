@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from crnnocr.config import LabelConfig
+from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, columns, regions
 from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, EMPTY_LABEL, Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, dataset_of, parsed_json
 from crnnocr.datasets.regions import Region
+from crnnocr.errors import DataError
 
 DOUBT, READING, REGION = "doubt", "reading", "region"
 """Columns that only lists of suspected label errors have. Whoever has corrected one may have kept the second alone."""
@@ -25,6 +28,11 @@ _UPLOAD = re.compile(r"(?:.*[/\\])?[0-9a-f]{8}-([^/\\]+)", re.DOTALL)
 """Label Studio puts eight digits before the name of a file that is uploaded."""
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+_META = "meta"
+"""Stands for what was written about boxes themselves, if no field has a text."""
+
+_FILE_URI = re.compile(r"/(?:resolve|presign)/?\?fileuri=([\w+/-]+)")
 
 _SKIPPED = Issue(
     "not-annotated", Severity.EXCLUDED, "task that was skipped or has no annotation", "annotate it and export again"
@@ -58,10 +66,9 @@ def load(label_file: Path, values: Any, config: LabelConfig) -> Dataset:
     if any("data" in task for task in values):
         return _load_tasks(label_file, values, config)
     keys = list(dict.fromkeys(key for row in values for key in row))
-    if not exports(keys):
-        return load_rows(label_file, "JSON", [(None, row) for row in values], keys, config)
-    results = keys[keys.index("id") + 1 : keys.index("annotator")] if {"id", "annotator"} <= set(keys) else keys
-    return load_rows(label_file, "Label Studio, JSON-MIN", [(None, row) for row in values], keys, config, results or keys)
+    is_export = exports(keys)
+    format = "Label Studio, JSON-MIN" if is_export else "JSON"
+    return load_rows(label_file, format, [(None, row) for row in values], keys, config, is_export)
 
 
 def load_rows(
@@ -70,7 +77,7 @@ def load_rows(
     rows: Sequence[tuple[int | None, Mapping[str, object]]],
     keys: Sequence[str],
     config: LabelConfig,
-    results: Sequence[str] | None = None,
+    is_export: bool,
 ) -> Dataset:
     """Load flat rows.
 
@@ -80,14 +87,15 @@ def load_rows(
         rows: the line number and the cells of each row; a cell may be JSON in a text.
         keys: the columns.
         config: may name the columns.
-        results: of Label Studio's exports those columns that annotators may have filled.
+        is_export: whether Label Studio wrote them.
     """
     boxes = [key for key in keys if any(_boxes(row.get(key)) for _, row in rows)]
     kept = [key for key in keys if key not in boxes]
     texts = None
-    if results is not None:
-        own = _OWN | (_DATA if {DOUBT, READING} & set(keys) else set())
-        possible = {key for key in results if key in kept and key not in own}
+    if is_export:
+        rows = _latest_rows(rows)
+        own = _OWN | (_DATA if DOUBT in keys or {READING, "file_name"} <= set(keys) else set())
+        possible = {key for key in _results_of(keys) if key in kept and key not in own}
         numeric = {key for key in possible if columns.text_rank(key) is None and _is_numeric(row.get(key) for _, row in rows)}
         texts = possible - numeric or possible
 
@@ -97,9 +105,24 @@ def load_rows(
     chosen = columns.choose(label_file, kept, cells, config, texts)
     images, text = [kept[i] for i in chosen.images], kept[chosen.text]
     group = None if chosen.group is None else kept[chosen.group]
-    empty = EMPTY_LABEL if results is None else _SKIPPED
-    records = _row_records(rows, images, text, boxes[0] if boxes else None, group, empty)
+    records = _row_records(rows, images, text, boxes[0] if boxes else None, group, is_export, config.empty)
     return dataset_of(label_file, f"{format}, columns {images[0]} and {text}", records, config, issues=chosen.issues)
+
+
+def _results_of(keys: Sequence[str]) -> Sequence[str]:
+    """The columns that annotators may have filled: those after the task's number, unless they are sorted by name."""
+    results = keys[keys.index("id") + 1 : keys.index("annotator")] if {"id", "annotator"} <= set(keys) else ()
+    return keys if not results or list(keys) == sorted(keys) else results
+
+
+def _latest_rows(rows: Sequence[tuple[int | None, Mapping[str, object]]]) -> list[tuple[int | None, Mapping[str, object]]]:
+    """The row of each task that was written last: exports have one for each annotation."""
+    latest: dict[object, tuple[int | None, Mapping[str, object]]] = {}
+    for number, (line, row) in enumerate(rows):
+        task = str(row["id"]) if row.get("id") not in (None, "") else (number,)
+        if task not in latest or str(row.get("updated_at") or "") >= str(latest[task][1].get("updated_at") or ""):
+            latest[task] = line, row
+    return list(latest.values())
 
 
 def _row_records(
@@ -108,17 +131,19 @@ def _row_records(
     text: str,
     boxes: str | None,
     group: str | None,
-    empty: Issue,
+    is_export: bool,
+    empty: EmptyLabels,
 ) -> Iterator[LabelRecord | Issue]:
     for line, row in rows:
         first, *others = _names(row.get(key) for key in images) or [""]
         texts, found = _texts(row.get(text)), _boxes(row.get(boxes)) if boxes else []
         where = first if line is None else f"line {line}: {first}"
         of_row = "" if group is None or row.get(group) is None else str(row[group])
-        if not texts:
-            yield empty.at(where)
-        elif not found or row.get(REGION):
-            yield LabelRecord(line, first, texts[-1], tuple(others), regions.parse(row.get(REGION)), of_row)
+        if not texts and (found or empty is EmptyLabels.SKIP):
+            yield (_SKIPPED if is_export else EMPTY_LABEL).at(where)
+        elif (not found and (is_export or len(texts) < 2)) or row.get(REGION):
+            text_of_image = (texts or [""])[-1]  # of several entries in Label Studio's field
+            yield LabelRecord(line, first, text_of_image, tuple(others), regions.parse(row.get(REGION)), of_row)
         elif len(texts) != len(found):
             yield _UNPAIRED.at(where)
         else:
@@ -131,7 +156,12 @@ def _load_tasks(label_file: Path, tasks: Sequence[dict[str, Any]], config: Label
     """Load the latest annotation of each task; if none has any, the predictions."""
     annotated = any(_annotation(task) for task in tasks)
     found = [(task, _annotation(task) if annotated else _latest(task.get("predictions"))) for task in tasks]
-    controls = list(dict.fromkeys(name for _, each in found for name in _controls(each, config)))
+    if any(_results(each) for _, each in found) and not any(_controls(each) for _, each in found):
+        raise DataError(
+            f"{label_file} holds annotations without a text: add a TextArea to the labeling interface, and write it there"
+        )
+    controls = list(dict.fromkeys(name for _, each in found for name in _controls(each)))
+    controls = [name for name in controls if name != _META] or controls
     chosen = controls[0] if len(controls) == 1 else ""
     issues: tuple[Issue, ...] = () if annotated else (_UNCHECKED,)
     if len(controls) > 1 or (config.text_column and controls):
@@ -155,22 +185,24 @@ def _task_records(
     if annotation is None:
         yield _SKIPPED.at(first or "task", f"task {task.get('id', '')}: {first}")
         return
+    about = {**(task["meta"] if isinstance(task.get("meta"), dict) else {}), **data}
+    group = "" if config.group is None or about.get(config.group) is None else str(about[config.group])
     results = _results(annotation)
     shapes = {result.get("id"): result for result in results if _is_shape(result.get("value"))}
-    texts = [result for result in results if result.get("from_name") == control and _texts(result["value"].get("text"))]
+    texts = [result for result in results if _control(result) == control and _text_of(result)]
     within = [result for result in texts if result.get("id") in shapes and not data.get(REGION)]
     read = {result.get("id") for result in within}
     yield from (BOX_WITHOUT_TEXT.at(first) for each in shapes if within and each not in read)
     if not within:
-        text = _texts(texts[-1]["value"]["text"])[-1] if texts else ""
-        yield LabelRecord(None, first, text, tuple(others), regions.parse(data.get(REGION)))
+        text = _text_of(texts[-1])[-1] if texts else ""
+        yield LabelRecord(None, first, text, tuple(others), regions.parse(data.get(REGION)), group)
     for result in within:
         shape = shapes[result.get("id")]
         region = _region({**shape, **result}, {**shape["value"], **result["value"]})
         if region is None:
             yield BOX_WITHOUT_AREA.at(first)
         else:
-            yield LabelRecord(None, first, _texts(result["value"]["text"])[-1], tuple(others), region)
+            yield LabelRecord(None, first, _text_of(result)[-1], tuple(others), region, group)
 
 
 def _annotation(task: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -193,20 +225,37 @@ def _results(annotation: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     return [each for each in given if isinstance(each.get("value"), dict) and isinstance(each.get("id"), str | int | None)]
 
 
-def _controls(annotation: Mapping[str, Any] | None, config: LabelConfig) -> Iterator[str]:
+def _controls(annotation: Mapping[str, Any] | None) -> list[str]:
     """The names of the fields of a labeling configuration that texts were written in."""
-    return (str(each.get("from_name")) for each in _results(annotation) if _texts(each["value"].get("text")))
+    return [_control(each) for each in _results(annotation) if _text_of(each)]
+
+
+def _control(result: Mapping[str, Any]) -> str:
+    """The field of a result; what was written about a box itself (Label Studio's "meta") is one of its own."""
+    return str(result.get("from_name")) if _texts(result["value"].get("text")) else _META
+
+
+def _text_of(result: Mapping[str, Any]) -> list[str]:
+    meta = result.get("meta")
+    return _texts(result["value"].get("text")) or _texts(meta.get("text") if isinstance(meta, dict) else None)
 
 
 def _texts_of(annotation: Mapping[str, Any] | None, control: str) -> list[str]:
-    results = (each for each in _results(annotation) if each.get("from_name") == control)
-    return [text for each in results for text in _texts(each["value"].get("text"))]
+    return [text for each in _results(annotation) if _control(each) == control for text in _text_of(each)]
 
 
 def _names(values: Iterable[object]) -> list[str]:
     """The names by which an image may be found: as they stand, and uploaded ones as they were before."""
-    names = [value for value in values if isinstance(value, str) and value]
+    names = [_resolved(value) for value in values if isinstance(value, str) and value]
     return list(dict.fromkeys([*names, *(found[1] for name in names if (found := _UPLOAD.fullmatch(name)))]))
+
+
+def _resolved(name: str) -> str:
+    """The address in storage that `/tasks/1/resolve/?fileuri=` has in base 64."""
+    encoded = _FILE_URI.search(name)
+    with suppress(ValueError):
+        return b64decode(encoded[1] + "==", validate=False).decode() if encoded else name
+    return name
 
 
 def _texts(value: object) -> list[str]:

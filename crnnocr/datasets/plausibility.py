@@ -57,11 +57,11 @@ def _doubts(samples: Sequence[Sample]) -> Iterator[Issue]:
     if len(marked) > max(1, len(samples) / 2):
         are = plural(len(marked), "label is in quotes", "labels are in quotes")
         yield _warning("quoted-label", f"{are}, and the model will learn to write these", "take them out", marked)
-    if len(samples) >= _MIN_SAMPLES:
+    if len(samples) > 1:
         yield from _same(samples)
-        if what := _what_numbers(samples):
-            message = f"all {len(samples):,} labels look like {what}"
-            yield _warning("number-label", message, _FIX, samples[:1])
+    if len(samples) >= _MIN_SAMPLES and (what := _what_numbers(samples)):
+        message = f"all {len(samples):,} labels look like {what}"
+        yield _warning("number-label", message, _FIX, samples[:1])
 
 
 def _same(samples: Sequence[Sample]) -> Iterator[Issue]:

@@ -72,13 +72,14 @@ class _Table:
 def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # noqa: B008 (frozen)
     """Load a table. Raises `DataError` if it is no table of images and texts."""
     content, separator = _declared(read_text(label_file))
+    content = _without_comments(content)
     _, first = next(numbered_lines(content), (1, ""))
     if not first:
         raise DataError(f"{label_file} is empty")
     if first.lstrip().startswith("{") and imagefolder.holds_labels(label_file):  # MMOCR's lists may be called .txt
         return imagefolder.load(label_file, config)
     for accepts, load_list in _LISTS if config.separator is None else ():
-        if accepts(_first_record(content)):
+        if accepts(first):
             return load_list(label_file, content, config)
     if config.separator is None and icdar.is_box(first):
         raise DataError(f"{label_file} holds the boxes of one page: name the folder of the pages and of their label files")
@@ -98,9 +99,7 @@ def lists_images(label_file: Path) -> bool:
     """
     try:
         lines = (line for _, line in read_lines(label_file) if line.strip() and not _DECLARED.fullmatch(line))
-        first = next(lines, "")
-        if first.startswith("#"):  # IAM's lists begin with comments
-            first = next((line for line in lines if not line.startswith("#")), first)
+        first = next((line for line in lines if not _is_comment(line)), "")
     except DataError:
         return True
     if any(accepts(first) for accepts, _ in _LISTS) or (first.startswith("{") and imagefolder.holds_labels(label_file)):
@@ -142,11 +141,16 @@ def from_spreadsheet_cell(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def _first_record(content: str) -> str:
-    """The first line that is neither empty nor a comment, as IAM's lists begin with."""
-    lines = (line for _, line in numbered_lines(content))
-    first = next(lines, "")
-    return next((line for line in lines if not line.startswith("#")), first) if first.startswith("#") else first
+def _without_comments(content: str) -> str:
+    """The text of a table with empty lines in place of the comments that it begins with, as IAM's lists do."""
+    lines = content.split("\n")
+    first = next((i for i, line in enumerate(lines) if line.strip() and not _is_comment(line)), 0)
+    return "\n".join(["" if _is_comment(line) else line for line in lines[:first]] + lines[first:])
+
+
+def _is_comment(line: str) -> bool:
+    """Whether a line at the beginning is neither a record nor the header."""
+    return line.startswith("#") and not _IMAGE_THEN.match(line) and len(columns.known(_cells(line))) < 2
 
 
 def _declared(content: str) -> tuple[str, str | None]:
@@ -178,6 +182,7 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
     if not first:
         raise DataError(f"{table.file} holds no rows")
     header = [cell.strip() for cell in first]
+    header[0] = header[0].removeprefix("#").lstrip()
     if _is_record(header, config):
         if all(map(_is_mjsynth, islice(table.rows(), _SAMPLED))):
             return dataset_of(table.file, "MJSynth, texts in the file names", _mjsynth(table.rows()), config)
@@ -196,7 +201,7 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
 
     if label_studio.exports(header):
         cells = [(line, dict(zip(header, row, strict=False))) for line, row in rows()]
-        return label_studio.load_rows(table.file, f"Label Studio, {table.format}", cells, header, config, results=header)
+        return label_studio.load_rows(table.file, f"Label Studio, {table.format}", cells, header, config, is_export=True)
     chosen = columns.choose(table.file, header, lambda: (cells for _, cells in rows()), config)
     format = f"{table.format}, columns {header[chosen.images[0]].lower()} and {header[chosen.text].lower()}"
     return dataset_of(table.file, format, _columns(table, rows(), header, chosen), config, issues=chosen.issues)
