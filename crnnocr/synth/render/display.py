@@ -105,7 +105,7 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Design:
     """How a display is built. Lengths are shares of a digit's height."""
 
     kind: Display
@@ -120,14 +120,14 @@ class _Look:
     slant: float
     """Along the line for each unit up."""
     ends: str
-    """Of segments: `mitred`, `pointed` or `blunt`."""
+    """Of segments: `mitered`, `pointed` or `blunt`."""
     round_dots: bool
     own_cell: bool
     """Whether points have a cell of their own; others stand in the space between two."""
     variants: dict[str, str]
 
     @classmethod
-    def sample(cls, kind: Display, text: str, recipe: Recipe, rng: np.random.Generator) -> _Look:
+    def sample(cls, kind: Display, text: str, recipe: Recipe, rng: np.random.Generator) -> _Design:
         """A random display of a kind, for a text."""
         fourteen, dots = kind is Display.FOURTEEN, kind is Display.DOTS
         width = float(rng.uniform(0.55, 0.75) if fourteen else rng.uniform(0.42, 0.66))
@@ -140,7 +140,7 @@ class _Look:
             gap=float(rng.choice([0.0, 0.008, 0.02, 0.035])),
             spacing=float(rng.uniform(0.12, 0.4)) if not dots else float(rng.integers(1, 3)) / DOT_ROWS,
             slant=0.0 if dots else recipe.slant.sample(rng),
-            ends=str(rng.choice(["mitred", "mitred", "pointed", "blunt"])),
+            ends=str(rng.choice(["mitered", "mitered", "pointed", "blunt"])),
             round_dots=bool(rng.random() < 0.6),
             own_cell=bool(rng.random() < 0.2),
             variants={digit: segments for digit, segments in SEVEN_VARIANTS.items() if can_vary and rng.random() < _VARIANT},
@@ -149,7 +149,7 @@ class _Look:
     def cell(self, character: str, lit: bool) -> list[Polygon]:
         """What is on in the cell of a character, or off; in a blank one everything is off."""
         on = self._table.get(character, ())
-        return [polygon for name, polygon in self._lamps if (name in on) is lit]
+        return [polygon for name, polygon in self._elements if (name in on) is lit]
 
     @cached_property
     def _table(self) -> Mapping[str, Container[str | tuple[int, int]]]:
@@ -159,7 +159,7 @@ class _Look:
         return FOURTEEN if self.kind is Display.FOURTEEN else {**SEVEN, **self.variants}
 
     @cached_property
-    def _lamps(self) -> list[tuple[str | tuple[int, int], Polygon]]:
+    def _elements(self) -> list[tuple[str | tuple[int, int], Polygon]]:
         """The segments or dots of a cell by their names."""
         if self.kind is not Display.DOTS:
             return list(self._segments())
@@ -245,7 +245,7 @@ def _moved(point: Point, along: Point, distance: float, across: Point, offset: f
 class _Board:
     """What is on, off and printed on a display, from left to right; lengths are shares of a digit's height."""
 
-    look: _Look
+    design: _Design
     pen: Pen
     unit: float
     """Pixels of a digit's height."""
@@ -263,35 +263,35 @@ class _Board:
         scale = 1.0
         for character in text:
             self.starts.append(self.x)
-            if character in MARKS and self.look.kind is not Display.DOTS:
+            if character in MARKS and self.design.kind is not Display.DOTS:
                 self._mark(character)
                 scale = scale if character == ":" else fraction
             else:
                 self.cells.append((character, self.x, scale))
-                self.x += scale * (self.look.width + self.look.spacing)
+                self.x += scale * (self.design.width + self.design.spacing)
 
     def skip(self, width: float) -> None:
         """Leave a space, `width` cells wide."""
         self.starts.append(self.x)
         self.cells.append((" ", self.x, 1.0))
-        self.x += self.look.width * width + self.look.spacing
+        self.x += self.design.width * width + self.design.spacing
 
     def lamps(self, lit: bool) -> list[Polygon]:
         """All that is on, or all that is off."""
         found = list(self.marks) if lit else []
         for character, x, scale in self.cells:
-            found += [self._placed(polygon, x, scale) for polygon in self.look.cell(character, lit)]
+            found += [self._placed(polygon, x, scale) for polygon in self.design.cell(character, lit)]
         return found
 
     def _mark(self, mark: str) -> None:
         """Draw a point, comma or colon in the space after the cell before it, which is widened if it is too narrow."""
-        look = self.look
-        size = float(max(0.09, min(0.17, look.thickness * 1.15)))
-        room = max(look.spacing, size + 0.1) + (0.6 * look.width if look.own_cell else 0.0)
-        begin = self.x - look.spacing if self.starts[:-1] else self.x
+        design = self.design
+        size = float(max(0.09, min(0.17, design.thickness * 1.15)))
+        room = max(design.spacing, size + 0.1) + (0.6 * design.width if design.own_cell else 0.0)
+        begin = self.x - design.spacing if self.starts[:-1] else self.x
         middle = begin + room / 2
         heights = (0.28, 0.72) if mark == ":" else (1 - size / 2,)
-        dots = [look.dot((0.0, height), size) for height in heights]
+        dots = [design.dot((0.0, height), size) for height in heights]
         if mark == ",":
             dots.append([(-0.5 * size, 1 - size), (0.5 * size, 1 - size), (0.5 * size, 1), (-0.7 * size, 1 + 1.5 * size)])
         self.starts[-1] = middle - size / 2
@@ -308,7 +308,7 @@ class _Board:
 
     def _placed(self, polygon: Polygon, x: float, scale: float) -> Polygon:
         """A polygon of a cell at `x` that stands on the line, slanted."""
-        return [(x + scale * (px + self.look.slant * (1 - py)), 1 - scale * (1 - py)) for px, py in polygon]
+        return [(x + scale * (px + self.design.slant * (1 - py)), 1 - scale * (1 - py)) for px, py in polygon]
 
 
 def draw(text: str, face: FontFace, size: int, recipe: Recipe, rng: np.random.Generator) -> Ink:
@@ -322,11 +322,11 @@ def draw(text: str, face: FontFace, size: int, recipe: Recipe, rng: np.random.Ge
         rng: source of all randomness.
     """
     kind = _choose(text, face, recipe, rng)
-    look = _Look.sample(kind, text, recipe, rng)
+    design = _Design.sample(kind, text, recipe, rng)
     parts = [(part, printable and _is_printed(part, kind, face, rng)) for part, printable in _parts(text)]
     share = float(rng.uniform(0.6, 0.95)) if any(printed for _, printed in parts) else 1.0
     pen = Pen(face.pillow(round(share * size)), round(share * size), None)
-    board = _Board(look, pen, _DIGIT * size)
+    board = _Board(design, pen, _DIGIT * size)
     fraction = float(rng.uniform(0.65, 0.85)) if kind is Display.SEVEN and rng.random() < _SMALL_FRACTION else 1.0
     gap = float(rng.uniform(0.08, 0.5))
     for part, printed in parts:
@@ -337,7 +337,7 @@ def draw(text: str, face: FontFace, size: int, recipe: Recipe, rng: np.random.Ge
         else:
             board.show(part, fraction)
     for place in range(1, int(rng.integers(0, 3)) + 1):
-        board.cells.append((" ", -place * (look.width + look.spacing), 1.0))
+        board.cells.append((" ", -place * (design.width + design.spacing), 1.0))
     return _ink(text, board, size, recipe, rng)
 
 
