@@ -133,7 +133,7 @@ def limit_threads() -> None:
 
 
 _stops: dict[int, Callable[[], None]] = {}
-"""What ends each of the computations that are under way."""
+"""Functions that end the computations under way."""
 _stop_numbers = count()
 
 

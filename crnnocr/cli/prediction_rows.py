@@ -136,7 +136,7 @@ def open_rows(output: Path | None, format: Format, resume: bool) -> Iterator[Row
         return
     if is_device(output):
         if resume:
-            raise UsageError(f"--resume needs a file, and {output} is none")
+            raise UsageError(f"--resume needs a file, and {output} is not one")
         with output.open("wb") as stream:
             yield _new_rows(stream, format)
         return

@@ -18,7 +18,7 @@ def _separator(text: str) -> str:
 
 
 class EmptyLabels(StrEnum):
-    """What becomes of images whose label is empty."""
+    """Use of images whose label is empty."""
 
     SKIP = "skip"
     """They are left out, since somebody may not have labeled them yet."""

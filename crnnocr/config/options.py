@@ -87,7 +87,7 @@ class OptionField:
             raise ConfigError(self.name, f"{typed}: {error}") from error
 
     def check(self, value: Any) -> None:
-        """Raise `ConfigError` if a value is none of the choices, outside the range, or a range that is not in order."""
+        """Raise `ConfigError` if a value is not among the choices, outside the range, or a range that is not in order."""
         if value == "" and not self.about.may_be_empty:
             raise ConfigError(self.name, "is empty: leave it out")
         if value is None:

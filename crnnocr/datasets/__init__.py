@@ -1,4 +1,4 @@
-"""Labelled images on disk: samples, and the data sets that the loaders of the formats make of them."""
+"""Labelled images on disk: samples, and the data sets that loaders make of them."""
 
 from __future__ import annotations
 

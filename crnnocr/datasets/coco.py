@@ -44,7 +44,7 @@ def _listed(values: object) -> list[dict[str, Any]]:
 
 
 def _attributes(box: Mapping[str, Any]) -> dict[str, str]:
-    """What is said about a box that could be its text: its own values and those of its attributes."""
+    """The values of a box, and those of its attributes, that could be its text."""
     more = box.get("attributes") or box.get("extra")
     values = {**(more if isinstance(more, dict) else {}), **box}
     return {

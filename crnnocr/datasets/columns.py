@@ -85,7 +85,7 @@ class Columns:
     text: int
     """The one that holds the label."""
     issues: tuple[Issue, ...] = ()
-    """What is to be said about the choice."""
+    """Warnings about the choice."""
     group: int | None = None
     """The one that tells groups of images."""
 
@@ -109,7 +109,7 @@ def known(header: Iterable[str]) -> set[Literal["image", "text"]]:
 
 
 def image_rank(name: str) -> int | None:
-    """How surely a column names the image, from 0; None for any other column."""
+    """How clearly a column names the image, from 0; None for any other column."""
     if (plain := name.strip().lower()) in _IMAGE_ORDER:
         rank = _IMAGE_ORDER.index(plain)
         return rank if rank < 3 else rank + 1
@@ -119,7 +119,7 @@ def image_rank(name: str) -> int | None:
 
 
 def text_rank(name: str) -> int | None:
-    """How surely a column holds the label, from 0; None for any other column."""
+    """How clearly a column holds the label, from 0; None for any other column."""
     words = set(_words(name))
     ranks = [rank for rank, names in enumerate(_TEXT_RANKS) if words & names]
     if not ranks or not words <= frozenset().union(*_TEXT_RANKS) | _BESIDE_TEXT | _OLD or words <= _BESIDE_TEXT:
@@ -172,7 +172,7 @@ def choose_text(
 ) -> tuple[str, tuple[Issue, ...]]:
     """Choose the attribute that holds the label, as `choose` does, where the images are known.
 
-    Returns its name, and what is to be said about the choice.
+    Returns its name, and warnings about the choice.
 
     Raises:
         ConfigError: there is none that `config` names.
@@ -229,7 +229,7 @@ def _text(
     config: LabelConfig,
     texts: Collection[str] | None,
 ) -> tuple[int | None, tuple[Issue, ...]]:
-    """The column of the label, and what to say about the choice."""
+    """The column of the label, and warnings about the choice."""
     if config.text_column is not None:
         return index_of(source, header, config.text_column, "text_column"), ()
     sample = _sample(header, rows)
@@ -242,7 +242,7 @@ def _text(
 def _most_specific(
     source: object, header: Sequence[str], candidates: Sequence[int], rows: Callable[[], Iterable[Sequence[str]]]
 ) -> tuple[int | None, tuple[Issue, ...]]:
-    """The most specific of the columns that could hold the label, and what to say if the others differ."""
+    """The most specific of the columns that could hold the label, and a warning if the others differ."""
 
     def rank(i: int) -> int:
         found = text_rank(header[i])

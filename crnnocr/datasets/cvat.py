@@ -19,7 +19,7 @@ LABEL_FILE = "annotations.xml"
 SUFFIXES = frozenset({".xml"})
 
 _DECLARATIONS = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
-"""What CVAT never writes, and what can make a small file endless or open other files."""
+"""CVAT never writes these; they can make a small file endless, or open other files."""
 
 
 def load(label_file: Path, config: LabelConfig) -> Dataset:

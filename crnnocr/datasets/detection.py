@@ -1,7 +1,7 @@
 """Detection of the format in which a folder or file holds labeled images.
 
-To add a format, write a module with `load` and add a row to `FORMATS`. Tables (.csv, .tsv, .txt) are told apart by their first
-lines in `table.load`.
+To add a format, write a module with `load` and add a row to `FORMATS`. `table.load` tells tables (.csv, .tsv,
+.txt) apart by their first lines.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from crnnocr.errors import ConfigError
 from crnnocr.formatting import plural, quoted
 
 _WORD = re.compile(r"[\w \-]+")
-"""A text that is no regular expression, or one that finds nothing but itself."""
+"""A name. As a regular expression it would find nothing but itself."""
 
 
 @cache
@@ -46,7 +46,7 @@ def grouped(dataset: Dataset, group: str, images: str | None = None) -> Dataset:
         images: the folder from which paths count, if that is another one.
 
     Raises:
-        ConfigError: there is no such column, and it is no regular expression that matches any path.
+        ConfigError: there is no such column, and no path matches it as a regular expression.
     """
     samples = dataset.samples
     folder = Path(images) if images else dataset.source if dataset.source.is_dir() else dataset.source.parent
@@ -78,7 +78,7 @@ def _pattern(dataset: Dataset, group: str) -> re.Pattern[str]:
 
 
 def _path(folder: Path, sample: Sample) -> str:
-    """The path from a folder that groups are told by."""
+    """The path, from a folder, in which the expression is searched."""
     if sample.entry:
         return sample.entry
     return (sample.path.relative_to(folder) if sample.path.is_relative_to(folder) else sample.path).as_posix()

@@ -87,7 +87,7 @@ def _load(source: Path, shards: Sequence[Path], config: LabelConfig) -> Dataset:
 
 
 def _columns(shard: Path, config: LabelConfig) -> tuple[tuple[str, str], tuple[Issue, ...]]:
-    """The columns of image and text, and what is to be said about the choice."""
+    """The columns of image and text, and warnings about the choice."""
     schema = _opened(os.path.realpath(shard)).schema
     import pyarrow.types as types
 

@@ -33,7 +33,7 @@ _BOX = re.compile(
     rf'|(?P<box>{_NUMBER}(?:(?:,\s*|\s+){_NUMBER}){{3}})(?:,\s*|\s+)"(?P<quoted>.*)"'  # 2013
 )
 _SCRIPT = re.compile("(?:Arabic|Bangla|Chinese|Hindi|Japanese|Korean|Latin|Mixed|None|Symbols),")
-"""What MLT has before the text."""
+"""MLT has one of these before the text."""
 _CHECKED = 5
 """Label files whose first lines say whether all are boxes."""
 

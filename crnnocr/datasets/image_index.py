@@ -36,7 +36,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class Found(NamedTuple):
-    """What was found for a name."""
+    """The image for a name, or the reason why there is none."""
 
     path: Path
     """The image, or where it would be."""
@@ -225,7 +225,7 @@ class ImageIndex:
 
 
 class _Listing:
-    """What lies in a folder. Images and folders are found by its name in any case and Unicode form, images by any suffix."""
+    """The contents of a folder. Names are found in any case and Unicode form, those of images with any suffix."""
 
     def __init__(self, folder: str) -> None:
         self._folders: dict[str, list[str]] = {}
@@ -260,12 +260,12 @@ class _Listing:
         return chain.from_iterable(self._images.values())
 
     def folders_named(self, name: str) -> list[str]:
-        """The folders of a name: the one that has it exactly, else all that have it but for case and Unicode form."""
+        """The folders of a name: the one with exactly this name, else all that differ in case and Unicode form alone."""
         found = self._folders.get(folded(name), [])
         return [name] if name in found else [each for each in found if nfc(each) == nfc(name)] or found
 
     def images_named(self, name: str) -> list[str]:
-        """The images of a name but for case, Unicode form and suffix."""
+        """The images whose names differ in case, Unicode form and suffix alone."""
         return self._images.get(_folded_stem(name), [])
 
 

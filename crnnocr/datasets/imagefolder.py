@@ -20,7 +20,7 @@ LABEL_FILE = "metadata.jsonl"
 SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 _SAMPLED = 50
-"""Records whose keys are taken for those of all."""
+"""Records at the beginning whose keys stand for those of all."""
 
 
 def load(label_file: Path, config: LabelConfig) -> Dataset:
@@ -70,7 +70,7 @@ def line(record: dict[str, Any]) -> str:
 def records(label_file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Iterate over the records of a label file with all their values, each with its line number from 1.
 
-    Raises `DataError`, naming the line, if one is no record with `file_name` and `text`.
+    Raises `DataError`, naming the line, if one is not a record with `file_name` and `text`.
     """
     for number, values in _values(label_file):
         if isinstance(values, str):

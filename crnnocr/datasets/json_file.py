@@ -28,7 +28,7 @@ _Format: TypeAlias = tuple[Callable[[object], bool], Callable[[Path, Any, LabelC
 
 
 def load(label_file: Path, config: LabelConfig) -> Dataset:
-    """Load a JSON file. Raises `DataError` if it is none, too large, or of an unknown format."""
+    """Load a JSON file. Raises `DataError` if it is not JSON, too large, or of an unknown format."""
     values = _records(_values(label_file))
     for accepts, load_values in _FORMATS:
         if accepts(values):

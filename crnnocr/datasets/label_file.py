@@ -46,7 +46,7 @@ class LabelRecord:
     region: Region | None = None
     """The part of the image in which the text stands; None for all of it."""
     group: str = ""
-    """What the column of the groups says, if there is one."""
+    """The cell of the groups' column; empty if there is none."""
 
 
 def dataset_of(
@@ -69,7 +69,7 @@ def dataset_of(
         records: what the file lists; the issue of each record that cannot be used stands in its place.
         config: may name another folder for the images, which none may lead out of then.
         folders: where in the label file's folder to look for images; the first that has an image counts.
-        issues: what is to be said about the whole file.
+        issues: those of the file as a whole.
     """
     records = list(records)
     _check_broken(records)

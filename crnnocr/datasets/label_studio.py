@@ -1,4 +1,4 @@
-"""What Label Studio exports: JSON, JSON-MIN, and the same as CSV or TSV; with a text for each image, or for each box in it."""
+"""Exports of Label Studio: JSON, JSON-MIN, CSV and TSV, with a text for each image or for each box in it."""
 
 from __future__ import annotations
 

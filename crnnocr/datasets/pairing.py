@@ -116,4 +116,4 @@ _SAME_NAME: tuple[tuple[_Key, _Key], ...] = (
     (lambda image: folded(_first_stem(image)), folded),
     (lambda image: folded(_stem(image)), _without_prefix),
 )
-"""What has to be the same of an image's name and of a label's without its ending, the strictest first."""
+"""Keys of an image's name, and of a label's without its ending, that must be equal, the strictest first."""

@@ -21,7 +21,7 @@ _PLACEHOLDERS = frozenset(
         *("unknown", "UNKNOWN", "<unk>", "[UNK]", "UNK", "TODO", "TBD"),
     ]
 )
-"""What people and programs write where there is no label."""
+"""Texts that people and programs write where there is no label."""
 
 _QUOTES = ('""', "''", "“”", "„“", "«»", "‘’")
 _NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e-?\d+)?"
@@ -59,7 +59,7 @@ def _doubts(samples: Sequence[Sample]) -> Iterator[Issue]:
         yield _warning("quoted-label", f"{are}, and the model will learn to write these", "take them out", marked)
     if len(samples) > 1:
         yield from _same(samples)
-    if len(samples) >= _MIN_SAMPLES and (what := _what_numbers(samples)):
+    if len(samples) >= _MIN_SAMPLES and (what := _kind_of_numbers(samples)):
         message = f"all {len(samples):,} labels look like {what}"
         yield _warning("number-label", message, _FIX, samples[:1])
 
@@ -78,8 +78,8 @@ def _is_quoted(text: str) -> bool:
     return len(text) > 2 and text[0] + text[-1] in _QUOTES
 
 
-def _what_numbers(samples: Sequence[Sample]) -> str | None:
-    """What the labels are if all are numbers of one such kind."""
+def _kind_of_numbers(samples: Sequence[Sample]) -> str | None:
+    """The kind of numbers that all labels are; None if they are texts."""
     texts = [sample.text for sample in samples]
     if all(map(_is_box, texts)):
         return "coordinates of boxes"

@@ -15,10 +15,10 @@ LABEL_FILE = "Label.txt"
 CROPS = "crop_img/"
 """The folder of the crops that PPOCRLabel exports; `Label.txt` does not name them."""
 STATE_FILE = "fileState.txt"
-"""Lists the pages beside it that somebody has looked at; it has no labels."""
+"""Lists the pages beside it that somebody has checked; it has no labels."""
 
 _TO_BE_READ = "待识别"
-"""What PPOCRLabel writes into a new box."""
+"""PPOCRLabel's text of a new box."""
 
 
 def accepts(line: str) -> bool:

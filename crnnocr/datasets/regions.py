@@ -78,7 +78,7 @@ def polygon(points: Sequence[Point], is_relative: bool = False) -> Region | None
 
 
 def quadrilateral(points: Sequence[Point], is_relative: bool = False) -> Region | None:
-    """Return the region of four corners, the first at the top left of the text; None if it has no area or a number is none."""
+    """Return the region of four corners, the first at the top left of the text; None if it has no finite area."""
     if not all(math.isfinite(value) for point in points for value in point):
         return None
     area = sum(x * after[1] - after[0] * y for (x, y), after in zip(points, [*points[1:], points[0]], strict=True)) / 2
@@ -114,7 +114,7 @@ def numbers(values: Iterable[object]) -> list[float]:
     found: list[float] = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError(f"{value!r} is no number")
+            raise ValueError(f"{value!r} is not a number")
         found.append(number(value))
     return found
 

@@ -42,7 +42,7 @@ _FORMULA = re.compile("'*[=+\\-@\t\r＝＋－＠]")
 """How cells begin that a spreadsheet computes, after the apostrophes that say it should not."""
 _EASYOCR = "filename,words"
 _DECLARED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-"""What Excel reads from the first line of a table, and writes there."""
+"""Excel's declaration of the separator, in the first line of a table."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class _Table:
 
 
 def load(label_file: Path, config: LabelConfig = LabelConfig()) -> Dataset:  # noqa: B008 (frozen)
-    """Load a table. Raises `DataError` if it is no table of images and texts."""
+    """Load a table. Raises `DataError` if it does not hold images and texts."""
     content, separator = _declared(read_text(label_file))
     content = _without_comments(content)
     _, first = next(numbered_lines(content), (1, ""))
@@ -275,7 +275,7 @@ def _pairs(table: _Table, config: LabelConfig, first: Sequence[str]) -> Iterator
 
 
 def _number(table: _Table, given: str, width: int, field: str) -> int:
-    """The index of a column of a table without a header. Raises `ConfigError` of `field` if it is no number of one."""
+    """The index of a column of a table without a header. Raises `ConfigError` of `field` if there is no such number."""
     if not (given.isdecimal() and 1 <= int(given) <= width):
         raise ConfigError(field, f"{given}: {table.file} has no header, so give the column's number, from 1 to {width}")
     return int(given) - 1

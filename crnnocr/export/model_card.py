@@ -18,7 +18,7 @@ DIRECTION = "visual"
 """Class ids follow each other as the characters do on paper, from left to right."""
 
 _MARKUP = frozenset("\\`*_{}[]<>()#+-.!|~&$:@\"'")
-"""What Markdown, HTML or a viewer of theirs could take for markup."""
+"""Characters that Markdown, HTML or a viewer could read as markup."""
 
 _LINES = {
     Orientation.HORIZONTAL: "horizontal",
@@ -47,7 +47,7 @@ _SELF_CONTAINED = (
 
 @dataclass(frozen=True)
 class ModelCard:
-    """An exported graph, and all that its users are told of it."""
+    """An exported graph, and all that its card says."""
 
     card: Card
     """The model's."""

@@ -59,7 +59,7 @@ def write_page(folder: Path, card: Card, graph: Path, runtime: Runtime) -> None:
 
 
 def directions(characters: str) -> dict[str, dict[str, str]]:
-    """What the page's script has to know of characters to bring them into logical order."""
+    """The properties of characters by which the page's script brings them into logical order."""
     with_mirrored = sorted({*characters, *map(mirrored, characters)})
     return {
         "directions": {c: unicodedata.bidirectional(c) for c in with_mirrored},

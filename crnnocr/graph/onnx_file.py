@@ -16,7 +16,7 @@ from crnnocr.graph.builder import ElementType, Graph, Model, Node, TensorSpecs
 from crnnocr.model.exported import Value, fields, varint
 
 Schema: TypeAlias = "Mapping[int, tuple[str, Callable[[Any], Any], bool]]"
-"""By a field's number its name, what reads its value, and whether there may be many."""
+"""By a field's number: its name, the function that reads its value, and whether there may be many."""
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     ElementType.FLOAT: np.dtype("<f4"),
@@ -35,7 +35,7 @@ _INT, _STRING, _GRAPH, _INTS = 2, 3, 5, 7
 
 
 def read(content: bytes) -> Model:
-    """Read a file. Raises `ValueError`, with what is wrong, if it holds what no export of crnnocr does."""
+    """Read a file. Raises `ValueError`, with what is wrong, if it holds anything that exports of crnnocr do not."""
     try:
         found = _message(memoryview(content), _model_schema(_MAX_DEPTH))
     except (UnicodeDecodeError, KeyError, TypeError, OverflowError) as error:

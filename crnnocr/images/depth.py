@@ -23,7 +23,7 @@ from crnnocr.images.formats import open_image
 
 _WHITES = tuple(float(2**bits - 1) for bits in (1, 8, 10, 12, 14, 16))
 _OVERSHOOT = 0.1
-"""What resampling may add to the values of fractions at edges, as a share of white."""
+"""Share of white by which resampling may exceed it at edges, in fractions."""
 _STRIP = 2**20
 """Values that are converted at a time, so that a large image takes little memory."""
 

@@ -1,4 +1,4 @@
-"""The image formats that are read: one list for folders, label files and the bytes themselves; and what other files are.
+"""The image formats that are read: one list for folders, label files and the bytes themselves; and the kinds of other files.
 
 Pillow knows more formats, some of which run other programs (PostScript runs Ghostscript), follow links or need fonts. Only
 those listed here are ever tried, whatever a file is called.
@@ -63,7 +63,7 @@ def is_image_name(name: str) -> bool:
 
 
 def open_image(file: IO[bytes]) -> ImageFile.ImageFile:
-    """Open an encoded image, of which only the header is read. Raises `UnidentifiedImageError` if it has no format of ours."""
+    """Open an encoded image, of which only the header is read. Raises `UnidentifiedImageError` if its format is not read."""
     Image.preinit()
     try:
         return Image.open(file, formats=tuple(_COMMON))  # noqa: TID251
@@ -131,7 +131,7 @@ _HEAD = 1024
 
 
 def foreign_kind(data: bytes) -> Foreign | None:
-    """What a file is that is no image of ours, by its first bytes; None if that is not known."""
+    """The kind of a file that is not read, by its first bytes; None for any other file."""
     head = data[:_HEAD]
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     is_svg = text.startswith(b"<?xml") and b"<svg" in text
@@ -145,7 +145,7 @@ def foreign_kind(data: bytes) -> Foreign | None:
 
 
 def foreign_name(name: str) -> Foreign | None:
-    """What a file is that is no image of ours, by its name; None if that is not known."""
+    """The kind of a file that is not read, by its name; None for any other file."""
     suffix = Path(name).suffix.lower()
     return None if suffix in SUFFIXES else next((kind for kind in _FOREIGN if suffix in kind.suffixes), None)
 

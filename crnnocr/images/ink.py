@@ -78,7 +78,7 @@ _GAP = (0.12, 2.5)
 
 @dataclass(frozen=True)
 class Ink:
-    """What was found in an image."""
+    """The ink of an image."""
 
     box: Box | None
     """Around the text, without rules and frames; None if no ink was found."""

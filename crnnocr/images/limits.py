@@ -1,4 +1,4 @@
-"""What decoding an image may cost, in memory and time, and the memory that all threads of the process share for it.
+"""Limits of memory and time for decoding an image, and the memory that all threads of the process share for it.
 
 Large images are decoded or converted at a reduced size, and never held a second time at the full one. Text needs no more.
 """
@@ -197,4 +197,4 @@ class SharedMemory:
 
 
 MEMORY = SharedMemory(MAX_BYTES)
-"""What the threads of this process take for large images that they decode, and for very long lines that they recognize."""
+"""Shared by the threads of this process that decode large images or recognize very long lines."""

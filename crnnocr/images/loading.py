@@ -160,7 +160,7 @@ def _memory_for(image: ImageFile.ImageFile, data: bytes, name: str, is_reduced: 
 
 
 def _upright(image: Image.Image, converted: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
-    """What was made of an image, and its full size, as the Exif orientation of the image has them."""
+    """Turn a converted image, and its full size, by the Exif orientation of the original."""
     turn = _UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1))
     return converted if turn is None else converted.transpose(turn), size[::-1] if turn in _SIDEWAYS else size
 

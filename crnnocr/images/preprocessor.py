@@ -83,15 +83,15 @@ class LineImage:
     size: tuple[int, int]
     """Width and height of the image in pixels, upright by its Exif tag."""
     gray: Image.Image = field(repr=False)
-    """What is seen of the image, turned so that its line runs from left to right."""
+    """The part of it that is recognized, turned so that its line runs from left to right."""
     start: int = 0
-    """Pixels of the image along the line before what is seen of it."""
+    """Pixels of the image along the line before this part."""
     ink: Ink | None = None
     """Where its text is, if that was looked for."""
     closer: LineImage | None = None
     """The same text without the paper, rules and frame around it and with more contrast, if that makes a difference."""
     is_small: bool = False
-    """Whether the text is so small in the image that what is read without looking closer is hardly more than a guess."""
+    """Whether the text is so small in the image that without a closer view its prediction is hardly more than a guess."""
     is_faint: bool = False
     """Whether ink and paper hardly differ, so that what is seen closer may be noise."""
 
@@ -269,7 +269,7 @@ def turned(gray: Image.Image, orientation: Orientation) -> Image.Image:
     """Turn an image so that its line runs from left to right: counter-clockwise if it runs down, clockwise if it runs up, and
     by half if it is upside down.
 
-    With `auto`, a tall image is taken for one whose line runs down.
+    With `auto`, the line of a tall image runs down.
     """
     if orientation is Orientation.AUTO and _is_tall(gray):
         orientation = Orientation.VERTICAL

@@ -48,7 +48,7 @@ _UPRIGHT = 10.0
 """Odds that such an image is upright all the same."""
 
 _BYTES_A_COLUMN = 8000
-"""What the network takes for a column of a line: for one longer than the largest batch, so much that threads take turns."""
+"""Bytes that the network takes for a column of a line. For a line longer than the largest batch, threads take turns."""
 
 _TTA = (View(width=1.5), View(width=0.9, height=0.7), View(width=0.7, height=0.7))
 """Scales of test-time augmentation, tried in turn: wide, for letters close to each other get more frames, and with space around
@@ -317,7 +317,7 @@ class Recognizer:
 
 
 def _warned(prediction: Prediction, image: LineImage) -> Prediction:
-    """The prediction with what its image gives reason to doubt."""
+    """The prediction with the warning and the lower confidence that its image calls for."""
     if image.ink and image.ink.has_several_lines:
         return replace(prediction, warning=SEVERAL_LINES, confidence=_SEVERAL_LINES * prediction.confidence)
     if image.ink and image.ink.box and not prediction.text:

@@ -137,7 +137,7 @@ class TrainingRecord:
 
     @property
     def group(self) -> str | None:
-        """What told the groups of its training images; None if it was trained without any."""
+        """Column or regular expression by which its training images were grouped; None if they were not."""
         return next((source.group for source in self.data.sources if source.group is not None), None)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What an exported model's file says of it, read without onnx or onnxruntime: an ONNX file is a protobuf message.
+"""The card of an exported model, read without onnx or onnxruntime: an ONNX file is a protobuf message.
 
 https://protobuf.dev/programming-guides/encoding and onnx's `onnx.proto` describe it.
 """
@@ -44,7 +44,7 @@ _MAX_VARINT = 10
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     """Iterate over the fields of a protobuf message: their numbers and values, in the order of the file.
 
-    Raises `ValueError` if it is none.
+    Raises `ValueError` for any other file.
     """
     at, end = 0, len(message)
     while at < end:
@@ -82,7 +82,7 @@ def read_content(path: Path) -> bytes:
 
 
 def load_metadata(content: bytes, path: Path) -> dict[str, str]:
-    """The metadata entries of an ONNX file. Raises `ModelError`, naming the file, if it is none."""
+    """The metadata entries of an ONNX file. Raises `ModelError`, naming the file, for any other file."""
     metadata: dict[str, str] = {}
     try:
         for number, value in fields(memoryview(content)):
@@ -95,7 +95,7 @@ def load_metadata(content: bytes, path: Path) -> dict[str, str]:
 
 
 def load_card(path: Path) -> Card:
-    """Load the card of an exported model. Raises `ModelError` if the file is none."""
+    """Load the card of an exported model. Raises `ModelError` for any other file."""
     return card_in(load_metadata(read_content(path), path), path)
 
 

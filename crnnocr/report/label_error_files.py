@@ -36,7 +36,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class _Project:
-    """What a task says besides its row."""
+    """The data of a task, besides its row."""
 
     model: str
     folder: str

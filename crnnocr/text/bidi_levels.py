@@ -18,7 +18,7 @@ _PAIRS = (
     "⫓⫔⫕⫖⫬⫭⫷⫸⫹⫺⸂⸃⸄⸅⸉⸊⸌⸍⸜⸝⸠⸡⸢⸣⸤⸥⸦⸧⸨⸩〈〉《》「」『』【】〔〕〖〗〘〙〚〛﹙﹚﹛﹜﹝﹞﹤﹥（）＜＞［］｛｝｟｠｢｣"
 )
 MIRRORED: dict[str, str] = {c: _PAIRS[i ^ 1] for i, c in enumerate(_PAIRS)}
-"""What stands on paper for a character that runs from right to left (BidiMirroring.txt, after NFC)."""
+"""The glyph that a character has where it runs from right to left (BidiMirroring.txt, after NFC)."""
 
 RIGHT_TO_LEFT = ("R", "AL")
 _STRONG = ("L", *RIGHT_TO_LEFT)

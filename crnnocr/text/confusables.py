@@ -114,7 +114,7 @@ def mixed_variants(alphabet: Mapping[str, int]) -> Iterator[tuple[str, str]]:
 
 
 def counterparts(texts: Sequence[str], known: str) -> dict[str, str]:
-    """What can be written in `texts` with characters of `known` for others, and looks the same in every text.
+    """Find characters in `texts` that can be written with characters of `known`, so that every text looks the same.
 
     A letter is one of these only if no text holds it as a letter of its own script.
     """

@@ -39,7 +39,7 @@ class Normalization:
 
     @classmethod
     def parse(cls, values: Sequence[str]) -> Normalization:
-        """Parse names of steps, alone or with commas between them. Raises `ConfigError` if one is no step, or there is none."""
+        """Parse names of steps, alone or with commas between them. Raises `ConfigError` if one is unknown, or there is none."""
         if any(not value.strip(" ,") for value in values):
             raise ConfigError("normalise", f"is empty: name {_CHOICE}")
         names = [name.strip() for value in values for name in value.split(",") if name.strip()]

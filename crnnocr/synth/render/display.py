@@ -63,7 +63,7 @@ _UNITS = frozenset(
         *("t", "m³", "m³/h", "L", "l", "mL", "bar", "mbar", "kPa", "psi", "ppm", "AM", "PM", "$", "€", "£", "h", "min", "s"),
     )
 )
-"""What is often printed beside a display that could show it."""
+"""Units that are often printed beside a display that could show them."""
 _CURRENCIES = ("$", "€", "£")
 _UNIT_PRINTED = 0.5
 """Probability of that."""
@@ -147,7 +147,7 @@ class _Design:
         )
 
     def cell(self, character: str, lit: bool) -> list[Polygon]:
-        """What is on in the cell of a character, or off; in a blank one everything is off."""
+        """The segments or dots of a character's cell that are lit, or those that are off: all in a blank cell."""
         on = self._table.get(character, ())
         return [polygon for name, polygon in self._elements if (name in on) is lit]
 
@@ -243,7 +243,7 @@ def _moved(point: Point, along: Point, distance: float, across: Point, offset: f
 
 @dataclass
 class _Board:
-    """What is on, off and printed on a display, from left to right; lengths are shares of a digit's height."""
+    """A display from left to right: lit, off and printed. Lengths are shares of a digit's height."""
 
     design: _Design
     pen: Pen

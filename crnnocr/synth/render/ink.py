@@ -117,7 +117,7 @@ class Pen:
         drawing.text(start, text, 255, font, "ls", stroke_width=stroke, **self._shaping(text))
 
     def _shaping(self, text: str) -> dict[str, Any]:
-        """What Pillow is told of a text. The direction is that of its label, which raqm would take from the first letter."""
+        """Pillow's arguments for a text. The direction is its label's; raqm would take that of the first letter."""
         shaping: dict[str, Any] = {"features": self.features, "language": self.language}
         if self.language and has_right_to_left(text):
             shaping["direction"] = ("ltr", "rtl")[base_level(text)]
@@ -183,7 +183,7 @@ class Ink:
     faint: Image.Image | None = None
     """Of a display: segments that are off, and light around those that are on."""
     starts: list[float] | None = None
-    """What `character_starts` gives, if the pen does not know."""
+    """Result of `character_starts` if the pen does not know it."""
     em: float = 0.0
     """The font's size in the layers as they are now, in pixels."""
     is_on_circle: bool = False
