@@ -784,3 +784,10 @@ def test_an_empty_text_in_json_of_ones_own_is_kept_if_asked_for(tmp_path: Path) 
     folder = put(tmp_path, IMAGES, {"own.json": '[{"image": "a.png", "text": ""}, {"image": "b.png", "text": "zwei"}]'})
     assert labels(load_dataset(folder)) == {"b.png": "zwei"}
     assert labels(load_dataset(folder, LabelConfig(empty=EmptyLabels.KEEP))) == {"a.png": "", "b.png": "zwei"}
+
+
+def test_numbers_in_json_lines_are_texts_if_their_key_is_named(tmp_path: Path) -> None:
+    folder = put(
+        tmp_path, IMAGES, {"metadata.jsonl": '{"file_name": "a.png", "kwh": 17}\n{"file_name": "b.png", "kwh": 4.5}\n'}
+    )
+    assert labels(load_dataset(folder, LabelConfig(text_column="kwh"))) == {"a.png": "17", "b.png": "4.5"}

@@ -81,6 +81,7 @@ def test_a_key_of_json_lines_tells_them_and_the_number_of_a_column(tmp_path: Pat
         (r"page(\d+)", ["1", "2"]),
         (r"(\w+)/page(\d+)", ["x/1", "y/2"]),
         (r"^[^/]+", ["x", "y"]),
+        (r"(old )?page\d", ["page1", "page2"]),
     ],
 )
 def test_an_expression_finds_them_in_paths(expression: str, expected: list[str], tmp_path: Path) -> None:

@@ -158,3 +158,12 @@ def test_without_pyarrow_the_error_says_what_to_install(tmp_path: Path, monkeypa
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"pip install 'crnnocr\[parquet\]'"):
         load_dataset(tmp_path)
+
+
+def test_categories_are_texts_and_numbers_are_if_their_column_is_named(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    values = table().drop_columns(["text"])
+    values = values.append_column("label", pa.array(TEXTS).dictionary_encode()).append_column("reading", pa.array(range(5)))
+    file = write_parquet(tmp_path / "a.parquet", values)
+    check(file)
+    check(file, list("01234"), text_column="reading")

@@ -65,6 +65,7 @@ def test_an_image_is_found_under_other_spellings_of_its_name(on_disk: str, name:
     [
         (["a.png", "A.png"], "a.png", "a.png"),
         (["a.PNG", "a.jpg"], "a.png", "a.PNG"),
+        (["a.png", "A.png"], "A.PNG", "A.png"),
         (["x/a.png", "a.png"], "/home/ann/x/a.png", "x/a.png"),
         (["a.png", "b/a.png"], "a.png", "a.png"),
         (["train/a.png", "old/train/a.png"], "/set/train/a.png", "train/a.png"),

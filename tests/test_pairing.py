@@ -108,3 +108,10 @@ def test_images_of_sidecars_and_their_groups_may_be_in_another_folder(tmp_path: 
         images / "p1/a.png": ("eins", "1"),
         images / "p2/a.png": ("zwei", "2"),
     }
+
+
+def test_a_label_may_be_called_as_the_image_with_its_suffix_and_in_capitals() -> None:
+    assert pair(["a.png", "b.PNG"], ["a.png.gt.txt", "B.GT.TXT"], ".gt.txt").labels == {
+        "a.png": "a.png.gt.txt",
+        "b.PNG": "B.GT.TXT",
+    }

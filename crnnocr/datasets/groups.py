@@ -42,7 +42,7 @@ def grouped(dataset: Dataset, group: str, images: str | None = None) -> Dataset:
     Args:
         dataset: its samples are in groups if the label file has a column `group`.
         group: else a regular expression, searched in each path from the data set's folder. Its groups in parentheses are the
-            key, or all that it matches if it has none.
+            key, or all that it matches if it has none or they are empty.
         images: the folder from which paths count, if that is another one.
 
     Raises:
@@ -88,4 +88,4 @@ def _key(pattern: re.Pattern[str], path: str) -> str:
     found = pattern.search(path)
     if found is None:
         return ""
-    return "/".join(part for part in found.groups() if part) if pattern.groups else found[0]
+    return "/".join(part for part in found.groups() if part) or found[0]

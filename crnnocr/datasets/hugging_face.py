@@ -89,17 +89,18 @@ def _load(source: Path, shards: Sequence[Path], config: LabelConfig) -> Dataset:
 def _columns(shard: Path, config: LabelConfig) -> tuple[tuple[str, str], tuple[Issue, ...]]:
     """The columns of image and text, and warnings about the choice."""
     schema = _opened(os.path.realpath(shard)).schema
-    import pyarrow.types as types
-
     images = [field.name for field in schema if _holds_images(field.type)]
-    texts = [each.name for each in schema if types.is_string(each.type) or types.is_large_string(each.type)]
+    texts = [each.name for each in schema if _holds_texts(each.type) or each.name == config.text_column]
     if not images:
         raise DataError(f"{shard} has no column of images, only {', '.join(schema.names)}")
     header = [*images, *texts]
     values = {name: _column(shard, name) for name in texts}
 
     def rows() -> Iterator[list[str]]:
-        return ([*("x.png" for _ in images), *(text or "" for text in row)] for row in zip(*values.values(), strict=True))
+        return (
+            [*("x.png" for _ in images), *("" if text is None else str(text) for text in row)]
+            for row in zip(*values.values(), strict=True)
+        )
 
     chosen = columns.choose(shard, header, rows, config, {name for name in texts if columns.text_rank(name) is not None})
     return (header[chosen.images[0]], header[chosen.text]), chosen.issues
@@ -114,12 +115,20 @@ def _holds_images(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
+def _holds_texts(kind: Any) -> bool:
+    """Whether a column's type is that of texts, or of categories with names."""
+    import pyarrow.types as types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
 def _samples(shard: Path, image: str, text: str, config: LabelConfig) -> Iterator[Sample | Issue]:
     present = _present(shard, image)
     named = [name for name in _opened(os.path.realpath(shard)).schema.names if name == config.group]
     groups: Sequence[object] = _column(shard, named[0]) if named else [None] * len(present)
     for row, label in enumerate(_column(shard, text)):
-        name, changes = label_of(label or "")
+        name, changes = label_of("" if label is None else str(label))
         if issue := issue_of_text(name, config.empty) or (None if present[row] else MISSING_ENTRY):
             yield issue.at(f"{shard}:{row}/{image}")
             continue

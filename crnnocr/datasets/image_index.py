@@ -100,9 +100,12 @@ class ImageIndex:
         return [_join(folder, name) for folder in self._folders for name in self._listing(folder).image_names()]
 
     def files(self, ending: str) -> list[str]:
-        """The paths of all files with an ending that is no image's, in no particular order."""
+        """The paths of all files with an ending (in any case) that is no image's, in no particular order."""
         return [
-            _join(folder, name) for folder in self._folders for name in self._listing(folder).others if name.endswith(ending)
+            _join(folder, name)
+            for folder in self._folders
+            for name in self._listing(folder).others
+            if name.lower().endswith(ending)
         ]
 
     def _literal(self, folder: str) -> list[str]:
@@ -270,12 +273,13 @@ class _Listing:
 
 
 def _best(found: list[str], name: str) -> list[str]:
-    """Those of `found` that are nearest to a name: up to nothing, Unicode form, case, the suffix, or case and suffix."""
+    """Those of `found` that are nearest to a name: up to nothing, Unicode form, the suffix's case, case, the suffix, or case and suffix."""
     if len(found) == 1:
         return found
     for fits in (
         lambda file: file == name,
         lambda file: nfc(file) == nfc(name),
+        lambda file: folded(file) == folded(name) and nfc(_stem(file)) == nfc(_stem(name)),
         lambda file: folded(file) == folded(name),
         lambda file: nfc(_stem(file)) == nfc(_stem(name)),
     ):

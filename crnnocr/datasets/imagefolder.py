@@ -35,17 +35,21 @@ def load(label_file: Path, config: LabelConfig) -> Dataset:
     names = ", ".join(dict.fromkeys((image_keys[0], text_key)))
     format = "imagefolder, JSON lines" + f", keys {names}" * (names != "file_name, text")
     group = keys[chosen.group] if chosen and chosen.group is not None else None
-    labeled = _records(label_file, image_keys, text_key, group)
+    labeled = _records(label_file, image_keys, text_key, group, takes_numbers=config.text_column is not None)
     return dataset_of(label_file, format, labeled, config, issues=chosen.issues if chosen else ())
 
 
-def _records(label_file: Path, images: Sequence[str], text: str, group: str | None) -> Iterator[LabelRecord | Issue]:
+def _records(
+    label_file: Path, images: Sequence[str], text: str, group: str | None, takes_numbers: bool
+) -> Iterator[LabelRecord | Issue]:
     for number, values in _values(label_file):
         if isinstance(values, str):
             yield broken_row(label_file, number, values)
             continue
         names = [name for key in images if isinstance(name := values.get(key), str)]
         label = "" if values.get(text, "") is None else values.get(text)
+        if takes_numbers and isinstance(label, int | float) and not isinstance(label, bool):
+            label = str(label)
         if not names or not isinstance(label, str):
             yield broken_row(label_file, number, _expected(images[0], text))
         else:

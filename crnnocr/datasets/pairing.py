@@ -55,7 +55,7 @@ def pair(images: Sequence[str], labels: Iterable[str], ending: str) -> Pairs:
         for label in left - candidates.keys():
             folder, name = posixpath.split(label)
             near = trees(folder) if folder not in image_folders else ()
-            stem = label_key(name.removesuffix(ending))
+            stem = label_key(name[: len(name) - len(ending)])
             if fitting := [image for each in near for image in elsewhere.get((each, stem), ())]:
                 candidates[label] = fitting
     wanted = Counter(image for fitting in candidates.values() for image in fitting)
@@ -68,7 +68,7 @@ def _by_name(paths: Iterable[str], key: _Key, ending: str = "") -> _Paths:
     found = defaultdict[tuple[str, str], list[str]](list)
     for path in paths:
         folder, name = posixpath.split(path)
-        found[folder, key(name.removesuffix(ending))].append(path)
+        found[folder, key(name[: len(name) - len(ending)])].append(path)
     return dict(found)
 
 
@@ -113,6 +113,7 @@ _SAME_NAME: tuple[tuple[_Key, _Key], ...] = (
     (_stem, str),
     (lambda image: nfc(_stem(image)), nfc),
     (lambda image: folded(_stem(image)), folded),
+    (folded, folded),  # a.png.gt.txt
     (lambda image: folded(_first_stem(image)), folded),
     (lambda image: folded(_stem(image)), _without_prefix),
 )

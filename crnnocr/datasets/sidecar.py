@@ -100,9 +100,7 @@ def holds_labels(folder: Path) -> bool:
 
 def labels_of(images: Path, labels: Path) -> bool:
     """Whether a folder holds such labels for most images of another one."""
-    stems = {
-        Path(file).name.removesuffix(ending) for ending in (ENDING, TEXT_ENDING) for file in ImageIndex(labels).files(ending)
-    }
+    stems = {Path(file).name[: -len(ending)] for ending in (ENDING, TEXT_ENDING) for file in ImageIndex(labels).files(ending)}
     names = [Path(image).stem for image in ImageIndex(images).images] if stems else []
     return 2 * sum(name in stems for name in names) > len(names)
 
