@@ -224,6 +224,27 @@ class RealPaths:
         return f"{self._folders[folder]}{os.sep}{name}"
 
 
+def real_folder(folder: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a folder with all links resolved and a separator at its end."""
+    return os.path.realpath(folder).rstrip(os.sep) + os.sep
+
+
+class FolderLinks:
+    """Tells which links to folders to follow: each target once, and none that holds the folder or lies in it."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = real_folder(folder)
+        self._followed: set[str] = set()
+
+    def lead_elsewhere(self, path: str) -> bool:
+        """Whether a link leads to a folder that is not followed yet. From then on it is."""
+        target = real_folder(path)
+        if target in self._followed or target.startswith(self._folder) or self._folder.startswith(target):
+            return False
+        self._followed.add(target)
+        return True
+
+
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _HEAD = 64

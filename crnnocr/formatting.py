@@ -76,6 +76,11 @@ def escape_controls(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
+def tsv_cell(text: str) -> str:
+    r"""Return a cell of our tables: backslash, tab, line ends and all other controls are escapes."""
+    return escape_controls(text.replace("\\", "\\\\"))
+
+
 def json_line(value: Any, *, ascii: bool = False) -> str:
     """Return `value` as JSON that is harmless to a terminal, and the same to programs; in ASCII if it could not be UTF-8."""
     return json.dumps(value, ensure_ascii=ascii).translate(_JSON_ESCAPES)

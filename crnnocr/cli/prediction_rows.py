@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from crnnocr.errors import ConfigError, UsageError
 from crnnocr.files import is_device, lock, write_error
-from crnnocr.formatting import escape_controls, is_encodable, json_line
+from crnnocr.formatting import escape_controls, is_encodable, json_line, tsv_cell
 
 if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Prediction
@@ -223,4 +223,4 @@ def _column(text: str, format: Format) -> str:
     """A text or a path as it stands in a row."""
     if format is Format.jsonl:
         return text
-    return escape_controls(text.replace("\\", "\\\\") if format is Format.tsv else text)
+    return tsv_cell(text) if format is Format.tsv else escape_controls(text)

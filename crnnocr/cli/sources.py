@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from crnnocr.cli import console
 from crnnocr.errors import DataError, UsageError
+from crnnocr.files import FolderLinks
 from crnnocr.formatting import plural
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _expanded(argument: str, recursive: bool) -> list[str]:
     path = Path(argument)
     if path.is_dir():
         passed_over = PassedOver()
-        found = list(_in_folder(str(path), recursive, passed_over, _Links(str(path))))
+        found = list(_in_folder(str(path), recursive, passed_over, FolderLinks(path)))
         if not found:
             below = "" if recursive else " (--recursive looks into the folders below)"
             raise DataError(f"{argument} holds no images{below}{f'; {passed_over}' if passed_over else ''}")
@@ -117,26 +118,7 @@ def _expanded(argument: str, recursive: bool) -> list[str]:
     return [argument]
 
 
-class _Links:
-    """Tells which links to folders are to be followed: each target once, and none that holds the folder or lies in it."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = _real(folder)
-        self._followed: set[str] = set()
-
-    def leads_elsewhere(self, path: str) -> bool:
-        target = _real(path)
-        if target in self._followed or target.startswith(self._folder) or self._folder.startswith(target):
-            return False
-        self._followed.add(target)
-        return True
-
-
-def _real(folder: str) -> str:
-    return os.path.realpath(folder).rstrip(os.sep) + os.sep
-
-
-def _in_folder(folder: str, recursive: bool, passed_over: PassedOver, links: _Links) -> Iterator[str]:
+def _in_folder(folder: str, recursive: bool, passed_over: PassedOver, links: FolderLinks) -> Iterator[str]:
     """The images in a folder, as strings, of which a million take little memory; what is passed over is counted."""
     from crnnocr.images import is_image_name
 
@@ -144,9 +126,9 @@ def _in_folder(folder: str, recursive: bool, passed_over: PassedOver, links: _Li
         for entry in entries:
             path = entry.name if folder == "." else entry.path
             if entry.is_dir():
-                if recursive and not entry.name.startswith(".") and (not entry.is_symlink() or links.leads_elsewhere(path)):
+                if recursive and not entry.name.startswith(".") and (not entry.is_symlink() or links.lead_elsewhere(path)):
                     yield from _in_folder(path, recursive, passed_over, links)
-                elif not recursive and _holds_images(path) and (not entry.is_symlink() or links.leads_elsewhere(path)):
+                elif not recursive and _holds_images(path) and (not entry.is_symlink() or links.lead_elsewhere(path)):
                     passed_over.folders += 1
             elif not entry.is_file():
                 if entry.is_symlink() and is_image_name(entry.name):

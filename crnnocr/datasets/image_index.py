@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from crnnocr import images
 from crnnocr.datasets.issues import AMBIGUOUS_IMAGE, BROKEN_LINK, IMAGE_OUTSIDE, MISSING_IMAGE, Issue
+from crnnocr.files import FolderLinks, real_folder
 from crnnocr.text.charset import nfc
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"})
@@ -61,7 +62,7 @@ class ImageIndex:
         self.root = root
         self._below = below
         self._root = str(root)
-        self._real = os.path.realpath(root).rstrip(os.sep) + os.sep
+        self._real = real_folder(root)
         self._listings: dict[str, _Listing] = {}
         self._literal_folders: dict[str, list[str]] = {}
         self._near_folders: dict[str, list[list[str]]] = {}
@@ -117,7 +118,7 @@ class ImageIndex:
     def _resolved(self, folder: str) -> Iterator[str]:
         if Path(folder).is_absolute():
             try:
-                real = "" if folder.startswith(_SHARES) else os.path.realpath(folder).rstrip(os.sep) + os.sep
+                real = "" if folder.startswith(_SHARES) else real_folder(folder)
             except (OSError, ValueError):  # no folder can have this name
                 return
             if real.startswith(self._real):
@@ -208,17 +209,13 @@ class ImageIndex:
     @cached_property
     def _folders(self) -> list[str]:
         """The root and the folders below it. One that is linked from elsewhere counts once."""
-        folders, linked = [""], set[str]()
+        folders, links = [""], FolderLinks(self.root)
         for folder in folders:  # which grows
             listing = self._listing(folder)
             for name in listing.folder_names():
                 path = _join(folder, name)
-                if name in listing.links:
-                    target = os.path.realpath(f"{self._root}/{path}").rstrip(os.sep) + os.sep
-                    if target in linked or target.startswith(self._real) or self._real.startswith(target):
-                        continue
-                    linked.add(target)
-                folders.append(path)
+                if name not in listing.links or links.lead_elsewhere(f"{self._root}/{path}"):
+                    folders.append(path)
         return folders
 
     def _listing(self, folder: str) -> _Listing:

@@ -9,7 +9,7 @@ from crnnocr.evaluation.analysis import Analysis, ClassScore, Group
 from crnnocr.evaluation.comparison import Change, Comparison
 from crnnocr.evaluation.evaluate import Evaluation, Speed
 from crnnocr.evaluation.outcomes import Outcome
-from crnnocr.formatting import escape_controls, printable_name
+from crnnocr.formatting import printable_name, tsv_cell
 from crnnocr.metrics.bootstrap import Estimate
 from crnnocr.metrics.calibration import Bin, Rejection
 from crnnocr.metrics.confusions import CharacterScore
@@ -61,7 +61,7 @@ def tsv(evaluation: Evaluation) -> Iterator[str]:
         values.append(evaluation.analysis.sources.get(outcome.sample, "."))
         if comparison:
             values += _prediction(others.get(outcome.sample, outcome))
-        yield "\t".join(escape_controls(value.replace("\\", "\\\\")) for value in values)
+        yield "\t".join(map(tsv_cell, values))
 
 
 def _prediction(outcome: Outcome) -> list[str]:
