@@ -345,7 +345,7 @@ def test_a_pipe_is_written_to_and_not_replaced(crops: list[Path], tmp_path: Path
         text, _ = reader.communicate(timeout=60)
     assert [line.split("\t")[0] for line in text.splitlines()] == list(map(str, crops[:3]))
     assert pipe.is_fifo()
-    assert "pipe is none" in run_cli("predict", *crops[:3], "--output", pipe, "--resume").stderr
+    assert "pipe is not one" in run_cli("predict", *crops[:3], "--output", pipe, "--resume").stderr
 
 
 def test_what_a_link_leads_to_is_replaced(crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:

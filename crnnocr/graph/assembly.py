@@ -1,6 +1,6 @@
 """The graph of a model, as its card says; and whether a graph from a file is that one, so that it is safe to run.
 
-A graph is a program: it may compute for ever, fill the memory, or give anything. Here one is accepted only if it is, node by
+A graph is a program: it may compute forever, fill the memory, or give anything. Here one is accepted only if it is, node by
 node, what crnnocr itself builds for the card, with weights of its own.
 """
 
