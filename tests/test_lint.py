@@ -378,6 +378,11 @@ def test_unknown_characters_are_named_with_their_files(tmp_path: Path) -> None:
     ]
 
 
+def test_signs_that_stand_in_other_places_are_no_variants() -> None:
+    texts = ["Wi-Fi", "T-shirt", "Kyiv – Lviv", "25 °C", "20 °C", "1º andar"]
+    assert "mixed-variants" not in codes(lint_with(*map(seen, texts)))
+
+
 def test_the_rarer_variants_of_a_sign_are_a_note() -> None:
     (issue,) = lint_with(*(seen("it's") for _ in range(9)), seen("it’s", "x.png"))
     assert (issue.code, issue.severity, paths(issue)) == ("mixed-variants", Severity.NOTE, ["x.png"])

@@ -138,13 +138,34 @@ def _confusable_issues(samples: Sequence[LintSample], found: Sequence[Confusable
 
 
 def _variant_issues(samples: Sequence[LintSample], variants: Sequence[tuple[str, str]]) -> Iterator[Issue]:
-    holders = _holders(samples, {c for _, others in variants for c in others})
+    found = {(usual, others): _in_same_places(samples, usual, others) for usual, others in variants}
+    variants = [variant for variant in variants if found[variant]]
+    holders = [holder for variant in variants for holder in found[variant]]
     if holders:
         which = enumerated([f"{' '.join(others)} beside {' '.join(usual)}" for usual, others in variants])
         have = plural(len(holders), "label writes a sign", "labels write signs")
         message = f"{have} in another way than most ({which})"
         fix = "write one way throughout, unless the images differ too"
         yield Issue("mixed-variants", Severity.NOTE, message, fix, _locations(holders))
+
+
+def _in_same_places(samples: Sequence[LintSample], usual: str, others: str) -> list[_Holder]:
+    """The samples in which signs stand where the usual ones do elsewhere: a dash between spaces is no hyphen in a word."""
+    places = {place for sample in samples for c, place in _places(sample.text, usual)}
+    found = ((sample, sorted({c for c, place in _places(sample.text, others) if place in places})) for sample in samples)
+    return [(sample, signs) for sample, signs in found if signs]
+
+
+def _places(text: str, signs: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Each of the signs in a text, with what kinds of characters stand before and after it."""
+    around = ["space", *map(_kind, text), "space"]
+    return ((c, (around[i], around[i + 2])) for i, c in enumerate(text) if c in signs)
+
+
+def _kind(character: str) -> str:
+    if character.isspace():
+        return "space"
+    return "letter" if character.isalpha() else "digit" if character.isnumeric() else "sign"
 
 
 def _rare_issues(train: Sequence[LintSample], validation: Sequence[LintSample], expected: Collection[str]) -> Iterator[Issue]:
