@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 from fuzz_kinds import FAULTS, KINDS, Kind
+from memory import peak
 
 from crnnocr.errors import CrnnocrError
 
@@ -185,7 +186,7 @@ def main() -> None:
     seeds = {name: child.prepare(name) for name in names}
     limit_memory()
     reports = {name: child.run(name, seeds[name]) for name in names}
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = peak() // 1024
     (folder / "report.json").write_text(json.dumps({"kinds": reports, "memory": memory}), encoding="utf-8")
     os._exit(0)  # threads of a pipeline may still wait
 

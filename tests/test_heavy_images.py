@@ -35,8 +35,10 @@ QUICK = {
 }
 """Some of each sort, which are made in a second."""
 
-MEASURE = """
-import json, resource, sys, time, warnings
+MEASURE = f"""
+import json, sys, time, warnings
+sys.path.append({str(Path(__file__).parent)!r})
+from memory import peak
 warnings.simplefilter("ignore")
 from crnnocr.errors import ImageError
 from crnnocr.images import Preprocessor
@@ -46,8 +48,7 @@ try:
     error = ""
 except ImageError as raised:
     error = str(raised)
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps([time.process_time() - start, used, error]))
+print(json.dumps([time.process_time() - start, peak(), error]))
 """
 
 
@@ -71,17 +72,18 @@ def test_several_threads_share_one_budget(tmp_path: Path, tiny_model: Path, run_
     data = HEAVY["png: 49 MP of 16 bits"]()
     for i in range(8):
         (tmp_path / f"{i}.png").write_bytes(data)
-    code = """
-import json, resource, sys
+    code = f"""
+import json, sys
+sys.path.append({str(Path(__file__).parent)!r})
+from memory import peak
 from crnnocr import ReadConfig, Recognizer
 from pathlib import Path
 files = sorted(Path(sys.argv[2]).iterdir())
 texts = [one.error for one in Recognizer.load(sys.argv[1], "cpu").predict(files, read=ReadConfig(threads=4))]
-print(json.dumps([texts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)]))
+print(json.dumps([texts, peak()]))
 """
-    base = json.loads(run_process("-c", code, tiny_model, tiny_model.parent).stdout)[
-        1
-    ]  # torch alone takes hundreds of megabytes
+    # The libraries alone take hundreds of megabytes.
+    _, base = json.loads(run_process("-c", code, tiny_model, tiny_model.parent).stdout)
     texts, memory = json.loads(run_process("-c", code, tiny_model, tmp_path).stdout)
     assert texts == [None] * 8
     assert memory - base <= MAX_MEMORY
