@@ -10,6 +10,7 @@ blank after it stands for the rest of the gap, spaces and blanks. So do the blan
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -27,6 +28,8 @@ _MAX_CELLS = 1 << 20
 _EXACT_ABOVE = -650.0
 """Above it a log-probability summed in the linear domain is exact. A state that underflows loses at most 5e-324 of the frame's
 scale, which is at most 1: beside e**-650 = 5e-283 that is nothing, however many frames and states lose it."""
+_MAX_EMITTED = 1 << 20
+"""Cells whose emissions are held at a time if no variables are stored, for however long a line."""
 _GAP = -1
 """The last column of what is emitted: the blank or a space."""
 _UNSCALED = 8
@@ -51,11 +54,11 @@ def text_log_probs(lines: Sequence[LogProbs], texts: Sequence[Ids], spaces: Ids 
     for group in groups(lines, texts):
         own_lines, own_texts = [lines[n] for n in group], [texts[n] for n in group]
         topology = Topology(own_texts, spaces, edges=edges)
-        own = forward(_probabilities(own_lines, topology), topology, store=False)[1][-1]
+        own = forward(own_lines, topology, store=False)[1][-1]
         tiny = np.flatnonzero(~(own > _EXACT_ABOVE)).tolist()
         if tiny:
             rest = Topology([own_texts[n] for n in tiny], spaces, edges=edges)
-            own[tiny] = _forward_in_logs([own_lines[n] for n in tiny], rest)[-1].max(axis=0)
+            own[tiny] = _last_in_logs([own_lines[n] for n in tiny], rest).max(axis=0)
         result[group] = own
     return result
 
@@ -109,11 +112,16 @@ def emissions(lines: Sequence[LogProbs], topology: Topology) -> Floats:
 
     After a line's frames its last blank is certain and all else impossible, which closes its text.
     """
+    return np.array(list(_emissions(lines, topology)))
+
+
+def _emissions(lines: Sequence[LogProbs], topology: Topology) -> Iterator[Floats]:
+    """The same, frame by frame."""
     return _of_states(lines, topology, lambda own: own.astype(np.float64), np.logaddexp, impossible=-np.inf, certain=0.0)
 
 
-def _probabilities(lines: Sequence[LogProbs], topology: Topology) -> Floats:
-    """The emissions as probabilities."""
+def _probabilities(lines: Sequence[LogProbs], topology: Topology) -> Iterator[Floats]:
+    """The emissions as probabilities, frame by frame."""
     return _of_states(lines, topology, partial(np.exp, dtype=np.float64), np.add, impossible=0.0, certain=1.0)
 
 
@@ -124,36 +132,41 @@ def _of_states(
     add: np.ufunc,
     impossible: float,
     certain: float,
-) -> Floats:
-    """The emissions; `turn` makes them of log-probabilities, and `add` adds them up."""
-    result = np.full((max(map(len, lines)) + 1, *topology.skips.shape), impossible)
-    for n, (line, ids, columns) in enumerate(zip(lines, topology.texts, topology.columns, strict=True)):
-        own = turn(line.take([*ids, BLANK, *topology.spaces], axis=1))
-        if topology.spaces:
-            own[:, _GAP] = add.reduce(own[:, len(ids) :], axis=1)
-        result[: len(line), : len(columns), n] = own.take(columns, axis=1)
-        result[len(line) :, len(columns) - 1, n] = certain
-    return result
+) -> Iterator[Floats]:
+    """The emissions; `turn` makes them of log-probabilities, and `add` adds them up. Few frames of them are held at a time."""
+    frames = max(map(len, lines)) + 1
+    held = max(1, _MAX_EMITTED // topology.skips.size)
+    for start in range(0, frames, held):
+        result = np.full((min(held, frames - start), *topology.skips.shape), impossible)
+        for n, (line, ids, columns) in enumerate(zip(lines, topology.texts, topology.columns, strict=True)):
+            own = turn(line[start : start + held].take([*ids, BLANK, *topology.spaces], axis=1))
+            if topology.spaces:
+                own[:, _GAP] = add.reduce(own[:, len(ids) :], axis=1)
+            result[: len(own), : len(columns), n] = own.take(columns, axis=1)
+            result[len(own) :, len(columns) - 1, n] = certain
+        yield from result
 
 
-def forward(emitted: Floats, topology: Topology, store: bool) -> tuple[Floats, Floats]:
+def forward(lines: Sequence[LogProbs], topology: Topology, store: bool) -> tuple[Floats, Floats]:
     """The forward variables, scaled to a maximum of 1 (Graves 2006, section 4.1; Rabiner 1989, section V.A).
 
     Args:
-        emitted: (T, S, N) probabilities of the states.
+        lines: for each text the (T, C) natural-log probabilities of its line.
         topology: how paths move between the states.
         store: keep the variables of all frames, each scaled; otherwise only those of the last two, scaled now and then.
 
     Returns:
-        (T + 1, S + 2, N) variables after 0 to T frames, below two rows of zeros, and (T + 1, N) natural logs of their scales.
+        (T + 2, S + 2, N) variables after 0 to T frames and after the closing one, below two rows of zeros, and (T + 2, N)
+        natural logs of their scales.
     """
-    frames, states, lines = emitted.shape
-    variables = np.zeros((frames + 1 if store else 2, states + 2, lines))
+    frames = max(map(len, lines)) + 1
+    states, count = topology.skips.shape
+    variables = np.zeros((frames + 1 if store else 2, states + 2, count))
     variables[0, 2] = 1.0
-    scales = np.ones((frames + 1, lines))
-    stayed = np.empty((states, lines))
+    scales = np.ones((frames + 1, count))
+    stayed = np.empty((states, count))
     slots = [(each[:-2], each[1:-1], each[2:]) for each in variables]
-    for t, emission in enumerate(emitted):
+    for t, emission in enumerate(_probabilities(lines, topology)):
         skip, step, stay = slots[t % len(slots)]
         after = slots[(t + 1) % len(slots)][2]
         np.multiply(skip, topology.skips, out=after)
@@ -172,7 +185,7 @@ def log_forward(lines: Sequence[LogProbs], topology: Topology) -> Floats:
     Returns:
         (T + 2, S + 2, N) variables after 0 to T frames and after the closing one, below two rows of -inf.
     """
-    variables, scales = forward(_probabilities(lines, topology), topology, store=True)
+    variables, scales = forward(lines, topology, store=True)
     with np.errstate(divide="ignore"):
         logs = np.log(variables, out=variables)
     logs += scales[:, None]
@@ -181,13 +194,26 @@ def log_forward(lines: Sequence[LogProbs], topology: Topology) -> Floats:
 
 def _forward_in_logs(lines: Sequence[LogProbs], topology: Topology) -> Floats:
     """Compute `log_forward` in the log domain throughout: slow, but nothing underflows."""
-    emitted, (may_skip, may_stay) = emissions(lines, topology), _in_logs(topology)
-    logs = np.full((len(emitted) + 1, emitted.shape[1] + 2, emitted.shape[2]), -np.inf)
-    logs[0, 2] = 0.0
-    for before, after, emission in zip(logs[:-1], logs[1:], emitted, strict=True):
+    return np.stack(list(_steps_in_logs(lines, topology)))
+
+
+def _last_in_logs(lines: Sequence[LogProbs], topology: Topology) -> Floats:
+    """(S + 2, N): the last of these variables."""
+    return deque(_steps_in_logs(lines, topology), maxlen=1)[0]
+
+
+def _steps_in_logs(lines: Sequence[LogProbs], topology: Topology) -> Iterator[Floats]:
+    may_skip, may_stay = _in_logs(topology)
+    states, count = topology.skips.shape
+    before = np.full((states + 2, count), -np.inf)
+    before[2] = 0.0
+    yield before
+    for emission in _emissions(lines, topology):
+        after = np.full_like(before, -np.inf)
         reached = np.logaddexp(before[2:] + may_stay, before[1:-1])
         after[2:] = np.logaddexp(reached, before[:-2] + may_skip) + emission
-    return logs
+        yield after
+        before = after
 
 
 def _in_logs(topology: Topology) -> tuple[Floats, Floats | float]:
