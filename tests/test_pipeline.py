@@ -80,6 +80,74 @@ def test_a_slow_consumer_keeps_the_source_waiting() -> None:
     results.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_no_more_is_prepared_than_fits_the_memory(threads: int) -> None:
+    held, most = 0, 0
+    lock = threading.Lock()
+
+    def count(weight: int) -> None:
+        nonlocal held, most
+        with lock:
+            held += weight
+            most = max(most, held)
+
+    def prepare(item: int) -> int:
+        count(item % 50)
+        return item
+
+    def finish(group: list[int]) -> list[str]:
+        time.sleep(0.0005)
+        count(-sum(item % 50 for item in group))
+        return [str(item) for item in group]
+
+    limited = Pipeline[int, int, str](prepare, pairs, finish, 256, threads, weigh=lambda item: item % 50, share=100)
+    assert list(limited.run(range(1000))) == [str(item) for item in range(1000)]
+    assert most <= 3 * 100 + (threads + 1) * 50
+
+
+def test_one_item_may_be_heavier_than_all_memory() -> None:
+    limited = Pipeline[int, int, str](lambda item: item, pairs, lambda group: [str(i) for i in group], 256, 3, share=100)
+    limited._weigh = limited._weigh_item = lambda item: 10**6 if item % 3 else 0
+    assert list(limited.run(range(100))) == [str(item) for item in range(100)]
+
+
+def test_heavy_items_are_not_taken_before_there_is_room() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    answered = threading.Event()
+
+    def finish(group: list[int]) -> list[str]:
+        answered.wait(10)
+        return [str(item) for item in group]
+
+    limited = Pipeline[int, int, str](lambda item: item, pairs, finish, 256, 2, weigh_item=lambda _: 10, share=100)
+    results = limited.run(items())
+    threading.Timer(0.3, answered.set).start()
+    assert next(results) == "1"
+    assert taken <= 10 + 3 * 10 + 2
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_among_heavy_items_is_raised() -> None:
+    def prepare(item: int) -> int:
+        if item == 500:
+            raise ZeroDivisionError
+        return item
+
+    limited = Pipeline[int, int, str](
+        prepare, pairs, lambda group: [str(i) for i in group], 64, 3, weigh=lambda _: 60, share=100
+    )
+    results = limited.run(range(1000))
+    with pytest.raises(ZeroDivisionError):
+        list(results)
+
+
 def test_closed_it_leaves_no_thread_at_work() -> None:
     before = threading.active_count()
     results = pipeline().run(itertools.count())

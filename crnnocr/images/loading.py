@@ -90,6 +90,16 @@ def snapshot(source: Source) -> Source:
     return source
 
 
+def kept_bytes(source: Source) -> int:
+    """Bytes of memory that a source keeps, which is none for a file."""
+    if isinstance(source, np.ndarray):
+        return source.nbytes
+    if isinstance(source, Image.Image):
+        return source.width * source.height * (1 if source.mode in ("1", "L", "P") else 4)
+    data = source.data if isinstance(source, _Snapshot) else source
+    return len(data) if isinstance(data, bytes) else 0
+
+
 def load_gray(source: Source, name: str | None = None) -> Image.Image:
     """Load an image as a person sees it: Exif orientation applied, transparency over paper, 16 bits scaled to 8.
 

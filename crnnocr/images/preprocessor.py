@@ -95,6 +95,11 @@ class LineImage:
     is_faint: bool = False
     """Whether ink and paper hardly differ, so that what is seen closer may be noise."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its pixels take, with those of its closer view."""
+        return self.line.nbytes + self.gray.width * self.gray.height + (self.closer.nbytes if self.closer else 0)
+
 
 @dataclass(frozen=True)
 class Preprocessor:

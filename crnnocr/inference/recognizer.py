@@ -184,6 +184,8 @@ class Recognizer:
             finish=partial(self._finish, decoder, read),
             window=_WINDOW,
             threads=read.threads or cores(),
+            weigh_item=images.kept_bytes,
+            weigh=_weigh,
         )
         several: Any = [sources] if images.is_source(sources) else sources
         return pipeline.run(map(images.snapshot, several))
@@ -332,6 +334,10 @@ def _open(preprocessor: Preprocessor, source: images.Source) -> list[LineImage] 
         return preprocessor.views(source)
     except ImageError as error:
         return error
+
+
+def _weigh(views: list[LineImage] | ImageError) -> int:
+    return 0 if isinstance(views, ImageError) else sum(view.nbytes for view in views)
 
 
 def _is_settled(prediction: Prediction, image: LineImage) -> bool:
