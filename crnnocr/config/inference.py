@@ -98,7 +98,8 @@ class ReadConfig:
     """How images are seen, and how much is reported of them."""
 
     orientation: Orientation | None = option(
-        None, "Which way lines run; auto tries all for tall images, and upside down for unsure ones.  [default: the model's]"
+        None,
+        "Which way lines run; auto tries all for tall images, and upside down if not confident.  [default: the model's]",
     )
     rows: int | None = option(
         None, "Rows of text in an image; 2 are read one after the other.  [default: the model's]", metavar="1|2", min=1, max=2
