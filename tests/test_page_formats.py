@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Iterable
@@ -457,3 +458,23 @@ def test_the_corners_of_a_polygon_are_no_text(tmp_path: Path) -> None:
         ("eins, 2", "xywh=3,5,27,17"),
         ("12,50", "xywh=5,5,25,15"),
     ]
+
+
+@pytest.mark.parametrize(
+    "header", ["image,xmin,ymin,xmax,ymax,text", "image,Left,Top,Width,Height,text", "image,x_1,y_1,x_2,y_2,text"]
+)
+def test_boxes_in_columns_are_cut_out_of_pages_and_not_of_crops(header: str, tmp_path: Path) -> None:
+    rows = "page.png,1,2,9,8,eins\npage.png,3,4,6,5,zwei\n"
+    for name, size in (("page", (20, 20)), ("crop", (4, 4))):
+        put(tmp_path / name, [], {"labels.csv": f"{header}\n{rows}"})
+        Image.new("L", size).save(tmp_path / name / "page.png")
+    is_size = "Width" in header
+    pages = [str(sample.region) for sample in load_dataset(tmp_path / "page").samples]
+    assert pages == (["xywh=1,2,9,8", "xywh=3,4,6,5"] if is_size else ["xywh=1,2,8,6", "xywh=3,4,3,1"])
+    assert [sample.region for sample in load_dataset(tmp_path / "crop").samples] == [None, None]
+    keys = header.split(",")
+    lines = [dict(zip(keys, [row[0], *map(int, row[1:5]), row[5]], strict=True)) for row in csv.reader(rows.splitlines())]
+    (tmp_path / "page/own.json").write_text(json.dumps(lines))
+    (tmp_path / "page/own.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for file in ("own.json", "own.jsonl"):
+        assert [str(sample.region) for sample in load_dataset(tmp_path / "page" / file).samples] == pages

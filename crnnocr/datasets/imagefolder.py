@@ -54,7 +54,8 @@ def _records(
             yield broken_row(label_file, number, _expected(images[0], text))
         else:
             of = "" if group is None or values.get(group) is None else str(values[group])
-            yield LabelRecord(number, names[0], label, tuple(names[1:]), regions.parse(values.get(REGION)), of)
+            box = regions.of_columns(values)
+            yield LabelRecord(number, names[0], label, tuple(names[1:]), regions.parse(values.get(REGION)), of, box)
 
 
 def holds_labels(label_file: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,13 @@ from crnnocr.datasets.issues import (
     merged,
 )
 from crnnocr.datasets.regions import Region
-from crnnocr.errors import DataError
+from crnnocr.errors import DataError, ImageError
 from crnnocr.formatting import is_encodable
 from crnnocr.text.charset import nfc, single_spaced
 
+_CHECKED_BOXES = 20
+_OVERHANG = 0.02
+"""A box that reaches further out of its image, as a fraction of its size, is not one in it."""
 _LINE_END = re.compile("[\n\r\v\f\x85\u2028\u2029]")
 
 
@@ -47,6 +51,8 @@ class LabelRecord:
     """The part of the image in which the text stands; None for all of it."""
     group: str = ""
     """The cell of the groups' column; empty if there is none."""
+    box: Region | None = None
+    """Where the text stands in the image, or where on a page that was cut up: it counts if such boxes lie in their images."""
 
 
 def dataset_of(
@@ -83,19 +89,33 @@ def dataset_of(
         else:
             found.append((record, _find(index, record)))
     clashing = _clashing(found)
+    are_pages = _lie_in_images([(image.path, record.box) for record, image in found if record.box and not image.issue])
     for record, image in found:
         text, changes = label_of(record.text)
         line = "" if record.line is None else f" line {record.line}"
         where = f"{label_file.name}{line}: {record.name}{f' ({image.detail})' if image.detail else ''}"
-        if record.region:
-            where = f"{where}#{record.region}"
+        region = record.region or (record.box if are_pages else None)
+        if region:
+            where = f"{where}#{region}"
         issue = image.issue or (AMBIGUOUS_IMAGE if not image.is_literal and image.path in clashing else None)
         if issue := issue or issue_of_text(text, config.empty):
             issues.append(issue.at(image.path, where))
             continue
-        samples.append(Sample(image.path, text, region=record.region, group=record.group))
+        samples.append(Sample(image.path, text, region=region, group=record.group))
         issues += (change.at(image.path, where) for change in changes)
     return Dataset(label_file, format, tuple(samples), merged(issues))
+
+
+def _lie_in_images(boxes: Sequence[tuple[Path, Region]]) -> bool:
+    """Whether the first boxes lie in their images, as those of pages do and those of crops of pages do not."""
+    shares: list[Region] = []
+    for path, box in boxes[:_CHECKED_BOXES]:
+        with suppress(ImageError):
+            if share := Sample(path, "", region=box).relative_region():
+                shares.append(share)
+    return bool(shares) and all(
+        -_OVERHANG <= at <= 1 + _OVERHANG for each in shares for corner in each.corners for at in corner
+    )
 
 
 def numbered_lines(content: str) -> Iterator[tuple[int, str]]:

@@ -143,7 +143,8 @@ def _row_records(
             yield (_SKIPPED if is_export else EMPTY_LABEL).at(where)
         elif (not found and (is_export or len(texts) < 2)) or row.get(REGION):
             text_of_image = (texts or [""])[-1]  # of several entries in Label Studio's field
-            yield LabelRecord(line, first, text_of_image, tuple(others), regions.parse(row.get(REGION)), of_row)
+            box, region = regions.of_columns(row), regions.parse(row.get(REGION))
+            yield LabelRecord(line, first, text_of_image, tuple(others), region, of_row, box)
         elif len(texts) != len(found):
             yield _UNPAIRED.at(where)
         else:

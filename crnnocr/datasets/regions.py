@@ -6,7 +6,7 @@ import io
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeAlias
@@ -22,6 +22,17 @@ Point: TypeAlias = tuple[float, float]
 
 _CACHED_PIXELS = 2 * 10**7
 """Pixels of the pages that are kept, besides the last one."""
+_BOX_COLUMNS = (
+    *(
+        ("xmin", "ymin", "xmax", "ymax"),
+        ("x1", "y1", "x2", "y2"),
+        ("left", "top", "right", "bottom"),
+        ("xtl", "ytl", "xbr", "ybr"),
+    ),
+    *(("x", "y", "w", "h"), ("x", "y", "width", "height"), ("left", "top", "width", "height")),
+)
+"""Names of the columns of a box: two corners, or one and the size."""
+_NOT_ALPHANUMERIC = re.compile("[^a-z0-9]")
 _UPRIGHT = 0.02
 """A quadrilateral is an upright box if no side is further off, as a fraction of its height: none is warped for less."""
 
@@ -98,6 +109,21 @@ def parse(text: object) -> Region | None:
         return quadrilateral(points_of(numbers(re.split("[ ,]", rest))), is_relative=unit == "share")
     except (ValueError, IndexError):
         return None
+
+
+def of_columns(values: Mapping[str, object]) -> Region | None:
+    """Return the box in pixels that columns such as `xmin` or `left` and `width` of a row hold; None if there is none."""
+    names = {_NOT_ALPHANUMERIC.sub("", key.lower()): value for key, value in values.items()}
+    for keys in _BOX_COLUMNS:
+        if names.keys() >= set(keys):
+            try:
+                left, top, right, bottom = numbers(names[key] for key in keys)
+            except ValueError:
+                return None
+            if keys[2].endswith(("w", "width")):
+                right, bottom = left + right, top + bottom
+            return box(left, top, right, bottom) if max(right, bottom) > 1 else None
+    return None
 
 
 def of_numbers(values: Iterable[object]) -> Region | None:

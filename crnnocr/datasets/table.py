@@ -40,6 +40,8 @@ _LISTS: tuple[tuple[Callable[[str], bool], Callable[[Path, str, LabelConfig], Da
 """Lists whose lines are no rows of a table."""
 _FORMULA = re.compile("'*[=+\\-@\t\r＝＋－＠]")
 """How cells begin that a spreadsheet computes, after the apostrophes that say it should not."""
+_BOX_WIDTH = 4
+"""Columns of a box."""
 _EASYOCR = "filename,words"
 _DECLARED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """Excel's declaration of the separator, in the first line of a table."""
@@ -224,6 +226,7 @@ def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.
             cells[text],
             tuple(others),
             region=None if region is None else regions.parse(cells[region]),
+            box=regions.of_columns(dict(zip(header, cells, strict=True))) if width > _BOX_WIDTH else None,
             group="" if chosen.group is None else cells[chosen.group].strip(),
         )
 
