@@ -15,6 +15,11 @@ from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.text.charset import nfc
 
+DOUBT, READING, REGION = "doubt", "reading", "region"
+"""Columns that only lists of suspected label errors have. Whoever has corrected one may have kept the second alone."""
+SUSPECT_COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
+"""Columns of such a list."""
+
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W_A-Za-z0-9]+")
 _IN_BRACKETS = re.compile(r"\([^)]*\)|\[[^]]*\]")
 
@@ -106,6 +111,11 @@ def known(header: Iterable[str]) -> set[Literal["image", "text"]]:
     if any(text_rank(name) is not None for name in names):
         found.add("text")
     return found
+
+
+def are_of_label_errors(header: Iterable[str]) -> bool:
+    """Whether columns are those of a list of suspected label errors."""
+    return not {DOUBT, READING}.isdisjoint(name.strip().lower() for name in header)
 
 
 def image_rank(name: str) -> int | None:

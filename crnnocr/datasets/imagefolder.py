@@ -12,7 +12,6 @@ from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, columns, regions
 from crnnocr.datasets.issues import Issue
 from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of
-from crnnocr.datasets.label_studio import DOUBT, READING, REGION
 from crnnocr.errors import DataError
 from crnnocr.files import read_lines
 
@@ -55,7 +54,7 @@ def _records(
         else:
             of = "" if group is None or values.get(group) is None else str(values[group])
             box = regions.of_columns(values)
-            yield LabelRecord(number, names[0], label, tuple(names[1:]), regions.parse(values.get(REGION)), of, box)
+            yield LabelRecord(number, names[0], label, tuple(names[1:]), regions.parse(values.get(columns.REGION)), of, box)
 
 
 def holds_labels(label_file: Path) -> bool:
@@ -64,7 +63,7 @@ def holds_labels(label_file: Path) -> bool:
         keys = next((values.keys() for _, values in _objects(label_file)), ())
     except DataError:
         return False
-    return len(columns.known(keys)) == 2 and not {DOUBT, READING} & set(keys)
+    return len(columns.known(keys)) == 2 and not columns.are_of_label_errors(keys)
 
 
 def line(record: dict[str, Any]) -> str:

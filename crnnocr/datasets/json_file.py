@@ -83,7 +83,7 @@ def holds_labels(label_file: Path) -> bool:
     if label_studio.accepts(values) and isinstance(values, list):
         data = values[0].get("data", values[0])
         is_task = "data" in values[0] or label_studio.exports(values[0]) or len(columns.known(values[0])) == 2
-        return is_task and isinstance(data, dict) and label_studio.DOUBT not in data
+        return is_task and isinstance(data, dict) and columns.DOUBT not in data
     return coco.accepts(values) or mmocr.accepts(values)
 
 

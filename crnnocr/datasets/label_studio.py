@@ -17,12 +17,8 @@ from crnnocr.datasets.label_file import LabelRecord, dataset_of, parsed_json
 from crnnocr.datasets.regions import Region
 from crnnocr.errors import DataError
 
-DOUBT, READING, REGION = "doubt", "reading", "region"
-"""Columns that only lists of suspected label errors have. Whoever has corrected one may have kept the second alone."""
-SUSPECT_COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
-"""Columns of such a list, which in a task are data: no annotator wrote them."""
-
-_DATA = frozenset([*SUSPECT_COLUMNS, "entry", REGION])
+_DATA = frozenset([*columns.SUSPECT_COLUMNS, "entry", columns.REGION])
+"""Columns of suspected label errors, which in a task are data: no annotator wrote them."""
 _OWN = frozenset(["id", "annotation_id", "annotator", "created_at", "updated_at", "lead_time", "agreement"])
 _UPLOAD = re.compile(r"(?:.*[/\\])?[0-9a-f]{8}-([^/\\]+)", re.DOTALL)
 """Label Studio puts eight digits before the name of a file that is uploaded."""
@@ -94,7 +90,7 @@ def load_rows(
     texts = None
     if is_export:
         rows = _latest_rows(rows)
-        own = _OWN | (_DATA if DOUBT in keys or {READING, "file_name"} <= set(keys) else set())
+        own = _OWN | (_DATA if columns.DOUBT in keys or {columns.READING, "file_name"} <= set(keys) else set())
         possible = {key for key in _results_of(keys) if key in kept and key not in own}
         numeric = {key for key in possible if columns.text_rank(key) is None and _is_numeric(row.get(key) for _, row in rows)}
         texts = possible - numeric or possible
@@ -141,9 +137,9 @@ def _row_records(
         of_row = "" if group is None or row.get(group) is None else str(row[group])
         if not texts and (found or empty is EmptyLabels.SKIP):
             yield (_SKIPPED if is_export else EMPTY_LABEL).at(where)
-        elif (not found and (is_export or len(texts) < 2)) or row.get(REGION):
+        elif (not found and (is_export or len(texts) < 2)) or row.get(columns.REGION):
             text_of_image = (texts or [""])[-1]  # of several entries in Label Studio's field
-            box, region = regions.of_columns(row), regions.parse(row.get(REGION))
+            box, region = regions.of_columns(row), regions.parse(row.get(columns.REGION))
             yield LabelRecord(line, first, text_of_image, tuple(others), region, of_row, box)
         elif len(texts) != len(found):
             yield _UNPAIRED.at(where)
@@ -191,12 +187,12 @@ def _task_records(
     results = _results(annotation)
     shapes = {result.get("id"): result for result in results if _is_shape(result.get("value"))}
     texts = [result for result in results if _control(result) == control and _text_of(result)]
-    within = [result for result in texts if result.get("id") in shapes and not data.get(REGION)]
+    within = [result for result in texts if result.get("id") in shapes and not data.get(columns.REGION)]
     read = {result.get("id") for result in within}
     yield from (BOX_WITHOUT_TEXT.at(first) for each in shapes if within and each not in read)
     if not within:
         text = _text_of(texts[-1])[-1] if texts else ""
-        yield LabelRecord(None, first, text, tuple(others), regions.parse(data.get(REGION)), group)
+        yield LabelRecord(None, first, text, tuple(others), regions.parse(data.get(columns.REGION)), group)
     for result in within:
         shape = shapes[result.get("id")]
         region = _region({**shape, **result}, {**shape["value"], **result["value"]})

@@ -117,8 +117,7 @@ def lists_label_errors(label_file: Path) -> bool:
         header = _cells(next(read_lines(label_file))[1])
     except (DataError, StopIteration):
         return False
-    written = {cell.strip().lower() for cell in header}
-    return len(columns.known(header)) == 2 and not {label_studio.DOUBT, label_studio.READING}.isdisjoint(written)
+    return len(columns.known(header)) == 2 and columns.are_of_label_errors(header)
 
 
 def csv_line(*cells: str) -> str:
@@ -193,7 +192,7 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
         raise DataError(f"{table.file} line {number} is not an image's path and its text: {header[0]!r}")
 
     # Our lists of suspected label errors are made for spreadsheets; Label Studio exports their columns, too.
-    is_for_spreadsheets = not {label_studio.DOUBT, label_studio.READING}.isdisjoint(map(str.lower, header))
+    is_for_spreadsheets = columns.are_of_label_errors(header)
 
     def rows() -> _Rows:
         following = islice(table.rows(), 1, None)
@@ -211,7 +210,7 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
 
 def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.Columns) -> Iterator[LabelRecord | Issue]:
     width, text = len(header), chosen.text
-    region = header.index(label_studio.REGION) if label_studio.REGION in header else None
+    region = header.index(columns.REGION) if columns.REGION in header else None
     for number, cells in rows:
         if len(cells) > width == text + 1:  # a separator inside the text, which is the last column
             cells = [*cells[:text], table.separator.join(cells[text:])]

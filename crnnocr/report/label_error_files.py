@@ -21,8 +21,8 @@ from typing import Any, TextIO
 from urllib.parse import quote
 
 from crnnocr.datasets import Sample
+from crnnocr.datasets.columns import DOUBT, READING, REGION, SUSPECT_COLUMNS
 from crnnocr.datasets.detection import label_file_names
-from crnnocr.datasets.label_studio import DOUBT, READING, REGION, SUSPECT_COLUMNS
 from crnnocr.datasets.table import spreadsheet_cell
 from crnnocr.errors import ConfigError
 from crnnocr.evaluation.label_errors import LabelError
