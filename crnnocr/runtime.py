@@ -175,7 +175,7 @@ def exit_with_parent(worker: int = 0) -> None:
 
 @contextmanager
 def blocked_signals() -> Iterator[None]:
-    """Block SIGINT and SIGTERM, which reach a whole process group, in the processes that are started in this block.
+    """Block SIGINT, SIGTERM and SIGHUP, which reach a whole process group, in the processes that are started in this block.
 
     They inherit the block for good. This process gets the signals after the block. Systems without signal masks block nothing.
     """
@@ -185,7 +185,7 @@ def blocked_signals() -> Iterator[None]:
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # otherwise it starts with the first process, and unblocks the signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         yield
     finally:

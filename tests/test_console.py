@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ import typer
 from typer.testing import Result
 
 from crnnocr.cli import console
-from crnnocr.errors import ConfigError, CrnnocrError, GateError, UsageError
+from crnnocr.errors import ConfigError, CrnnocrError, DataError, GateError, UsageError
 
 RunCli = Callable[..., Result]
 Top = Annotated[int, typer.Option("--top-k")]
@@ -116,7 +116,7 @@ def heeding(number: signal.Signals) -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_that_a_library_turns_into_an_error_of_its_own_ends_as_it_asks(
     sent: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +147,20 @@ def test_a_deferred_signal_is_noted_and_a_second_one_ends() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+def test_what_is_to_outlive_its_terminal_does() -> None:
+    def action() -> NoReturn:
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.01)
+        raise DataError("the end")
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        assert ended(action) == 1
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 # The process
 
 
@@ -154,7 +168,11 @@ def process_state() -> dict[str, Any]:
     """The state of the process that a command could change."""
     return {
         "environment": dict(os.environ),
-        "signals": [signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGABRT")],
+        "signals": [
+            signal.getsignal(getattr(signal, name))
+            for name in ("SIGINT", "SIGTERM", "SIGABRT", "SIGHUP")
+            if hasattr(signal, name)
+        ],
         "warnings": (list(warnings.filters), warnings.showwarning),
         "threads": torch.get_num_threads(),
         "kernels": (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark),

@@ -129,6 +129,7 @@ def test_an_interruption_while_a_lost_image_is_made_keeps_the_labels_of_the_othe
             marks=pytest.mark.slow,
         ),
         ("killpg", signal.SIGTERM, 143, ""),
+        ("killpg", signal.SIGHUP, 129, ""),  # as a terminal that is closed
     ],
 )
 def test_an_interrupted_command_leaves_a_valid_set(

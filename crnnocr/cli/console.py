@@ -151,12 +151,17 @@ class Session:
         return signal.getsignal(number) == self.exit_on_signal
 
     def handle_signals(self) -> None:
-        """End in order on SIGTERM and Ctrl-C. Python handles signals in the main thread only."""
+        """End in order on SIGTERM, on Ctrl-C and when the terminal is closed. Python handles signals in the main thread only.
+
+        What ignores Ctrl-C or the end of the terminal (`nohup`) goes on doing so.
+        """
         if current_thread() is not main_thread():
             return
-        signal.signal(signal.SIGTERM, self.exit_on_signal)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self.exit_on_signal)
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            by_default = (signal.SIG_DFL, signal.default_int_handler)
+            if number is not None and (name == "SIGTERM" or signal.getsignal(number) in by_default):
+                signal.signal(number, self.exit_on_signal)
 
 
 @contextmanager
