@@ -67,8 +67,8 @@ _TEXT_RANKS = (
         ]
     ),
 )
-"""Words in names of the text's column, those that can mean nothing else first. A class or a machine's reading is often called
-by the last ones."""
+"""Words in names of the text's column, the unmistakable ones first. The last ones are often names of a class or a
+prediction."""
 _BESIDE_TEXT = frozenset(
     ["ground", "plate", "image", "img", "line", "crop", "license", "new", "final", "clean", "cleaned", "normalized", "the"]
 )

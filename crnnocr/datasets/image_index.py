@@ -270,7 +270,7 @@ class _Listing:
 
 
 def _best(found: list[str], name: str) -> list[str]:
-    """Those of `found` that are nearest to a name: the same but for Unicode form, the suffix's case, case, or the suffix."""
+    """Those of `found` that are nearest to a name: the same except for Unicode form, the suffix's case, case, or the suffix."""
     if len(found) == 1:
         return found
     for fits in (

@@ -29,7 +29,7 @@ _BOX = re.compile(rf"[\[(]?{_NUMBER}(?:[,;\s]+{_NUMBER}){{3,}}[\])]?")
 _GROUPS = re.compile(r"(\d+)(?: \d+)*")
 _SCORE = re.compile(r"0?\.\d+|[01]\.\d+(?:e-?\d+)?")
 _SCORE_DIGITS = 3
-"""Decimals that at least half of all confidence scores have, and few prices or readings."""
+"""Decimals that at least half of all confidence scores have, and few prices or meter values."""
 _FIX = "name the column of the texts with `text_column`, or the file that holds them"
 _MIN_SAMPLES = 3
 _MIN_RUN = 5

@@ -133,7 +133,7 @@ def tsv_line(name: str, text: str) -> str:
 
 
 def spreadsheet_cell(text: str) -> str:
-    """Return a cell that a spreadsheet takes for text and never for a formula: with an apostrophe if it could be one."""
+    """Return a cell that a spreadsheet shows as text: with an apostrophe if it could be a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 

@@ -134,7 +134,7 @@ def nfc(text: str) -> str:
 
 
 def single_spaced(text: str) -> str:
-    """Return `text` in NFC as labels and readings are: with no two spaces in a row, and none at the ends.
+    """Return `text` in NFC and single-spaced, as labels and predictions are, without spaces at the ends.
 
     White space of several kinds becomes a space, as does a tab. A no-break or an ideographic space alone is a character of its
     own. Ends of lines inside stay.
