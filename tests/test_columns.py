@@ -232,6 +232,8 @@ def doubts(tmp_path: Path, texts: list[str], names: str = "{:03}x.png") -> list[
         (["eins", "zwei", "nan"], "placeholder-label"),
         (["eins", "?", "zwei"], "placeholder-label"),
         (["eins", "[illegible]", "zwei"], "placeholder-label"),
+        (["eins", "TEMPORARY", "zwei"], "placeholder-label"),
+        (["eins", "#REF!", "zwei"], "placeholder-label"),
         (["0 0.512 0.4 0.11 0.2", "0 0.2 0.4 0.1 0.25", "1 0.5 0.5 0.1 0.1"], "number-label"),
         (["12,30,99,55", "1,2,3,4", "100,20,300,40"], "number-label"),
         (["377,117,463,117,465,130,378,130"] * 2 + ["1,2,3,4,5,6,7,8"], "number-label"),
@@ -335,3 +337,19 @@ def test_the_check_of_the_data_takes_the_columns_and_warns_of_labels(run_cli: Ru
     assert "number-label" in {each["kind"] for each in found["findings"]}
     found = json.loads(run_cli("train", tmp_path, "--check", "--json", "--text-column", "serial").stdout)
     assert "number-label" not in {each["kind"] for each in found["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "codes"),
+    [
+        ("a.png,eins,0.91\nb.png,zwei,0.87\n", ["several-text-columns"]),
+        ("a.png,eins,zwei\nb.png,drei,vier\n", []),
+        ("a.png,1,50\nb.png,12,00\n", []),
+        ("a.png,eins,0.91\nb.png,zwei\n", []),
+    ],
+)
+def test_scores_behind_the_texts_of_a_list_without_a_header_are_warned_of(rows: str, codes: list[str], tmp_path: Path) -> None:
+    folder = put(tmp_path, IMAGES, {"labels.csv": rows})
+    assert [issue.code for issue in load_dataset(folder).issues] == codes
+    if codes:
+        assert labels(load_dataset(folder, LabelConfig(text_column="2"))) == BOTH

@@ -17,6 +17,8 @@ LABEL_FILE = "_annotations.coco.json"
 
 _KEYS = (("images", "annotations"), ("imgs", "anns"))
 """Names of the images and the boxes; COCO-Text and TextOCR have the second, as objects by their ids."""
+_OWN = frozenset(["id", "image_id", "category_id", "area", "iscrowd"])
+"""What COCO says about each box."""
 _ILLEGIBLE = Issue(
     "placeholder-label", Severity.EXCLUDED, "box marked as illegible", "write what the image says, if you can read it"
 )
@@ -48,7 +50,9 @@ def _attributes(box: Mapping[str, Any]) -> dict[str, str]:
     more = box.get("attributes") or box.get("extra")
     values = {**(more if isinstance(more, dict) else {}), **box}
     return {
-        key: str(each) for key, each in values.items() if isinstance(each, str | int | float) and not isinstance(each, bool)
+        key: str(each)
+        for key, each in values.items()
+        if isinstance(each, str | int | float) and not isinstance(each, bool) and key not in _OWN
     }
 
 

@@ -16,9 +16,41 @@ _DO_NOT_CARE = re.compile("#{3,}")
 
 _PLACEHOLDERS = frozenset(
     [
-        *("?", "??", "???", "nan", "NaN", "N/A", "n/a", "#N/A", "<NA>", "None", "NULL", "null", "undefined"),
-        *("illegible", "Illegible", "ILLEGIBLE", "[illegible]", "(illegible)", "<illegible>", "[unreadable]", "unreadable"),
-        *("unknown", "UNKNOWN", "<unk>", "[UNK]", "UNK", "TODO", "TBD"),
+        *(
+            "?",
+            "??",
+            "???",
+            "????",
+            "[?]",
+            "(?)",
+            "…?",
+            "nan",
+            "NaN",
+            "N/A",
+            "n/a",
+            "#N/A",
+            "#REF!",
+            "#VALUE!",
+            "#NAME?",
+            "<NA>",
+            "None",
+            "NULL",
+            "null",
+            "undefined",
+        ),
+        *(
+            "illegible",
+            "Illegible",
+            "ILLEGIBLE",
+            "[illegible]",
+            "(illegible)",
+            "<illegible>",
+            "[unreadable]",
+            "unreadable",
+            "[unclear]",
+            "unclear",
+        ),
+        *("unknown", "UNKNOWN", "<unk>", "[UNK]", "UNK", "TODO", "TBD", "待识别", "TEMPORARY"),
     ]
 )
 """Texts that people and programs write where there is no label."""

@@ -17,7 +17,7 @@ CROPS = "crop_img/"
 STATE_FILE = "fileState.txt"
 """Lists the pages beside it that somebody has checked; it has no labels."""
 
-_TO_BE_READ = "待识别"
+_TO_BE_READ = ("待识别", "TEMPORARY")
 """PPOCRLabel's text of a new box."""
 
 
@@ -46,7 +46,7 @@ def _records(label_file: Path, content: str) -> Iterator[LabelRecord | Issue]:
         for box in boxes or ():
             text = box.get("transcription")
             where = f"{label_file.name} line {number}: {name}"
-            if not isinstance(text, str) or text == _TO_BE_READ:
+            if not isinstance(text, str) or text in _TO_BE_READ:
                 yield BOX_WITHOUT_TEXT.at(name, where)
             elif box.get("difficult") is True:
                 yield DO_NOT_CARE.at(name, f"{where}, difficult: {text}")

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from crnnocr import images
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, columns, iam, icdar, imagefolder, label_studio, mmocr, ppocr_label, regions
-from crnnocr.datasets.issues import Issue
+from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of, numbered_lines, parsed_json
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
@@ -42,6 +42,7 @@ _FORMULA = re.compile("'*[=+\\-@\t\r＝＋－＠]")
 """How cells begin that a spreadsheet computes, after the apostrophes that say it should not."""
 _BOX_WIDTH = 4
 """Columns of a box."""
+_A_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 _EASYOCR = "filename,words"
 _DECLARED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """Excel's declaration of the separator, in the first line of a table."""
@@ -187,7 +188,8 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
     if _is_record(header, config):
         if all(map(_is_mjsynth, islice(table.rows(), _SAMPLED))):
             return dataset_of(table.file, "MJSynth, texts in the file names", _mjsynth(table.rows()), config)
-        return dataset_of(table.file, f"{table.format} without a header", _pairs(table, config, header), config)
+        issues = _cells_in_texts(table) if config.text_column is None else []
+        return dataset_of(table.file, f"{table.format} without a header", _pairs(table, config, header), config, issues=issues)
     if len(header) < 2:
         raise DataError(f"{table.file} line {number} is not an image's path and its text: {header[0]!r}")
 
@@ -274,6 +276,18 @@ def _pairs(table: _Table, config: LabelConfig, first: Sequence[str]) -> Iterator
         for name in _image_names(cells[image].strip()):
             label = table.separator.join(cells[1:]) if text is None else cells[text]
             yield LabelRecord(number, name, label, group="" if group is None else cells[group].strip())
+
+
+def _cells_in_texts(table: _Table) -> list[Issue]:
+    """A warning if all rows have several cells after the image, some of them always numbers and others never."""
+    rows = [cells for _, cells in islice(table.rows(), _SAMPLED)]
+    if len(rows) < 2 or len(rows[0]) < 3 or len({len(cells) for cells in rows}) > 1:
+        return []
+    kinds = [{bool(_A_NUMBER.fullmatch(cell.strip())) for cell in column} for column in list(zip(*rows, strict=True))[1:]]
+    if not ({True} in kinds and {False} in kinds):
+        return []
+    message = f"the rows have {len(rows[0])} cells and no header, and the label is all that follows the image"
+    return [Issue("several-text-columns", Severity.WARNING, message, "name the number of the text's column with `text_column`")]
 
 
 def _number(table: _Table, given: str, width: int, field: str) -> int:
