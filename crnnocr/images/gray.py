@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -78,6 +81,5 @@ def _vivid(image: Image.Image, gray: Image.Image) -> Image.Image:
 
 def _span(channel: Image.Image) -> int:
     """Values between the dark and the light parts."""
-    counts = np.cumsum(channel.histogram())
-    low, high = np.searchsorted(counts, [_TAIL * counts[-1] + 1, (1 - _TAIL) * counts[-1]])
-    return int(high - low)
+    counts = list(accumulate(channel.histogram()))
+    return bisect_left(counts, (1 - _TAIL) * counts[-1]) - bisect_left(counts, _TAIL * counts[-1] + 1)

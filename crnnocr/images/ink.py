@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,7 +23,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 _MAX_PIXELS = 2**16
 """Of the copy that is examined."""
 
-_LEVELS = np.arange(256, dtype=np.float64)
+_MOMENTS = np.arange(256, dtype=np.float64) ** np.arange(3)[:, None]
+"""Gray values to the power of 0, 1 and 2."""
 
 _GRID = 16
 """Cells across and down in which a gradient is measured."""
@@ -92,28 +94,31 @@ def find(gray: Image.Image) -> Ink:
     """Look for ink in a gray image whose lines run from left to right."""
     factors = _factors(gray.size)
     mask = _mask(gray.reduce(factors) if factors != (1, 1) else gray)
-    box = None if mask is None else _extent(mask)
-    if mask is None or box is None:
+    if mask is None:
         return Ink(None)
-    inked = _cut(mask, box)
-    text, rules = _without_rules(inked)
-    inner = _extent(text) if rules else None
-    whole, text = (_shifted(inner, box), _cut(text, inner)) if inner else (box, text)
+    box = left, top, right, bottom = _extent(mask)
+    inked, rows = mask[top:bottom, left:right], _counts(mask, 1)[top:bottom]
+    text, rules = _without_rules(inked, rows)
+    whole = box
+    if rules:
+        inner = _extent(text)
+        whole, text = _shifted(inner, box), text[inner[1] : inner[3], inner[0] : inner[2]]
+        rows = _counts(text, 1)
     return Ink(
         _enlarged(whole, factors, gray.size),
         tuple(_enlarged(_shifted(rule, box), factors, gray.size) for rule in rules),
-        _has_several_lines(text),
+        _has_several_lines(text, rows),
     )
 
 
 def row_counts(gray: Image.Image) -> NDArray[np.float32] | None:
     """Ink in each row of pixels, without rules and frames; None if no ink was found."""
     mask = _mask(gray)
-    box = None if mask is None else _extent(mask)
-    if mask is None or box is None:
+    if mask is None:
         return None
-    counts = np.zeros(len(mask), np.float32)
-    counts[box[1] : box[3]] = _counts(_without_rules(_cut(mask, box))[0], 1)
+    left, top, right, bottom = _extent(mask)
+    inked, counts = mask[top:bottom, left:right], _counts(mask, 1)
+    counts[top:bottom] = _counts(_without_rules(inked, counts[top:bottom])[0], 1)
     return counts
 
 
@@ -147,30 +152,31 @@ def _factors(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _mask(gray: Image.Image) -> Mask | None:
-    """Which pixels are ink; None if nothing stands out."""
-    threshold, share = _otsu(gray)
+    """Which pixels are ink, some at least; None if nothing stands out."""
+    threshold, share, darkness = _otsu(gray.histogram())
     if share < _CLEAR:
         gray = Image.fromarray(np.clip(flattened(gray), 0, 255).astype(np.uint8))
-        threshold, share = _otsu(gray)
+        histogram = gray.histogram()
+        threshold, share, darkness = _otsu(histogram)
         if share < _SEPARABLE:
-            return _outliers(np.asarray(gray))
-    dark = np.asarray(gray) <= threshold
-    darkness = np.count_nonzero(dark) / dark.size
+            return _outliers(gray, histogram)
+    dark: Mask = np.asarray(gray) <= threshold
     if 0.4 < darkness < 0.6:  # the edges are paper more often than the rest
         edges = np.concatenate((dark[0], dark[-1], dark[:, 0], dark[:, -1]))
         darkness = np.count_nonzero(edges) / edges.size
     return ~dark if darkness > 0.5 else dark
 
 
-def _outliers(pixels: NDArray[np.uint8]) -> Mask | None:
+def _outliers(gray: Image.Image, histogram: list[int]) -> Mask | None:
     """A little ink in noise, which is no class of its own: what is far from the paper for its noise."""
-    low, paper, high = np.percentile(pixels, (16, 50, 84)).tolist()
-    darkest, lightest = int(pixels.min()), int(pixels.max())
+    counts = list(itertools.accumulate(histogram))
+    low, paper, high = (bisect_left(counts, share * counts[-1]) for share in (0.16, 0.5, 0.84))
+    darkest, lightest = bisect_right(counts, 0), bisect_left(counts, counts[-1])
     is_dark = paper - darkest >= lightest - paper
     extreme, noise = (darkest, paper - low) if is_dark else (lightest, high - paper)
     if abs(extreme - paper) < max(_OUTLYING * noise, 4 * _CONTRAST):
         return None
-    middle = (extreme + paper) / 2
+    pixels, middle = np.asarray(gray), (extreme + paper) / 2
     mask: Mask = pixels < middle if is_dark else pixels > middle
     return mask
 
@@ -185,31 +191,39 @@ def flattened(gray: Image.Image) -> NDArray[np.float32]:
     return values
 
 
-def _otsu(gray: Image.Image) -> tuple[int, float]:
-    """The highest value of the darker class, and the share of the variance that lies between the two classes.
+def _otsu(histogram: list[int]) -> tuple[int, float, float]:
+    """Divide gray values into two classes (Otsu 1979).
 
-    That is 0 if they are nearer to each other than any ink is to its paper.
+    Returns:
+        The highest value of the darker class, the share of the variance that lies between the two, which is 0 if they are
+        nearer to each other than any ink is to its paper, and the share of the pixels that the darker class has.
     """
-    histogram = np.array(gray.histogram(), dtype=np.float64)
-    count, total = np.cumsum(histogram), np.cumsum(histogram * _LEVELS)
+    weighted = _MOMENTS * np.array(histogram, dtype=np.float64)
+    count, total = weighted[:2].cumsum(axis=1)
     size, mean = count[-1], total[-1] / count[-1]
     apart = count * (size - count)
-    between = np.divide(size * (mean * count - total) ** 2, apart, out=np.zeros(256), where=apart > 0)
-    variance = float(histogram @ (_LEVELS - mean) ** 2)
+    distance = mean * count - total
+    between = size * distance * distance / np.maximum(apart, 1)  # where a class is empty, the distance is 0
     best = int(between.argmax())
-    if between[best] * size <= _CONTRAST**2 * apart[best]:
-        return best, 0.0
-    return best, float(between[best] / variance)
+    variance = weighted[2].sum() - mean * total[-1]
+    is_near = between[best] * size <= _CONTRAST**2 * apart[best]
+    return best, 0.0 if is_near else float(between[best] / variance), float(count[best] / size)
 
 
-def _without_rules(inked: Mask) -> tuple[Mask, tuple[Box, ...]]:
-    """The ink without rules and frames, and those. `inked` has ink at each of its edges.
+def _without_rules(inked: Mask, counts: NDArray[np.float32]) -> tuple[Mask, tuple[Box, ...]]:
+    """The ink without rules and frames, and those.
 
     A rule runs along the whole ink and is apart from all other ink; the sides of a frame and of its cells end at such rules.
+
+    Args:
+        inked: has ink at each of its edges.
+        counts: ink in each of its rows.
     """
     height, width = inked.shape
-    rows = _runs(_counts(inked, 1) >= _RULE * width)
-    if not rows or max(end - start for start, end in rows) > 0.25 * height:
+    if counts.max() < _RULE * width:
+        return inked, ()
+    rows = _runs(counts >= _RULE * width)
+    if max(end - start for start, end in rows) > 0.25 * height:
         return inked, ()
     columns = _runs(_counts(inked, 0) >= _RULE * height)
     is_frame = len(rows) > 1 < len(columns) and all(
@@ -222,26 +236,32 @@ def _without_rules(inked: Mask) -> tuple[Mask, tuple[Box, ...]]:
     text = bare.copy()
     for start, end in rows:
         text[max(0, start - 1) : end + 1] = False
-    box = _extent(text)
     is_apart = not any(bare[beside].any() for start, end in rows for beside in (start - 2, end + 1) if 0 <= beside < height)
-    if box is None or not is_apart or not (is_frame or width >= 3 * (box[3] - box[1])):
+    if not is_apart or not text.any():
+        return inked, ()
+    _, top, _, bottom = _extent(text)
+    if not is_frame and width < 3 * (bottom - top):
         return inked, ()
     across, down = ((0, start, width, end) for start, end in rows), ((start, 0, end, height) for start, end in columns)
     return text, (*across, *down)
 
 
-def _has_several_lines(text: Mask) -> bool:
+def _has_several_lines(text: Mask, counts: NDArray[np.float32]) -> bool:
     """Whether all of the ink, or most parts of a wide one that may be askew, is in rows of text above each other."""
-    if _has_rows(text):
+    if _has_rows(text, counts):
         return True
     count = round(text.shape[1] / (_PART * len(text)))
     parts = np.array_split(text, count, axis=1) if count >= 3 else []
-    return sum(map(_has_rows, parts)) > 0.6 * len(parts)
+    return sum(_has_rows(part, _counts(part, 1)) for part in parts) > 0.6 * len(parts)
 
 
-def _has_rows(inked: Mask) -> bool:
-    """Whether there are at least two bands like rows of text: about as high, close, of several glyphs."""
-    counts = _counts(inked, 1)
+def _has_rows(inked: Mask, counts: NDArray[np.float32]) -> bool:
+    """Whether there are at least two bands like rows of text: about as high, close, of several glyphs.
+
+    Args:
+        inked: what may be in bands.
+        counts: ink in each row of it.
+    """
     height, filled = len(inked), np.sort(counts[counts > 0])
     full = float(filled[int(0.8 * len(filled))]) if len(filled) else 0.0
     cores = _runs(counts > _SPARSE * full)
@@ -289,17 +309,10 @@ def _runs(flags: Mask) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def _extent(mask: Mask) -> Box | None:
-    """The smallest box that holds all true values; None if there is none."""
-    columns = np.flatnonzero(mask.any(axis=0))
-    if not len(columns):
-        return None
-    rows = np.flatnonzero(_counts(mask, 1))
+def _extent(mask: Mask) -> Box:
+    """The smallest box that holds all true values, of which there are some."""
+    columns, rows = (np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def _cut(mask: Mask, box: Box) -> Mask:
-    return mask[box[1] : box[3], box[0] : box[2]]
 
 
 def _shifted(box: Box, by: Box) -> Box:

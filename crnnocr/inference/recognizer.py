@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from crnnocr import images
 from crnnocr.config import DecodeConfig, EngineChoice, Orientation, ReadConfig
-from crnnocr.decoding import Decoder, Hypothesis, LogProbs
+from crnnocr.decoding import Decoder, LogProbs
 from crnnocr.decoding.forward import align
 from crnnocr.decoding.posteriors import posteriors
 from crnnocr.errors import ImageError
@@ -22,6 +22,7 @@ from crnnocr.images import LineImage, Preprocessor, View
 from crnnocr.inference.engines import Engine, load_engine
 from crnnocr.inference.pipeline import Pipeline
 from crnnocr.inference.spacing import DOUBTFUL, has_bare_gap
+from crnnocr.inference.views import Reading, best_readings
 from crnnocr.model import registry
 from crnnocr.model.card import Card
 from crnnocr.runtime import cores
@@ -29,30 +30,8 @@ from crnnocr.runtime import cores
 _WINDOW = 256
 """Images that are sorted by width together, to batch those of like widths."""
 
-_LEGIBLE = 0.5
-"""Confidence of a text that is found in an unlikely view, at least: a faint one, or one that is upside down."""
-
-_CONFIDENT = 0.99
-"""Confidence per character, as a geometric mean, from which an image needs no further view."""
-
-_SMALL = 10.0
-"""Odds that a small text is right that is seen closer, relative to those that it is as it is seen with the paper around it."""
-
-_UNSURE = 0.9
-"""Confidence per character below which an image may be upside down."""
-
-_TURNED = 3
-"""Characters of a text that is found upside down, at least: `60` and `09` are read either way."""
-
-_UPRIGHT = 10.0
-"""Odds that such an image is upright all the same."""
-
 _BYTES_A_COLUMN = 8000
-"""Bytes that the network takes for a column of a line. For a line longer than the largest batch, threads take turns."""
-
-_TTA = (View(width=1.5), View(width=0.9, height=0.7), View(width=0.7, height=0.7))
-"""Scales of test-time augmentation, tried in turn: wide, for letters close to each other get more frames, and with space around
-a tight crop."""
+"""What the network takes for a column of a line: for one longer than the largest batch, so much that threads take turns."""
 
 SEVERAL_LINES = "several-lines"
 """The warning of an image that seems to hold more than one line of text."""
@@ -109,8 +88,6 @@ class Prediction:
     """`several-lines` if the image seems to hold more than one line, or None. Its confidence is lowered."""
     is_impossible: bool = False
     """Whether the error is that no permitted text fits."""
-    may_lack_spaces: bool = False
-    """Whether characters are so far apart that spaces between them may not have been read."""
     view: View = field(default_factory=View)
     """How the image was seen."""
     size: tuple[int, int] = (0, 0)
@@ -184,8 +161,6 @@ class Recognizer:
             finish=partial(self._finish, decoder, read),
             window=_WINDOW,
             threads=read.threads or cores(),
-            weigh_item=images.kept_bytes,
-            weigh=_weigh,
         )
         several: Any = [sources] if images.is_source(sources) else sources
         return pipeline.run(map(images.snapshot, several))
@@ -224,90 +199,62 @@ class Recognizer:
         views = [own for own in group if not isinstance(own, ImageError)]
         if not views:
             return [Prediction("", 0.0, str(error)) for error in group]
-        best = [own[0] for own in views]
-        found = self._recognize(decoder, read, best)
-        others = [(i, view) for i, own in enumerate(views) for view in own[1:]]
-        for (i, view), other in zip(others, self._recognize(decoder, read, [view for _, view in others]), strict=True):
-            if (bool(other.text), other.confidence) > (bool(found[i].text), found[i].confidence):
-                found[i], best[i] = other, view
-        if not read.quick:
-            self._augment(decoder, read, best, found)
-            if self.preprocessor(read).orientation is Orientation.AUTO and self.preprocessor(read).rows == 1:
-                self._turn(decoder, read, best, found)
-        return [_warned(prediction, image) for prediction, image in zip(found, best, strict=True)]
+        found = best_readings(views, partial(self._read, decoder), self.preprocessor(read), read.quick)
+        characters = self._all_characters(decoder, found) if read.characters else [()] * len(found)
+        return [self._prediction(one, decoder, own) for one, own in zip(found, characters, strict=True)]
 
-    def _turn(self, decoder: Decoder, read: ReadConfig, seen: list[LineImage], found: list[Prediction]) -> None:
-        """See horizontal images that are read badly turned by half, and keep what is far more probable so."""
-        turned = {
-            i: self.preprocessor(read).upside_down(image)
-            for i, (image, one) in enumerate(zip(seen, found, strict=True))
-            if image.view.orientation is Orientation.HORIZONTAL and not (one.is_impossible or _is_confident(one, _UNSURE))
-        }
-        for (i, image), prediction in zip(turned.items(), self._recognize(decoder, read, list(turned.values())), strict=True):
-            is_legible = len(prediction.text) >= _TURNED and prediction.confidence > _LEGIBLE
-            if is_legible and _odds(prediction) > _UPRIGHT * _odds(found[i]):
-                views, predictions = [image], [prediction]
-                self._augment(decoder, read, views, predictions)
-                (seen[i],), (found[i],) = views, predictions
-
-    def _augment(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage], found: list[Prediction]) -> None:
-        """See images in further views until a prediction is confident, and keep the most confident one of each.
-
-        First without the paper around the text, then at other scales, and at last at these without the paper if that gave the
-        best prediction so far. An empty text takes the place of another only if it is confident itself.
-        """
-        preprocessor = self.preprocessor(read)
-
-        def view(i: int, scale: View, of_closer: bool) -> LineImage | None:
-            image = seen[i].closer if of_closer else seen[i]
-            return preprocessor.rescaled(image, scale) if image and scale.is_scaled else image
-
-        for scale, of_closer in ((View(), True), *((scale, False) for scale in _TTA), *((scale, True) for scale in _TTA)):
-            others: dict[int, LineImage] = {}
-            for i, (one, image) in enumerate(zip(found, seen, strict=True)):
-                is_useless = of_closer and scale.is_scaled and not one.view.is_closer
-                if not (is_useless or one.is_impossible or _is_settled(one, image)) and (other := view(i, scale, of_closer)):
-                    others[i] = other
-            for i, prediction in zip(others, self._recognize(decoder, read, list(others.values())), strict=True):
-                if _is_better(prediction, found[i], seen[i]):
-                    found[i] = prediction
-
-    def _recognize(self, decoder: Decoder, read: ReadConfig, seen: Sequence[LineImage]) -> list[Prediction]:
-        lines = self.log_probs([image.line for image in seen])
+    def _read(self, decoder: Decoder, views: Sequence[LineImage]) -> list[Reading]:
+        lines = self.log_probs([view.line for view in views])
         best = decoder.decode(lines)
         confidences = self.card.calibration.apply(list(map(decoder.certainty, best, lines))).tolist()
-        found = [
-            self._prediction(hypotheses, confidence, decoder, image)
-            for hypotheses, confidence, image in zip(best, confidences, seen, strict=True)
+        return [
+            Reading(view, line, hypotheses, self.card.charset.decode(hypotheses[0].ids) if hypotheses else "", confidence)
+            for view, line, hypotheses, confidence in zip(views, lines, best, confidences, strict=True)
         ]
-        if self.card.is_synthetic and decoder.may_miss_spaces:
-            for i, one in enumerate(found):
-                if one.text and one.confidence > _SURE and has_bare_gap(lines[i], seen[i], self.card.config, decoder.spaces):
-                    found[i] = replace(one, may_lack_spaces=True)
-        if read.characters:
-            possible = [i for i, hypotheses in enumerate(best) if hypotheses and hypotheses[0].log_prob > -np.inf]
-            own = [decoder.mask_blocked(lines[i]) for i in possible], [best[i][0].ids for i in possible]
-            for i, frames, each in zip(possible, align(*own, decoder.spaces), posteriors(*own, decoder.spaces), strict=True):
-                shown = [self.card.charset.characters[character - 1] for character in best[i][0].ids]
-                found[i] = replace(found[i], characters=self._characters(shown, frames, each, seen[i]))
-        return found
 
-    def _prediction(
-        self, hypotheses: Sequence[Hypothesis], confidence: float, decoder: Decoder, image: LineImage
-    ) -> Prediction:
-        if not hypotheses:
-            return Prediction("", 0.0, NO_TEXT_FITS, is_impossible=True, view=image.view, size=image.size)
-        text = self.card.charset.decode(hypotheses[0].ids)
-        several = hypotheses if decoder.config.top_k > 1 else ()
-        alternatives = tuple(Alternative(self.card.charset.decode(one.ids), float(np.exp(one.log_prob))) for one in several)
-        return Prediction(text, confidence, alternatives=alternatives, view=image.view, size=image.size)
+    def _prediction(self, one: Reading, decoder: Decoder, characters: tuple[Character, ...]) -> Prediction:
+        """What was read, with the confidence that the image leaves it."""
+        view, size, ink = one.image.view, one.image.size, one.image.ink
+        warning = SEVERAL_LINES if ink and ink.has_several_lines else None
+        if not one.hypotheses:
+            return Prediction("", 0.0, NO_TEXT_FITS, warning, is_impossible=True, view=view, size=size)
+        confidence = one.confidence
+        if warning:
+            confidence *= _SEVERAL_LINES
+        elif ink and ink.box and not one.text:
+            confidence *= _UNREAD_INK
+        elif confidence > _SURE and self._may_lack_spaces(one, decoder):
+            confidence *= DOUBTFUL
+        several = one.hypotheses if decoder.config.top_k > 1 else ()
+        alternatives = tuple(Alternative(self.card.charset.decode(each.ids), float(np.exp(each.log_prob))) for each in several)
+        return Prediction(
+            one.text, confidence, warning=warning, view=view, size=size, characters=characters, alternatives=alternatives
+        )
+
+    def _may_lack_spaces(self, one: Reading, decoder: Decoder) -> bool:
+        """Whether characters are so far apart that spaces between them may not have been read."""
+        may_miss = self.card.is_synthetic and decoder.may_miss_spaces and one.text
+        return bool(may_miss) and has_bare_gap(one.log_probs, one.image, self.card.config, decoder.spaces)
+
+    def _all_characters(self, decoder: Decoder, found: Sequence[Reading]) -> list[tuple[Character, ...]]:
+        """The characters of each text."""
+        possible = [i for i, one in enumerate(found) if one.hypotheses and one.hypotheses[0].log_prob > -np.inf]
+        own = [decoder.mask_blocked(found[i].log_probs) for i in possible], [found[i].hypotheses[0].ids for i in possible]
+        placed = {
+            i: self._characters(ids, frames, each, found[i].image)
+            for i, ids, frames, each in zip(
+                possible, own[1], align(*own, decoder.spaces), posteriors(*own, decoder.spaces), strict=True
+            )
+        }
+        return [placed.get(i, ()) for i in range(len(found))]
 
     def _characters(
-        self, shown: Sequence[str], frames: Sequence[int], confidences: Sequence[float], image: LineImage
+        self, ids: Sequence[int], frames: Sequence[int], confidences: Sequence[float], image: LineImage
     ) -> tuple[Character, ...]:
         """Place each character between the middles to its neighbors; those at the ends reach as far outwards as inwards."""
-        if not shown:
+        if not ids:
             return ()
+        shown = [self.card.charset.characters[character - 1] for character in ids]
         scale = image.length / image.width
         centers = np.array([self.card.config.center(frame) for frame in frames]) * scale
         middles = (centers[1:] + centers[:-1]) / 2
@@ -318,52 +265,11 @@ class Recognizer:
         return tuple(map(Character, shown, confidences, edges[:-1], edges[1:]))
 
 
-def _warned(prediction: Prediction, image: LineImage) -> Prediction:
-    """The prediction with the warning and the lower confidence that its image calls for."""
-    if image.ink and image.ink.has_several_lines:
-        return replace(prediction, warning=SEVERAL_LINES, confidence=_SEVERAL_LINES * prediction.confidence)
-    if image.ink and image.ink.box and not prediction.text:
-        return replace(prediction, confidence=_UNREAD_INK * prediction.confidence)
-    if prediction.may_lack_spaces:
-        return replace(prediction, confidence=DOUBTFUL * prediction.confidence)
-    return prediction
-
-
 def _open(preprocessor: Preprocessor, source: images.Source) -> list[LineImage] | ImageError:
     try:
         return preprocessor.views(source)
     except ImageError as error:
         return error
-
-
-def _weigh(views: list[LineImage] | ImageError) -> int:
-    return 0 if isinstance(views, ImageError) else sum(view.nbytes for view in views)
-
-
-def _is_settled(prediction: Prediction, image: LineImage) -> bool:
-    """Whether an image needs no further view: where there is ink, there may be a text."""
-    return _is_confident(prediction) and bool(prediction.text or not image.closer)
-
-
-def _is_better(other: Prediction, prediction: Prediction, image: LineImage) -> bool:
-    """Whether another view's prediction takes the place of one."""
-    if other.text and not prediction.text and image.closer and (other.confidence > _LEGIBLE or not image.is_faint):
-        return True
-    if other.text and prediction.text and image.is_small and other.view.is_closer != prediction.view.is_closer:
-        weight = _SMALL if other.view.is_closer else 1 / _SMALL
-        return weight * _odds(other) > _odds(prediction)
-    may_replace = bool(other.text) or not prediction.text or _is_confident(other)
-    return may_replace and other.confidence > prediction.confidence
-
-
-def _is_confident(prediction: Prediction, per_character: float = _CONFIDENT) -> bool:
-    """Whether another view would hardly find another text."""
-    return prediction.confidence >= per_character ** max(1, len(prediction.text))
-
-
-def _odds(prediction: Prediction) -> float:
-    """How much more probable it is that the text is right than that it is wrong."""
-    return prediction.confidence / max(1 - prediction.confidence, 1e-9)
 
 
 def _groups(window: Sequence[list[LineImage] | ImageError], max_lines: int) -> Iterator[list[int]]:
