@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from PIL import Image
 from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.evaluation.outcomes import score_samples
-from crnnocr.images import Source
+from crnnocr.images import Preprocessor, Source
+from crnnocr.inference.engines import BatchLimits
 from crnnocr.inference.recognizer import NO_TEXT_FITS, SEVERAL_LINES, Prediction, Recognizer
+from crnnocr.inference.views import Candidate
 
 Floats = NDArray[np.float32]
 
@@ -250,7 +253,7 @@ def test_an_image_that_is_not_read_confidently_is_seen_at_other_scales(uncertain
     assert read.confidence > 0.9
     first, second = read.characters  # whose places are those of the image, not of the view
     assert first.start < 8 < 12 < first.end <= second.start < 24 < 28 < second.end
-    assert uncertain.read == [40, 60]  # and no further, since that is confident
+    assert uncertain.read == [40, 36, 60]  # and no further, since that is confident
 
 
 def test_a_confident_prediction_takes_a_single_view(uncertain: Uncertain) -> None:
@@ -269,7 +272,7 @@ def test_if_no_view_is_confident_the_most_confident_one_is_taken(uncertain: Unce
     narrow = image_of(24, (4, 8, 0))
     found = reads_with(uncertain, narrow, narrow)
     assert [(each.text, each.confidence) for each in found] == [("b", found[0].confidence)] * 2
-    assert uncertain.read == [24, 24, 36, 36, 22, 22, 17, 17]
+    assert uncertain.read == [24, 24, 22, 22, 36, 36, 17, 17]
     assert found[0].confidence > one(reads_with(uncertain, narrow, config=ReadConfig(quick=True))).confidence
 
 
@@ -334,3 +337,35 @@ def test_an_image_of_several_lines_says_so_and_is_unsure() -> None:
     one_line, several = recognizer.predict([line, page], read=ReadConfig(quick=True))
     assert (one_line.warning, several.warning) == (None, SEVERAL_LINES)
     assert several.confidence < 0.11
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "is_confident"), [("ab", 0.93, True), ("ab", 0.91, False), ("ab" * 10, 0.82, True)]
+)
+def test_a_short_text_is_confident_as_a_whole(text: str, confidence: float, is_confident: bool) -> None:
+    image = Preprocessor(8, 4).views(Image.new("L", (40, 8)))[0]
+    assert Candidate(image, np.zeros((1, 3), np.float32), [], text, confidence).is_confident is is_confident
+
+
+def test_an_empty_text_is_confident_only_from_99_percent_on() -> None:
+    image = Preprocessor(8, 4).views(Image.new("L", (40, 8)))[0]
+    assert [Candidate(image, np.zeros((1, 3), np.float32), [], "", each).is_confident for each in (0.98, 0.995)] == [
+        False,
+        True,
+    ]
+
+
+def test_a_line_is_not_padded_to_one_that_is_far_wider(recognizer: Recognizer) -> None:
+    class Recorded(Columns):
+        limits = BatchLimits(lines=16, columns=8192, padding=64)
+        shapes: ClassVar[list[tuple[int, ...]]] = []
+
+        def log_probs(
+            self, images: NDArray[np.float32], widths: NDArray[np.int64]
+        ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            self.shapes.append((len(images), images.shape[3]))
+            return super().log_probs(images, widths)
+
+    lines = [np.zeros((8, width), np.uint8) for width in (400, 40, 100, 44, 48)]
+    Recognizer(recognizer.card, Recorded()).log_probs(lines)
+    assert Recorded.shapes == [(3, 48), (1, 100), (1, 400)]

@@ -7,8 +7,10 @@ A source (file, bytes, Pillow image, array) becomes a gray image (`loading`), th
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -169,10 +171,10 @@ class Preprocessor:
             scale: gives width and height of the text. Space around it gets the image's median gray value.
         """
         rows, width = round(scale.height * self.height), _limited(round(scale.width * image.width))
-        text = np.asarray(image.gray.resize((width, rows), Image.Resampling.BICUBIC))
-        line = np.full((self.height, max(width, self.min_width)), np.median(text).astype(np.uint8))
+        text = image.gray.resize((width, rows), Image.Resampling.BICUBIC)
+        line = np.full((self.height, max(width, self.min_width)), _median(text), np.uint8)
         top = (self.height - rows) // 2
-        line[top : top + rows, :width] = text
+        line[top : top + rows, :width] = np.asarray(text)
         view = replace(image.view, width=scale.width, height=scale.height)
         return replace(image, line=line, width=width, view=view)
 
@@ -246,6 +248,12 @@ def _at_full_size(image: LineImage, size: tuple[int, int]) -> LineImage:
     closer = image.closer and _at_full_size(image.closer, size)
     length, start = round(image.length * factor), round(image.start * factor)
     return replace(image, length=length, size=size, start=start, closer=closer)
+
+
+def _median(gray: Image.Image) -> int:
+    """The median gray value, of an even number of pixels the lower one."""
+    counts = list(accumulate(gray.histogram()))
+    return bisect_left(counts, (counts[-1] + 1) // 2)
 
 
 def _limited(width: int) -> int:

@@ -22,7 +22,7 @@ from crnnocr.images import LineImage, Preprocessor, View
 from crnnocr.inference.engines import Engine, load_engine
 from crnnocr.inference.pipeline import Pipeline
 from crnnocr.inference.spacing import DOUBTFUL, has_bare_gap
-from crnnocr.inference.views import Reading, best_readings
+from crnnocr.inference.views import Candidate, best_candidates
 from crnnocr.model import registry
 from crnnocr.model.card import Card
 from crnnocr.runtime import cores
@@ -31,7 +31,7 @@ _WINDOW = 256
 """Images that are sorted by width together, to batch those of like widths."""
 
 _BYTES_A_COLUMN = 8000
-"""What the network takes for a column of a line: for one longer than the largest batch, so much that threads take turns."""
+"""Bytes that the network takes for a column of a line. For a line longer than the largest batch, threads take turns."""
 
 SEVERAL_LINES = "several-lines"
 """The warning of an image that seems to hold more than one line of text."""
@@ -161,6 +161,8 @@ class Recognizer:
             finish=partial(self._finish, decoder, read),
             window=_WINDOW,
             threads=read.threads or cores(),
+            weigh_item=images.kept_bytes,
+            weigh=_weigh,
         )
         several: Any = [sources] if images.is_source(sources) else sources
         return pipeline.run(map(images.snapshot, several))
@@ -199,20 +201,20 @@ class Recognizer:
         views = [own for own in group if not isinstance(own, ImageError)]
         if not views:
             return [Prediction("", 0.0, str(error)) for error in group]
-        found = best_readings(views, partial(self._read, decoder), self.preprocessor(read), read.quick)
+        found = best_candidates(views, partial(self._recognize, decoder), self.preprocessor(read), read.quick)
         characters = self._all_characters(decoder, found) if read.characters else [()] * len(found)
         return [self._prediction(one, decoder, own) for one, own in zip(found, characters, strict=True)]
 
-    def _read(self, decoder: Decoder, views: Sequence[LineImage]) -> list[Reading]:
+    def _recognize(self, decoder: Decoder, views: Sequence[LineImage]) -> list[Candidate]:
         lines = self.log_probs([view.line for view in views])
         best = decoder.decode(lines)
         confidences = self.card.calibration.apply(list(map(decoder.certainty, best, lines))).tolist()
         return [
-            Reading(view, line, hypotheses, self.card.charset.decode(hypotheses[0].ids) if hypotheses else "", confidence)
+            Candidate(view, line, hypotheses, self.card.charset.decode(hypotheses[0].ids) if hypotheses else "", confidence)
             for view, line, hypotheses, confidence in zip(views, lines, best, confidences, strict=True)
         ]
 
-    def _prediction(self, one: Reading, decoder: Decoder, characters: tuple[Character, ...]) -> Prediction:
+    def _prediction(self, one: Candidate, decoder: Decoder, characters: tuple[Character, ...]) -> Prediction:
         """What was read, with the confidence that the image leaves it."""
         view, size, ink = one.image.view, one.image.size, one.image.ink
         warning = SEVERAL_LINES if ink and ink.has_several_lines else None
@@ -231,12 +233,12 @@ class Recognizer:
             one.text, confidence, warning=warning, view=view, size=size, characters=characters, alternatives=alternatives
         )
 
-    def _may_lack_spaces(self, one: Reading, decoder: Decoder) -> bool:
+    def _may_lack_spaces(self, one: Candidate, decoder: Decoder) -> bool:
         """Whether characters are so far apart that spaces between them may not have been read."""
         may_miss = self.card.is_synthetic and decoder.may_miss_spaces and one.text
         return bool(may_miss) and has_bare_gap(one.log_probs, one.image, self.card.config, decoder.spaces)
 
-    def _all_characters(self, decoder: Decoder, found: Sequence[Reading]) -> list[tuple[Character, ...]]:
+    def _all_characters(self, decoder: Decoder, found: Sequence[Candidate]) -> list[tuple[Character, ...]]:
         """The characters of each text."""
         possible = [i for i, one in enumerate(found) if one.hypotheses and one.hypotheses[0].log_prob > -np.inf]
         own = [decoder.mask_blocked(found[i].log_probs) for i in possible], [found[i].hypotheses[0].ids for i in possible]
@@ -272,6 +274,10 @@ def _open(preprocessor: Preprocessor, source: images.Source) -> list[LineImage] 
         return error
 
 
+def _weigh(views: list[LineImage] | ImageError) -> int:
+    return 0 if isinstance(views, ImageError) else sum(view.nbytes for view in views)
+
+
 def _groups(window: Sequence[list[LineImage] | ImageError], max_lines: int) -> Iterator[list[int]]:
     """Indices of what is predicted together: at most `max_lines` images of like widths, or one that could not be opened."""
     opened = [(i, views[0].line.shape[1]) for i, views in enumerate(window) if not isinstance(views, ImageError)]
@@ -279,13 +285,18 @@ def _groups(window: Sequence[list[LineImage] | ImageError], max_lines: int) -> I
     yield from ([i] for i, views in enumerate(window) if isinstance(views, ImageError))
 
 
-def _batches(widths: Sequence[int], max_lines: int, max_columns: float = math.inf) -> Iterator[list[int]]:
+def _batches(
+    widths: Sequence[int], max_lines: int, max_columns: float = math.inf, max_padding: float = math.inf
+) -> Iterator[list[int]]:
     """Indices of lines in batches of like widths, the narrowest first."""
     batch: list[int] = []
+    widest = 0
     for i in np.argsort(widths, kind="stable").tolist():
-        if batch and (len(batch) == max_lines or (len(batch) + 1) * widths[i] > max_columns):
+        count, width = len(batch), widths[i]
+        if count and (count == max_lines or (count + 1) * width > max_columns or count * (width - widest) > max_padding):
             yield batch
             batch = []
         batch.append(i)
+        widest = width
     if batch:
         yield batch

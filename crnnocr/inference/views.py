@@ -17,6 +17,9 @@ from crnnocr.images import LineImage, Preprocessor, View
 _CONFIDENT = 0.99
 """Confidence per character, as a geometric mean, from which an image needs no further view."""
 
+_SHORT = 8
+"""Characters of the shortest text that is measured so: a shorter one is as confident as one of so many."""
+
 _LEGIBLE = 0.5
 """Confidence of a text that is found in a faint image, at least."""
 
@@ -29,16 +32,16 @@ _UNLIKELY = 10.0
 _TURNED = 3
 """Characters of a text that is found upside down, at least: `60` and `09` are read either way."""
 
-_SCALES = (View(width=1.5), View(width=0.9, height=0.7), View(width=0.7, height=0.7))
-"""Tried in turn: wide, for letters close to each other get more frames, and with space around a tight crop."""
+_SCALES = (View(width=0.9, height=0.7), View(width=1.5), View(width=0.7, height=0.7))
+"""Tried in turn: with space around a tight crop, and wide, for letters close to each other get more frames."""
 
 _VIEWS = ((View(), True), *((scale, False) for scale in _SCALES), *((scale, True) for scale in _SCALES))
 """Scales of the further views, and whether they are of the closer view of an image."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What was read in one view of an image."""
+class Candidate:
+    """What was recognized in one view of an image."""
 
     image: LineImage
     """The view."""
@@ -56,42 +59,49 @@ class Reading:
         """How much more probable it is that the text is right than that it is wrong."""
         return self.confidence / max(1 - self.confidence, 1e-9)
 
+    @property
+    def is_confident(self) -> bool:
+        """Whether another view would hardly find another text."""
+        return self.confidence >= _CONFIDENT ** (max(_SHORT, len(self.text)) if self.text else 1)
+
     def has(self, confidence: float) -> bool:
         """Whether it is as confident as a text of which each character has so much confidence."""
         return self.confidence >= confidence ** max(1, len(self.text))
 
 
-Read: TypeAlias = Callable[[Sequence[LineImage]], list[Reading]]
-"""Reads views together."""
+Recognize: TypeAlias = Callable[[Sequence[LineImage]], list[Candidate]]
+"""Recognizes views together."""
 
 
-def best_readings(images: Sequence[Sequence[LineImage]], read: Read, preprocessor: Preprocessor, quick: bool) -> list[Reading]:
-    """The best reading of each of several images.
+def best_candidates(
+    images: Sequence[Sequence[LineImage]], recognize: Recognize, preprocessor: Preprocessor, quick: bool
+) -> list[Candidate]:
+    """The best candidate of each of several images.
 
     Args:
         images: the orientations that each may have, seen at its own scale.
-        read: reads views.
+        recognize: recognizes views.
         preprocessor: makes further views.
         quick: make none.
     """
-    found = read([orientations[0] for orientations in images])
+    found = recognize([orientations[0] for orientations in images])
     others = [(i, view) for i, orientations in enumerate(images) for view in orientations[1:]]
-    for (i, _), other in zip(others, read([view for _, view in others]), strict=True):
+    for (i, _), other in zip(others, recognize([view for _, view in others]), strict=True):
         if (bool(other.text), other.confidence) > (bool(found[i].text), found[i].confidence):
             found[i] = other
     if quick:
         return found
-    best = _augmented(found, read, preprocessor)
+    best = _augmented(found, recognize, preprocessor)
     if preprocessor.orientation is Orientation.AUTO and preprocessor.rows == 1:
-        _turn(best, [one.image for one in found], read, preprocessor)
+        _turn(best, [one.image for one in found], recognize, preprocessor)
     return best
 
 
-def _augmented(firsts: Sequence[Reading], read: Read, preprocessor: Preprocessor) -> list[Reading]:
-    """See images in further views until a text is confident; the best reading of each.
+def _augmented(firsts: Sequence[Candidate], recognize: Recognize, preprocessor: Preprocessor) -> list[Candidate]:
+    """See images in further views until a text is confident; the best candidate of each.
 
     First without the paper around the text, then at other scales, and at last at these without the paper if that gave the
-    best reading so far.
+    best candidate so far.
     """
     best = list(firsts)
     for scale, is_closer in _VIEWS:
@@ -101,14 +111,14 @@ def _augmented(firsts: Sequence[Reading], read: Read, preprocessor: Preprocessor
             is_useless = is_closer and scale.is_scaled and not one.image.view.is_closer
             if image and not is_useless and _is_open(one, first.image):
                 views[i] = preprocessor.rescaled(image, scale) if scale.is_scaled else image
-        for (i, _), other in zip(views.items(), read(list(views.values())), strict=True):
+        for (i, _), other in zip(views.items(), recognize(list(views.values())), strict=True):
             if _is_better(other, best[i], firsts[i].image):
                 best[i] = other
     return best
 
 
-def _turn(best: list[Reading], images: Sequence[LineImage], read: Read, preprocessor: Preprocessor) -> None:
-    """See horizontal images that are read badly turned by half, and take what is far more probable so."""
+def _turn(best: list[Candidate], images: Sequence[LineImage], recognize: Recognize, preprocessor: Preprocessor) -> None:
+    """See horizontal images with a doubtful text turned by half, and take what is far more probable so."""
     turned = {
         i: preprocessor.upside_down(image)
         for i, (image, one) in enumerate(zip(images, best, strict=True))
@@ -116,20 +126,20 @@ def _turn(best: list[Reading], images: Sequence[LineImage], read: Read, preproce
     }
     better = {
         i: one
-        for i, one in zip(turned, read(list(turned.values())), strict=True)
+        for i, one in zip(turned, recognize(list(turned.values())), strict=True)
         if len(one.text) >= _TURNED and one.has(_UPRIGHT) and one.odds > _UNLIKELY * best[i].odds
     }
-    for i, one in zip(better, _augmented(list(better.values()), read, preprocessor), strict=True):
+    for i, one in zip(better, _augmented(list(better.values()), recognize, preprocessor), strict=True):
         best[i] = one
 
 
-def _is_open(reading: Reading, image: LineImage) -> bool:
+def _is_open(one: Candidate, image: LineImage) -> bool:
     """Whether an image needs further views: where there is ink, there may be a text."""
-    return bool(reading.hypotheses) and not (reading.has(_CONFIDENT) and (reading.text or not image.closer))
+    return bool(one.hypotheses) and not (one.is_confident and (one.text or not image.closer))
 
 
-def _is_better(other: Reading, best: Reading, image: LineImage) -> bool:
-    """Whether the reading of another view takes the place of the best one so far.
+def _is_better(other: Candidate, best: Candidate, image: LineImage) -> bool:
+    """Whether the candidate of another view takes the place of the best one so far.
 
     An empty text takes the place of another only if it is confident.
     """
@@ -138,4 +148,4 @@ def _is_better(other: Reading, best: Reading, image: LineImage) -> bool:
     if other.text and best.text and image.is_small and other.image.view.is_closer != best.image.view.is_closer:
         weight = _UNLIKELY if other.image.view.is_closer else 1 / _UNLIKELY
         return weight * other.odds > best.odds
-    return other.confidence > best.confidence and (bool(other.text) or not best.text or other.has(_CONFIDENT))
+    return other.confidence > best.confidence and (bool(other.text) or not best.text or other.is_confident)
