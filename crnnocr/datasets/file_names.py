@@ -28,6 +28,7 @@ _FORMATS = {
 """trdg's --name_format 0 (its default) and 1."""
 
 _MIN_CODES = 5
+"""Images whose names are taken for codes, at least: a few may be called so by chance."""
 _CODE_LENGTHS = frozenset(range(3, 11))
 _PLATE = re.compile("(?=.*[A-Z])(?=.*[0-9])[A-Z0-9]+")
 """A code of capitals and digits: such ones may differ in length."""

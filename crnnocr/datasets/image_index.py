@@ -28,6 +28,7 @@ _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "crops")
 """Folders beside a label file that often hold its images and are not named in it."""
 
 _MAX_NAMED = 3
+"""Images that the message about an ambiguous name lists."""
 
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
 _SHARES = ("//", "\\\\")

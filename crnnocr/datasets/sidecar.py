@@ -21,6 +21,7 @@ ENDING = ".gt.txt"
 TEXT_ENDING = ".txt"
 """Of labels in folders where no file has the other one. Other files end so too."""
 _EXAMINED = 5
+"""Label files that are examined for being lists of images instead."""
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?"
 _BOXES = {

@@ -26,6 +26,7 @@ noise. By chance it is a quarter.
 """
 
 _BINS = 64
+"""Of the histogram: about one for each gray value that a nearly flat image has."""
 
 _DARK, _LIGHT = 30.0, 225.0
 """Gray values that the two classes get."""
