@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from label_files import IMAGES, labels, put
 
-from crnnocr.config import LabelConfig
+from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.datasets.issues import Severity
 from crnnocr.errors import ConfigError, DataError
@@ -353,3 +353,19 @@ def test_scores_behind_the_texts_of_a_list_without_a_header_are_warned_of(rows: 
     assert [issue.code for issue in load_dataset(folder).issues] == codes
     if codes:
         assert labels(load_dataset(folder, LabelConfig(text_column="2"))) == BOTH
+
+
+def test_where_nothing_was_corrected_the_text_counts(tmp_path: Path) -> None:
+    folder = put(tmp_path, IMAGES, {"labels.csv": "image,text,corrected\na.png,e1ns,eins\nb.png,zwei,\n"})
+    assert labels(load_dataset(folder)) == BOTH
+    assert labels(load_dataset(folder, LabelConfig(text_column="corrected"))) == {"a.png": "eins"}
+
+
+def test_columns_that_are_empty_throughout_are_no_text(tmp_path: Path) -> None:
+    assert labels(load_dataset(put(tmp_path, IMAGES, {"labels.csv": "a.png;eins;;\nb.png;zwei;;\n"}))) == BOTH
+
+
+def test_a_line_with_an_image_alone_is_an_empty_label_that_may_be_kept(tmp_path: Path) -> None:
+    folder = put(tmp_path, [*IMAGES, "c.png"], {"labels.txt": "a.png eins\nb.png zwei\nc.png\n"})
+    assert labels(load_dataset(folder)) == BOTH
+    assert labels(load_dataset(folder, LabelConfig(empty=EmptyLabels.KEEP))) == {**BOTH, "c.png": ""}

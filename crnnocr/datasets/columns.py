@@ -72,6 +72,7 @@ prediction."""
 _BESIDE_TEXT = frozenset(
     ["ground", "plate", "image", "img", "line", "crop", "license", "new", "final", "clean", "cleaned", "normalized", "the"]
 )
+_CORRECTIONS = frozenset(["corrected", "correction"])
 _OLD = frozenset(["old", "original", "previous", "raw"])
 
 _UNKNOWN_RANK = 1
@@ -93,6 +94,12 @@ class Columns:
     """Warnings about the choice."""
     group: int | None = None
     """The one that tells groups of images."""
+    uncorrected: int | None = None
+    """The one that holds the label where that for it is empty, because nothing was to be corrected."""
+
+    def label(self, cells: Sequence[str]) -> str:
+        """Return the label in a row."""
+        return cells[self.text] if self.uncorrected is None or cells[self.text].strip() else cells[self.uncorrected]
 
 
 def is_image(cell: str) -> bool:
@@ -174,7 +181,10 @@ def choose(
     if not image_columns or text is None:
         named = [header[i] for i in sorted(holding)] if not image_columns else []
         raise DataError(_not_understood(source, header, bool(image_columns), text is not None, named))
-    return Columns(tuple(image_columns), text, issues, find(header, config.group))
+    others = [i for i in range(len(header)) if i not in (text, *holding) and text_rank(header[i]) is not None]
+    is_correction = config.text_column is None and not _CORRECTIONS.isdisjoint(_words(header[text]))
+    uncorrected = min(others, key=lambda i: text_rank(header[i]) or 0) if is_correction and others else None
+    return Columns(tuple(image_columns), text, issues, find(header, config.group), uncorrected)
 
 
 def choose_text(

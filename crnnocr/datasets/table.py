@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from crnnocr import images
-from crnnocr.config import LabelConfig
+from crnnocr.config import EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, columns, iam, icdar, imagefolder, label_studio, mmocr, ppocr_label, regions
 from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of, numbered_lines, parsed_json
@@ -224,7 +224,7 @@ def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.
         yield LabelRecord(
             number,
             name,
-            cells[text],
+            chosen.label(cells),
             tuple(others),
             region=None if region is None else regions.parse(cells[region]),
             box=regions.of_columns(dict(zip(header, cells, strict=True))) if width > _BOX_WIDTH else None,
@@ -268,14 +268,22 @@ def _pairs(table: _Table, config: LabelConfig, first: Sequence[str]) -> Iterator
             )
         text = 1 - image
     group = None if config.group is None or text is None else columns.find([""] * len(first), config.group)
+    empty = min((len(cells) - len(_filled(cells)) for _, cells in table.rows() if cells), default=0)
     for number, cells in table.rows():
+        if len(cells) == 1 and config.empty is EmptyLabels.KEEP and columns.is_image(cells[0]):
+            cells = [*cells, ""]
         if len(cells) <= max(image, 1 if text is None else text, group or 0):
             why = f"is not an image's path and its text: {table.separator.join(cells)!r}"
             yield broken_row(table.file, number, cells.why if isinstance(cells, _Unsplit) else why)
             continue
         for name in _image_names(cells[image].strip()):
-            label = table.separator.join(cells[1:]) if text is None else cells[text]
+            label = table.separator.join(cells[1 : len(cells) - empty]) if text is None else cells[text]
             yield LabelRecord(number, name, label, group="" if group is None else cells[group].strip())
+
+
+def _filled(cells: Sequence[str]) -> Sequence[str]:
+    """A row up to its last cell that is not empty."""
+    return cells[: max((i for i, cell in enumerate(cells, start=1) if cell.strip()), default=0)]
 
 
 def _cells_in_texts(table: _Table) -> list[Issue]:
