@@ -41,7 +41,7 @@ _VIEWS = ((View(), True), *((scale, False) for scale in _SCALES), *((scale, True
 
 @dataclass(frozen=True)
 class Candidate:
-    """What was recognized in one view of an image."""
+    """The texts that were recognized in one view of an image."""
 
     image: LineImage
     """The view."""
@@ -118,7 +118,7 @@ def _augmented(firsts: Sequence[Candidate], recognize: Recognize, preprocessor: 
 
 
 def _turn(best: list[Candidate], images: Sequence[LineImage], recognize: Recognize, preprocessor: Preprocessor) -> None:
-    """See horizontal images with a doubtful text turned by half, and take what is far more probable so."""
+    """See horizontal images without a confident text turned by half, and take a text that is far more probable so."""
     turned = {
         i: preprocessor.upside_down(image)
         for i, (image, one) in enumerate(zip(images, best, strict=True))
