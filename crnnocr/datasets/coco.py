@@ -8,7 +8,7 @@ from typing import Any
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, columns, regions
-from crnnocr.datasets.issues import BOX_WITHOUT_AREA, Issue, Severity
+from crnnocr.datasets.issues import BOX_WITHOUT_AREA, BOX_WITHOUT_TEXT, DO_NOT_CARE, Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, dataset_of
 from crnnocr.datasets.regions import Region
 
@@ -18,11 +18,7 @@ LABEL_FILE = "_annotations.coco.json"
 _KEYS = (("images", "annotations"), ("imgs", "anns"))
 """Names of the images and the boxes; COCO-Text and TextOCR have the second, as objects by their ids."""
 _OWN = frozenset(["id", "image_id", "category_id", "area", "iscrowd"])
-"""What COCO says about each box."""
-_ILLEGIBLE = Issue(
-    "placeholder-label", Severity.EXCLUDED, "box marked as illegible", "write what the image says, if you can read it"
-)
-_NO_TEXT = Issue("empty-label", Severity.EXCLUDED, "box without a text", "write what the image says, or take it out")
+"""Keys of COCO's own, of each box."""
 _NO_IMAGE = Issue("missing-picture", Severity.EXCLUDED, "box of an image that is not listed", "export again")
 
 
@@ -63,9 +59,9 @@ def _records(boxes: Iterable[Mapping[str, Any]], names: Mapping[str, str], text:
         if not name:
             yield _NO_IMAGE.at(where)
         elif not label:
-            yield _NO_TEXT.at(name, f"{where} of {name}")
+            yield BOX_WITHOUT_TEXT.at(name, f"{where} of {name}")
         elif box.get("legibility") == "illegible" or label == ".":  # COCO-Text, TextOCR
-            yield _ILLEGIBLE.at(name, f"{where} of {name}")
+            yield DO_NOT_CARE.at(name, f"{where} of {name}")
         elif not {"bbox", "points", "segmentation"} & box.keys():  # a caption of the image
             yield LabelRecord(None, name, label)
         elif region := _region(box):

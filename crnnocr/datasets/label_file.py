@@ -30,6 +30,7 @@ from crnnocr.formatting import is_encodable
 from crnnocr.text.charset import nfc, single_spaced
 
 _CHECKED_BOXES = 20
+"""Boxes that tell whether all lie in their images."""
 _OVERHANG = 0.02
 """A box that reaches further out of its image, as a fraction of its size, is not one in it."""
 _LINE_END = re.compile("[\n\r\v\f\x85\u2028\u2029]")

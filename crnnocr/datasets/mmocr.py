@@ -10,13 +10,12 @@ from typing import Any
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, regions
-from crnnocr.datasets.issues import BOX_WITHOUT_AREA, EMPTY_LABEL, Issue, Severity
+from crnnocr.datasets.issues import BOX_WITHOUT_AREA, DO_NOT_CARE, EMPTY_LABEL, Issue
 from crnnocr.datasets.label_file import LabelRecord, dataset_of, numbered_lines, parsed_json
 from crnnocr.datasets.regions import Region
 from crnnocr.errors import DataError
 
 _FOLDERS = ("", "imgs", "images")
-_IGNORED = Issue("placeholder-label", Severity.EXCLUDED, "box to be ignored", "write what the image says, if you can read it")
 
 
 def accepts(values: object) -> bool:
@@ -62,7 +61,7 @@ def _records(images: list[Any]) -> Iterator[LabelRecord | Issue]:
             if not isinstance(text, str):
                 yield EMPTY_LABEL.at(name)
             elif instance.get("ignore"):
-                yield _IGNORED.at(name, f"{name}: {text}")
+                yield DO_NOT_CARE.at(name, f"{name}: {text}")
             elif not {"polygon", "bbox", "box"} & instance.keys():
                 yield LabelRecord(None, name, text)
             elif region := _region(instance):
