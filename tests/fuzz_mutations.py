@@ -199,7 +199,7 @@ def mutate_value(value: Any, rng: Random) -> Any:
         elif how < 0.9:
             inner[key] = deepcopy(rng.choice([other[place] for other, place in places]))
         elif isinstance(inner, dict):
-            inner[rng.choice(("", "x", "a.b", "0", "é", "__class__"))] = rng.choice(VALUES)
+            inner[rng.choice(("", "x", "a.b", "0", "é", "__class__"))] = deepcopy(rng.choice(VALUES))
     return whole.get("value")
 
 

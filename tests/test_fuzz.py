@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 
 import pytest
 from fuzz import fuzz, run
 from fuzz_kinds import FAULTS, KINDS, LABELS
+from fuzz_mutations import mutate_value
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, detection
@@ -73,6 +76,12 @@ def test_what_was_found_is_read_or_is_an_error(kind: str, before: str, after: st
     with suppress(CrnnocrError):
         KINDS[kind].use(path)
     assert time.process_time() - start < 2
+
+
+def test_an_input_does_not_depend_on_those_before_it() -> None:
+    value = {"a": [1, {"b": 2}], "c": {}}
+    first = [repr(mutate_value(deepcopy(value), Random(seed))) for seed in range(500)]
+    assert [repr(mutate_value(deepcopy(value), Random(seed))) for seed in range(499, -1, -1)] == first[::-1]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

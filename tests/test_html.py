@@ -62,7 +62,10 @@ def test_hostile_labels_and_names_are_text_and_never_markup() -> None:
     assert "49" not in text
     data = json.loads(re.findall(r'<script type="application/json" id="rows">(.*?)</script>', hostile, flags=re.DOTALL)[0])
     assert {row[1] for row in data["rows"]} == {canonical(f"a{HOSTILE}")}
-    assert {row[0] for row in data["rows"]} == {f"{HOSTILE}.png", "\\xff\\xfe.png"}
+    assert {row[0] for row in data["rows"]} == {
+        f"{HOSTILE}.png".replace("\u202e\u2028", r"\u202e\u2028"),
+        "\\xff\\xfe.png",
+    }
     hostile.encode("utf-8")
 
 
@@ -180,3 +183,12 @@ def test_a_page_of_an_evaluation_shows_its_images(system: System, tmp_path: Path
     draw(tmp_path / "a.png", "ab")
     (tmp_path / "labels.tsv").write_text("a.png\tbb\n")
     assert "data:image/jpeg" in render_page(Evaluator(load_datasets([tmp_path]), system).run(), system)
+
+
+def test_names_change_no_direction_and_hold_no_controls() -> None:
+    name = "a\u202egnp\x1b\u2066.exe"
+    outcomes = [outcome("x", "y", name=f"folder/{name}.png"), outcome("x", "x", name="folder/b.png")]
+    sources = {each.sample: name for each in outcomes}
+    page = render_page(evaluation_of(outcomes, sources, models=(name,), data=(name,)))
+    assert not {"\u202e", "\u2066", "\x1b"} & set(page)
+    assert page.count("a\\u202egnp\\x1b\\u2066.exe") >= 4

@@ -233,3 +233,22 @@ def test_a_language_model_neither_shortens_nor_lengthens_its_own_texts() -> None
     scores = [fusion.log_score(CHARSET.encode(line)) / len(line) for line in LINES]
     # Nothing a character on average, except that seen lines lose less than unseen ones.
     assert 0 <= np.mean(scores) < model.bonus
+
+
+@pytest.mark.parametrize("compression", [1, 99])
+def test_a_cache_of_another_compression_is_made_again(compression: int, tmp_path: Path) -> None:
+    text, cache = tmp_path / "text.txt", tmp_path / "cache"
+    text.write_text("the oat\n", encoding="utf-8")
+    made = LanguageModel.load(str(text), CHARSET, cache)
+    (kept,) = cache.iterdir()
+    content = bytearray(kept.read_bytes())
+    at = -1
+    while (at := content.find(b"PK\x01\x02", at + 1)) >= 0:  # of each file in the archive
+        content[at + 10 : at + 12] = compression.to_bytes(2, "little")
+    at = -1
+    while (at := content.find(b"PK\x03\x04", at + 1)) >= 0:
+        content[at + 8 : at + 10] = compression.to_bytes(2, "little")
+    kept.write_bytes(content)
+    again = LanguageModel.load(str(text), CHARSET, cache)
+    ids = CHARSET.encode("oat")
+    assert again.log_prob(ids) == made.log_prob(ids)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -184,7 +185,7 @@ def _load_cached(file: Path, classes: int) -> LanguageModel | None:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             ngrams = NGrams(**{field.name: arrays[field.name] for field in fields(NGrams)})
             return LanguageModel(ngrams, classes, float(arrays["bonus"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile):
         return None
 
 

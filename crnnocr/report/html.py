@@ -32,7 +32,7 @@ from crnnocr.evaluation.comparison import Comparison
 from crnnocr.evaluation.evaluate import Evaluation
 from crnnocr.evaluation.outcomes import Outcome, System
 from crnnocr.files import check_output, is_device
-from crnnocr.formatting import plural, printable_name
+from crnnocr.formatting import escape_controls, plural, printable_name
 from crnnocr.inference.recognizer import Prediction
 from crnnocr.metrics.confusions import Confusions, Edit
 from crnnocr.metrics.scores import METRICS
@@ -82,11 +82,16 @@ def render_page(evaluation: Evaluation, system: System | None = None, max_row_by
         max_row_bytes: size of the samples without their images, beyond which the best samples are left out.
     """
     environment = Environment(
-        loader=FileSystemLoader(_FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_FILES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(
         percent=terminal.percent,
-        printable=printable_name,
+        printable=_shown,
         count="{:,}".format,
         plural=plural,
         rate=terminal.error_rate,
@@ -197,6 +202,16 @@ def _data_summary(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
         yield "unknown to the model", _names(evaluation.unknown, "; ")
 
 
+def _shown(name: str) -> str:
+    """Return a file name as text in which nothing is invisible or changes the direction of what follows."""
+    return escape_controls(printable_name(name))
+
+
+def _harmless(value: object) -> object:
+    """What a template writes of a value: of a text, controls are escapes."""
+    return escape_controls(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _names(names: Sequence[str], separator: str = ", ") -> str:
     """Join the first names, and count the others."""
     more = f"{separator}and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
@@ -290,8 +305,8 @@ def page_samples(evaluation: Evaluation, system: System | None = None, max_row_b
     rows: list[list[Any]] = []
     size = 0
     for outcome in ordered:
-        source = printable_name(evaluation.analysis.sources.get(outcome.sample, "."))
-        name = printable_name(outcome.sample.name.removeprefix(folder))
+        source = _shown(evaluation.analysis.sources.get(outcome.sample, "."))
+        name = _shown(outcome.sample.name.removeprefix(folder))
         row = _row(outcome, name, sources.get(source, len(sources)), others.get(outcome.sample, 0))
         size += _html_size(row) + (0 if source in sources else _html_size(source))
         if size > max_row_bytes:
