@@ -95,6 +95,29 @@ def test_two_rows_are_several_lines(lines: tuple[str, str], variant: str) -> Non
         assert find(VARIANTS[variant](drawn(*lines, spacing=spacing))).has_several_lines
 
 
+def stacked(upper: Image.Image, lower: Image.Image, gap: int, margin: int = 8) -> Image.Image:
+    size = max(upper.width, lower.width) + 2 * margin, upper.height + gap + lower.height + 2 * margin
+    image = Image.new("L", size, 255)
+    image.paste(upper, (margin, margin))
+    image.paste(lower, (margin, margin + upper.height + gap))
+    return image
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6])
+@pytest.mark.parametrize("is_title_first", [True, False])
+def test_a_title_and_small_print_are_several_lines(is_title_first: bool, share: float) -> None:
+    title, other = drawn("INVOICE", margin=0), drawn("no. 4711 of March", margin=0)
+    small = other.resize((round(share * other.width), round(share * other.height)))
+    pair = (title, small) if is_title_first else (small, title)
+    assert find(stacked(*pair, gap=10)).has_several_lines
+
+
+def test_what_is_cut_off_from_the_next_line_is_no_row() -> None:
+    line, other = drawn("time frame may be based", margin=0), drawn("discretion is the next", margin=0)
+    image = stacked(line, other, gap=6)
+    assert not find(image.crop((0, 0, image.width, 8 + line.height + 6 + round(0.35 * other.height)))).has_several_lines
+
+
 def test_a_page_is_several_lines() -> None:
     words = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "runs"]
     page = drawn(*(" ".join(words[i % 5 :]) for i in range(30)), size=16, margin=20)

@@ -96,6 +96,13 @@ def test_it_reads_lines_that_are_upside_down_and_turns_no_upright_one(folder: Pa
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_it_turns_lines_that_look_like_texts_upside_down(folder: Path) -> None:
+    texts = ["Bread 600", "Sold 908 pieces", "House of Glass", "Best before 2026"]
+    turned = [drawn(text).transpose(Image.Transpose.ROTATE_180) for text in texts]
+    assert texts_read(folder, turned) == texts
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_reads_two_rows_one_after_the_other(folder: Path) -> None:
     rows = [(TEXTS[i], TEXTS[-i]) for i in range(1, len(TEXTS))]
     images = [drawn(*pair, margin=margin) for pair in rows for margin in (4, 30)]

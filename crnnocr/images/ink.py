@@ -56,6 +56,9 @@ _SPARSE = 0.15
 _MIN_BAND = 0.6
 """Height of a row of text relative to the highest one, at least: marks and dots above or below a line are smaller."""
 
+_SMALL_BAND, _MANY = 0.25, 5
+"""The same of one that has so many glyphs that it is small print beside a title, and how many."""
+
 _COVERED = (0.4, 0.55)
 """Share of the ink's height that rows of text cover together, at least: with bare rows between them, and without."""
 
@@ -76,6 +79,9 @@ _MIN_ROW = 3
 
 _GAP = (0.12, 2.5)
 """Paper between two rows of text, relative to the height of the higher one: at least and at most."""
+
+_SMALL_GAP = 0.2
+"""The least where one of them is small print: accents are nearer to their letters."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ def find(gray: Image.Image) -> Ink:
     return Ink(
         _enlarged(whole, factors, gray.size),
         tuple(_enlarged(_shifted(rule, box), factors, gray.size) for rule in rules),
-        _has_several_lines(text, rows),
+        _has_several_lines(text, rows, is_whole=box[1] > 0 and box[3] < len(mask)),
     )
 
 
@@ -246,21 +252,25 @@ def _without_rules(inked: Mask, counts: NDArray[np.int32]) -> tuple[Mask, tuple[
     return text, (*across, *down)
 
 
-def _has_several_lines(text: Mask, counts: NDArray[np.int32]) -> bool:
-    """Whether all of the ink, or most parts of a wide one that may be askew, is in rows of text above each other."""
-    if _has_rows(text, counts):
+def _has_several_lines(text: Mask, counts: NDArray[np.int32], is_whole: bool) -> bool:
+    """Whether all of the ink, or most parts of a wide one that may be askew, is in rows of text above each other.
+
+    If the ink `is_whole`, a row may be small print; at an edge of the image it may be what was cut off from the next line.
+    """
+    if _has_rows(text, counts, _SMALL_BAND if is_whole else _MIN_BAND):
         return True
     count = round(text.shape[1] / (_PART * len(text)))
     parts = np.array_split(text, count, axis=1) if count >= 3 else []
-    return sum(_has_rows(part, _counts(part, 1)) for part in parts) > 0.6 * len(parts)
+    return sum(_has_rows(part, _counts(part, 1), _MIN_BAND) for part in parts) > 0.6 * len(parts)
 
 
-def _has_rows(inked: Mask, counts: NDArray[np.int32]) -> bool:
-    """Whether there are at least two bands like rows of text: about as high, close, of several glyphs.
+def _has_rows(inked: Mask, counts: NDArray[np.int32], min_band: float) -> bool:
+    """Whether there are at least two bands like rows of text: about as high, or of many glyphs, close, of several glyphs.
 
     Args:
         inked: what may be in bands.
         counts: ink in each row of it.
+        min_band: height of a row relative to the highest one, at least.
     """
     height, filled = len(inked), np.sort(counts[counts > 0])
     full = float(filled[int(0.8 * len(filled))]) if len(filled) else 0.0
@@ -268,7 +278,7 @@ def _has_rows(inked: Mask, counts: NDArray[np.int32]) -> bool:
     if len(cores) < 2:
         return False
     highest = max(end - start for start, end in cores)
-    cores = [(start, end) for start, end in cores if end - start >= max(_MIN_ROW, _MIN_BAND * highest)]
+    cores = [core for core in cores if _is_row(inked, core, highest, min_band)]
     covered = sum(end - start for start, end in cores) / height
     is_page = len(cores) > 3
     if len(cores) < 2 or covered < (_COVERED_PAGE if is_page else _COVERED[0]):
@@ -276,16 +286,29 @@ def _has_rows(inked: Mask, counts: NDArray[np.int32]) -> bool:
     bands = _runs(counts > _BARE * full)  # with ascenders and descenders
 
     def follow(above: tuple[int, int], below: tuple[int, int]) -> bool:
-        if not _GAP[0] <= (below[0] - above[1]) / highest <= _GAP[1]:
+        is_small = min(above[1] - above[0], below[1] - below[0]) < _MIN_BAND * highest
+        if not (_SMALL_GAP if is_small else _GAP[0]) <= (below[0] - above[1]) / highest <= _GAP[1]:
             return False
         upper, lower = (next(band for band in bands if band[0] <= core[0] < band[1]) for core in (above, below))
-        heights = sorted((upper[1] - upper[0], lower[1] - lower[0]))
-        if covered < _COVERED[1] if upper == lower else heights[0] < _MIN_BAND * heights[1]:
-            return False
+        if upper == lower:
+            if covered < _COVERED[1]:
+                return False
+        else:
+            taller = max(upper[1] - upper[0], lower[1] - lower[0])
+            if not all(_is_row(inked, band, taller, min_band) for band in (upper, lower)):
+                return False
         glyphs = [_glyphs(inked[start:end]) for start, end in (above, below)]
         return min(glyphs) > 0 and (sum(glyphs) > 2 or is_page)
 
     return any(follow(above, below) for above, below in itertools.pairwise(cores))
+
+
+def _is_row(inked: Mask, band: tuple[int, int], highest: int, min_band: float) -> bool:
+    """Whether a band is high enough beside the highest one for a row of text."""
+    height = band[1] - band[0]
+    if height < max(_MIN_ROW, min_band * highest):
+        return False
+    return height >= _MIN_BAND * highest or _glyphs(inked[band[0] : band[1]]) >= _MANY
 
 
 def _glyphs(band: Mask) -> int:

@@ -24,7 +24,7 @@ _LEGIBLE = 0.5
 """Confidence of a text that is found in a faint image, at least."""
 
 _UPRIGHT = 0.9
-"""Confidence per character from which a text is taken to be upright, at least the likelier way up."""
+"""Confidence per character of a text that is found upside down, at least."""
 
 _UNLIKELY = 10.0
 """Odds against a view that is unlikely: one that is upside down, or that of a small text with the paper around it."""
@@ -122,7 +122,7 @@ def _turn(best: list[Candidate], images: Sequence[LineImage], recognize: Recogni
     turned = {
         i: preprocessor.upside_down(image)
         for i, (image, one) in enumerate(zip(images, best, strict=True))
-        if image.view.orientation is Orientation.HORIZONTAL and one.hypotheses and not one.has(_UPRIGHT)
+        if image.view.orientation is Orientation.HORIZONTAL and one.hypotheses and not one.is_confident
     }
     better = {
         i: one
