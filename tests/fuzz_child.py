@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fuzz_kinds import FAULTS, KINDS, Kind
+from fuzz_kinds import CANARY, FAULTS, KINDS, Kind
 from memory import peak
 
 from crnnocr.errors import CrnnocrError
@@ -37,10 +38,32 @@ _FORBIDDEN = (
     *("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.kill", "pty.", "webbrowser."),
     *("socket.", "urllib.", "ftplib.", "http.", "pickle."),
 )
+_IN_OPEN = 0x20
+"""Of inotify."""
 _CHANGES = (
     *("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown"),
     "shutil.",
 )
+
+
+class Canary:
+    """An image outside the folder of the inputs, which some of them name: it sees who opens it, native code too (Linux)."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir()
+        path.write_bytes(b"P5 2 1 255\n\0\xff")
+        self._events = -1
+        if sys.platform == "linux":
+            libc = ctypes.CDLL(None)
+            self._events = libc.inotify_init1(os.O_NONBLOCK)
+            libc.inotify_add_watch(self._events, os.fsencode(path), _IN_OPEN)
+
+    def was_opened(self) -> bool:
+        """Whether it was opened since the last call."""
+        try:
+            return self._events >= 0 and bool(os.read(self._events, 1 << 16))
+        except BlockingIOError:
+            return False
 
 
 class Watch:
@@ -118,7 +141,7 @@ class Child:
 
     def __init__(self, seed: int, first: int, count: int, folder: Path) -> None:
         self._seed, self._indices, self._folder = seed, range(first, first + count), folder
-        self._watch = Watch(folder.resolve())
+        self._watch, self._canary = Watch(folder.resolve()), Canary(folder / CANARY)
         sys.addaudithook(self._watch.hook)
         self._at = os.open(folder / "at", os.O_WRONLY | os.O_CREAT)
 
@@ -167,7 +190,9 @@ class Child:
             self._watch.is_on = False
             faulthandler.cancel_dump_traceback_later()
         seconds = time.process_time() - start
-        if self._watch.found:
+        if self._canary.was_opened():
+            failure = f"outside the folder: {CANARY}"
+        elif self._watch.found:
             failure = f"outside the folder: {self._watch.found[0]}"
         elif not failure and seconds > SECONDS:
             failure = f"slow: {seconds:.1f} s of CPU"

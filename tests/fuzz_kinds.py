@@ -5,6 +5,7 @@ To add a label format, add a function to `LABELS` that makes a small data set an
 
 from __future__ import annotations
 
+import ctypes
 import io
 import json
 import os
@@ -29,6 +30,7 @@ from crnnocr.errors import CrnnocrError, UsageError
 
 Make: TypeAlias = "Callable[[Path], Iterable[Path]]"
 
+CANARY = mutations.CANARY
 TEXTS = ("Total 49.50", "AB-123", "naïve, “so”", "x", "A rather long text; it has parts", "0")
 CONFIG = ModelConfig(
     "fuzz", 16, (Conv(4), Pool((2, 2), (2, 2)), Conv(8), Pool((2, 1), (2, 1)), Conv(8), Pool((4, 1), (4, 1))), 8
@@ -548,6 +550,7 @@ FAULTS: Mapping[str, Fault] = {
     "fault-memory": Fault(lambda: bytearray(1 << 34), "MemoryError"),
     "fault-slow": Fault(_compute, "TooSlow"),
     "fault-read": Fault(lambda: Path("/etc/hostname").read_bytes(), "outside the folder: open '/etc/hostname'"),
+    "fault-native": Fault(lambda: ctypes.CDLL(None).open(CANARY.encode(), os.O_RDONLY), f"outside the folder: {CANARY}"),
     "fault-write": Fault(lambda: Path("/var/tmp/crnnocr-fuzz").write_bytes(b""), "outside the folder: open '/var/tmp/crnn"),
     "fault-remove": Fault(lambda: Path("/var/tmp/crnnocr-fuzz").unlink(), "outside the folder: os.remove"),
     "fault-process": Fault(lambda: subprocess.run(["true"], check=True), "outside the folder: subprocess.Popen"),

@@ -16,11 +16,15 @@ Mutator: TypeAlias = "Callable[[bytes, Random], bytes]"
 NUMBERS = (0, 1, 2, 255, 256, 70_000, *(2**bits + more for bits in (15, 16, 31, 32, 63) for more in (-1, 0)), 2**64 - 1)
 """Sizes, counts and places that are rarely right."""
 
+CANARY = "outside/canary.pgm"
+"""An image beside the folder of the inputs, which nothing may open."""
+
 TOKENS = (
     *('"', "'", '""', "\\", "\t", ",", ";", "|", "\n", "\r", "\r\n\r\n", "\0", " ", "\u2028", "\x1b[31m", "\x85"),
     *("\ufeff", "\u200f", "\u202e", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "e\u0301", "ﷺ", "İ"),
     *("-1", "0", "1e999", "-1e999", "NaN", "Infinity", "9" * 400, "9" * 5000, "0x10", "1_000", "١٢٣", "²"),
     *("null", "true", "[]", "{}", "[" * 3000, '{"a":' * 3000, '{"a": 1, "a": 2}', "\\ud800", "\\u0000"),
+    *(f"../{CANARY}", f"../../{CANARY}", f"x/../../{CANARY}"),
     *("../../../../etc/passwd", "/etc/passwd", "~root/x.png", "file:///etc/passwd", "C:\\windows\\win.ini", "\\\\host\\x.png"),
     *("http://127.0.0.1:9/x.png", "|cat /etc/passwd", "$(id)", "%00", ".", "..", "/", "a" * 300 + ".png", "/dev/zero"),
     *("<", ">", "&", "]]>", "<!--", "&a;", "<x>" * 3000, '<?xml version="1.0" encoding="utf-7"?>'),
@@ -31,7 +35,7 @@ TOKENS = (
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, 10**400, 0.5, -0.0, 1e308, math.nan, math.inf, -math.inf),
-    *("", "x", "0", "\0", "x" * 100_000, "../../../etc/passwd", "/etc/passwd", "\ud800", "NaN", "é" * 300),
+    *("", "x", "0", "\0", "x" * 100_000, f"../{CANARY}", "../../../etc/passwd", "/etc/passwd", "\ud800", "NaN", "é" * 300),
     *([], [[]], [None], [1e400], [0] * 2000, {}, {"": ""}, {"a": {"a": {"a": {}}}}),
 )  # fmt: skip
 """Values in JSON that are rarely right."""
@@ -285,7 +289,7 @@ def _change_constant(model: Any, rng: Random) -> None:
     else:
         constant.data_location = 1
         entry = constant.external_data.add()
-        entry.key, entry.value = "location", rng.choice(("/etc/passwd", "../x", "model.onnx"))
+        entry.key, entry.value = "location", rng.choice(("/etc/passwd", f"../{CANARY}", "../x", "model.onnx"))
 
 
 def _change_card(model: Any, rng: Random) -> None:
