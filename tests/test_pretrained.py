@@ -96,6 +96,15 @@ def test_it_reads_lines_that_are_upside_down_and_turns_no_upright_one(folder: Pa
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_row_of_single_digits_keeps_its_spaces_or_is_in_doubt(folder: Path) -> None:
+    rows = ["7 8 4", "4 0 7 5", "6 9 6", "2 5 3 8 0"]
+    found = list(Recognizer.load(str(folder), "cpu").predict([drawn(text) for text in [*rows, "784", "4075", "25380"]]))
+    for one, text in zip(found[:4], rows, strict=True):
+        assert one.text == text or one.confidence < 0.5
+    assert all(one.confidence > 0.5 for one in found[4:])
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_turns_lines_that_look_like_texts_upside_down(folder: Path) -> None:
     texts = ["Bread 600", "Sold 908 pieces", "House of Glass", "Best before 2026"]
     turned = [drawn(text).transpose(Image.Transpose.ROTATE_180) for text in texts]

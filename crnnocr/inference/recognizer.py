@@ -236,7 +236,7 @@ class Recognizer:
     def _may_lack_spaces(self, one: Candidate, decoder: Decoder) -> bool:
         """Whether characters are so far apart that spaces between them may not have been read."""
         may_miss = self.card.is_synthetic and decoder.may_miss_spaces and one.text
-        return bool(may_miss) and has_bare_gap(one.log_probs, one.image, self.card.config, decoder.spaces)
+        return bool(may_miss) and has_bare_gap(one.log_probs, one.image, self.card.config, decoder.spaces, one.text)
 
     def _all_characters(self, decoder: Decoder, found: Sequence[Candidate]) -> list[tuple[Character, ...]]:
         """The characters of each text."""
