@@ -184,6 +184,12 @@ def test_bytes_of_any_kind_are_one_image(kind: Callable[[bytes], object], tiny_m
     assert (one.error, [one]) == (None, list(recognizer.predict(tiny_data / "000000.png")))
 
 
+def test_the_memory_of_an_array_is_no_file() -> None:
+    values = memoryview(np.zeros((4, 4), np.uint8))  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="give the array itself"):
+        load_gray(images.snapshot(values))
+
+
 def test_a_buffer_that_is_filled_again_gives_each_image_as_it_was() -> None:
     buffer = bytearray()
     kept = []

@@ -357,6 +357,13 @@ def test_what_a_link_leads_to_is_replaced(crops: list[Path], tmp_path: Path, run
     assert len((tmp_path / "elsewhere/rows").read_text(encoding="utf-8").splitlines()) == 3
 
 
+@pytest.mark.parametrize("name", ["rows.json", "rows.csv"])
+def test_a_file_is_not_named_as_what_it_would_not_be(name: str, crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
+    result = run_cli("predict", crops[0], "--output", tmp_path / name)
+    assert (result.exit_code, (tmp_path / name).exists()) == (2, False)
+    assert run_cli("predict", crops[0], "--output", tmp_path / name, "--format", "jsonl").exit_code == 0
+
+
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.tsv"])
 def test_what_could_not_be_read_before_still_counts(name: str, crops: list[Path], tmp_path: Path, run_cli: RunCli) -> None:
     crops[1].write_bytes(b"no image")

@@ -106,7 +106,7 @@ def test_a_row_of_single_digits_keeps_its_spaces_or_is_in_doubt(folder: Path) ->
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_turns_lines_that_look_like_texts_upside_down(folder: Path) -> None:
-    texts = ["Bread 600", "Sold 908 pieces", "House of Glass", "Best before 2026"]
+    texts = ["Bread 600", "Sold 908 pieces", "House of Glass", "Best before 2026", "Upside down line"]
     turned = [drawn(text).transpose(Image.Transpose.ROTATE_180) for text in texts]
     assert texts_read(folder, turned) == texts
 

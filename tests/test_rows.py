@@ -40,6 +40,14 @@ def test_an_image_of_a_single_row_stays_as_it_is(text: str, margin: int) -> None
     assert joined(image) is image
 
 
+def test_an_image_of_three_rows_stays_as_it_is_and_is_warned_of() -> None:
+    page = drawn("One one", "Two two", "Three three")
+    assert joined(page) is page
+    (view,) = Preprocessor(40, 16, rows=2).views(page)
+    assert view.ink is not None
+    assert view.ink.has_several_lines
+
+
 def test_a_blank_image_stays_as_it_is() -> None:
     blank = Image.new("L", (60, 40), 200)
     assert joined(blank) is blank

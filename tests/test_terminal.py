@@ -63,7 +63,7 @@ def test_a_cut_list_says_where_the_rest_is() -> None:
     comparison = compare("a", result_of(first), "b", result_of(second))
     lines = list(terminal.lines(evaluation_of(first, comparison=comparison)))
     assert [line.split("  ")[2] for line in lines if line.startswith("  ") and ".png" in line] == ["label 'ab'"] * 5
-    assert lines[-1] == "  … and 9 more, in the page and the TSV rows"
+    assert lines[-1] == "  … and 9 more, in the page of a report and in TSV rows"
 
 
 @pytest.mark.parametrize(("columns", "kept"), [(60, 4), (80, 5), (100, 6)])

@@ -14,7 +14,7 @@ import typer
 
 from crnnocr.cli import console, options, sources
 from crnnocr.cli.prediction_rows import Format, RowWriter, check_rows_path, format_row, open_rows
-from crnnocr.config import DecodeConfig, EngineConfig, ReadConfig, SynthConfig
+from crnnocr.config import DecodeConfig, EngineConfig, Orientation, ReadConfig, SynthConfig
 from crnnocr.errors import ConfigError, CrnnocrError, DataError, PartialError, UsageError
 from crnnocr.files import atomic_write
 from crnnocr.formatting import plural
@@ -23,6 +23,7 @@ from crnnocr.runtime import cores
 if TYPE_CHECKING:
     from PIL import ImageFont
 
+    from crnnocr.images import View
     from crnnocr.inference.recognizer import Prediction
     from crnnocr.synth.fonts import FontFace
 
@@ -140,9 +141,8 @@ class _Counts:
         if prediction.warning:
             self.several_lines += 1
             if self.several_lines <= _NAMED:
-                console.warn(
-                    f"{name}: seems to hold several lines of text, and is read as one: cut the lines out, or try --rows 2"
-                )
+                fix = _several_lines_fix(prediction.view)
+                console.warn(f"{name}: seems to hold several lines of text, and is read as one: {fix}")
         self.rejected += prediction.confidence < min_confidence
         return prediction.confidence >= min_confidence
 
@@ -174,12 +174,22 @@ def _list_hint(name: str) -> str:
     return "; if it is a list of paths, one a line, give it with --files-from" if is_text else ""
 
 
+def _several_lines_fix(view: View) -> str:
+    if view.orientation is not Orientation.HORIZONTAL:
+        return f"cut the lines out, or try another --orientation than {view.orientation.value}"
+    return "cut the lines out" if view.rows > 1 else "cut the lines out, or try --rows 2 if there are two"
+
+
 def _format(format: Format | None, json_output: bool, output: Path | None) -> Format:
     """The format that is asked for, else the one that the file's name ends in."""
     if json_output and format not in (None, Format.jsonl):
         raise UsageError(f"give --json or --format {format}, not both")
-    named = {".jsonl": Format.jsonl, ".tsv": Format.tsv}.get(output.suffix.lower() if output else "", Format.text)
-    return Format.jsonl if json_output else format or named
+    if json_output or format:
+        return format or Format.jsonl
+    suffix = output.suffix.lower() if output else ""
+    if suffix in (".json", ".csv"):
+        raise UsageError(f"{output} would be no {suffix[1:]}: call it .jsonl, .tsv or .txt, or name the --format")
+    return {".jsonl": Format.jsonl, ".tsv": Format.tsv}.get(suffix, Format.text)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def snapshot(source: Source) -> Source:
     """
     if isinstance(source, np.ndarray):
         return source.copy()
-    if isinstance(source, bytearray | memoryview):
+    if isinstance(source, bytearray) or (isinstance(source, memoryview) and source.ndim == 1):
         return bytes(source)
     with suppress(Exception):
         if isinstance(source, io.IOBase):
@@ -218,6 +218,8 @@ def _opened(source: Source, name: str) -> tuple[Image.Image, bytes]:
 def _bytes_of(source: Source, name: str) -> bytes:
     if isinstance(source, str | os.PathLike):
         return Path(source).read_bytes()
+    if isinstance(source, memoryview) and source.ndim > 1:
+        raise ImageError(f"{name}: a memoryview of several dimensions is no file: give the array itself")
     read = getattr(source, "read", None)
     if not isinstance(source, _Bytes) and read is None:
         kinds = "a path, bytes, an open file, a Pillow image or an array"

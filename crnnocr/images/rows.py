@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from crnnocr.images.ink import find, row_counts
+from crnnocr.images.ink import Ink, find, row_counts
 
 _NEAR_MIDDLE = (0.3, 0.7)
 """Where the rows are divided, as shares of the ink's height."""
@@ -21,11 +21,17 @@ _GAP = 0.4
 
 
 def joined(gray: Image.Image) -> Image.Image:
-    """Put the upper and the lower row of text side by side, at one height. An image of a single row stays as it is."""
+    """Put the upper and the lower row of text side by side, at one height. An image of a single row, or of more
+    than two, stays as it is.
+    """
     middle = _divide(gray)
     if middle is None:
         return gray
-    upper, lower = (_trimmed(gray.crop((0, top, gray.width, end))) for top, end in ((0, middle), (middle, gray.height)))
+    halves = [gray.crop((0, top, gray.width, end)) for top, end in ((0, middle), (middle, gray.height))]
+    inks = [find(half) for half in halves]
+    if any(ink.has_several_lines for ink in inks):
+        return gray
+    upper, lower = map(_trimmed, halves, inks)
     height = max(upper.height, lower.height)
     upper, lower = (
         row.resize((max(1, round(row.width * height / row.height)), height), Image.Resampling.BICUBIC) for row in (upper, lower)
@@ -53,9 +59,9 @@ def _divide(gray: Image.Image) -> int | None:
     return int(max(runs, key=len).mean()) + 1
 
 
-def _trimmed(row: Image.Image) -> Image.Image:
+def _trimmed(row: Image.Image, ink: Ink) -> Image.Image:
     """A row of text with little paper around it."""
-    box = find(row).box
+    box = ink.box
     if box is None:
         return row
     left, top, right, bottom = box

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,14 +36,12 @@ class BatchLimits(NamedTuple):
     lines: int
     columns: int
     """Columns of all lines with their padding. A single line may have more."""
-    padding: float = math.inf
-    """Columns of padding that one more line may add: a batch by itself takes as long as so many."""
 
 
 _MAX_LOG_PROB = 1e-3
 """0, and what rounding adds."""
 
-_ON_CPU = BatchLimits(lines=16, columns=4096, padding=64)
+_ON_CPU = BatchLimits(lines=16, columns=4096)
 """Few enough that their feature maps stay in a core's cache."""
 _ON_GPU = BatchLimits(lines=64, columns=65536)
 

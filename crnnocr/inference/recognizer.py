@@ -285,18 +285,13 @@ def _groups(window: Sequence[list[LineImage] | ImageError], max_lines: int) -> I
     yield from ([i] for i, views in enumerate(window) if isinstance(views, ImageError))
 
 
-def _batches(
-    widths: Sequence[int], max_lines: int, max_columns: float = math.inf, max_padding: float = math.inf
-) -> Iterator[list[int]]:
+def _batches(widths: Sequence[int], max_lines: int, max_columns: float = math.inf) -> Iterator[list[int]]:
     """Indices of lines in batches of like widths, the narrowest first."""
     batch: list[int] = []
-    widest = 0
     for i in np.argsort(widths, kind="stable").tolist():
-        count, width = len(batch), widths[i]
-        if count and (count == max_lines or (count + 1) * width > max_columns or count * (width - widest) > max_padding):
+        if batch and (len(batch) == max_lines or (len(batch) + 1) * widths[i] > max_columns):
             yield batch
             batch = []
         batch.append(i)
-        widest = width
     if batch:
         yield batch

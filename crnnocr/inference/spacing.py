@@ -58,17 +58,25 @@ def has_bare_gap(log_probs: LogProbs, image: LineImage, config: ModelConfig, spa
     seen = np.flatnonzero(path != BLANK)
     start = config.center(0)
     step = config.center(1) - start
+    shown = list(zip(seen.tolist(), path[seen].tolist(), strict=True))
+    pairs = [
+        (a, b)
+        for (a, before), (b, after) in pairwise(shown)
+        if (b > a + 1 or before != after) and before not in spaces and after not in spaces
+    ]
+    apart = [step * (b - a) / height for a, b in pairs]
+    is_row = (
+        len(pairs) + 1 >= _ROW_LENGTH and min(apart) > _ROW_CENTERS and not any(character in spaces for _, character in shown)
+    )
+    if not (is_row or any(distance > _CENTERS for distance in apart)):
+        return False
     least = _PAPER * np.ptp(image.line)
 
     def paper(before: int, after: int) -> float:
         columns = image.line[:, int(start + step * before) : int(start + step * after)]
         return _longest(np.ptp(columns, axis=0) < least) / height
 
-    pairs = [(a, b) for a, b in pairwise(seen.tolist()) if b > a + 1 or path[a] != path[b]]
-    pairs = [(a, b) for a, b in pairs if path[a] not in spaces and path[b] not in spaces]
-    apart = [step * (b - a) / height for a, b in pairs]
     wide = _ROW_OF_LETTERS if any(map(str.isalpha, text)) else _ROW
-    is_row = len(pairs) + 1 >= _ROW_LENGTH and min(apart) > _ROW_CENTERS and not np.isin(path[seen], spaces).any()
     return (is_row and all(paper(*pair) > wide for pair in pairs)) or any(
         paper(*pair) > _WIDE for pair, distance in zip(pairs, apart, strict=True) if distance > _CENTERS
     )

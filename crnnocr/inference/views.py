@@ -32,8 +32,8 @@ _UNLIKELY = 10.0
 _TURNED = 3
 """Characters of a text that is found upside down, at least: `60` and `09` are read either way."""
 
-_SCALES = (View(width=0.9, height=0.7), View(width=1.5), View(width=0.7, height=0.7))
-"""Tried in turn: with space around a tight crop, and wide, for letters close to each other get more frames."""
+_SCALES = (View(width=1.5), View(width=0.9, height=0.7), View(width=0.7, height=0.7))
+"""Tried in turn: wide, for letters close to each other get more frames, and with space around a tight crop."""
 
 _VIEWS = ((View(), True), *((scale, False) for scale in _SCALES), *((scale, True) for scale in _SCALES))
 """Scales of the further views, and whether they are of the closer view of an image."""

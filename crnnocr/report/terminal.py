@@ -156,7 +156,7 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
             yield f"{comparison.first_name} is {word} on {plural(len(changes), 'image')}:"
             yield from (_change(change, comparison) for change in changes[:_MAX_CHANGES])
         if len(changes) > _MAX_CHANGES:
-            yield f"  … and {len(changes) - _MAX_CHANGES:,} more, in the page and the TSV rows"
+            yield f"  … and {len(changes) - _MAX_CHANGES:,} more, in the page of a report and in TSV rows"
 
 
 def _change(change: Change, comparison: Comparison) -> str:

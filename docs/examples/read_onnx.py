@@ -30,4 +30,6 @@ def recognize(model: str, image: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: read_onnx.py MODEL.onnx IMAGE")
     print(recognize(sys.argv[1], sys.argv[2]))  # noqa: T201

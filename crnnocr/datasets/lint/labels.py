@@ -34,11 +34,14 @@ _IDLE_JOINER = re.compile(f"(?<![^\\s\u0000-\u052f])[{JOINERS}]")
 
 
 def describe_unknown_characters(samples: Sequence[Sample], charset: Charset) -> list[str]:
-    """Describe each character of the labels that `charset` lacks, with the number of files and the names of the first."""
+    """Describe each character of the labels that `charset` lacks, with the number of files and the names of the first.
+
+    The one in most files comes first.
+    """
     found = unknown_characters((sample.text for sample in samples), charset)
     return [
         f"{describe(character)} in {_file_names([Path(samples[i].name).name for i in indices])}"
-        for character, indices in found.items()
+        for character, indices in sorted(found.items(), key=lambda item: -len(item[1]))
     ]
 
 
