@@ -32,7 +32,7 @@ _MAX_FAILURES = 50
 
 @dataclass
 class Result:
-    """What came of the inputs of one kind."""
+    """Counts of the inputs of one kind by their outcome."""
 
     kind: str
     read: int = 0

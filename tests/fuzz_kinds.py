@@ -445,7 +445,7 @@ def _rows(folder: Path) -> Iterable[Path]:
 
 
 def _use_rows(path: Path) -> None:
-    """What an interrupted `predict` left, with `--resume`."""
+    """The rows that an interrupted `predict` left, with `--resume`."""
     from crnnocr.cli.prediction_rows import Format, open_rows
 
     with open_rows(path, {"jsonl": Format.jsonl, "tsv": Format.tsv, "txt": Format.text}[path.suffix[1:]], resume=True) as rows:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from crnnocr.errors import ImageError
 from crnnocr.images import load_gray
 
 WORD = np.array([[255, 255, 0, 128, 255], [255, 0, 64, 0, 255]], np.uint8)
@@ -87,6 +88,11 @@ def test_with_values_below_zero_the_range_is_taken(kind: type[np.generic], value
 def test_the_overshoot_of_resampling_is_cut_off(white: float) -> None:
     values = np.array([[-0.05, 0.0, 0.2, 1.0, 1.06]], np.float32) * white
     assert gray(values).tolist() == [[0, 0, 51, 255, 255]]
+
+
+def test_an_image_without_a_number_is_an_error_and_not_blank() -> None:
+    with pytest.raises(ImageError, match="none of its values is a finite number"):
+        gray(np.full((8, 20), np.nan))
 
 
 def test_what_is_no_number_is_black_and_infinity_the_nearest_end() -> None:

@@ -185,7 +185,7 @@ def page(folder: Path) -> None:
 
 
 def crops(folder: Path, name: str) -> dict[str, np.ndarray[Any, Any]]:
-    """What is seen of each text of a file."""
+    """The part of the image that is seen for each text of a file."""
     samples = load_dataset(folder / name).samples
     return {sample.text: np.asarray(Image.open(io.BytesIO(sample.read())).convert("RGB")) for sample in samples}
 

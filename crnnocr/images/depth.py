@@ -142,13 +142,16 @@ def _to_8_bit(strips: _Strips, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _range(strips: _Strips) -> tuple[float, float]:
-    """The values of black and white."""
-    least, largest, is_fraction = 0.0, 0.0, False
+    """The values of black and white. Raises `ValueError` if none of the values is a finite number."""
+    least, largest, is_fraction, holds_numbers = 0.0, 0.0, False, False
     for strip in strips():
         is_fraction = strip.dtype.kind == "f"
         finite = strip[np.isfinite(strip)] if is_fraction else strip
         if finite.size:
+            holds_numbers = True
             least, largest = min(least, float(finite.min())), max(largest, float(finite.max()))
+    if not holds_numbers:
+        raise ValueError("none of its values is a finite number")
     overshoot = 1 + _OVERSHOOT if is_fraction else 1.0
     white = next((white for white in _WHITES if largest <= white * overshoot), largest)
     return (least, largest) if least < (-_OVERSHOOT * white if is_fraction else 0) else (0.0, white)

@@ -215,7 +215,7 @@ class Recognizer:
         ]
 
     def _prediction(self, one: Candidate, decoder: Decoder, characters: tuple[Character, ...]) -> Prediction:
-        """What was read, with the confidence that the image leaves it."""
+        """The prediction of a candidate, less confident if the image gives a reason to doubt it."""
         view, size, ink = one.image.view, one.image.size, one.image.ink
         warning = SEVERAL_LINES if ink and ink.has_several_lines else None
         if not one.hypotheses:

@@ -208,7 +208,7 @@ def _shown(name: str) -> str:
 
 
 def _harmless(value: object) -> object:
-    """What a template writes of a value: of a text, controls are escapes."""
+    """A value as a template writes it: controls in a text are escapes."""
     return escape_controls(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
