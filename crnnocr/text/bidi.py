@@ -47,8 +47,8 @@ def logical_to_visual(text: str, base: int | None = None) -> str:
 def visual_to_logical(text: str) -> str:
     """Return the text whose characters stand on paper in this order, from left to right.
 
-    Its visual order is the one given. Only if no plain text stands so, which happens to nothing that was typed without them,
-    directional marks (U+200E, U+200F) in it keep the order.
+    Its visual order is the one given. Only if no plain text is found that stands so, which happens to nothing that people
+    write without them, directional marks (U+200E, U+200F) in it keep the order.
     """
     if not _CONCERNS.search(text):
         return text
@@ -177,8 +177,10 @@ def _fixed_points(items: Sequence[Item], base: int) -> Iterator[list[int]]:
             levels = found
 
 
-def _first_guesses(items: Sequence[Item], base: int) -> tuple[list[int], list[int]]:
-    """Levels of items in visual order: with phrases against the base direction held together, and without."""
+def _first_guesses(items: Sequence[Item], base: int) -> tuple[list[int], ...]:
+    """Levels of items in visual order: with phrases against the base direction held together, and without; with signs that
+    belong to numbers at their other side, too.
+    """
     kinds = [item.kind for item in items]
     plain = [_own_level(kind, base) for kind in kinds]
     if base:
@@ -197,7 +199,13 @@ def _first_guesses(items: Sequence[Item], base: int) -> tuple[list[int], list[in
         own = range(ends[0], ends[-1] + 1)
         for i in (*own, *_brackets_beside(items, own, base)):
             joined[i] = 2 if kinds[i] in _NUMBERS else phrase
-    return joined, plain
+    signed = list(plain)
+    for kind, run in groupby(range(len(items)), key=kinds.__getitem__):
+        signs = list(run)
+        if kind == "ET" and "EN" in (*kinds[max(signs[0] - 1, 0) : signs[0]], *kinds[signs[-1] + 1 : signs[-1] + 2]):
+            for i in signs:
+                signed[i] = 2 if base else 0
+    return joined, plain, signed
 
 
 def _brackets_beside(items: Sequence[Item], phrase: range, base: int) -> Iterator[int]:
