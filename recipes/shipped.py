@@ -31,17 +31,26 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ASCII = "".join(map(chr, range(32, 127)))
-CHARSET = ASCII + "€£§‘’“”–—…"
-"""Typographic quotes and dashes are characters of their own: they can be folded later, but not unfolded."""
+COMMON = ASCII + "€£§‘’“”–—…"
+"""The characters of most texts. Typographic quotes and dashes are characters of their own: they can be folded later, but not
+unfolded.
+"""
+LATIN_1 = "".join(map(chr, (*range(0xC0, 0xD7), *range(0xD8, 0xF7), *range(0xF8, 0x100))))
+"""Its letters beyond ASCII."""
+CHARSET = COMMON + LATIN_1 + "¥¢«»¡¿•·°±×÷™®©№µ²³¼½¾"
 
-STREAM = SynthConfig(lang=("en",), style=Style.MIXED, charset=CHARSET, seed=20_261, height=48)
+STREAM = SynthConfig(lang=("en",), style=Style.MIXED, charset=COMMON, seed=20_261, height=48)
 VALIDATION = replace(STREAM, seed=20_262)
+
+NEIGHBORS = ("en", "de", "fr", "es", "it", "pt", "sv")
+"""Languages whose words hold the letters beyond ASCII; names and loanwords bring them into English."""
 
 REPLACEMENTS_FROM = 2**31
 """A sample whose text is one of the protocol's is replaced by that of an index higher by this."""
 
-STYLES = (Style.TRDG, *[Style.SCENE] * 3, Style.RECEIPT, *[Style.MIXED] * 5)
-"""The styles of every ten samples: mixed, more of the hardest kinds, and one like that of `synth --style trdg`."""
+KINDS = ("trdg", *["scene"] * 4, "receipt", *["mixed"] * 3, "neighbors")
+"""The kinds of every ten samples: mixed, more of the hardest, one like that of `synth --style trdg`, and one in other languages
+and with all characters."""
 
 
 class Stream:
@@ -49,16 +58,19 @@ class Stream:
 
     def __init__(self, config: SynthConfig) -> None:
         self._config = config
-        trdg = replace(config, style=Style.TRDG, fonts=None, words=(1, 3), height=32)
-        configs = {style: replace(config, style=style) for style in STYLES} | {Style.TRDG: trdg}
-        self._samplers = {style: Sampler(each) for style, each in configs.items()}
-        self.charset = self._samplers[Style.MIXED].charset
+        configs = {
+            "trdg": replace(config, style=Style.TRDG, fonts=None, words=(1, 3), height=32),
+            "neighbors": replace(config, lang=NEIGHBORS, charset=CHARSET),
+            **{style.value: replace(config, style=style) for style in (Style.SCENE, Style.RECEIPT, Style.MIXED)},
+        }
+        self._samplers = {kind: Sampler(each) for kind, each in configs.items()}
+        self.charset = self._samplers["neighbors"].charset
 
     def __reduce__(self) -> tuple[type[Stream], tuple[SynthConfig]]:
         return Stream, (self._config,)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, str]:
-        image, text = self._samplers[STYLES[index % len(STYLES)]][index]
+        image, text = self._samplers[KINDS[index % len(KINDS)]][index]
         return self[index + REPLACEMENTS_FROM] if text in protocol_texts() else (image, text)
 
 

@@ -15,7 +15,22 @@ from crnnocr.config.inference import (
     Precision,
     ReadConfig,
 )
-from crnnocr.config.model import DEFAULT_PRESET, NORM_EPSILON, PRESETS, Conv, HeightWidth, Layer, ModelConfig, Pool, Size
+from crnnocr.config.model import (
+    DEFAULT_PRESET,
+    NORM_EPSILON,
+    PRESETS,
+    Activation,
+    Concat,
+    Conv,
+    Excitation,
+    HeightWidth,
+    Layer,
+    Leaf,
+    ModelConfig,
+    Pool,
+    Residual,
+    Size,
+)
 from crnnocr.config.options import Range
 from crnnocr.config.recipe import AugmentConfig, Recipe
 from crnnocr.config.synth import DEFAULT_COUNT, LabelFormat, Style, SynthConfig
@@ -31,13 +46,16 @@ __all__ = [
     "NORM_EPSILON",
     "PRESETS",
     "SCRATCH",
+    "Activation",
     "AugmentConfig",
     "CharsetChoice",
+    "Concat",
     "Conv",
     "DecodeConfig",
     "EmptyLabels",
     "EngineChoice",
     "EngineConfig",
+    "Excitation",
     "ExportConfig",
     "ExportFormat",
     "HeightWidth",
@@ -45,6 +63,7 @@ __all__ = [
     "LabelConfig",
     "LabelFormat",
     "Layer",
+    "Leaf",
     "ModelConfig",
     "NormalizationStep",
     "Orientation",
@@ -53,6 +72,7 @@ __all__ = [
     "Range",
     "ReadConfig",
     "Recipe",
+    "Residual",
     "Size",
     "Style",
     "SynthConfig",

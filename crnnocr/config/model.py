@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 from crnnocr.errors import ModelError
 
@@ -21,36 +22,64 @@ HeightWidth: TypeAlias = tuple[int, int]
 Size = TypeVar("Size")
 """An `int`, or an integer array or tensor of sizes."""
 
+Activation: TypeAlias = Literal["none", "relu", "gelu", "hard-swish"]
+"""A function of each value: GELU is x·Φ(x) (Hendrycks, Gimpel 2016, arXiv 1606.08415), Hard-Swish x·clip(x / 6 + 1/2, 0, 1)
+(Howard et al. 2019, arXiv 1905.02244).
+"""
 
-def _output_size(size: Size, kernel: int, stride: int, padding: int) -> Size:
-    given: Any = size
-    # An empty input gives an empty output, though padding alone would fill a window.
-    return cast("Size", ((given + 2 * padding - kernel) // stride + 1) * (given > 0))
+
+class _Window:
+    """A window that moves over the maps."""
+
+    kernel: HeightWidth
+    stride: HeightWidth
+    padding: HeightWidth
+    more_padding: HeightWidth
+
+    def output_size(self, size: Size, axis: Literal[0, 1]) -> Size:
+        """Rows (axis 0) or columns (axis 1) that this layer makes of `size`."""
+        given: Any = size
+        padded = given + 2 * self.padding[axis] + self.more_padding[axis]
+        # An empty input gives an empty output, though padding alone would fill a window.
+        return cast("Size", ((padded - self.kernel[axis]) // self.stride[axis] + 1) * (given > 0))
+
+    @property
+    def sees_beside(self) -> bool:
+        """Whether it sees columns beside the line, which must hold zeros."""
+        return self.padding[1] + self.more_padding[1] > 0
+
+    @property
+    def keeps_size(self) -> bool:
+        """Whether it gives as many rows and columns as it is given."""
+        paddings = zip(self.kernel, self.padding, self.more_padding, strict=True)
+        return self.stride == (1, 1) and all(kernel - 1 == 2 * both + more for kernel, both, more in paddings)
 
 
 @dataclass(frozen=True)
-class Conv:
-    """A convolution over the image, its normalization and a ReLU."""
+class Conv(_Window):
+    """A convolution, its normalization and an activation."""
 
     channels: int
     """Output channels."""
     kernel: HeightWidth = (3, 3)
-    """Of the kernel."""
+    """Height and width of the kernel."""
     padding: HeightWidth = (1, 1)
-    """Zero padding above and below, and left and right, in pixels of its input."""
+    """Zeros above and below, and left and right, in pixels of its input."""
     norm: bool = True
-    """Batch normalization before the ReLU."""
-
-    stride: ClassVar[HeightWidth] = (1, 1)
-
-    def output_size(self, size: Size, axis: Literal[0, 1]) -> Size:
-        """Rows (axis 0) or columns (axis 1) that this layer makes of `size`."""
-        return _output_size(size, self.kernel[axis], self.stride[axis], self.padding[axis])
+    """Batch normalization before the activation, in place of a bias."""
+    stride: HeightWidth = (1, 1)
+    """Steps down and along, in pixels of its input."""
+    more_padding: HeightWidth = (0, 0)
+    """Further zeros below, and right, for kernels of even size."""
+    activation: Activation = "relu"
+    """What the result goes through."""
+    is_depthwise: bool = False
+    """Whether each channel is made from the input channel of the same number alone."""
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Maximum pooling."""
+class Pool(_Window):
+    """Maximum or average pooling."""
 
     kernel: HeightWidth
     """Height and width of the window."""
@@ -58,13 +87,43 @@ class Pool:
     """Steps down and along, in pixels of its input."""
     padding: HeightWidth = (0, 0)
     """Padding above and below, and left and right; padding never wins the maximum."""
+    more_padding: HeightWidth = (0, 0)
+    """Further padding below, and right."""
+    is_average: bool = False
+    """Whether it gives the mean in place of the maximum; it cannot be padded then."""
 
-    def output_size(self, size: Size, axis: Literal[0, 1]) -> Size:
-        """Rows (axis 0) or columns (axis 1) that this layer makes of `size`."""
-        return _output_size(size, self.kernel[axis], self.stride[axis], self.padding[axis])
+
+@dataclass(frozen=True)
+class Excitation:
+    """Squeeze-and-excitation: each channel times a factor from 0 to 1, computed from the means of all channels over the line.
+
+    Two linear layers with a ReLU between them and a hard sigmoid, clip(x / 6 + 1/2, 0, 1), behind them: Hu, Shen, Sun 2018,
+    "Squeeze-and-Excitation Networks" (arXiv 1709.01507).
+    """
+
+    units: int
+    """Units of the first linear layer."""
 
 
-Layer: TypeAlias = Conv | Pool
+@dataclass(frozen=True)
+class Residual:
+    """Layers whose result is added to what they are given: He et al. 2016, "Deep Residual Learning" (arXiv 1512.03385)."""
+
+    layers: tuple[Conv, ...]
+    """From first to last. They keep size and channels."""
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Branches that are given the same maps, and whose channels are put one after the other."""
+
+    branches: tuple[tuple[Conv | Pool, ...], ...]
+    """The layers of each, from first to last. They keep the size."""
+
+
+Layer: TypeAlias = Conv | Pool | Excitation | Residual | Concat
+Leaf: TypeAlias = Conv | Pool | Excitation
+"""A layer that holds no others."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +146,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         sizes = (self.height, self.hidden, len(self.backbone), self.projection + 1)
         are_sizes = all(map(_is_size, sizes)) and self.height <= _MAX_HEIGHT
-        is_possible = are_sizes and 0 <= self.dropout < 1 and all(map(_is_possible, self.backbone))
-        has_output = is_possible and any(isinstance(layer, Conv) for layer in self.backbone) and self.rows > 0
+        is_possible = are_sizes and 0 <= self.dropout < 1 and all(map(_is_possible, self.backbone)) and _fit(self.backbone)
+        has_output = is_possible and self.convolutions > 0 and self.rows > 0
         if not has_output or self.frames(_WIDE) < 1:
             raise ModelError(f"no network has this architecture: {self}")
 
@@ -102,20 +161,38 @@ class ModelConfig:
 
     def frames(self, width: Size) -> Size:
         """The number of frames T of a line of `width` pixels; below 1 if it is too narrow."""
-        for layer in self.backbone:
-            width = layer.output_size(width, axis=1)
-        return width
+        return _output_size(self.backbone, width, axis=1)
 
     def center(self, frame: float) -> float:
         """The middle of a frame's receptive field, in pixels from the line's left edge."""
         for layer in reversed(self.backbone):
-            frame = frame * layer.stride[1] - layer.padding[1] + (layer.kernel[1] - 1) / 2
+            if isinstance(layer, Conv | Pool):
+                frame = frame * layer.stride[1] - layer.padding[1] + (layer.kernel[1] - 1) / 2
         return frame + 0.5
+
+    def leaves(self) -> Iterator[tuple[str, Leaf, int]]:
+        """Each layer that holds no others, with its name in the network's `state_dict` and its number of input channels."""
+        channels = 1
+        for index, layer in enumerate(self.backbone):
+            name = f"backbone.stages.{index}"
+            if isinstance(layer, Concat):
+                for number, branch in enumerate(layer.branches):
+                    yield from _chain(f"{name}.{number}", branch, channels)
+            elif isinstance(layer, Residual):
+                yield from _chain(name, layer.layers, channels)
+            else:
+                yield name, layer, channels
+            channels = _channels(layer, channels)
+
+    @property
+    def convolutions(self) -> int:
+        """How many convolutions there are."""
+        return sum(isinstance(layer, Conv) for _, layer, _ in self.leaves())
 
     @property
     def is_normalized(self) -> bool:
         """Whether every convolution is followed by batch normalization."""
-        return all(layer.norm for layer in self.backbone if isinstance(layer, Conv))
+        return all(layer.norm for _, layer, _ in self.leaves() if isinstance(layer, Conv))
 
     @property
     def min_width(self) -> int:
@@ -125,21 +202,16 @@ class ModelConfig:
     @property
     def features(self) -> int:
         """Features per frame that the backbone passes to the first LSTM layer: channels × rows."""
-        channels = [layer.channels for layer in self.backbone if isinstance(layer, Conv)]
-        return channels[-1] * self.rows
+        return functools.reduce(lambda channels, layer: _channels(layer, channels), self.backbone, 1) * self.rows
 
     @property
     def rows(self) -> int:
         """Height of the backbone's last feature maps."""
-        height = self.height
-        for layer in self.backbone:
-            height = layer.output_size(height, axis=0)
-        return height
+        return _output_size(self.backbone, self.height, axis=0)
 
     def to_json(self) -> dict[str, Any]:
         """Values that JSON can hold; `from_json` takes them."""
-        layers = [{"layer": type(layer).__name__.lower(), **asdict(layer)} for layer in self.backbone]
-        return {**asdict(self), "backbone": layers}
+        return {**asdict(self), "backbone": list(map(_to_json, self.backbone))}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ModelConfig:
@@ -150,23 +222,96 @@ class ModelConfig:
             raise ModelError(f"the model's architecture cannot be read: {error}") from error
 
 
+def _output_size(layers: Sequence[Layer], size: Size, axis: Literal[0, 1]) -> Size:
+    for layer in layers:
+        if isinstance(layer, Conv | Pool):  # the others keep it
+            size = layer.output_size(size, axis)
+    return size
+
+
+def _chains(layer: Layer) -> Sequence[Sequence[Leaf]]:
+    """The layers that a layer consists of: one after the other, or several such branches."""
+    if isinstance(layer, Concat):
+        return layer.branches
+    return [layer.layers if isinstance(layer, Residual) else [layer]]
+
+
+def _channels(layer: Layer, channels: int) -> int:
+    """The channels that a layer makes of so many."""
+    ends = [[each.channels for each in chain if isinstance(each, Conv)][-1:] or [channels] for chain in _chains(layer)]
+    return sum(end for [end] in ends)
+
+
+def _chain(name: str, layers: Sequence[Leaf], channels: int) -> Iterator[tuple[str, Leaf, int]]:
+    for index, layer in enumerate(layers):
+        yield f"{name}.{index}", layer, channels
+        channels = _channels(layer, channels)
+
+
+_LEAVES: dict[str, Any] = {kind.__name__.lower(): kind for kind in (Conv, Pool, Excitation)}
+
+
+def _to_json(layer: Layer) -> dict[str, Any]:
+    """A layer as values that JSON can hold: its kind, and those of its fields that are not as by default."""
+    data: dict[str, Any] = {"layer": type(layer).__name__.lower()}
+    if isinstance(layer, Residual):
+        return data | {"layers": list(map(_to_json, layer.layers))}
+    if isinstance(layer, Concat):
+        return data | {"branches": [list(map(_to_json, branch)) for branch in layer.branches]}
+    return data | {each.name: value for each in fields(layer) if (value := getattr(layer, each.name)) != each.default}
+
+
 def _layer(data: dict[str, Any]) -> Layer:
-    kinds: dict[str, Any] = {"conv": Conv, "pool": Pool}
+    if data["layer"] == "residual":
+        return Residual(tuple(map(_leaf, data["layers"])))
+    if data["layer"] == "concat":
+        return Concat(tuple(tuple(map(_leaf, branch)) for branch in data["branches"]))
+    leaf: Leaf = _leaf(data)
+    return leaf
+
+
+def _leaf(data: dict[str, Any]) -> Any:
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "layer"}
-    layer: Layer = kinds[data["layer"]](**values)
-    return layer
+    return _LEAVES[data["layer"]](**values)
 
 
 def _is_possible(layer: Layer) -> bool:
-    pairs = (layer.kernel, layer.stride, layer.padding)
+    """Whether such a layer can be, wherever it stands."""
+    if isinstance(layer, Excitation):
+        return _is_size(layer.units)
+    if isinstance(layer, Residual | Concat):
+        chains = _chains(layer)
+        within = [each for chain in chains for each in chain]
+        are_known = all(isinstance(each, Conv | Pool) and _is_possible(each) and each.keeps_size for each in within)
+        return are_known and bool(chains) and all(chains)
+    pairs = (layer.kernel, layer.stride, layer.padding, layer.more_padding)
     if not all(len(pair) == 2 and all(type(size) is int for size in pair) for pair in pairs):
         return False
-    if not all(map(_is_size, (*layer.kernel, *layer.stride, *(size + 1 for size in layer.padding)))):
+    paddings = (*layer.padding, *layer.more_padding)
+    if not all(map(_is_size, (*layer.kernel, *layer.stride, *(size + 1 for size in paddings)))):
         return False
     most = [kernel - 1 if isinstance(layer, Conv) else kernel // 2 for kernel in layer.kernel]
-    if any(padding > limit for padding, limit in zip(layer.padding, most, strict=True)):
+    if any(one + more > limit for one, more, limit in zip(layer.padding, layer.more_padding, most, strict=True)):
         return False
-    return isinstance(layer, Pool) or (_is_size(layer.channels) and isinstance(layer.norm, bool))
+    if isinstance(layer, Pool):
+        return isinstance(layer.is_average, bool) and not (layer.is_average and any(paddings))
+    are_bools = isinstance(layer.norm, bool) and isinstance(layer.is_depthwise, bool)
+    return are_bools and _is_size(layer.channels) and layer.activation in get_args(Activation)
+
+
+def _fit(backbone: Sequence[Layer]) -> bool:
+    """Whether each layer can take the channels that it is given."""
+    channels = 1
+    for layer in backbone:
+        for chain in _chains(layer):
+            for _, leaf, given in _chain("", chain, channels):
+                if isinstance(leaf, Conv) and leaf.is_depthwise and leaf.channels != given:
+                    return False
+        after = _channels(layer, channels)
+        if isinstance(layer, Residual) and after != channels:
+            return False
+        channels = after
+    return True
 
 
 def _is_size(size: object) -> bool:

