@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.utils import data
 
 from crnnocr import runtime
-from crnnocr.config import PRESETS, SCRATCH, Conv, ModelConfig, Style, SynthConfig, TrainConfig
+from crnnocr.config import PRESETS, SCRATCH, Conv, ModelConfig, Pool, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.decoding.hypothesis import greedy
@@ -327,6 +327,7 @@ class PlainCRNN(nn.Module):
         channels = 1
         for layer in config.backbone:
             if not isinstance(layer, Conv):
+                assert isinstance(layer, Pool)
                 layers.append(nn.MaxPool2d(layer.kernel, layer.stride, layer.padding))
                 continue
             convolution = nn.Conv2d(channels, layer.channels, layer.kernel, padding=layer.padding, bias=not layer.norm)

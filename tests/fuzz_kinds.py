@@ -279,7 +279,7 @@ def _model() -> tuple[Any, Any]:
     torch.set_num_threads(1)
     charset = Charset.from_texts(TEXTS)
     scores = Scores(100, {"cer": 0.1, "exact": 0.5})
-    card = Card("fuzz", charset, CONFIG, scores=scores, activation_ranges=(1.0, 1.0, 2.0, 2.0, 3.0, 3.0))
+    card = Card("fuzz", charset, CONFIG, scores=scores, activation_ranges=((0.0, 3.0),) * 6)
     return card, CRNN(CONFIG, charset.classes).eval()
 
 

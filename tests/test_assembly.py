@@ -64,7 +64,7 @@ def test_every_export_is_what_is_built_for_its_card(preset: str, precision: Prec
     rng = np.random.default_rng(0)
     shapes = assembly.weight_shapes(PRESETS[preset], CHARSET.classes)
     weights = {name: rng.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
-    ranges = tuple(rng.uniform(1, 9, len(PRESETS[preset].backbone)).tolist())
+    ranges = tuple((0.0, high) for high in rng.uniform(1, 9, PRESETS[preset].activations).tolist())
     for orientation in (Orientation.HORIZONTAL, Orientation.VERTICAL):
         card = Card("x", CHARSET, PRESETS[preset], orientation, activation_ranges=ranges)
         model = assembly.assemble(card, weights, precision, self_contained, {"a": "b"})

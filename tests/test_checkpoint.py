@@ -207,9 +207,11 @@ def test_a_card_that_lacks_something_is_an_error(lost: str, card: Card, tmp_path
         ("scores.n", True),
         ("scores.wer", 10**400),
         ("calibration.readings", float("inf")),
-        ("quantisation.peaks", [1.0]),
-        ("quantisation.peaks", [1.0] * 5 + [0.0]),
-        ("quantisation.peaks", "123456"),
+        ("quantisation.ranges", [[0.0, 1.0]]),
+        ("quantisation.ranges", [[0.0, 1.0]] * 5 + [[0.0, 0.0]]),
+        ("quantisation.ranges", [[0.0, 1.0]] * 5 + [[0.5, 1.0]]),
+        ("quantisation.ranges", [[0.0, 1.0]] * 5 + [[1.0]]),
+        ("quantisation.ranges", "123456"),
     ],
 )
 def test_a_card_with_a_value_of_another_type_is_an_error(place: str, value: object, card: Card, tmp_path: Path) -> None:
@@ -221,6 +223,13 @@ def test_a_card_with_a_value_of_another_type_is_an_error(place: str, value: obje
     inner[key] = value
     with pytest.raises(ModelError, match=r"model\.safetensors: its card cannot be read \("):
         Card.from_text(json.dumps(data), tmp_path / "model.safetensors")
+
+
+def test_ranges_of_version_0_1_begin_at_zero(card: Card, tmp_path: Path) -> None:
+    data = card.to_json()
+    data["quantisation"] = {"peaks": [1, 2.5, 3.0, 4.0, 5.0, 6.0], "precision": "int8"}
+    read = Card.from_text(json.dumps(data), tmp_path / "model.safetensors")
+    assert read.activation_ranges[:2] == ((0.0, 1.0), (0.0, 2.5))
 
 
 def test_the_error_names_the_place_and_the_value(card: Card, tmp_path: Path) -> None:

@@ -454,9 +454,12 @@ def test_weights_that_do_not_fit_the_card_are_not_stored(
 def test_a_model_whose_graphs_cannot_be_made_is_not_stored(
     tiny_model: Path, tmp_path: Path, own_registry: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = with_card(tmp_path / "few.safetensors", tiny_model, quantisation={"peaks": [1.0]})
+    few = with_card(tmp_path / "few.safetensors", tiny_model, quantisation={"ranges": [[0, 1.0]]})
     result = run_cli("models", "import", few)
-    assert (result.exit_code, "peaks must be none, or a number above 0 for each of the 6 layers" in result.stderr) == (1, True)
+    assert (
+        result.exit_code,
+        "ranges must be none, or a number up to 0 and one above 0 for each of 6 maps" in result.stderr,
+    ) == (1, True)
 
     from crnnocr.export import folder as exporting
 

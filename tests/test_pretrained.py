@@ -204,8 +204,8 @@ def test_texts_of_the_measured_protocol_are_never_trained_on(monkeypatch: pytest
     assert forbidden in shipped.protocol_texts()
     stream = shipped.Stream(shipped.STREAM)
     says = _Says(forbidden, shipped.REPLACEMENTS_FROM)
-    monkeypatch.setattr(stream, "_samplers", dict.fromkeys(shipped.STYLES, says))
-    assert [stream[index][1] for index in range(len(shipped.STYLES))] == ["another"] * len(shipped.STYLES)
+    monkeypatch.setattr(stream, "_samplers", dict.fromkeys(shipped.KINDS, says))
+    assert [stream[index][1] for index in range(len(shipped.KINDS))] == ["another"] * len(shipped.KINDS)
     sys.modules.pop("shipped")
 
 

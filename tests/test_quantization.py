@@ -14,7 +14,7 @@ import torch
 from digits import CONFIG, SHAPE, image_of, number, numbers, prepared, trained_below
 
 from crnnocr import images
-from crnnocr.config import DEFAULT_PRESET, PRESETS, Conv, EngineChoice, ExportConfig, Precision
+from crnnocr.config import DEFAULT_PRESET, PRESETS, EngineChoice, ExportConfig, Precision
 from crnnocr.errors import ModelError
 from crnnocr.export import folder as exporting
 from crnnocr.graph import quantization
@@ -69,8 +69,7 @@ def test_everything_except_the_first_convolution_and_the_head_is_computed_in_int
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(model_file.parent / "model.int8.onnx", options, providers=["CPUExecutionProvider"])
     kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
-    convolutions = sum(isinstance(layer, Conv) for layer in SHAPE.backbone)
-    assert kinds["QLinearConv"] == convolutions - 1
+    assert kinds["QLinearConv"] == SHAPE.convolutions - 1
     assert kinds["Conv"] + kinds["FusedConv"] == 1
     assert (kinds["DynamicQuantizeLSTM"], kinds["LSTM"]) == (2, 0)
 
@@ -109,7 +108,7 @@ def test_it_is_near_the_network(quantized: OnnxEngine, model_file: Path) -> None
 
 def test_the_card_says_which_precision_is_used(model_file: Path) -> None:
     card = checkpoint.load_card(model_file)
-    assert len(card.activation_ranges) == len(SHAPE.backbone)
+    assert len(card.activation_ranges) == SHAPE.activations == len(SHAPE.backbone)
     engine = load_engine(model_file, "cpu")[1]
     assert isinstance(engine, OnnxEngine)
     assert engine.precision is card.precision
@@ -120,7 +119,9 @@ def test_if_its_error_rate_is_higher_the_network_itself_is_used(
 ) -> None:
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
     measure = quantization.activation_ranges
-    monkeypatch.setattr(quantization, "activation_ranges", lambda *given: tuple(value / 50 for value in measure(*given)))
+    monkeypatch.setattr(
+        quantization, "activation_ranges", lambda *given: tuple((low, high / 50) for low, high in measure(*given))
+    )
     end = train(tmp_path)
     assert end.precision is Precision.FP32
     assert checkpoint.load_card(end.path).precision is Precision.FP32

@@ -12,7 +12,7 @@ from drawn import drawn
 from numpy.typing import NDArray
 from PIL import Image
 
-from crnnocr.config import PRESETS, DecodeConfig, Invert, Orientation, ReadConfig
+from crnnocr.config import PRESETS, Conv, DecodeConfig, Invert, Orientation, Pool, ReadConfig
 from crnnocr.datasets import Sample
 from crnnocr.evaluation.outcomes import score_samples
 from crnnocr.images import Preprocessor, Source
@@ -313,6 +313,7 @@ def test_a_change_matters_most_in_the_middle_of_a_frame(preset: str) -> None:
     shape = PRESETS[preset]
     low, high = 7.0, 7.0
     for layer in reversed(shape.backbone):
+        assert isinstance(layer, Conv | Pool)
         low = low * layer.stride[1] - layer.padding[1]
         high = high * layer.stride[1] - layer.padding[1] + layer.kernel[1] - 1
     assert shape.center(7) == (low + high) / 2 + 0.5

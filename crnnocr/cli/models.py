@@ -117,13 +117,13 @@ def show_cli(
 
 
 def _network(card: Card) -> Iterator[tuple[str, str]]:
-    from crnnocr.config import Conv
-
     config = card.config
-    layers = sum(isinstance(layer, Conv) for layer in config.backbone)
     yield "characters", f"{len(card.charset.characters)}: {card.charset.characters}"
     yield "preset", config.preset
-    yield "shape", f"lines {config.height} pixels high, {layers} convolutions, LSTM of {config.hidden} units a direction"
+    yield (
+        "shape",
+        f"lines {config.height} pixels high, {config.convolutions} convolutions, LSTM of {config.hidden} units a direction",
+    )
     yield "orientation", card.orientation.value
 
 

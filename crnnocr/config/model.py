@@ -19,6 +19,9 @@ _MAX_HEIGHT = 2048
 
 HeightWidth: TypeAlias = tuple[int, int]
 
+ActivationRange: TypeAlias = tuple[float, float]
+"""Lowest and highest value of maps, 0 included."""
+
 Size = TypeVar("Size")
 """An `int`, or an integer array or tensor of sizes."""
 
@@ -188,6 +191,15 @@ class ModelConfig:
     def convolutions(self) -> int:
         """How many convolutions there are."""
         return sum(isinstance(layer, Conv) for _, layer, _ in self.leaves())
+
+    @property
+    def activations(self) -> int:
+        """How many maps have a range of their own: those after each layer, and those before each activation that can give
+        negative values.
+        """
+        before = sum(isinstance(leaf, Conv) and leaf.activation in ("gelu", "hard-swish") for _, leaf, _ in self.leaves())
+        combined = sum(isinstance(layer, Residual | Concat) for layer in self.backbone)
+        return len(list(self.leaves())) + before + combined
 
     @property
     def is_normalized(self) -> bool:

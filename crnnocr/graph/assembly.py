@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.config import Conv, ModelConfig, Precision
+from crnnocr.config import Conv, Excitation, ModelConfig, Precision
 from crnnocr.errors import CrnnocrError
 from crnnocr.graph import end_to_end, network
 from crnnocr.graph.builder import Graph, Model, Node
@@ -40,7 +40,7 @@ def check(found: Model, card: Card, precision: Precision) -> None:
     """Raise `ValueError`, with the first difference, if a graph from a file is not what `assemble` makes for the card."""
     shapes = weight_shapes(card.config, card.charset.classes)
     available = sum(constant.nbytes for constant in found.graph.constants.values())
-    if len(card.config.backbone) > len(found.graph.nodes) or sum(map(math.prod, shapes.values())) > 8 * available:
+    if len(list(card.config.leaves())) > len(found.graph.nodes) or sum(map(math.prod, shapes.values())) > 8 * available:
         raise ValueError("its weights do not fit its card")
     if precision is Precision.INT8 and not card.activation_ranges:
         raise ValueError("its card has no activation ranges")
@@ -59,14 +59,14 @@ def check(found: Model, card: Card, precision: Precision) -> None:
 def weight_shapes(config: ModelConfig, classes: int) -> dict[str, tuple[int, ...]]:
     """The shapes of all weights of a network that a graph is made of, by their names in its `state_dict`."""
     shapes: dict[str, tuple[int, ...]] = {}
-    channels = 1
-    for index, layer in enumerate(config.backbone):
-        if isinstance(layer, Conv):
-            name = f"backbone.stages.{index}"
-            shapes[f"{name}.0.weight"] = (layer.channels, channels, *layer.kernel)
-            of_channels = ("1.weight", "1.bias", "1.running_mean", "1.running_var") if layer.norm else ("0.bias",)
-            shapes.update((f"{name}.{each}", (layer.channels,)) for each in of_channels)
-            channels = layer.channels
+    for name, leaf, channels in config.leaves():
+        if isinstance(leaf, Conv):
+            shapes[f"{name}.0.weight"] = (leaf.channels, 1 if leaf.is_depthwise else channels, *leaf.kernel)
+            of_channels = ("1.weight", "1.bias", "1.running_mean", "1.running_var") if leaf.norm else ("0.bias",)
+            shapes.update((f"{name}.{each}", (leaf.channels,)) for each in of_channels)
+        elif isinstance(leaf, Excitation):
+            shapes[f"{name}.squeeze.weight"], shapes[f"{name}.squeeze.bias"] = (leaf.units, channels), (leaf.units,)
+            shapes[f"{name}.excite.weight"], shapes[f"{name}.excite.bias"] = (channels, leaf.units), (channels,)
     both = 2 * config.hidden
     for name, features in (("first", config.features), ("second", config.projection or both)):
         for direction in ("along", "against"):

@@ -5,21 +5,24 @@ written node by node, with batch normalization folded into the convolutions, and
 
 In int8, the maps between the convolutions are unsigned bytes and the kernels signed ones, as pairs of QuantizeLinear and
 DequantizeLinear that a runtime turns into integer arithmetic, and the LSTMs compute with bytes too. Scales are constants, so
-that a line's result is the same in any batch. The first convolution and the head stay in single precision.
+that a line's result is the same in any batch. The first convolution, activations other than ReLU, squeeze-and-excitation, sums
+and the head stay in single precision.
 
 Inputs: `images` (N, 1, H, W) float32, `widths` (N,) int64. Outputs: `log_probs` (N, T, C) float32, `frames` (N,) int64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.config import NORM_EPSILON, Conv, Layer, ModelConfig, Pool, Precision
+from crnnocr.config import NORM_EPSILON, ActivationRange, Concat, Conv, Excitation, Leaf, ModelConfig, Pool, Precision, Residual
 from crnnocr.graph import quantization
 from crnnocr.graph.builder import ONNXRUNTIME, ElementType, GraphBuilder, Model, TensorSpecs
 from crnnocr.graph.quantization import Floats, QuantizedWeights
@@ -43,8 +46,8 @@ class Network:
     weights: dict[str, Floats]
     """Its `state_dict`, as arrays."""
     precision: Precision = Precision.FP32
-    activation_ranges: tuple[float, ...] = ()
-    """The highest value after each layer of the backbone; needed for int8, else empty."""
+    activation_ranges: tuple[ActivationRange, ...] = ()
+    """The lowest and highest value of each of the backbone's maps; needed for int8, else empty."""
 
 
 def build(network: Network, metadata: Mapping[str, str]) -> Model:
@@ -65,15 +68,30 @@ def build(network: Network, metadata: Mapping[str, str]) -> Model:
 def add_network(graph: GraphBuilder, network: Network, images: str, widths: str) -> tuple[str, str]:
     """Add a network: `images` (N, 1, H, W) and `widths` (N,) → `log_probs` (N, T, C) and `frames` (N,)."""
     layers = _Layers(graph, network)
-    maps, frames = layers.start(images), widths
-    for index, layer in enumerate(network.config.backbone):
-        maps, frames = layers.backbone_layer(maps, frames, index, layer)
+    maps, frames = layers.backbone(images, widths)
     features = layers.to_sequence(maps)  # (T, N, F)
     steps = graph.add("Cast", [frames], to=ElementType.INT32)
-    hidden = layers.lstms(features, steps)
+    hidden = layers.lstms(features, steps, maps)
     batch_first = graph.add("Transpose", [layers.linear(hidden, "head")], perm=[1, 0, 2])
     log_probs = graph.add("LogSoftmax", [batch_first], output="log_probs", axis=-1)
     return log_probs, graph.add("Identity", [frames], output="frames")
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """Maps (N, K, h, W) in the graph."""
+
+    name: str
+    channels: int
+    """K. It may be more than the network's: the further ones are zero."""
+    rows: int
+    """h."""
+    place: int
+    """Index of their range; -1 for the images."""
+    scale: float | None = None
+    """The difference of values whose bytes differ by 1; None if they are no bytes."""
+    zero: int = 0
+    """The byte for 0."""
 
 
 class _Layers:
@@ -83,54 +101,119 @@ class _Layers:
         self.graph = graph
         self.network = network
         self.is_half = network.precision is Precision.FP16
-        convolutions = sum(isinstance(layer, Conv) for layer in network.config.backbone)
-        self.ranges = network.activation_ranges if convolutions > 1 else ()
+        self.ranges = network.activation_ranges if network.config.convolutions > 1 else ()
         """Empty if nothing is quantized."""
-        self.channels = 1
-        """Of the maps, if they are quantized later: those of the first convolution may be more than the network's."""
-        self.scale: float | None = None
-        """Scale of the maps while they are bytes, whose zero point is 0; None while they are floats."""
+        self.places = count()
+        """Indices of the ranges of maps that are added."""
 
-    def start(self, images: str) -> str:
-        """(N, 1, H, W) images in the precision of the convolutions."""
-        return self.graph.add("Cast", [images], to=ElementType.FLOAT16) if self.is_half else images
+    def backbone(self, images: str, widths: str) -> tuple[_Maps, str]:
+        """(N, 1, H, W) images with (N,) true widths → (N, K, h, T) maps with (N,) frames."""
+        start = self.graph.add("Cast", [images], to=ElementType.FLOAT16) if self.is_half else images
+        maps = _Maps(start, 1, self.network.config.height, place=-1)
+        for index, layer in enumerate(self.network.config.backbone):
+            name = f"backbone.stages.{index}"
+            if isinstance(layer, Residual):
+                maps = self._sum(maps, self._chain(maps, widths, name, layer.layers))
+            elif isinstance(layer, Concat):
+                branches = enumerate(layer.branches)
+                maps = self._concat([self._chain(maps, widths, f"{name}.{number}", branch) for number, branch in branches])
+            else:
+                maps, widths = self._leaf(maps, widths, name, layer)
+        return maps, widths
 
-    def backbone_layer(self, maps: str, widths: str, index: int, layer: Layer) -> tuple[str, str]:
-        """Add one layer over (N, K, h, W) maps with (N,) true widths.
+    def _chain(self, maps: _Maps, widths: str, name: str, layers: Sequence[Leaf]) -> _Maps:
+        """Layers one after the other, which keep the size."""
+        for index, layer in enumerate(layers):
+            maps, _ = self._leaf(maps, widths, f"{name}.{index}", layer)
+        return maps
 
-        The columns past a line's width are zeroed before the layers that see them: those with padding, except the first,
-        whose input is zero there.
+    def _leaf(self, maps: _Maps, widths: str, name: str, layer: Leaf) -> tuple[_Maps, str]:
+        """One layer over maps with (N,) true widths. The columns past a line's width are zeroed before the layers that see
+        them, except the first, whose input is zero there.
         """
-        (top, left), (height, width) = layer.padding, layer.kernel
-        pads = [top, left, top, left]
-        if index and left:
-            maps = self._mask(maps, widths)
-        if isinstance(layer, Pool):
-            maps = self.graph.add("MaxPool", [maps], kernel_shape=[height, width], strides=list(layer.stride), pads=pads)
-        else:
-            if self.ranges and index and not self.scale:
-                maps = self._quantize(maps, self.ranges[index - 1])
-            kernel, bias = self._kernel(index, layer)
-            maps = self.graph.add("Conv", [self._dequantize(maps), kernel, bias], kernel_shape=[height, width], pads=pads)
-            maps = self.graph.add("Relu", [maps])
-            if self.scale:
-                maps = self._quantize(maps, self.ranges[index])
-        growth, stride = 2 * left - width, layer.stride[1]
+        if isinstance(layer, Excitation):
+            return self._excitation(maps, widths, name), widths
+        if layer.sees_beside and maps.place >= 0:
+            maps = self._masked(maps, widths)
+        maps = self._convolution(maps, name, layer) if isinstance(layer, Conv) else self._pool(maps, layer)
+        growth, stride = 2 * layer.padding[1] + layer.more_padding[1] - layer.kernel[1], layer.stride[1]
         if (growth, stride) != (-1, 1):  # else as wide as before
             widths = self.graph.add("Add", [widths, self.graph.constant(growth)])
             widths = self.graph.add("Div", [widths, self.graph.constant(stride)])
             widths = self.graph.add("Add", [widths, self.graph.constant(1)])
         return maps, widths
 
-    def to_sequence(self, maps: str) -> str:
+    def _pool(self, maps: _Maps, layer: Pool) -> _Maps:
+        if layer.is_average:
+            maps = self._floats(maps)
+        kind = "AveragePool" if layer.is_average else "MaxPool"
+        pooled = self.graph.add(kind, [maps.name], **_window(layer) | {"strides": list(layer.stride)})
+        return replace(maps, name=pooled, rows=layer.output_size(maps.rows, axis=0), place=next(self.places))
+
+    def _convolution(self, maps: _Maps, name: str, layer: Conv) -> _Maps:
+        if self.ranges and maps.place >= 0:
+            maps = self._bytes(maps)
+        kernel, bias, channels = self._kernel(maps, name, layer)
+        window = _window(layer) | ({"group": maps.channels} if layer.is_depthwise else {})
+        result = self.graph.add("Conv", [self._floats(maps).name, kernel, bias], **window)
+        if layer.activation == "relu":
+            result = self.graph.add("Relu", [result])
+        found = _Maps(result, channels, layer.output_size(maps.rows, axis=0), next(self.places))
+        if maps.scale:
+            found = self._bytes(found)
+        if layer.activation in ("gelu", "hard-swish"):
+            found = self._floats(found)
+            activated = self._gelu(found.name) if layer.activation == "gelu" else self._hard_swish(found.name)
+            found = replace(found, name=activated, place=next(self.places))
+        return found
+
+    def _gelu(self, maps: str) -> str:
+        """x·Φ(x), in the form that runtimes know."""
+        erf = self.graph.add("Erf", [self.graph.add("Div", [maps, self._number(math.sqrt(2))])])
+        product = self.graph.add("Mul", [maps, self.graph.add("Add", [erf, self._number(1)])])
+        return self.graph.add("Mul", [product, self._number(0.5)])
+
+    def _hard_swish(self, maps: str) -> str:
+        return self.graph.add("Mul", [maps, self._hard_sigmoid(maps, self._number)])
+
+    def _hard_sigmoid(self, values: str, number: Callable[[float], str]) -> str:
+        scaled = self.graph.add("Mul", [values, number(1 / 6)])
+        return self.graph.add("Clip", [self.graph.add("Add", [scaled, number(0.5)]), number(0), number(1)])
+
+    def _excitation(self, maps: _Maps, widths: str, name: str) -> _Maps:
+        """The means and the linear layers are computed in single precision."""
+        maps = self._floats(self._masked(maps, widths))
+        single = self.graph.add("Cast", [maps.name], to=ElementType.FLOAT) if self.is_half else maps.name
+        sums = self.graph.add("ReduceSum", [single, self.graph.constant([2, 3])], keepdims=0)  # (N, K)
+        columns = self.graph.add(
+            "Cast", [self.graph.add("Unsqueeze", [widths, self.graph.constant([1])])], to=ElementType.FLOAT
+        )
+        means = self.graph.add("Div", [sums, self.graph.add("Mul", [columns, self._single(maps.rows)])])
+        squeezed = self.graph.add("Relu", [self._dense(means, f"{name}.squeeze")])
+        factors = self._hard_sigmoid(self._dense(squeezed, f"{name}.excite"), self._single)
+        factors = self.graph.add("Unsqueeze", [factors, self.graph.constant([2, 3])])
+        if self.is_half:
+            factors = self.graph.add("Cast", [factors], to=ElementType.FLOAT16)
+        return replace(maps, name=self.graph.add("Mul", [maps.name, factors]), place=next(self.places))
+
+    def _sum(self, maps: _Maps, others: _Maps) -> _Maps:
+        maps = self._floats(maps)
+        return replace(maps, name=self.graph.add("Add", [maps.name, self._floats(others).name]), place=next(self.places))
+
+    def _concat(self, branches: Sequence[_Maps]) -> _Maps:
+        floats = [self._floats(branch) for branch in branches]
+        together = self.graph.add("Concat", [branch.name for branch in floats], axis=1)
+        return replace(floats[0], name=together, channels=sum(each.channels for each in floats), place=next(self.places))
+
+    def to_sequence(self, maps: _Maps) -> str:
         """(N, K, h, T) maps → (T, N, h·K) features in single precision."""
-        maps = self._dequantize(maps)
-        maps = self.graph.add("Cast", [maps], to=ElementType.FLOAT) if self.is_half else maps
-        time_first = self.graph.add("Transpose", [maps], perm=[3, 0, 2, 1])
+        name = self._floats(maps).name
+        name = self.graph.add("Cast", [name], to=ElementType.FLOAT) if self.is_half else name
+        time_first = self.graph.add("Transpose", [name], perm=[3, 0, 2, 1])
         return self.graph.add("Reshape", [time_first, self.graph.constant([0, 0, -1])])
 
-    def lstms(self, features: str, steps: str) -> str:
-        """(T, N, F) features → (T, N, 2·hidden) of both bidirectional LSTMs, each line in its own (N,) steps.
+    def lstms(self, features: str, steps: str, maps: _Maps) -> str:
+        """(T, N, F) features of the maps → (T, N, 2·hidden) of both bidirectional LSTMs, each line in its own (N,) steps.
 
         Quantized, they have range units, and the projection between them becomes a part of the second one.
         """
@@ -139,9 +222,8 @@ class _Layers:
         by_row = inputs.reshape(*inputs.shape[:2], -1, config.rows).swapaxes(2, 3)  # (2, 4·hidden, h, K)
         inputs = by_row.reshape(inputs.shape)
         if self.ranges:
-            highest = self.graph.constant(np.array(255 * np.float32(self.scale or 0)))
-            features = self.graph.add("Pad", [features, self.graph.constant([0, 0, 0, 0, 0, 1]), highest])
-            inputs = np.pad(inputs, ((0, 0), (0, 0), (0, 1)))
+            features, ends = self._between_ends(features, maps)
+            inputs = np.pad(inputs, ((0, 0), (0, 0), (0, ends)))
         hidden = self._lstm(features, steps, "lstm.first", inputs, states, biases)
         inputs, states, biases = self._lstm_weights("lstm.second")
         if config.projection and not self.ranges:
@@ -153,12 +235,30 @@ class _Layers:
             inputs = quantization.skip_range_units(inputs)
         return self._lstm(hidden, steps, "lstm.second", inputs, states, biases)
 
+    def _between_ends(self, features: str, maps: _Maps) -> tuple[str, int]:
+        """Features that lie in one range, with further ones at its ends, and how many these are. 0 is an end of any range."""
+        if maps.scale and not maps.zero:  # bytes lie in it
+            ends = [float(255 * np.float32(maps.scale))]
+        else:
+            ends = list(self.ranges[maps.place])
+            features = self.graph.add("Clip", [features, *map(self._single, ends)])
+        for end in ends:
+            value = self._single(end)
+            features = self.graph.add("Pad", [features, self.graph.constant([0, 0, 0, 0, 0, 1]), value])
+        return features, len(ends)
+
     def linear(self, features: str, name: str) -> str:
         """(…, F) features → (…, F')."""
         weights = self.network.weights[f"{name}.weight"]
         kernel = quantization.skip_range_units(weights) if self.ranges else weights
         product = self.graph.add("MatMul", [features, self._stored(kernel.T, f"{name}.weight")])
         return self.graph.add("Add", [product, self._stored(self.network.weights[f"{name}.bias"], f"{name}.bias")])
+
+    def _dense(self, features: str, name: str) -> str:
+        """(N, K) features → (N, K')."""
+        weights = self.network.weights
+        product = self.graph.add("MatMul", [features, self._stored(weights[f"{name}.weight"].T, f"{name}.weight")])
+        return self.graph.add("Add", [product, self._stored(weights[f"{name}.bias"], f"{name}.bias")])
 
     def _lstm_weights(self, name: str) -> tuple[Floats, Floats, Floats]:
         """An LSTM's (2, 4·H, F) weights from the input, (2, 4·H, H) from the state, forward and backward, (2, 8·H) biases."""
@@ -201,16 +301,31 @@ class _Layers:
         zero_point = self.graph.constant(np.zeros(quantized.scale.shape, np.int8))
         return self.graph.constant(quantized.values, name), (self.graph.constant(quantized.scale), zero_point)
 
-    def _quantize(self, maps: str, highest: float) -> str:
-        """Maps of values from zero to `highest` as unsigned bytes."""
-        self.scale = highest / 255
-        return self.graph.add("QuantizeLinear", [maps, *self._scale_and_zero_point()])
+    def _bytes(self, maps: _Maps) -> _Maps:
+        """Maps as bytes."""
+        if maps.scale:
+            return maps
+        lowest, highest = self.ranges[maps.place]
+        scale = (highest - lowest) / 255
+        maps = replace(maps, scale=scale, zero=round(-lowest / scale))
+        return replace(maps, name=self.graph.add("QuantizeLinear", [maps.name, *self._scale_and_zero_point(maps)]))
 
-    def _dequantize(self, maps: str) -> str:
-        return self.graph.add("DequantizeLinear", [maps, *self._scale_and_zero_point()]) if self.scale else maps
+    def _floats(self, maps: _Maps) -> _Maps:
+        """Maps as numbers."""
+        if not maps.scale:
+            return maps
+        name = self.graph.add("DequantizeLinear", [maps.name, *self._scale_and_zero_point(maps)])
+        return replace(maps, name=name, scale=None, zero=0)
 
-    def _scale_and_zero_point(self) -> tuple[str, str]:
-        return self.graph.constant(np.array(self.scale, np.float32)), self.graph.constant(np.array(0, np.uint8))
+    def _scale_and_zero_point(self, maps: _Maps) -> tuple[str, str]:
+        return self.graph.constant(np.array(maps.scale, np.float32)), self.graph.constant(np.array(maps.zero, np.uint8))
+
+    def _number(self, value: float) -> str:
+        """A number in the precision of the maps."""
+        return self.graph.constant(np.array(value, np.float16 if self.is_half else np.float32))
+
+    def _single(self, value: float) -> str:
+        return self.graph.constant(np.array(value, np.float32))
 
     def _stored(self, value: Floats, name: str) -> str:
         """Weights that are computed with in single precision but, in fp16, stored in half precision."""
@@ -218,24 +333,26 @@ class _Layers:
             return self.graph.constant(value, name)
         return self.graph.add("Cast", [self.graph.constant(_half(value), f"{name}.half")], name, to=ElementType.FLOAT)
 
-    def _kernel(self, index: int, layer: Conv) -> tuple[str, str]:
-        """Kernel and bias of a convolution, quantized if it reads bytes."""
-        name = f"backbone.stages.{index}"
-        kernel, bias = self._folded(index, layer)
-        if self.ranges:
-            kernel = np.pad(kernel, ((0, 0), (0, self.channels - kernel.shape[1]), (0, 0), (0, 0)))
-            spare = 0 if self.scale else -len(kernel) % _BLOCK
+    def _kernel(self, maps: _Maps, name: str, layer: Conv) -> tuple[str, str, int]:
+        """Kernel and bias of a convolution, quantized if it reads bytes, and the channels that it gives."""
+        kernel, bias = self._folded(name, layer)
+        if self.ranges and not layer.is_depthwise:
+            kernel = np.pad(kernel, ((0, 0), (0, maps.channels - kernel.shape[1]), (0, 0), (0, 0)))
+            spare = -len(kernel) % _BLOCK if maps.place < 0 and self._is_plain_at_first else 0
             kernel, bias = np.pad(kernel, ((0, spare), (0, 0), (0, 0), (0, 0))), np.pad(bias, (0, spare))
-            self.channels = len(kernel)
         if self.is_half:
-            return self.graph.constant(_half(kernel), f"{name}.weight"), self.graph.constant(_half(bias), f"{name}.bias")
-        if not self.scale:
-            return self.graph.constant(kernel, f"{name}.weight"), self.graph.constant(bias, f"{name}.bias")
+            return (
+                self.graph.constant(_half(kernel), f"{name}.weight"),
+                self.graph.constant(_half(bias), f"{name}.bias"),
+                len(bias),
+            )
+        if not maps.scale:
+            return self.graph.constant(kernel, f"{name}.weight"), self.graph.constant(bias, f"{name}.bias"), len(bias)
         scale = np.abs(kernel).max(axis=(1, 2, 3)) / quantization.WEIGHT_LIMIT  # (K,)
-        for_bias = np.abs(bias) / (self.scale * _BIAS_LIMIT)  # so that the bias of a channel with a zero kernel fits
+        for_bias = np.abs(bias) / (maps.scale * _BIAS_LIMIT)  # so that the bias of a channel with a zero kernel fits
         scale = np.maximum.reduce([scale, for_bias, np.full_like(scale, 1e-12)]).astype(np.float32)
         whole = np.round(kernel / scale[:, None, None, None]).astype(np.int8)
-        bias_scale = scale * np.float32(self.scale)
+        bias_scale = scale * np.float32(maps.scale)
         return (
             self._dequantized_constant(self.graph.constant(whole, f"{name}.weight"), scale, np.zeros(len(scale), np.int8)),
             self._dequantized_constant(
@@ -243,14 +360,21 @@ class _Layers:
                 bias_scale,
                 np.zeros(len(scale), np.int32),
             ),
+            len(bias),
         )
+
+    @property
+    def _is_plain_at_first(self) -> bool:
+        """Whether the first convolution's channels are read by another one that makes each of its own from all of them."""
+        later = (layer for layer in self.network.config.backbone[1:] if not isinstance(layer, Pool))
+        second = next(later, None)
+        return isinstance(second, Conv) and not second.is_depthwise
 
     def _dequantized_constant(self, values: str, scale: Floats, zero_point: NDArray[np.integer]) -> str:
         return self.graph.add("DequantizeLinear", [values, self.graph.constant(scale), self.graph.constant(zero_point)], axis=0)
 
-    def _folded(self, index: int, layer: Conv) -> tuple[Floats, Floats]:
+    def _folded(self, name: str, layer: Conv) -> tuple[Floats, Floats]:
         """Kernel and bias of a convolution with its batch normalization folded in."""
-        name = f"backbone.stages.{index}"
         weights = self.network.weights
         kernel = weights[f"{name}.0.weight"]
         if layer.norm:
@@ -261,15 +385,22 @@ class _Layers:
             bias = weights[f"{name}.0.bias"]
         return kernel, bias
 
-    def _mask(self, maps: str, widths: str) -> str:
-        """(N, K, h, W) maps, zero from each one's true width on."""
-        columns = self.graph.add("Shape", [maps], start=3, end=4)
+    def _masked(self, maps: _Maps, widths: str) -> _Maps:
+        """The maps, zero from each one's (N,) true width on."""
+        columns = self.graph.add("Shape", [maps.name], start=3, end=4)
         end = self.graph.add("Squeeze", [columns, self.graph.constant([0])])
         index = self.graph.add("Range", [self.graph.constant(0), end, self.graph.constant(1)])  # (W,)
         inside = self.graph.add("Less", [index, self.graph.add("Unsqueeze", [widths, self.graph.constant([1])])])  # (N, W)
         mask = self.graph.add("Unsqueeze", [inside, self.graph.constant([1, 2])])  # (N, 1, 1, W)
-        zero = np.array(0, np.uint8 if self.scale else np.float16 if self.is_half else np.float32)
-        return self.graph.add("Where", [mask, maps, self.graph.constant(zero)])
+        zero = np.array(maps.zero, np.uint8 if maps.scale else np.float16 if self.is_half else np.float32)
+        return replace(maps, name=self.graph.add("Where", [mask, maps.name, self.graph.constant(zero)]))
+
+
+def _window(layer: Conv | Pool) -> dict[str, Any]:
+    """The attributes of a node with a window; a convolution's strides only if they are not 1."""
+    (top, left), (bottom, right) = layer.padding, layer.more_padding
+    strides = {"strides": list(layer.stride)} if layer.stride != (1, 1) else {}
+    return {"kernel_shape": list(layer.kernel), **strides, "pads": [top, left, top + bottom, left + right]}
 
 
 def _half(value: Floats) -> NDArray[np.float16]:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnnocr import images
+from crnnocr.config import ActivationRange
 
 if TYPE_CHECKING:
     from crnnocr.model.crnn import CRNN
@@ -49,23 +50,31 @@ _HIGHEST_CELL = 8.602642
 Floats = NDArray[np.float32]
 
 
-def activation_ranges(model: CRNN, lines: Sequence[images.Line]) -> tuple[float, ...]:
-    """Measure the highest value after each layer of the backbone. The lowest is zero, by ReLU.
+def activation_ranges(model: CRNN, lines: Sequence[images.Line]) -> tuple[ActivationRange, ...]:
+    """Measure the lowest and highest value of each of the backbone's maps, 0 included.
 
-    The highest value measured better than cutting off the highest thousandth or ten thousandth of the values: on real crops
-    the character error rate was within 0.1 points of single precision, where those cost up to 0.2.
+    With ReLU, the highest value measured better than cutting off the highest thousandth or ten thousandth of the values: on
+    real crops the character error rate was within 0.1 points of single precision, where those cost up to 0.2.
     """
     import torch
 
+    from crnnocr.model.layers import mask_columns
+
     model.eval()
     chosen = sorted(lines, key=lambda line: line.shape[1])
-    highest = np.zeros(len(model.config.backbone))
+    found: list[list[ActivationRange]] = []
+
+    def observe(maps: torch.Tensor, widths: torch.Tensor) -> None:
+        maps = mask_columns(maps, widths)
+        found[-1].append((float(maps.min()), float(maps.max())))
+
     for start in range(0, len(chosen), _BATCH_SIZE):
         batch, widths = images.to_batch(chosen[start : start + _BATCH_SIZE])
+        found.append([])
         with torch.inference_mode():
-            layers = model.backbone.after_each_layer(torch.from_numpy(batch), torch.from_numpy(widths))
-            highest = np.maximum(highest, [float(maps.max()) for maps, _ in layers])
-    return tuple(float(value) for value in np.maximum(highest, 1e-6))
+            model.backbone.run(torch.from_numpy(batch), torch.from_numpy(widths), observe)
+    lowest, highest = np.array(found)[..., 0].min(axis=0), np.array(found)[..., 1].max(axis=0)
+    return tuple(zip(np.minimum(lowest, 0.0).tolist(), np.maximum(highest, 1e-6).tolist(), strict=True))
 
 
 @dataclass(frozen=True)

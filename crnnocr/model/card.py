@@ -13,7 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from crnnocr.config import MAX_WIDTH, ModelConfig, Orientation, Precision
+from crnnocr.config import MAX_WIDTH, ActivationRange, ModelConfig, Orientation, Precision
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.formatting import is_encodable
 from crnnocr.metrics.calibration import Calibration
@@ -180,8 +180,8 @@ class Card:
     """On the validation split; None if there was none."""
     calibration: Calibration = field(default_factory=Calibration)
     """Maps its probabilities to confidences."""
-    activation_ranges: tuple[float, ...] = ()
-    """The highest value after each layer of the backbone, for quantization; empty if not measured."""
+    activation_ranges: tuple[ActivationRange, ...] = ()
+    """The lowest and highest value of each of the backbone's maps, for quantization; empty if not measured."""
     precision: Precision = Precision.FP32
     """The numbers it computes with on a CPU."""
 
@@ -215,7 +215,7 @@ class Card:
             "training": self.training.to_json() if self.training else {},
             "scores": self.scores.to_json() if self.scores else {},
             "calibration": self.calibration.to_json(),
-            "quantisation": {"peaks": list(self.activation_ranges), "precision": self.precision.value},
+            "quantisation": {"ranges": list(map(list, self.activation_ranges)), "precision": self.precision.value},
         }
 
     @classmethod
@@ -252,7 +252,7 @@ class Card:
             training=TrainingRecord.from_json(data["training"]) if data["training"] != {} else None,
             scores=_scores(data["scores"]),
             calibration=Calibration.from_json(data["calibration"]),
-            activation_ranges=_activation_ranges(data["quantisation"]["peaks"], len(config.backbone)),
+            activation_ranges=_activation_ranges(data["quantisation"], config.activations),
             precision=Precision(data["quantisation"]["precision"]),
         )
 
@@ -271,11 +271,14 @@ def _scores(data: Any) -> Scores | None:
     return Scores(int(numbers["n"]), {key: numbers[key] for key in METRICS if key in numbers or key in needed})
 
 
-def _activation_ranges(data: Any, layers: int) -> tuple[float, ...]:
-    ranges: tuple[float, ...] = _checked(data, tuple[float, ...], "peaks")
-    if len(ranges) not in (0, layers) or min(ranges, default=1) <= 0:
-        raise ValueError(f"peaks must be none, or a number above 0 for each of the {layers} layers")
-    return tuple(map(float, ranges))
+def _activation_ranges(data: Any, maps: int) -> tuple[ActivationRange, ...]:
+    if "ranges" in data:
+        pairs: tuple[tuple[float, ...], ...] = _checked(data["ranges"], tuple[tuple[float, ...], ...], "ranges")
+    else:  # of version 0.1, whose lowest values are all 0
+        pairs = tuple((0.0, highest) for highest in _checked(data["peaks"], tuple[float, ...], "peaks"))
+    if len(pairs) not in (0, maps) or not all(len(pair) == 2 and pair[0] <= 0 < pair[1] for pair in pairs):
+        raise ValueError(f"ranges must be none, or a number up to 0 and one above 0 for each of {maps} maps")
+    return tuple((float(lowest), float(highest)) for lowest, highest in pairs)
 
 
 def _checked(value: Any, kind: Any, place: str) -> Any:

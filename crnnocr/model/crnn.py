@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from crnnocr.config import NORM_EPSILON, Activation, Concat, Conv, Excitation, Layer, Leaf, ModelConfig, Pool, Residual
+from crnnocr.config import NORM_EPSILON, Activation, Concat, Excitation, Layer, Leaf, ModelConfig, Pool, Residual
 from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, MaskedExcitation, frame_reversal, mask_columns
 from crnnocr.text.charset import BLANK, Charset
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from crnnocr import __version__
-from crnnocr.config import ExportConfig, Precision, TrainConfig
+from crnnocr.config import ActivationRange, ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.lines import LineDataset
 from crnnocr.errors import CrnnocrError, ModelError
@@ -224,7 +224,7 @@ def _text_statistics(lines: LineDataset) -> TextStatistics | None:
     )
 
 
-def _activation_ranges(prepared: Prepared) -> tuple[float, ...]:
+def _activation_ranges(prepared: Prepared) -> tuple[ActivationRange, ...]:
     """The ranges over lines of the training split; over the validation split if all training images are synthetic."""
     lines = prepared.train if len(prepared.train) else prepared.validation
     if not len(lines):

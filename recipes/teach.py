@@ -1,0 +1,327 @@
+"""Train a CRNN on what `recipes/lessons.py` prepared: by the labels, and by what the strong reader sees in each frame.
+
+    python recipes/teach.py lessons/ base --body small --frozen --epochs 4      # LSTMs and heads alone, on cached features
+    python recipes/teach.py lessons/ base --epochs 3 --rate 4e-4                # then all of it
+
+The model is `NAME.safetensors`, and the log of errors on the lessons that are kept apart, over the images seen, `NAME.tsv`. A
+training that was stopped goes on where it was when it is called again in the same way.
+
+The loss is CTC on the head, CTC with weight 0.5 on the auxiliary head, and the cross-entropy to the reader's probabilities
+(Hinton, Vinyals, Dean 2015, arXiv 1503.02531), each frame of ours against the reader's at the same place; each divided by the
+characters of the batch. Lines that augmentation has bent are learned by their labels alone. From the second epoch on, three of
+four lines whose label had a probability above 0.95 are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import bodies
+import lessons
+import numpy as np
+import torch
+from lessons import Lesson
+from numpy.typing import NDArray
+from PIL import Image
+from rapidfuzz.distance import Levenshtein
+from shipped import CHARSET
+from torch import Tensor
+from torch.nn import functional
+
+from crnnocr.config import PRESETS, AugmentConfig, DecodeConfig, ModelConfig
+from crnnocr.decoding import Decoder
+from crnnocr.images import Line, Preprocessor, to_batch
+from crnnocr.inference.engines import memory_format
+from crnnocr.model import checkpoint
+from crnnocr.model.card import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.text.charset import BLANK, Charset, frames_needed
+from crnnocr.training.augmentation import augment
+from crnnocr.training.trainer import WeightAverage
+
+CPU = torch.device("cpu")
+BATCH_COLUMNS = 48 * 192
+"""Of a batch, in pixels of a line 48 high."""
+BUCKET = 40
+"""Batches that are formed together, by width."""
+KNOWN = 0.95
+SKIPPED = 0.75
+"""Share of the lines with a probability above `KNOWN` that are left out."""
+AUXILIARY = 0.5
+BENT = 0.5
+"""Share of the batches whose lines are bent, and learned by their labels alone."""
+FLAT = AugmentConfig(stretch=0, elastic=0, scale=0, shear=0, tilt=0, wave=0, shift=0, loosen=0, tighten=0)
+"""Augmentation that leaves every letter where it is."""
+SAVE_SECONDS = 120
+
+
+class Pupil:
+    """A network that is trained."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.charset = Charset(CHARSET)
+        self.path: Path = options.model.with_suffix(".safetensors")
+        self.state_path: Path = options.model.with_suffix(".state")
+        if self.path.exists():
+            self.card, self.model = checkpoint.load(self.path)
+        else:
+            torch.manual_seed(0)
+            classes = self.charset.classes
+            self.model = bodies.network(options.body, classes) if options.body else CRNN(PRESETS[options.preset], classes)
+            self.card = Card(name=options.model.name, charset=self.charset, config=self.model.config)
+        self.config: ModelConfig = self.model.config
+        self.preprocessor = Preprocessor.for_model(self.config)
+        self.model.to(memory_format=memory_format(CPU))  # type: ignore[call-overload]
+        self.average = WeightAverage(self.model, options.ema)
+        slow = list(self.model.backbone.parameters())
+        fast = [each for name, each in self.model.named_parameters() if not name.startswith("backbone.")]
+        groups = [{"params": fast, "share": 1.0}]
+        if options.frozen:
+            self.model.backbone.requires_grad_(False)
+        else:
+            groups.append({"params": slow, "share": options.body_rate})
+        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02, fused=True)
+        self.step, self.seen, self.used = 0, 0, 0.0
+
+    def learn(
+        self, given: Tensor, sizes: Tensor, are_features: bool, batch: Sequence[Lesson], is_bent: bool
+    ) -> NDArray[np.float64]:
+        """Make a step on lines and their widths, or features and their frames. Returns the probability of each label."""
+        self.model.train()
+        if self.options.frozen:
+            self.model.backbone.eval()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
+            features, frames = (given, sizes) if are_features else self.model.features(given, sizes)
+            log_probs = self.model.log_probs(features, frames)
+            auxiliary = self.model.auxiliary_log_probs(features)
+        labels = [self.charset.encode(each.text) for each in batch]
+        ids, lengths = torch.tensor([i for label in labels for i in label]), torch.tensor([len(label) for label in labels])
+        characters = float(lengths.clamp(min=1).sum())
+
+        def ctc(given: Tensor) -> Tensor:
+            return functional.ctc_loss(given.transpose(0, 1), ids, frames, lengths, BLANK, reduction="none", zero_infinity=True)
+
+        each = ctc(log_probs)
+        loss = (each.sum() + AUXILIARY * ctc(auxiliary).sum()) / characters
+        if not is_bent and self.options.soft:
+            soft = self.soft(log_probs, frames, batch) + AUXILIARY * self.soft(auxiliary, frames, batch)
+            loss = loss + self.options.soft * soft / characters
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options.rate * group["share"] * self.factor()
+        self.optimizer.step()
+        self.step += 1
+        self.average.update(self.step)
+        self.seen += len(batch)
+        return torch.exp(-each.detach()).double().numpy()
+
+    def soft(self, log_probs: Tensor, frames: Tensor, batch: Sequence[Lesson]) -> Tensor:
+        """The cross-entropy to what the reader sees, summed over the frames."""
+        total = torch.zeros(())
+        for row, count, lesson in zip(log_probs, frames.tolist(), batch, strict=True):
+            if len(lesson.ids):
+                place = ((torch.arange(count) + 0.5) * len(lesson.ids) / count).long()
+                ids = torch.from_numpy(lesson.ids.astype(np.int64))[place]
+                wanted = torch.from_numpy(lesson.probabilities.astype(np.float32))[place]
+                total = total - (row[:count].gather(1, ids) * wanted).sum()
+        return total
+
+    def factor(self) -> float:
+        """Of the learning rate: a warm-up, then constant, then falling to zero over the second half."""
+        done = self.used / (self.options.minutes * 60)
+        return min((self.step + 1) / 200, 1.0) * (0.5 * (1 + math.cos(math.pi * max(0.0, 2 * done - 1))))
+
+    def save(self) -> None:
+        """Store the averaged weights, and all that is needed to go on."""
+        checkpoint.save(self.path, self.card, self.average.model, ())
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "counts": torch.tensor([self.step, self.seen, self.used], dtype=torch.float64),
+        }
+        part = self.state_path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self.state_path)
+
+    def resume(self) -> None:
+        """Go on where the last call of the same training ended."""
+        state = torch.load(self.state_path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        step, seen, self.used = state["counts"].tolist()
+        self.step, self.seen = int(step), int(seen)
+
+    def augmented(self, batch: Sequence[Lesson], is_bent: bool) -> tuple[Tensor, Tensor, bool]:
+        """The lines of a batch, changed, and their widths."""
+        images, widths = tensors([self.scaled(each) for each in batch])
+        needed = [self.config.min_width_for(frames_needed(self.charset.encode(each.text))) for each in batch]
+        generator = torch.Generator().manual_seed(self.step)
+        config = AugmentConfig() if is_bent else FLAT
+        return *augment(images, widths, config, self.config.min_width, generator, torch.tensor(needed)), False
+
+    def report(self, kept: Sequence[Lesson]) -> None:
+        """Print and log the error on the lessons that are kept apart."""
+        rate = self.errors(kept)
+        with self.path.with_suffix(".tsv").open("a") as file:
+            print(self.seen, round(self.used), f"{rate:.5f}", sep="\t", file=file)
+        print(f"  {self.seen} images, {self.used / 60:.1f} min: CER {rate:.2%}", flush=True)
+
+    def errors(self, kept: Sequence[Lesson]) -> float:
+        """The character error rate of the averaged weights on some lessons, greedy."""
+        decoder, wrong, characters = Decoder(DecodeConfig(), self.charset), 0, 0
+        self.average.model.eval()
+        for batch in batches_by_width(kept, np.arange(len(kept)), np.random.default_rng(0)):
+            some = [kept[i] for i in batch]
+            images, widths = tensors([self.scaled(each) for each in some])
+            with torch.inference_mode():
+                log_probs, frames = self.average.model(images, widths)
+            found = decoder.decode([row[:count].numpy() for row, count in zip(log_probs, frames.tolist(), strict=True)])
+            for [best], lesson in zip(found, some, strict=True):
+                wrong += Levenshtein.distance(self.charset.decode(best.ids), lesson.text)
+                characters += len(lesson.text)
+        return wrong / characters
+
+    def scaled(self, lesson: Lesson) -> Line:
+        """The line at the height of the network."""
+        if lesson.line.shape[0] == self.config.height:
+            return lesson.line
+        return self.preprocessor.line(Image.fromarray(lesson.line))
+
+
+def tensors(lines: Sequence[Line]) -> tuple[Tensor, Tensor]:
+    """A batch of lines, and their widths."""
+    images, widths = to_batch(lines)
+    return torch.from_numpy(images), torch.from_numpy(widths)
+
+
+def batches_by_width(
+    known: Sequence[Lesson], indices: NDArray[np.int64], rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """The indices as batches of about as many columns each, of lines of about the same width."""
+    widths = np.array([known[i].line.shape[1] for i in indices])
+    per_bucket = BUCKET * BATCH_COLUMNS
+    buckets = np.split(np.arange(len(indices)), np.flatnonzero(np.diff(np.cumsum(widths) // per_bucket)) + 1)
+    for bucket in buckets:
+        order = bucket[np.argsort(widths[bucket], kind="stable")]
+        starts = np.flatnonzero(np.diff(np.cumsum(widths[order]) // BATCH_COLUMNS)) + 1
+        parts = np.split(order, starts)
+        for place in rng.permutation(len(parts)):
+            yield indices[parts[place]]
+
+
+class School:
+    """The lessons, those that came last included, and how well each is known."""
+
+    def __init__(self, pupil: Pupil, folder: Path, limit: int | None) -> None:
+        self._pupil, self._folder, self._limit = pupil, folder, limit
+        self._files: set[Path] = set()
+        self.known: list[Lesson] = []
+        self.probability = np.zeros(0)
+        """Of each label, when it was last seen."""
+        self.features: list[tuple[NDArray[np.float16], int]] = []
+        """Of each line, and its frames, if the body is frozen."""
+
+    def update(self) -> None:
+        """Take in the files that are new."""
+        for path in sorted(self._folder.glob("[rs]*-*.npz")):
+            if path in self._files or (self._limit and len(self.known) >= self._limit):
+                continue
+            self._files.add(path)
+            new = [each for each in lessons.read(path) if fits(self._pupil, each)]
+            self.known += new
+            self.probability = np.concatenate((self.probability, np.zeros(len(new))))
+            if self._pupil.options.frozen:
+                self.features += cached(self._pupil, new)
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """Batches of indices, of all lessons that are worth it."""
+        self.update()
+        indices = rng.permutation(len(self.known))
+        indices = indices[(self.probability[indices] < KNOWN) | (rng.random(len(indices)) >= SKIPPED)]
+        print(f"{len(indices)} of {len(self.known)} lines", flush=True)
+        return batches_by_width(self.known, indices, rng)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lessons", type=Path)
+    parser.add_argument("model", type=Path, help="where it is stored, without .safetensors; the start if it exists")
+    parser.add_argument("--body", choices=bodies.SOURCES, help="start from this body")
+    parser.add_argument("--preset", choices=PRESETS, help="start from random weights of this preset")
+    parser.add_argument("--frozen", action="store_true", help="train LSTMs and heads alone, on cached features")
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--body-rate", type=float, default=0.3, help="that of the body, as a share of it")
+    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--soft", type=float, default=0.5, help="weight of the reader's probabilities")
+    parser.add_argument("--limit", type=int, help="most lessons")
+    parser.add_argument("--bfloat16", action="store_true", help="compute in it, on processors with instructions for it")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    pupil = Pupil(options)
+    if pupil.state_path.exists():
+        pupil.resume()
+    kept = [each for path in sorted(options.lessons.glob("held-out-*.npz")) for each in lessons.read(path)]
+    kept = [each for each in kept[:400] + kept[400::5] if fits(pupil, each)]
+    school = School(pupil, options.lessons, options.limit)
+    school.update()
+    before, started, saved = pupil.used, time.monotonic(), time.monotonic()
+    while True:
+        rng = np.random.default_rng(pupil.step)
+        for batch in school.epoch(rng):
+            some = [school.known[i] for i in batch]
+            if options.frozen:
+                given, is_bent = padded([school.features[i] for i in batch]), False
+            else:
+                is_bent = bool(rng.random() < BENT)
+                given = pupil.augmented(some, is_bent)
+            school.probability[batch] = pupil.learn(*given, some, is_bent)
+            now = time.monotonic()
+            pupil.used = before + now - started
+            is_over = pupil.used >= options.minutes * 60
+            if is_over or now - saved > SAVE_SECONDS:
+                saved = now
+                pupil.report(kept)
+                pupil.save()
+            if is_over:
+                pupil.state_path.unlink()
+                return
+
+
+def fits(pupil: Pupil, lesson: Lesson) -> bool:
+    """Whether the line has frames enough for its label."""
+    width = round(lesson.line.shape[1] * pupil.config.height / lesson.line.shape[0])
+    return bool(frames_needed(pupil.charset.encode(lesson.text)) <= pupil.config.frames(max(width, pupil.config.min_width)))
+
+
+def cached(pupil: Pupil, known: Sequence[Lesson]) -> list[tuple[NDArray[np.float16], int]]:
+    """The features of each lesson's line, and their frames."""
+    found: dict[int, tuple[NDArray[np.float16], int]] = {}
+    pupil.model.eval()
+    for batch in batches_by_width(known, np.arange(len(known)), np.random.default_rng(0)):
+        images, widths = tensors([pupil.scaled(known[i]) for i in batch])
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=pupil.options.bfloat16):
+            features, frames = pupil.model.features(images, widths)
+        for i, row, count in zip(batch.tolist(), features, frames.tolist(), strict=True):
+            found[i] = (row[:count].half().numpy().copy(), count)
+    return [found[i] for i in range(len(known))]
+
+
+def padded(features: Sequence[tuple[NDArray[np.float16], int]]) -> tuple[Tensor, Tensor, bool]:
+    """A batch of cached features, and their frames."""
+    frames = torch.tensor([count for _, count in features])
+    batch = torch.zeros(len(features), int(frames.max()), features[0][0].shape[1])
+    for row, (values, count) in zip(batch, features, strict=True):
+        row[:count] = torch.from_numpy(values.astype(np.float32))
+    return batch, frames, True
+
+
+if __name__ == "__main__":
+    main()
