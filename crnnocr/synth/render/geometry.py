@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from crnnocr.synth.render.background import noise
 from crnnocr.synth.render.ink import Box, Ink
 from crnnocr.synth.render.recipe import Recipe
 
@@ -24,6 +27,8 @@ _MAX_LEAN = 0.35
 """Largest angle by which a line on a circle leans to a side, in radians."""
 _MAX_ABOVE = 0.8
 """Most paper above or below the line, in ems; with more, its letters would be too small in the image."""
+_GRAIN = (0.9, 2.5)
+"""Length over which an elastic distortion varies, in ems."""
 _MAX_SLOPE = 0.4
 """Steepest line of a short text, pixels up for each pixel along it."""
 
@@ -43,6 +48,7 @@ def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> bool:
     perspective = recipe.perspective.sample(rng)
     bend = recipe.curve.sample(rng) * line
     rise = recipe.arc.sample(rng) * line
+    elastic = recipe.elastic.sample(rng) * em if recipe.elastic.probability else 0.0
     if rise and width > 2 * line and not ink.pen.upright:
         size_on_circle, mesh = _circle_mesh(ink, rise, float(rng.uniform(-1, 1)) * min(line / width, _MAX_LEAN))
         ink.transform(lambda mask: mask.transform(size_on_circle, Image.Transform.MESH, mesh, _RESAMPLING))
@@ -57,10 +63,14 @@ def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> bool:
         return False
     factor = em / ink.em
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    if slope or shear or perspective:
+    if slope or shear or perspective or elastic:
         tilt = (perspective / width, 0.0) if rng.random() < 0.5 else (0.0, perspective / (2 * height))
         coefficients = _coefficients((width, height), size, slope, shear, tilt)
-        ink.transform(lambda mask: mask.transform(size, Image.Transform.PERSPECTIVE, coefficients, _RESAMPLING))
+        if elastic:
+            elastic_mesh = _elastic_mesh((width, height), size, coefficients, elastic, em * float(rng.uniform(*_GRAIN)), rng)
+            ink.transform(lambda mask: mask.transform(size, Image.Transform.MESH, elastic_mesh, _RESAMPLING))
+        else:
+            ink.transform(lambda mask: mask.transform(size, Image.Transform.PERSPECTIVE, coefficients, _RESAMPLING))
     else:
         ink.transform(lambda mask: mask.resize(size, _RESAMPLING))
     ink.em = em
@@ -106,12 +116,54 @@ def _circle_mesh(ink: Ink, rise: float, lean: float) -> tuple[tuple[int, int], l
     across, down = np.meshgrid(np.array(columns) + start, -sign * (np.array(rows) + top), indexing="ij")
     along = (left + right) / 2 + radius * (np.arctan2(across, down) - lean)
     below = bottom - sign * (np.hypot(across, down) - radius)
-    corners = np.stack([along, below], axis=-1)
-    # The upper left corner of each square, then the others counter-clockwise, as Pillow wants them.
-    squares = np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]], axis=2)
-    on_canvas = ((squares.max(axis=2) > 0) & (squares.min(axis=2) < (width, height))).all(axis=-1)
-    return size, [
-        ((columns[i], rows[j], columns[i + 1], rows[j + 1]), tuple(squares[i, j].ravel().tolist()))
+    return size, _mesh(columns, rows, along, below, (width, height))
+
+
+def _elastic_mesh(
+    source: tuple[int, int],
+    size: tuple[int, int],
+    coefficients: tuple[float, ...],
+    deviation: float,
+    grain: float,
+    rng: np.random.Generator,
+) -> list[tuple[Box, tuple[float, ...]]]:
+    """Pillow's mesh of a perspective transform from a canvas of size `source` to `size`, in which a smooth random
+    field moves all points.
+
+    `deviation` is how far it moves them along each axis (a standard deviation), and `grain` the length over which it varies,
+    both in pixels.
+    """
+    counts = [max(1, round(length / grain)) for length in size]
+    columns, rows = (
+        [length * i // (2 * count) for i in range(2 * count + 1)] for length, count in zip(size, counts, strict=True)
+    )
+    across, down = (
+        np.asarray(Image.fromarray(values).resize((len(columns), len(rows)), Image.Resampling.BICUBIC)).T
+        for values in noise((2, counts[1] + 1, counts[0] + 1), rng)
+    )
+    x = np.array(columns)[:, None] + deviation * across
+    y = np.array(rows) + deviation * down
+    a, b, c, d, e, f, g, h = coefficients
+    scale = g * x + h * y + 1
+    return _mesh(columns, rows, (a * x + b * y + c) / scale, (d * x + e * y + f) / scale, source)
+
+
+def _mesh(
+    columns: list[int],
+    rows: list[int],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    source: tuple[int, int],
+) -> list[tuple[Box, tuple[float, ...]]]:
+    """Pillow's mesh of the rectangles between `columns` and `rows`, whose corners come from the points (`x`, `y`) of a canvas
+    of size `source`, both of shape (columns, rows). Rectangles that lie outside of it are left out.
+    """
+    corners = np.stack([x, y], axis=-1)
+    # The upper left corner of each rectangle, then the others counter-clockwise, as Pillow wants them.
+    quads = np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]], axis=2)
+    on_canvas = ((quads.max(axis=2) > 0) & (quads.min(axis=2) < source)).all(axis=-1)
+    return [
+        ((columns[i], rows[j], columns[i + 1], rows[j + 1]), tuple(quads[i, j].ravel().tolist()))
         for i, j in np.argwhere(on_canvas).tolist()
     ]
 

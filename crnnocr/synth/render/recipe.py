@@ -86,6 +86,8 @@ class Recipe:
     """Curved baseline: how far its middle lies off its ends, a share of the line's height."""
     arc: Effect = NEVER
     """The same for a baseline on a circle, with letters that rotate with it."""
+    elastic: Effect = NEVER
+    """How far the knots of a smooth random field move parts of letters (a standard deviation), a share."""
 
     # Crop
     margin: float = 0.15
@@ -188,6 +190,7 @@ RECIPES: dict[Style, Recipe] = {
         shear=Effect(0.1, -0.12, 0.12),
         perspective=Effect(0.05, -0.06, 0.06),
         curve=Effect(0.06, -0.15, 0.15),
+        elastic=Effect(0.1, 0.01, 0.03),
         margin=0.22,
         loose=Effect(0.12, 0.2, 0.7),
         paper_around=Effect(0.05, 0.5, 5.0),
@@ -227,6 +230,7 @@ RECIPES: dict[Style, Recipe] = {
         perspective=Effect(0.3, -0.25, 0.25),
         curve=Effect(0.14, -0.9, 0.9),
         arc=Effect(0.16, -1.3, 1.3),
+        elastic=Effect(0.25, 0.02, 0.07),
         margin=0.25,
         loose=Effect(0.15, 0.25, 0.8),
         paper_around=Effect(0.05, 0.5, 4.0),
@@ -264,6 +268,7 @@ RECIPES: dict[Style, Recipe] = {
         shear=Effect(0.1, -0.12, 0.12),
         perspective=Effect(0.08, -0.08, 0.08),
         curve=Effect(0.1, -0.2, 0.2),
+        elastic=Effect(0.12, 0.01, 0.04),
         margin=0.3,
         loose=Effect(0.2, 0.3, 1.0),
         paper_around=Effect(0.06, 0.5, 5.0),
