@@ -27,6 +27,7 @@ from crnnocr.synth.fonts import collect, load
 from crnnocr.synth.render import background
 from crnnocr.synth.render import image as images
 from crnnocr.synth.render import ink as inks
+from crnnocr.synth.render.color_pairs import COLOR_PAIRS
 from crnnocr.synth.render.display_glyphs import Display
 from crnnocr.synth.render.recipe import RECIPES, STYLE_SHARES, Effect, Recipe, at_height
 from crnnocr.synth.sampler import Sampler
@@ -215,6 +216,29 @@ def test_paper_and_ink_differ_in_luminance(style: Style) -> None:
     assert darker / 2000 == pytest.approx(recipe.dark, abs=0.045)
 
 
+def test_colors_of_photographs_differ_as_much_as_each_recipe_that_takes_them_asks_for() -> None:
+    contrasts = (COLOR_PAIRS[:, 1] - COLOR_PAIRS[:, 0]) @ LUMINANCE
+    assert len(np.unique(COLOR_PAIRS.reshape(-1, 6), axis=0)) == len(COLOR_PAIRS) > 100
+    takers = [recipe for recipe in RECIPES.values() if recipe.photo_colors]
+    assert takers
+    assert contrasts.min() > max(recipe.contrast[0] for recipe in takers)
+    pairs = {tuple(pair.ravel()) for pair in COLOR_PAIRS}
+    for recipe in takers:
+        chosen = [background.choose_colors(recipe, np.random.default_rng(seed)) for seed in range(1000)]
+        in_colors = [sorted((each.paper, each.ink), key=background.luminance) for each in chosen if each.is_color]
+        share = np.mean([tuple(np.concatenate(colors)) in pairs for colors in in_colors])
+        assert share == pytest.approx(recipe.photo_colors, abs=0.07)  # four standard deviations
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_texture_makes_ink_uneven_and_leaves_its_mean_color(seed: int) -> None:
+    texture = background.ink_texture((120, 40), 24, False, np.random.default_rng(seed))
+    assert texture.shape == (40, 120, 1)
+    assert texture.std() > 0.05
+    assert abs(texture.mean()) < 0.3
+    assert np.quantile(np.abs(texture), 0.9) <= 0.76  # of the contrast, at the strength 1
+
+
 class Calm(np.random.Generator):
     """A generator without randomness, so that images differ by their recipes only."""
 
@@ -236,6 +260,7 @@ STRONG: dict[str, Any] = {
     "em": (20, 20),
     "margin": 0.2,
     "color": 1.0,
+    "photo_colors": 1.0,
     "dark": 1.0,
     "slashed_zero": 1.0,
     "displays": ((Display.SEVEN, 1.0),),
@@ -273,6 +298,7 @@ STRONG: dict[str, Any] = {
             "texture": 12,
             "photo": 0.8,
             "ink_gradient": 50,
+            "ink_texture": 0.6,
             "light": 0.4,
             "shade": 0.4,
             "fade": 0.5,
@@ -307,6 +333,7 @@ def test_each_field_of_a_recipe_is_visible_and_leaves_the_text_legible(name: str
         **{key: {"displays": STRONG["displays"]} for key in ("slant", "ghost", "glow", "glare")},
         "lights": {"color": 1.0, "dark": 1.0},
         "papers": {"color": 1.0},
+        "photo_colors": {"color": 1.0},
     }
     plain = replace(BARE, **others.get(name, {}))
     bare, changed = rendered_by(plain, *what), rendered_by(replace(plain, **{name: STRONG[name]}), *what)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from crnnocr.images import open_image
 from crnnocr.synth import trdg
+from crnnocr.synth.render.color_pairs import COLOR_PAIRS
 from crnnocr.synth.render.recipe import Recipe
 
 Field: TypeAlias = NDArray[np.float32]
@@ -22,6 +23,8 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 _NOISE_VALUES = 1 << 20
 _PHOTO_SCALES = (0.15, 0.3, 0.6)
+_CLOUDS, _SPECKLES, _STRIPES = 0.4, 0.6, 0.85
+"""A random number below the first makes clouds in the ink, one below the second speckles, below the third stripes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ def choose_colors(recipe: Recipe, rng: np.random.Generator) -> Colors:
     paper, ink = (darker, lighter) if rng.random() < recipe.dark else (lighter, darker)
     if rng.random() >= recipe.color:
         return Colors(np.array([paper], np.float32), np.array([ink], np.float32), False)
+    if recipe.photo_colors and rng.random() < recipe.photo_colors:
+        dark, light = COLOR_PAIRS[int(rng.integers(len(COLOR_PAIRS)))]
+        return Colors(dark, light, True) if ink > paper else Colors(light, dark, True)
     hues = recipe.lights if ink > paper else recipe.papers
     if not hues:
         return Colors(_tinted(paper, rng), _tinted(ink, rng), True)
@@ -98,6 +104,27 @@ def to_image(pixels: Field) -> Image.Image:
     """An image of mode L or RGB from (H, W, 1) or (H, W, 3) values, clipped to 0 to 255."""
     values = np.clip(pixels, 0, 255).astype(np.uint8)
     return Image.fromarray(values if values.shape[2] == 3 else values[:, :, 0])
+
+
+def ink_texture(size: tuple[int, int], em: float, is_color: bool, rng: np.random.Generator) -> Field:
+    """(H, W, 1) or (H, W, 3) values, most of them within -0.5 to 0.5, that make ink uneven; `em` is the font's size in pixels.
+
+    Clouds, speckles, stripes in any direction, or a piece of a photograph.
+    """
+    kind = float(rng.random())
+    if kind < _CLOUDS:
+        return 0.3 * smooth_noise(size, em * float(rng.uniform(0.08, 0.7)), rng)[:, :, None]
+    if kind < _SPECKLES:
+        spots = smooth_noise(size, max(1.2, em * float(rng.uniform(0.03, 0.1))), rng)
+        return (spots > float(rng.uniform(0.4, 1.2))).astype(np.float32)[:, :, None] - np.float32(0.25)
+    if kind < _STRIPES:
+        # The gradient rises by 1 from corner to corner; a triangle wave over it makes stripes.
+        count = max(size) / (em * float(rng.uniform(0.15, 0.5)))
+        phase = count * gradient(size, rng) % 1
+        return np.asarray(np.clip(2 * np.abs(2 * phase - 1) - 1, -0.5, 0.5), np.float32)[:, :, None]
+    values = _photo(size, is_color, rng)
+    values = values - values.mean()
+    return np.asarray(values / max(float(np.ptp(values)), 1.0), np.float32)
 
 
 def gradient(size: tuple[int, int], rng: np.random.Generator) -> Field:

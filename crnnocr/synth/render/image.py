@@ -111,9 +111,7 @@ def compose(ink: Ink, box: Box, colors: Colors, recipe: Recipe, rng: np.random.G
     for layer in (ink.shadow, ink.outline):
         if layer is not None:
             image.paste(_fill(background.effect_color(colors, rng)), mask=layer.crop(box))
-    fill: Fill | Image.Image = _fill(colors.ink)
-    if change := recipe.ink_gradient.sample(rng):
-        fill = background.to_image(colors.ink + change * background.gradient(size, rng)[:, :, None])
+    fill = _ink(size, ink.em, colors, recipe, rng)
     for layer in (ink.faint, ink.around):
         if layer is not None:
             image.paste(fill, mask=layer.crop(box))
@@ -124,6 +122,18 @@ def compose(ink: Ink, box: Box, colors: Colors, recipe: Recipe, rng: np.random.G
     if recipe.displays:
         image = degrade.add_glare(image, recipe, rng)
     return degrade.add_shading(image, recipe, rng), mask
+
+
+def _ink(size: tuple[int, int], em: float, colors: Colors, recipe: Recipe, rng: np.random.Generator) -> Fill | Image.Image:
+    """The color of the ink, or an image of it if it is uneven."""
+    change = recipe.ink_gradient.sample(rng)
+    texture = recipe.ink_texture.sample(rng) * abs(colors.step) if recipe.ink_texture.probability else 0.0
+    if not (change or texture):
+        return _fill(colors.ink)
+    shade = change * background.gradient(size, rng)[:, :, None] if change else 0.0
+    if texture:
+        shade = shade + texture * background.ink_texture(size, em, colors.is_color, rng)
+    return background.to_image(colors.ink + shade)
 
 
 def _fill(color: Field) -> Fill:

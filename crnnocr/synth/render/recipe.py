@@ -108,6 +108,8 @@ class Recipe:
     # Paper and ink
     color: float = 0.0
     """Probability of colors."""
+    photo_colors: float = 0.0
+    """Probability that colors are two that stand side by side in a photograph."""
     lights: tuple[RGB, ...] = ()
     """Hues of light ink, all with the same probability; otherwise any, as for `papers`."""
     papers: tuple[RGB, ...] = ()
@@ -126,6 +128,8 @@ class Recipe:
     """Strength of a photograph under the text, 0 to 1."""
     ink_gradient: Effect = NEVER
     """Change of the ink across the image, in luminance."""
+    ink_texture: Effect = NEVER
+    """Clouds, speckles, stripes or a photograph in the ink: their range, a share of the contrast."""
 
     # Light and degradation
     light: Effect = NEVER
@@ -204,6 +208,7 @@ RECIPES: dict[Style, Recipe] = {
         contrast=(90, 255),
         gradient=Effect(0.2, 5, 40),
         texture=Effect(0.2, 2, 10),
+        ink_texture=Effect(0.05, 0.1, 0.5),
         light=Effect(0.15, 0.05, 0.3),
         shade=Effect(0.04, 0.1, 0.35),
         patches=Effect(0.06, 0.3, 0.9),
@@ -239,6 +244,7 @@ RECIPES: dict[Style, Recipe] = {
         side=Effect(0.12, 0.05, 0.3),
         border=Effect(0.08, 0.03, 0.12),
         color=0.85,
+        photo_colors=0.35,
         dark=0.48,
         paper=(120, 255),
         contrast=(85, 255),
@@ -246,6 +252,7 @@ RECIPES: dict[Style, Recipe] = {
         texture=Effect(0.35, 3, 22),
         photo=Effect(0.2, 0.2, 0.9),
         ink_gradient=Effect(0.15, 10, 60),
+        ink_texture=Effect(0.16, 0.2, 0.9),
         light=Effect(0.35, 0.1, 0.5),
         shade=Effect(0.12, 0.15, 0.5),
         patches=Effect(0.08, 0.3, 0.9),
@@ -281,6 +288,7 @@ RECIPES: dict[Style, Recipe] = {
         contrast=(65, 235),
         gradient=Effect(0.25, 5, 50),
         texture=Effect(0.3, 2, 12),
+        ink_texture=Effect(0.08, 0.1, 0.5),
         light=Effect(0.2, 0.05, 0.35),
         shade=Effect(0.06, 0.1, 0.4),
         fade=Effect(0.3, 0.2, 0.6),
