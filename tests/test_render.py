@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from fontTools.pens.boundsPen import BoundsPen
 from fontTools.ttLib import TTFont
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 from render_spy import Measured, Spy, measure
 
 from crnnocr.config import Orientation, Style, SynthConfig
@@ -293,12 +293,16 @@ STRONG: dict[str, Any] = {
             "cut": 1.0,
             "neighbors": 0.3,
             "side": 0.3,
+            "cut_off": 0.1,
             "border": 0.1,
             "gradient": 50,
             "texture": 12,
             "photo": 0.8,
             "ink_gradient": 50,
             "ink_texture": 0.6,
+            "text_behind": 0.4,
+            "text_in_front": 0.4,
+            "strokes": 0.08,
             "light": 0.4,
             "shade": 0.4,
             "fade": 0.5,
@@ -380,6 +384,61 @@ def test_no_whole_character_of_the_surroundings_is_seen(recipe: Recipe, axis: in
         (first, last), (start, stop) = inner[axis::2], spy.box[axis::2]
         for whole, seen in ((along[:first], along[max(0, start) : first]), (along[last:], along[last:stop])):
             assert not whole.any() or seen.sum() < 0.9 * whole.sum(), seed
+
+
+CUT_OFF = Recipe(em=(28, 28), cut_off=Effect(1, 0.02, 0.06))
+
+
+@pytest.mark.parametrize("text", ["HOME", "Hamburg", "NO 17", "1.", "..."])
+def test_of_letters_that_a_crop_cuts_through_only_a_bit_is_seen_that_is_no_point(text: str) -> None:
+    seen = []
+    for seed in range(40):
+        with pytest.MonkeyPatch.context() as patch:
+            spy = alone(text, CUT_OFF, seed, patch)
+        if spy is None or spy.ink.around is None or spy.box is None:
+            continue
+        left, top, right, bottom = spy.ink.text.getbbox() or (0, 0, 0, 0)
+        around = np.asarray(spy.ink.around)[top:bottom] > 64
+        for bit in (around[:, max(0, spy.box[0]) : left], around[:, right : spy.box[2]]):
+            if bit.any():
+                seen.append(np.count_nonzero(bit.any(axis=0)))
+                assert np.count_nonzero(bit.any(axis=1)) >= 0.3 * spy.ink.em
+                assert seen[-1] <= round(0.06 * spy.ink.em)
+    assert bool(seen) is any(map(str.isalpha, text)), "labels without wide letters have none beside them"
+
+
+OTHER_TEXT = Recipe(
+    em=(28, 28),
+    paper=(230, 230),
+    contrast=(200, 200),
+    text_behind=Effect(1, 0.25, 0.25),
+    text_in_front=Effect(0.5, 0.3, 0.3),
+    strokes=Effect(1, 0.05, 0.05),
+)
+
+
+def test_other_text_and_strokes_are_paler_than_the_text_and_leave_its_ink() -> None:
+    count = 0
+    for seed in range(40):
+        with pytest.MonkeyPatch.context() as patch:
+            spy = alone("Hamburg", OTHER_TEXT, seed, patch)
+        if spy is None:
+            continue
+        mask, gray = np.asarray(spy.mask), np.asarray(spy.final.convert("L"))
+        paper = ~(np.asarray(spy.mask.filter(ImageFilter.MaxFilter(5))) > 0)
+        ink, beside = gray[mask > 250], gray[paper]
+        count += np.ptp(beside) > 30  # there is something on the paper
+        assert beside.min() > np.median(ink) + 30  # and nothing there is nearly as dark as the text
+        assert np.mean(ink < 130) > 0.75
+    assert count > 20
+
+
+def test_single_characters_are_crossed_by_no_stroke() -> None:
+    crossed = Recipe(em=(28, 28), strokes=Effect(1, 0.05, 0.05))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inks, "strokes", lambda *_: pytest.fail("crossed"))
+        for text in ("O", "l", "1.", "7 1 6"):
+            assert alone(text, crossed, 0, patch) is not None
 
 
 def paper_columns(image: Image.Image) -> np.ndarray[Any, Any]:

@@ -7,6 +7,7 @@ import functools
 import itertools
 import json
 import re
+import string
 import subprocess
 import unicodedata
 from collections import Counter
@@ -23,8 +24,14 @@ from crnnocr.synth import text as texts
 from crnnocr.synth.languages import LANGUAGES
 from crnnocr.synth.text.generator import MAX_SHARE, MIN_RATE
 from crnnocr.synth.text.grammar import is_date
+from crnnocr.synth.text.vocabulary import Alphabet, Vocabulary, corpus
 
 STYLES = (Style.CLEAN, Style.DOCUMENT, Style.SCENE, Style.RECEIPT)
+
+
+def vocabulary_of(lang: str) -> Vocabulary:
+    known = corpus(lang)
+    return Vocabulary(known.words, Alphabet(known.letters | frozenset(string.ascii_letters), known.words))
 
 
 def of_all_styles(source: texts.TextSource, count: int) -> list[str]:
@@ -163,6 +170,26 @@ def test_each_style_has_its_kinds_and_cases(english: texts.TextSource) -> None:
     for style in STYLES:
         assert 0.01 < share(style, lambda text: len(text) <= 2) < 0.12
         assert share(style, lambda text: any(map(str.isdigit, text))) > 0.1
+
+
+def test_a_few_texts_are_of_random_letters_as_words_are_written(english: texts.TextSource) -> None:
+    known = wordfreq.get_frequency_dict("en", "best").keys()
+
+    def unpronounceable(text: str) -> bool:
+        return bool(re.fullmatch(r"(?=[a-z]{5,}$)[^aeiouy]{4,}.*", text.lower())) and text.lower() not in known
+
+    shares = {style: sum(map(unpronounceable, some_texts(english, 4000, style))) / 4000 for style in STYLES}
+    # A word in three has five letters or more; (20 / 26) ** 4 of such strings begin with four consonants.
+    assert 0.002 < shares[Style.SCENE] < 0.03
+    assert shares[Style.CLEAN] < 0.3 * shares[Style.SCENE]
+
+
+@pytest.mark.parametrize("lang", ["en", "ru", "el", "he", "hi", "th", "ja", "ko"])
+def test_random_letters_are_of_the_language(lang: str) -> None:
+    letters = vocabulary_of(lang).small_letters
+    assert len(letters) >= 22  # Hebrew has the fewest
+    assert not any(map(str.isupper, letters))
+    assert {script_of(c) for c in letters} <= {"LATIN"} if lang == "en" else not any("a" <= c <= "z" for c in letters)
 
 
 def test_texts_contain_what_real_images_show(english: texts.TextSource) -> None:

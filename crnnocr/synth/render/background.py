@@ -81,7 +81,11 @@ def _tinted(luminance: float, rng: np.random.Generator, color: Field | None = No
 
 def effect_color(colors: Colors, rng: np.random.Generator) -> Field:
     """A color for a shadow or contour: between ink and paper, or beyond the paper."""
-    position = float(rng.uniform(-0.6, 0.35))
+    return between(colors, float(rng.uniform(-0.6, 0.35)))
+
+
+def between(colors: Colors, position: float) -> Field:
+    """The color at a position on the way from paper (0) to ink (1)."""
     return np.clip(colors.paper + position * (colors.ink - colors.paper), 0, 255)
 
 

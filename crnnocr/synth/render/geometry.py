@@ -25,6 +25,10 @@ _MIN_RADIUS = 1.8
 """Smallest radius of the circle, in ems."""
 _MAX_LEAN = 0.35
 """Largest angle by which a line on a circle leans to a side, in radians."""
+_SEEN = 64
+"""Coverage from which a pixel counts as a letter beside the line, 0 to 255."""
+_TALL = 0.3
+"""Height from which the seen part of such a letter is no point, in ems."""
 _MAX_ABOVE = 0.8
 """Most paper above or below the line, in ems; with more, its letters would be too small in the image."""
 _GRAIN = (0.9, 2.5)
@@ -73,6 +77,7 @@ def warp(ink: Ink, em: float, recipe: Recipe, rng: np.random.Generator) -> bool:
             ink.transform(lambda mask: mask.transform(size, Image.Transform.PERSPECTIVE, coefficients, _RESAMPLING))
     else:
         ink.transform(lambda mask: mask.resize(size, _RESAMPLING))
+    ink.cut_off *= factor
     ink.em = em
     return not _leaves_canvas(ink)
 
@@ -199,6 +204,8 @@ def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
         margins[3] += lacking * (1 - share)
     if ink.around is not None:
         margins = np.minimum(margins, _max_margins(ink, recipe, rng))
+        if ink.cut_off:
+            margins = _margins_that_cut_off(ink, ink.around, inner, margins)
     elif recipe.paper_around.probability and (paper := recipe.paper_around.sample(rng)):
         margins = np.maximum(margins, _paper_around(paper, rng) * ink.em)
     box = [left - round(margins[0]), top - round(margins[1]), right + round(margins[2]), bottom + round(margins[3])]
@@ -209,6 +216,21 @@ def crop(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> Box | None:
         if _cuts_too_much(ink, inner, (box[0], box[1], box[2], box[3])):
             return None
     return box[0], box[1], box[2], box[3]
+
+
+def _margins_that_cut_off(ink: Ink, around: Image.Image, inner: Box, margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The margins with those at the ends of the line such that of a letter beside it only a bit is seen, and nothing if that
+    bit is so low that it might be a point or an apostrophe. `inner` is the box of the line's ink.
+    """
+    left, top, right, bottom = inner
+    beside = np.asarray(around)[top:bottom] > _SEEN
+    margins, seen = margins.copy(), max(1, round(ink.cut_off))
+    for edge, columns in ((0, beside[:, :left][:, ::-1]), (2, beside[:, right:])):
+        found = np.flatnonzero(columns.any(axis=0))
+        if len(found):
+            is_tall = columns[:, : found[0] + seen].any(axis=1).sum() >= _TALL * ink.em
+            margins[edge] = found[0] + seen if is_tall else max(0, found[0] - 1)
+    return margins
 
 
 def _paper_around(paper: float, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

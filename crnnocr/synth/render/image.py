@@ -24,6 +24,13 @@ _MIN_CROP = 12 / 32
 """Smallest height of a crop before it is scaled to the image's, as a share of that."""
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
+_SAME_POLARITY = 0.6
+"""Share of texts behind that are dark if the text is, or light."""
+_TONES_OF_TEXT, _TONES_OF_STROKES = (-0.5, 1.0), (0.25, 0.45)
+"""Colors of what is in front, on the way from paper (0) to ink (1)."""
+_STROKES_FROM = 4
+"""Characters from which strokes may cross a text: a single one might become another."""
+
 _MIN_CORRELATION = 0.66
 """Smallest correlation of ink and image, over the whole line."""
 _MIN_CORRELATION_IN_PIECE = 0.58
@@ -108,6 +115,9 @@ def compose(ink: Ink, box: Box, colors: Colors, recipe: Recipe, rng: np.random.G
     size = (box[2] - box[0], box[3] - box[1])
     mask = ink.text.crop(box)
     image = background.make_background(size, colors, recipe, rng)
+    if recipe.text_behind.probability and (share := recipe.text_behind.sample(rng)):
+        tone = share if rng.random() < _SAME_POLARITY else -share
+        image.paste(_fill(background.between(colors, tone)), mask=inks.other_text(ink, size, rng))
     for layer in (ink.shadow, ink.outline):
         if layer is not None:
             image.paste(_fill(background.effect_color(colors, rng)), mask=layer.crop(box))
@@ -116,12 +126,24 @@ def compose(ink: Ink, box: Box, colors: Colors, recipe: Recipe, rng: np.random.G
         if layer is not None:
             image.paste(fill, mask=layer.crop(box))
     image.paste(fill, mask=degrade.wear_ink(mask, ink.em, recipe, rng))
+    _cover(image, ink, colors, recipe, rng)
     if thickness := recipe.border.sample(rng) * ink.em:
         widths = _border_widths(round(thickness) or 1, rng)
         image, mask = ImageOps.expand(image, widths, _fill(colors.ink)), ImageOps.expand(mask, widths)
     if recipe.displays:
         image = degrade.add_glare(image, recipe, rng)
     return degrade.add_shading(image, recipe, rng), mask
+
+
+def _cover(image: Image.Image, ink: Ink, colors: Colors, recipe: Recipe, rng: np.random.Generator) -> None:
+    """Add other text and strokes in front of the text. They are paler than the ink, so that they are no part of the letters."""
+    if recipe.text_in_front.probability and (opacity := recipe.text_in_front.sample(rng)):
+        mask = inks.other_text(ink, image.size, rng).point([round(opacity * level) for level in range(256)])
+        image.paste(_fill(background.between(colors, float(rng.uniform(*_TONES_OF_TEXT)))), mask=mask)
+    is_long = sum(not character.isspace() for character in ink.characters) >= _STROKES_FROM
+    if recipe.strokes.probability and is_long and (thickness := recipe.strokes.sample(rng) * ink.em):
+        mask = inks.strokes(image.size, thickness, rng)
+        image.paste(_fill(background.between(colors, float(rng.uniform(*_TONES_OF_STROKES)))), mask=mask)
 
 
 def _ink(size: tuple[int, int], em: float, colors: Colors, recipe: Recipe, rng: np.random.Generator) -> Fill | Image.Image:

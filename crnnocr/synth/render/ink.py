@@ -27,6 +27,14 @@ _HALO = 0.06
 """Width around letters in which a glow is full, in ems."""
 _WIDE = 0.6
 """Width in ems from which a crop shows only a part of a letter."""
+_CLOSE = 0.07
+"""Gap between the label and a letter that a crop cuts through, in ems."""
+_SMALL, _LARGE = (0.3, 0.6), (1.6, 3.5)
+"""Sizes of text behind or in front of the label, a share of its own."""
+_OTHERS = 10
+"""Most characters of such a text."""
+_MAX_TURN = 0.7
+"""Largest angle at which such a text stands, in radians."""
 
 _GAPS_IN_ROW = 0.5
 """Probability of wide gaps in a row of single characters."""
@@ -182,6 +190,8 @@ class Ink:
     """The text's shadow, glow or extrusion."""
     faint: Image.Image | None = None
     """Of a display: segments that are off, and light around those that are on."""
+    cut_off: float = 0.0
+    """Pixels that a crop shows of the letters of `around` that stand right before and after the label."""
     starts: list[float] | None = None
     """Result of `character_starts` if the pen does not know it."""
     em: float = 0.0
@@ -301,11 +311,15 @@ def _draw_around(ink: Ink, recipe: Recipe, rng: np.random.Generator) -> None:
     underline = recipe.underline.sample(rng) * ink.pen.size
     above_and_below = rng.random() < recipe.neighbors.probability
     at_the_sides = rng.random() < recipe.side.probability
+    cut_off = recipe.cut_off.sample(rng) if recipe.cut_off.probability else 0.0
     box = ink.text.getbbox()
-    if box is None or not (underline or above_and_below or at_the_sides):
+    if box is None or not (underline or above_and_below or at_the_sides or cut_off):
         return
     ink.around = around = Image.new("L", ink.text.size)
-    other = _shuffled(ink.characters, rng)
+    other = shuffled(ink.characters, rng)
+    if cut_off:
+        at_the_sides = False
+        ink.cut_off = cut_off * _draw_cut_off(around, other, ink, box, rng)
     if above_and_below:
         _draw_lines(around, other, ink, box, rng)
     if at_the_sides:
@@ -339,6 +353,60 @@ def _draw_sides(around: Image.Image, other: str, ink: Ink, box: Box, rng: np.ran
         pen.write(around, (box[0] - gap - pen.length(letter), baseline), letter)
 
 
-def _shuffled(text: str, rng: np.random.Generator) -> str:
+def _draw_cut_off(around: Image.Image, other: str, ink: Ink, box: Box, rng: np.random.Generator) -> float:
+    """Draw the letter before, that after, or both, as close as the label's own; their size in pixels, or 0 if there is none.
+
+    Only wide ones, so that no crop shows enough of one to be read.
+    """
+    pen, baseline = ink.pen, ink.start[1]
+    letters = [each for each in other if each.isalnum() and pen.length(each) >= _WIDE * pen.size]
+    gap = _CLOSE * pen.size + max(0.0, pen.spacing)
+    drawn = False
+    for letter, direction in zip(letters, (1, -1), strict=False):
+        if rng.random() < 0.7:
+            left, _, right, _ = pen.font.getbbox(letter, anchor="ls")
+            pen.write(around, (box[2] + gap - left if direction > 0 else box[0] - gap - right, baseline), letter)
+            drawn = True
+    return pen.size if drawn else 0.0
+
+
+def other_text(ink: Ink, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
+    """A mask of `size`: the label's characters in another order, much smaller or larger, at an angle, some of them mirrored."""
+    pen = ink.pen
+    text = shuffled(ink.characters, rng)[:_OTHERS]
+    drawn = Image.new("L", (int(pen.length(text)) + 2 * pen.size, 3 * pen.size))
+    pen.write(drawn, (pen.size, 2 * pen.size), text)
+    box = drawn.getbbox()
+    if box is None:
+        return Image.new("L", size)
+    scale = float(rng.uniform(*(_SMALL if rng.random() < 0.4 else _LARGE))) * ink.em / pen.size
+    angle = float(rng.uniform(-_MAX_TURN, _MAX_TURN))
+    x, y = (float(rng.random()) * length for length in size)  # where its middle comes to lie
+    across, along = np.cos(angle) / scale, np.sin(angle) / scale
+    mirrored = -1 if rng.random() < 0.25 else 1
+    middle_x, middle_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    rows = np.array([[mirrored * across, mirrored * along], [-along, across]])
+    start = np.array([middle_x, middle_y]) - rows @ np.array([x, y])
+    coefficients = (*rows[0].tolist(), float(start[0]), *rows[1].tolist(), float(start[1]))
+    return drawn.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+
+
+def strokes(size: tuple[int, int], thickness: float, rng: np.random.Generator) -> Image.Image:
+    """A mask of `size` of one to three bent strokes from its upper to its lower edge, `thickness` pixels thick."""
+    width, height = size
+    mask = Image.new("L", (2 * width, 2 * height))
+    steps = np.linspace(0, 1, 9)
+    for _ in range(1 + int(rng.integers(3))):
+        begin = float(rng.uniform(0, width))
+        end = begin + float(rng.uniform(-2, 2)) * height
+        bend = float(rng.uniform(-0.3, 0.3)) * height
+        x = begin + (end - begin) * steps + 4 * bend * steps * (1 - steps)
+        points = [(2 * float(along), 2 * height * float(step)) for along, step in zip(x, steps, strict=True)]
+        ImageDraw.Draw(mask).line(points, 255, max(1, round(2 * thickness)), joint="curve")
+    return mask.reduce(2)
+
+
+def shuffled(text: str, rng: np.random.Generator) -> str:
+    """The characters of `text` except white space, in a random order."""
     letters = [character for character in text if not character.isspace()]
     return "".join(letters[i] for i in rng.permutation(len(letters)))

@@ -102,6 +102,8 @@ class Recipe:
     """How much is seen of the lines above and below, a share."""
     side: Effect = NEVER
     """How much is seen of other words at the sides, a share."""
+    cut_off: Effect = NEVER
+    """How much is seen of the letters before and after the text, where it is a part of a longer string: a share."""
     border: Effect = NEVER
     """Thickness of a box's border near the edge, a share."""
 
@@ -130,6 +132,14 @@ class Recipe:
     """Change of the ink across the image, in luminance."""
     ink_texture: Effect = NEVER
     """Clouds, speckles, stripes or a photograph in the ink: their range, a share of the contrast."""
+
+    # Other text
+    text_behind: Effect = NEVER
+    """Contrast of other text behind the text, a share of its own."""
+    text_in_front: Effect = NEVER
+    """Opacity of other text in front of the text, 0 to 1."""
+    strokes: Effect = NEVER
+    """Thickness of strokes across the text, a share."""
 
     # Light and degradation
     light: Effect = NEVER
@@ -201,6 +211,7 @@ RECIPES: dict[Style, Recipe] = {
         cut=Effect(0.1, 0.5, 2.0),
         neighbors=Effect(0.18, 0.04, 0.2),
         side=Effect(0.04, 0.05, 0.25),
+        cut_off=Effect(0.03, 0.02, 0.05),
         border=Effect(0.04, 0.03, 0.09),
         color=0.05,
         dark=0.02,
@@ -209,6 +220,7 @@ RECIPES: dict[Style, Recipe] = {
         gradient=Effect(0.2, 5, 40),
         texture=Effect(0.2, 2, 10),
         ink_texture=Effect(0.05, 0.1, 0.5),
+        text_behind=Effect(0.06, 0.05, 0.16),
         light=Effect(0.15, 0.05, 0.3),
         shade=Effect(0.04, 0.1, 0.35),
         patches=Effect(0.06, 0.3, 0.9),
@@ -242,6 +254,7 @@ RECIPES: dict[Style, Recipe] = {
         cut=Effect(0.15, 0.5, 2.0),
         neighbors=Effect(0.15, 0.05, 0.3),
         side=Effect(0.12, 0.05, 0.3),
+        cut_off=Effect(0.08, 0.02, 0.06),
         border=Effect(0.08, 0.03, 0.12),
         color=0.85,
         photo_colors=0.35,
@@ -253,6 +266,9 @@ RECIPES: dict[Style, Recipe] = {
         photo=Effect(0.2, 0.2, 0.9),
         ink_gradient=Effect(0.15, 10, 60),
         ink_texture=Effect(0.16, 0.2, 0.9),
+        text_behind=Effect(0.1, 0.08, 0.28),
+        text_in_front=Effect(0.05, 0.1, 0.35),
+        strokes=Effect(0.06, 0.02, 0.05),
         light=Effect(0.35, 0.1, 0.5),
         shade=Effect(0.12, 0.15, 0.5),
         patches=Effect(0.08, 0.3, 0.9),
@@ -282,6 +298,7 @@ RECIPES: dict[Style, Recipe] = {
         cut=Effect(0.12, 0.5, 2.0),
         neighbors=Effect(0.2, 0.05, 0.25),
         side=Effect(0.08, 0.05, 0.3),
+        cut_off=Effect(0.04, 0.02, 0.05),
         border=Effect(0.03, 0.03, 0.08),
         color=0.08,
         paper=(150, 255),
@@ -289,6 +306,7 @@ RECIPES: dict[Style, Recipe] = {
         gradient=Effect(0.25, 5, 50),
         texture=Effect(0.3, 2, 12),
         ink_texture=Effect(0.08, 0.1, 0.5),
+        text_behind=Effect(0.06, 0.05, 0.16),
         light=Effect(0.2, 0.05, 0.35),
         shade=Effect(0.06, 0.1, 0.4),
         fade=Effect(0.3, 0.2, 0.6),

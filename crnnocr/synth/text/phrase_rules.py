@@ -239,7 +239,8 @@ class Mixture:
 
     kinds: Mapping[str, float]
     """Weight of each kind of text: a symbol of `RULES`, or `prose`, `words` (a few without marks), `string` (random
-    characters), `row` (random characters with spaces between them) or `glyph` (one or two)."""
+    characters), `nonword` (random letters, as many as a word has), `row` (random characters with spaces between them) or
+    `glyph` (one or two)."""
     prose: Mapping[int, float]
     """Weight of each number of words in running text."""
     words: Mapping[int, float]
@@ -299,6 +300,7 @@ MIXTURES: Mapping[Style, Mixture] = {
             "url": 0.7,
             "techno": 0.5,
             "string": 2,
+            "nonword": 1,
             "row": 1.5,
             "glyph": 3,
         },
@@ -325,6 +327,7 @@ MIXTURES: Mapping[Style, Mixture] = {
             "tag": 0.7,
             "brand": 6,
             "string": 6,
+            "nonword": 5,
             "row": 1.5,
             "glyph": 3,
         },
@@ -352,6 +355,7 @@ MIXTURES: Mapping[Style, Mixture] = {
             "url": 1.5,
             "email": 0.5,
             "string": 1.5,
+            "nonword": 1.5,
             "row": 1.5,
             "glyph": 2,
         },

@@ -48,6 +48,9 @@ _MARKS = {",": ",", ".": ".", "?": "?", "!": "!", ":": ":", ";": ";", "â€¦": "â€
 _DIGITS_IN_ROW = 0.6
 """Share of the rows of single characters that are of digits only."""
 
+_NUMBERED = 0.15
+"""Share of the nonwords that end in digits."""
+
 _HYPHENATED = 0.12
 """Share of a document's lines of running text that end in the middle of a word, with a hyphen."""
 _LAST_WORD = re.compile(r"[^\W\d_]{5,}(?=\W*$)")
@@ -116,12 +119,22 @@ class PhraseGenerator:
         if kind == "string":
             length = rng.randint(2, 9)
             return alphabet.random_string(length, rng, alphabet.bases if rng.random() < 0.5 else alphabet.alphanumerics)
+        if kind == "nonword":
+            return self._nonword(rng)
         if kind == "row":
             among = alphabet.digits if rng.random() < _DIGITS_IN_ROW else alphabet.alphanumerics
             return " ".join([rng.choice(among) for _ in range(rng.randint(2, 8))])
         if kind == "glyph":
             return alphabet.random_string(rng.randint(1, 2), rng, alphabet.alphanumerics)
         return self._grammar.make(kind, rng)
+
+    def _nonword(self, rng: Random) -> str:
+        """Random letters as many as a word has, some of them with digits at the end."""
+        alphabet, letters = self._vocabulary.alphabet, self._vocabulary.small_letters
+        length = len(self._vocabulary.words.choose(rng))
+        digits = rng.randint(1, 2) if length > 2 and rng.random() < _NUMBERED else 0
+        text = alphabet.random_string(length - digits, rng, letters)
+        return text + "".join([rng.choice(alphabet.digits) for _ in range(digits)])
 
     def words(self, count: int, rng: Random) -> str:
         """`count` words without marks between them."""

@@ -279,6 +279,13 @@ class Vocabulary:
         return [self.alphabet.random_string(rng.randint(2, 8), rng, among) for _ in range(count)]
 
     @cached_property
+    def small_letters(self) -> tuple[str, ...]:
+        """The letters of the words that can stand by themselves, without capitals if there are others."""
+        there = set().union(*self.words.items)
+        letters = tuple(c for c in self.alphabet.letters if c in there) or self.alphabet.alphanumerics
+        return tuple(c for c in letters if not c.isupper()) or letters
+
+    @cached_property
     def mean_length(self) -> float:
         """Mean number of characters of a random word."""
         rng = Random(np.random.default_rng(0))
