@@ -26,8 +26,8 @@ STYLES = {
 SCRIPTS = {
     "latin": (SynthConfig(lang=("de", "fr", "es", "pt", "it", "pl", "cs", "sv", "tr", "vi"), seed=3), 24),
     "cyrillic": (SynthConfig(lang=("ru", "uk", "bg", "mk"), seed=7), 18),
-    "greek": (SynthConfig(lang=("el",), seed=8), 20),
-    "zh": (SynthConfig(lang=("zh",), seed=15), 18),
+    "greek": (SynthConfig(lang=("el",), seed=11), 20),
+    "zh": (SynthConfig(lang=("zh",), seed=17), 18),
     "ja": (SynthConfig(lang=("ja",), seed=8), 24),
     "ar": (SynthConfig(lang=("ar",), seed=8), 23),
     "others": (SynthConfig(lang=("ko", "he", "hi", "th", "bn", "ta", "fa", "ur"), seed=8), 24),
