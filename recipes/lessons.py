@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bodies import HEIGHT, Teacher
+from bodies import HEIGHT, Recognizer, in_colors
 from numpy.typing import NDArray
 from PIL import Image
 from shipped import CHARSET, STREAM, Stream
@@ -39,6 +39,10 @@ KEPT = 8
 """Classes of each frame whose probabilities are kept."""
 MAX_WIDTH = 1600
 """Of a line, in pixels."""
+USUAL_WIDTH = 320
+"""Of the images that the reader was trained on, narrow ones padded: it reads these better so."""
+FRAME = 8
+"""Columns of each of its frames."""
 COPIES = 4
 """How often each word is taken."""
 
@@ -61,17 +65,17 @@ class Reader:
     """The strong reader, whose characters are ours."""
 
     def __init__(self, charset: Charset) -> None:
-        self._teacher = Teacher("small")
+        self._recognizer = Recognizer("small", charset.characters)
         self._charset = charset
-        known = {character: index for index, character in enumerate(self._teacher.characters, start=1)}
-        pairs = [(own, known[each]) for own, each in enumerate(charset.characters, start=1) if each in known]
-        self._own = np.array([BLANK, *[own for own, _ in pairs]])
-        self._theirs = np.array([0, *[theirs for _, theirs in pairs]])
+        self._own = np.array([BLANK, *charset.encode(self._recognizer.characters)])
 
     def __call__(self, line: Line) -> tuple[str, NDArray[np.uint16], NDArray[np.float16]]:
         """The text of a line, and the classes and probabilities of each frame."""
-        probabilities = self._teacher([line])[0][0][:, self._theirs]
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        image = in_colors(line)
+        columns = image.shape[3]
+        if columns < USUAL_WIDTH:
+            image = np.pad(image, ((0, 0), (0, 0), (0, 0), (0, USUAL_WIDTH - columns)))
+        probabilities = self._recognizer.probabilities(image)[0, : -(-columns // FRAME)]
         best = np.argsort(-probabilities, axis=1)[:, :KEPT]
         ids = self._own[best]
         greedy = ids[:, 0]
