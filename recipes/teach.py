@@ -15,6 +15,7 @@ four lines whose label had a probability above 0.95 are left out.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -32,13 +33,13 @@ from shipped import CHARSET
 from torch import Tensor
 from torch.nn import functional
 
-from crnnocr.config import PRESETS, AugmentConfig, DecodeConfig, ModelConfig
+from crnnocr.config import AugmentConfig, DecodeConfig, ModelConfig
 from crnnocr.decoding import Decoder
 from crnnocr.images import Line, Preprocessor, to_batch
 from crnnocr.inference.engines import memory_format
 from crnnocr.model import checkpoint
 from crnnocr.model.card import Card
-from crnnocr.model.crnn import CRNN
+from crnnocr.model.crnn import resize_head
 from crnnocr.text.charset import BLANK, Charset, frames_needed
 from crnnocr.training.augmentation import augment
 from crnnocr.training.trainer import WeightAverage
@@ -69,10 +70,12 @@ class Pupil:
         self.state_path: Path = options.model.with_suffix(".state")
         if self.path.exists():
             self.card, self.model = checkpoint.load(self.path)
+        elif options.start:
+            card, model = checkpoint.load(options.start)
+            self.model = resize_head(model, card.charset, self.charset)
+            self.card = Card(name=options.model.name, charset=self.charset, config=self.model.config)
         else:
-            torch.manual_seed(0)
-            classes = self.charset.classes
-            self.model = bodies.network(options.body, CHARSET) if options.body else CRNN(PRESETS[options.preset], classes)
+            self.model = bodies.network(options.body, CHARSET)
             self.card = Card(name=options.model.name, charset=self.charset, config=self.model.config)
         self.config: ModelConfig = self.model.config
         self.preprocessor = Preprocessor.for_model(self.config)
@@ -173,6 +176,14 @@ class Pupil:
             print(self.seen, round(self.used), f"{rate:.5f}", sep="\t", file=file)
         print(f"  {self.seen} images, {self.used / 60:.1f} min: CER {rate:.2%}", flush=True)
 
+    def note(self, known: int) -> None:
+        """Add this training to those that the model has had."""
+        path = self.path.with_suffix(".json")
+        before = json.loads(path.read_text()) if path.exists() else []
+        options = {name: value for name, value in vars(self.options).items() if isinstance(value, int | float | bool)}
+        now = {"options": options, "lines": known, "steps": self.step, "seen": self.seen, "seconds": round(self.used, 1)}
+        path.write_text(json.dumps([*before, now], indent=1))
+
     def errors(self, kept: Sequence[Lesson]) -> float:
         """The character error rate of the averaged weights on some lessons, greedy."""
         decoder, wrong, characters = Decoder(DecodeConfig(), self.charset), 0, 0
@@ -254,7 +265,7 @@ def main() -> None:
     parser.add_argument("lessons", type=Path)
     parser.add_argument("model", type=Path, help="where it is stored, without .safetensors; the start if it exists")
     parser.add_argument("--body", choices=bodies.SOURCES, help="start from this body")
-    parser.add_argument("--preset", choices=PRESETS, help="start from random weights of this preset")
+    parser.add_argument("--start", type=Path, help="start from this model.safetensors")
     parser.add_argument("--frozen", action="store_true", help="train LSTMs and heads alone, on cached features")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
@@ -291,6 +302,7 @@ def main() -> None:
                 pupil.report(kept)
                 pupil.save()
             if is_over:
+                pupil.note(len(school.known))
                 pupil.state_path.unlink()
                 return
 
