@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 from shipped import CHARSET
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from crnnocr.config import AugmentConfig, DecodeConfig, ModelConfig
@@ -81,13 +81,15 @@ class Pupil:
         self.preprocessor = Preprocessor.for_model(self.config)
         self.model.to(memory_format=memory_format(CPU))  # type: ignore[call-overload]
         self.average = WeightAverage(self.model, options.ema)
-        slow = list(self.model.backbone.parameters())
-        fast = [each for name, each in self.model.named_parameters() if not name.startswith("backbone.")]
-        groups = [{"params": fast, "share": 1.0}]
-        if options.frozen:
-            self.model.backbone.requires_grad_(False)
-        else:
-            groups.append({"params": slow, "share": options.body_rate})
+        self.model.backbone.requires_grad_(not options.frozen)
+        known: list[nn.Parameter] = []
+        new: list[nn.Parameter] = []
+        for name, each in self.model.named_parameters():
+            (known if name.startswith(("backbone.", "auxiliary.")) else new).append(each)
+        groups = [
+            {"params": new, "share": 1.0},
+            {"params": [each for each in known if each.requires_grad], "share": options.body_rate},
+        ]
         self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02, fused=True)
         self.step, self.seen, self.used = 0, 0, 0.0
 
@@ -269,7 +271,7 @@ def main() -> None:
     parser.add_argument("--frozen", action="store_true", help="train LSTMs and heads alone, on cached features")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument("--body-rate", type=float, default=0.3, help="that of the body, as a share of it")
+    parser.add_argument("--body-rate", type=float, default=0.3, help="that of the body and its head, as a share of it")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--soft", type=float, default=0.5, help="weight of the reader's probabilities")
     parser.add_argument("--limit", type=int, help="most lessons")
