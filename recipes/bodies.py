@@ -142,10 +142,7 @@ SOURCES = {
             Block(384, is_excited=True),
             Block(384),
         ),
-        neck=(
-            _pointwise(240, activation="swish"),
-            Residual((_folded(240, kernel=(1, 13), padding=(0, 6), activation="swish", is_depthwise=True),)),
-        ),
+        neck=(),
         hidden=192,
         last_maps="p2o.pd_op.add.65.0",
         charset="",
@@ -165,9 +162,14 @@ def config(name: str) -> ModelConfig:
         mixer = (_pointwise(2 * channels, activation="gelu"), _pointwise(block.channels, activation="none"))
         layers += mixer if block.halves_height else [Residual(mixer)]
         channels = block.channels
-    layers += [Pool((3, 2), (3, 1), is_average=True), *source.neck]
+    layers += [Pool((3, 2) if source.neck else (3, 1), (3, 1), is_average=True), *source.neck]
     return ModelConfig(
-        preset=f"lcnet-{name}", height=HEIGHT, backbone=tuple(layers), hidden=source.hidden, dropout=0.1, skip=True
+        preset=f"lcnet-{name}",
+        height=HEIGHT,
+        backbone=tuple(layers),
+        hidden=source.hidden,
+        dropout=0.1,
+        skip=bool(source.neck),
     )
 
 
