@@ -19,6 +19,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import bodies
@@ -29,6 +30,7 @@ from lessons import Lesson
 from numpy.typing import NDArray
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
+from rounding import Rounding
 from shipped import CHARSET
 from torch import Tensor, nn
 from torch.nn import functional
@@ -92,6 +94,7 @@ class Pupil:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02, fused=True)
         self.step, self.seen, self.used = 0, 0, 0.0
+        self.rounding: Rounding | None = None
 
     def learn(
         self, given: Tensor, sizes: Tensor, are_features: bool, batch: Sequence[Lesson], is_bent: bool
@@ -100,24 +103,26 @@ class Pupil:
         self.model.train()
         if self.options.frozen:
             self.model.backbone.eval()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
-            features, frames = (given, sizes) if are_features else self.model.features(given, sizes)
-            log_probs = self.model.log_probs(features, frames)
-            auxiliary = self.model.auxiliary_log_probs(features)
         labels = [self.charset.encode(each.text) for each in batch]
         ids, lengths = torch.tensor([i for label in labels for i in label]), torch.tensor([len(label) for label in labels])
         characters = float(lengths.clamp(min=1).sum())
+        with self.rounding.weights() if self.rounding else nullcontext():
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
+                features, frames = (given, sizes) if are_features else self.model.features(given, sizes)
+                log_probs = self.model.log_probs(features, frames)
+                auxiliary = self.model.auxiliary_log_probs(features)
 
-        def ctc(given: Tensor) -> Tensor:
-            return functional.ctc_loss(given.transpose(0, 1), ids, frames, lengths, BLANK, reduction="none", zero_infinity=True)
+            def ctc(given: Tensor) -> Tensor:
+                time_first = given.transpose(0, 1)
+                return functional.ctc_loss(time_first, ids, frames, lengths, BLANK, reduction="none", zero_infinity=True)
 
-        each = ctc(log_probs)
-        loss = (each.sum() + AUXILIARY * ctc(auxiliary).sum()) / characters
-        if not is_bent and self.options.soft:
-            soft = self.soft(log_probs, frames, batch) + AUXILIARY * self.soft(auxiliary, frames, batch)
-            loss = loss + self.options.soft * soft / characters
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
+            each = ctc(log_probs)
+            loss = (each.sum() + AUXILIARY * ctc(auxiliary).sum()) / characters
+            if not is_bent and self.options.soft:
+                soft = self.soft(log_probs, frames, batch) + AUXILIARY * self.soft(auxiliary, frames, batch)
+                loss = loss + self.options.soft * soft / characters
+            self.optimizer.zero_grad()
+            torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.rate * group["share"] * self.factor()
@@ -275,6 +280,7 @@ def main() -> None:
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--soft", type=float, default=0.5, help="weight of the reader's probabilities")
     parser.add_argument("--limit", type=int, help="most lessons")
+    parser.add_argument("--rounded", action="store_true", help="round as int8 does, for the last part")
     parser.add_argument("--bfloat16", action="store_true", help="compute in it, on processors with instructions for it")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -285,6 +291,9 @@ def main() -> None:
     kept = [each for each in kept[:400] + kept[400::5] if fits(pupil, each)]
     school = School(pupil, options.lessons, options.limit)
     school.update()
+    if options.rounded:
+        measured = batches_by_width(school.known, np.arange(0, len(school.known), 200), np.random.default_rng(0))
+        pupil.rounding = Rounding(pupil.model, [tensors([pupil.scaled(school.known[i]) for i in each]) for each in measured])
     before, started, saved = pupil.used, time.monotonic(), time.monotonic()
     while True:
         rng = np.random.default_rng(pupil.step)

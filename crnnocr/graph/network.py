@@ -5,8 +5,9 @@ written node by node, with batch normalization folded into the convolutions, and
 
 In int8, the maps between the convolutions are unsigned bytes and the kernels signed ones, as pairs of QuantizeLinear and
 DequantizeLinear that a runtime turns into integer arithmetic, and the LSTMs compute with bytes too. Scales are constants, so
-that a line's result is the same in any batch. The first convolution, activations other than ReLU, squeeze-and-excitation, sums
-and the head stay in single precision.
+that a line's result is the same in any batch. The first convolution, activations other than ReLU, squeeze-and-excitation and
+what it scales, sums and the head stay in single precision: channels that are far larger before they are scaled than after
+it would cost the others their digits.
 
 Inputs: `images` (N, 1, H, W) float32, `widths` (N,) int64. Outputs: `log_probs` (N, T, C) float32, `frames` (N,) int64.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, zip_longest
 from typing import Any
 
 import numpy as np
@@ -113,9 +114,12 @@ class _Layers:
         """(N, 1, H, W) images with (N,) true widths → (N, K, h, T) maps with (N,) frames."""
         start = self.graph.add("Cast", [images], to=ElementType.FLOAT16) if self.is_half else images
         maps = _Maps(start, 1, self.network.config.height, place=-1)
-        for index, layer in enumerate(self.network.config.backbone):
+        layers = self.network.config.backbone
+        for index, (layer, after) in enumerate(zip_longest(layers, layers[1:])):
             name = f"backbone.stages.{index}"
-            if isinstance(layer, Residual):
+            if isinstance(layer, Conv) and isinstance(after, Excitation):
+                maps, widths = self._leaf(self._floats(maps), widths, name, layer, may_be_bytes=False)
+            elif isinstance(layer, Residual):
                 maps = self._sum(maps, self._chain(maps, widths, name, layer.layers))
             elif isinstance(layer, Concat):
                 branches = enumerate(layer.branches)
@@ -130,15 +134,18 @@ class _Layers:
             maps, _ = self._leaf(maps, widths, f"{name}.{index}", layer)
         return maps
 
-    def _leaf(self, maps: _Maps, widths: str, name: str, layer: Leaf) -> tuple[_Maps, str]:
+    def _leaf(self, maps: _Maps, widths: str, name: str, layer: Leaf, may_be_bytes: bool = True) -> tuple[_Maps, str]:
         """One layer over maps with (N,) true widths. The columns past a line's width are zeroed before the layers that see
-        them, except the first, whose input is zero there.
+        them, except the first, whose input is zero there. A convolution that `may_be_bytes` is quantized if the network is.
         """
         if isinstance(layer, Excitation):
             return self._excitation(maps, widths, name), widths
         if layer.sees_beside and maps.place >= 0:
             maps = self._masked(maps, widths)
-        maps = self._convolution(maps, name, layer) if isinstance(layer, Conv) else self._pool(maps, layer)
+        if isinstance(layer, Conv):
+            maps = self._convolution(self._bytes(maps) if may_be_bytes else maps, name, layer)
+        else:
+            maps = self._pool(maps, layer)
         growth, stride = 2 * layer.padding[1] + layer.more_padding[1] - layer.kernel[1], layer.stride[1]
         if (growth, stride) != (-1, 1):  # else as wide as before
             widths = self.graph.add("Add", [widths, self.graph.constant(growth)])
@@ -154,8 +161,6 @@ class _Layers:
         return replace(maps, name=pooled, rows=layer.output_size(maps.rows, axis=0), place=next(self.places))
 
     def _convolution(self, maps: _Maps, name: str, layer: Conv) -> _Maps:
-        if self.ranges and maps.place >= 0:
-            maps = self._bytes(maps)
         kernel, bias, channels = self._kernel(maps, name, layer)
         window = _window(layer) | ({"group": maps.channels} if layer.is_depthwise else {})
         result = self.graph.add("Conv", [self._floats(maps).name, kernel, bias], **window)
@@ -317,8 +322,8 @@ class _Layers:
         return self.graph.constant(quantized.values, name), (self.graph.constant(quantized.scale), zero_point)
 
     def _bytes(self, maps: _Maps) -> _Maps:
-        """Maps as bytes."""
-        if maps.scale:
+        """Maps as bytes, if the network is quantized and they are not the images."""
+        if maps.scale or not self.ranges or maps.place < 0:
             return maps
         lowest, highest = self.ranges[maps.place]
         scale = (highest - lowest) / 255
