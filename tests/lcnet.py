@@ -1,0 +1,116 @@
+"""A small body with every kind of layer, like those of PP-OCRv6's recognizers, and the same as a graph in the style of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from crnnocr.config import NORM_EPSILON, Concat, Conv, Excitation, ModelConfig, Pool, Residual
+
+
+def _body(norm: bool) -> ModelConfig:
+    """A network for lines 16 pixels high, with a frame every 4 pixels."""
+    conv = partial(Conv, norm=norm)
+    small = partial(conv, kernel=(2, 2), padding=(0, 0), more_padding=(1, 1))
+    pointwise = partial(conv, kernel=(1, 1), padding=(0, 0))
+    depthwise = partial(conv, activation="none", is_depthwise=True)
+    layers = (
+        conv(8, stride=(2, 2)),
+        Concat(((Pool((2, 2), (1, 1), more_padding=(1, 1)),), (small(4), small(8)))),
+        conv(8, stride=(2, 2)),
+        pointwise(12),
+        depthwise(12),
+        Excitation(3),
+        Residual((pointwise(24, activation="gelu"), pointwise(12, activation="none"))),
+        depthwise(12),
+        Residual((pointwise(24, activation="hard-swish"), pointwise(12, activation="none"))),
+        depthwise(12, stride=(2, 1)),
+        pointwise(24, activation="gelu"),
+        pointwise(16, activation="none"),
+        Pool((2, 1), (2, 1), is_average=True),
+    )
+    return ModelConfig(preset="lcnet", height=16, backbone=layers, hidden=12)
+
+
+NORMED = _body(norm=True)
+FOLDED = _body(norm=False)
+"""With the normalization folded into the convolutions."""
+
+BODIES: dict[str, ModelConfig] = {
+    "normed": NORMED,
+    "folded": FOLDED,
+    "gelu first": replace(FOLDED, backbone=(Conv(8, stride=(2, 2), norm=False, activation="gelu"), *FOLDED.backbone[2:])),
+}
+
+
+class _Source:
+    """Adds nodes to a graph, as PaddlePaddle's converter writes them."""
+
+    def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        self.weights = weights
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [f"{kind}.{len(self.nodes)}"], **attributes))
+        return str(self.nodes[-1].output[0])
+
+    def constant(self, value: object) -> str:
+        self.constants.append(numpy_helper.from_array(np.array(value, np.float32), f"constant.{len(self.constants)}"))
+        return str(self.constants[-1].name)
+
+    def conv(self, maps: str, stage: str, pads: int | list[int] = 0, stride: tuple[int, int] = (1, 1), group: int = 1) -> str:
+        """A convolution, and its batch normalization or its bias as nodes of their own."""
+        name, kernel = f"backbone.stages.{stage}", self.weights[f"backbone.stages.{stage}.0.weight"]
+        window = {"pads": [pads] * 4 if isinstance(pads, int) else pads, "strides": stride, "kernel_shape": kernel.shape[2:]}
+        maps = self.add("Conv", maps, self.constant(kernel), group=group, **window)
+        if f"{name}.0.bias" in self.weights:
+            return self.add("Add", maps, self.constant(self.weights[f"{name}.0.bias"][None, :, None, None]))
+        statistics = (self.weights[f"{name}.1.{each}"] for each in ("weight", "bias", "running_mean", "running_var"))
+        return self.add("BatchNormalization", maps, *map(self.constant, statistics), epsilon=NORM_EPSILON)
+
+    def gelu(self, maps: str) -> str:
+        erf = self.add("Erf", self.add("Div", maps, self.constant(2**0.5)))
+        return self.add("Mul", self.add("Mul", maps, self.add("Add", erf, self.constant(1))), self.constant(0.5))
+
+    def excitation(self, maps: str, stage: str) -> str:
+        """Squeeze-and-excitation over the whole image, with 1x1 convolutions."""
+        values = self.add("ReduceMean", maps, axes=[2, 3], keepdims=1)
+        for part in ("squeeze", "excite"):
+            weight, bias = (self.weights[f"backbone.stages.{stage}.{part}.{each}"] for each in ("weight", "bias"))
+            values = self.add("Conv", values, self.constant(weight[:, :, None, None]), kernel_shape=[1, 1])
+            values = self.add("Add", values, self.constant(bias[None, :, None, None]))
+            values = self.add("Relu", values) if part == "squeeze" else values
+        return self.add("Mul", maps, self.add("HardSigmoid", values, alpha=1 / 6, beta=0.5))
+
+
+def source_graph(weights: Mapping[str, NDArray[Any]]) -> bytes:
+    """The body as an ONNX file, written by hand: `images` (1, 1, 16, W) → `maps` (1, 16, 1, T), without any padding."""
+    source = _Source(weights)
+    maps = source.add("Relu", source.conv("images", "0", 1, (2, 2)))
+    pooled = source.add("MaxPool", maps, kernel_shape=[2, 2], strides=[1, 1], pads=[0, 0, 1, 1])
+    branch = maps
+    for index in range(2):
+        branch = source.add("Relu", source.conv(branch, f"1.1.{index}", [0, 0, 1, 1]))
+    maps = source.add("Concat", pooled, branch, axis=1)
+    maps = source.add("Relu", source.conv(maps, "2", 1, (2, 2)))
+    maps = source.add("Relu", source.conv(maps, "3"))
+    maps = source.excitation(source.conv(maps, "4", 1, group=12), "5")
+    maps = source.add("Add", maps, source.conv(source.gelu(source.conv(maps, "6.0")), "6.1"))
+    maps = source.conv(maps, "7", 1, group=12)
+    maps = source.add("Add", maps, source.conv(source.add("HardSwish", source.conv(maps, "8.0")), "8.1"))
+    maps = source.conv(maps, "9", 1, (2, 1), group=12)
+    maps = source.conv(source.gelu(source.conv(maps, "10")), "11")
+    source.nodes.append(helper.make_node("AveragePool", [maps], ["maps"], kernel_shape=[2, 1], strides=[2, 1]))
+    given = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 1, 16, "width"])
+    result = helper.make_tensor_value_info("maps", TensorProto.FLOAT, None)
+    graph = helper.make_graph(source.nodes, "source", [given], [result], source.constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    return bytes(model.SerializeToString())
