@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
+from networks import FOLDED, NORMED, source_graph
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crnnocr.config import Conv, ModelConfig, Pool
+from crnnocr.config import Concat, Conv, Excitation, Layer, ModelConfig, Pool, Residual
 from crnnocr.model.crnn import CRNN
-from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, channel_sums, frame_reversal
+from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, MaskedExcitation, channel_sums, frame_reversal
 
 CHANNELS, ROWS = 3, 4
 WIDTHS = (7, 2, 5)
@@ -94,6 +97,16 @@ def test_gradients_are_those_that_small_changes_show() -> None:
     weight, bias = module.weight.detach().clone().requires_grad_(), module.bias.detach().clone().requires_grad_()
     del module.weight, module.bias  # so that plain tensors can stand in their place
     assert torch.autograd.gradcheck(normalize, (maps_of((3, 2), 4).requires_grad_(), weight, bias))
+
+
+def test_the_gradient_of_single_rows_may_be_in_any_order() -> None:
+    module, maps = norm(), maps_of(WIDTHS)[:, :, :1].contiguous().requires_grad_()
+    out = module.over(maps, torch.tensor(WIDTHS))
+    by_frame = torch.randn(len(WIDTHS), max(WIDTHS), CHANNELS, 1, dtype=torch.float64).permute(0, 2, 3, 1)
+    given = (maps, module.weight, module.bias)
+    found, expected = (torch.autograd.grad(out, given, each, retain_graph=True) for each in (by_frame, by_frame.contiguous()))
+    for mine, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-12)
 
 
 def test_running_statistics_are_those_of_the_true_columns() -> None:
@@ -181,33 +194,84 @@ def test_a_reversal_reverses_the_true_frames_and_leaves_the_padding() -> None:
 SHAPE = ModelConfig(preset="x", height=8, backbone=(Conv(4), Pool((2, 2), (2, 2)), Conv(6), Pool((2, 1), (2, 1))), hidden=4)
 
 
+def excited(stage: MaskedExcitation, maps: Tensor) -> Tensor:
+    """Squeeze-and-excitation of a single line, by the formula of Hu, Shen, Sun 2018, section 3."""
+    squeezed = (stage.squeeze.weight @ maps.mean((0, 2, 3)) + stage.squeeze.bias).clamp(min=0)
+    factors = ((stage.excite.weight @ squeezed + stage.excite.bias) / 6 + 0.5).clamp(0, 1)
+    return maps * factors[:, None, None]
+
+
+def test_the_means_of_an_excitation_are_those_of_the_true_columns() -> None:
+    stage, maps = MaskedExcitation(CHANNELS, 2).double(), maps_of(WIDTHS, 12)
+    for line, given, width in zip(stage(maps, torch.tensor(WIDTHS)), maps, WIDTHS, strict=True):
+        torch.testing.assert_close(line[None, :, :, :width], excited(stage, given[None, :, :, :width]))
+
+
+def test_the_means_of_an_excitation_are_finite_in_half_precision() -> None:
+    stage, ones = MaskedExcitation(CHANNELS, 2), torch.ones(1, CHANNELS, ROWS, 20_000)  # 80,000 values, and no half is above 65,504
+    (expected,) = stage(ones, torch.tensor([20_000]))
+    (found,) = stage.half()(ones.half(), torch.tensor([20_000]))
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=2e-3)  # a half from 1/2 to 1 is rounded by 2**-12
+
+
+ACTIVATIONS = {
+    "none": lambda maps: maps,
+    "relu": torch.relu,
+    "gelu": lambda maps: maps * (1 + torch.erf(maps / 2**0.5)) / 2,
+    "swish": lambda maps: maps * torch.sigmoid(maps),
+    "hard-swish": lambda maps: maps * (maps / 6 + 0.5).clamp(0, 1),
+}
+
+
+def alone(layer: Layer, stage: nn.Module, maps: list[Tensor]) -> list[Tensor]:
+    """What a layer makes of each of some lines, none of which is ever padded: only the statistics are taken over all of them."""
+    if isinstance(layer, Residual):
+        return [one + more for one, more in zip(maps, chain(layer.layers, stage, maps), strict=True)]
+    if isinstance(layer, Concat):
+        assert isinstance(stage, nn.ModuleList)
+        branches = [chain(branch, stages, maps) for branch, stages in zip(layer.branches, stage, strict=True)]
+        return [torch.cat(parts, dim=1) for parts in zip(*branches, strict=True)]
+    if isinstance(layer, Excitation):
+        assert isinstance(stage, MaskedExcitation)
+        return [excited(stage, one) for one in maps]
+    maps = [functional.pad(one, (0, layer.more_padding[1], 0, layer.more_padding[0])) for one in maps]
+    if isinstance(layer, Pool):
+        return [stage(one) for one in maps]
+    assert isinstance(stage, nn.Sequential)
+    maps = [stage[0](one) for one in maps]
+    if layer.norm:
+        assert isinstance(stage[1], MaskedBatchNorm2d)
+        values = torch.cat([one.transpose(0, 1).flatten(1) for one in maps], dim=1)
+        mean, variance = values.mean(1)[:, None, None], values.var(1, unbiased=False)[:, None, None]
+        scale, shift = stage[1].weight[:, None, None], stage[1].bias[:, None, None]
+        maps = [(one - mean) / (variance + stage[1].eps).sqrt() * scale + shift for one in maps]
+    return [ACTIVATIONS[layer.activation](one) for one in maps]
+
+
+def chain(layers: Sequence[Layer], stages: nn.Module, maps: list[Tensor]) -> list[Tensor]:
+    assert isinstance(stages, nn.ModuleList)
+    for layer, stage in zip(layers, stages, strict=True):
+        maps = alone(layer, stage, maps)
+    return maps
+
+
 def line_by_line(model: CRNN, lines: Sequence[Tensor]) -> list[Tensor]:
-    """(T, F) features of (H, W) lines, none of which is ever padded: only the statistics are taken over all of them."""
-    maps = [line[None, None] for line in lines]
-    for layer, stage in zip(model.backbone.layers, model.backbone.stages, strict=True):
-        if isinstance(layer, Conv):
-            assert isinstance(stage, nn.Sequential)
-            convolution, module = stage[0], stage[1]
-            assert isinstance(module, MaskedBatchNorm2d)
-            maps = [convolution(one) for one in maps]
-            values = torch.cat([one.transpose(0, 1).flatten(1) for one in maps], dim=1)
-            mean, variance = values.mean(1)[:, None, None], values.var(1, unbiased=False)[:, None, None]
-            scale, shift = module.weight[:, None, None], module.bias[:, None, None]
-            maps = [((one - mean) / (variance + module.eps).sqrt() * scale + shift).relu() for one in maps]
-        else:
-            maps = [stage(one) for one in maps]
+    """(T, F) features of (H, W) lines, none of which is ever padded."""
+    maps = chain(model.backbone.layers, model.backbone.stages, [line[None, None] for line in lines])
     return [one[0].permute(2, 0, 1).flatten(1) for one in maps]
 
 
-def test_lines_of_several_widths_are_trained_on_as_if_none_was_padded() -> None:
-    model = CRNN(SHAPE, 3).double().train()
+@pytest.mark.parametrize("shape", [SHAPE, NORMED, FOLDED], ids=["vgg", "normed", "folded"])
+def test_lines_of_several_widths_are_trained_on_as_if_none_was_padded(shape: ModelConfig) -> None:
+    model = CRNN(shape, 3).double().train()
     for values in model.backbone.parameters():
         nn.init.uniform_(values, -1, 1)  # shifts that turn zeros into something else
-    lines = [torch.rand(8, width, dtype=torch.float64) * 2 - 1 for width in (30, 11, 4)]
+    widths = (30, 11, 5)
+    lines = [torch.rand(shape.height, width, dtype=torch.float64) * 2 - 1 for width in widths]
     batch = torch.stack([functional.pad(line, (0, 33 - line.shape[1])) for line in lines])[:, None]
-    features, frames = model.features(batch, torch.tensor([30, 11, 4]))
+    features, frames = model.features(batch, torch.tensor(widths))
     expected = line_by_line(model, lines)
-    assert frames.tolist() == [len(one) for one in expected] == [15, 5, 2]
+    assert frames.tolist() == [len(one) for one in expected] == [shape.frames(width) for width in widths]
     for mine, count, theirs in zip(features, frames.tolist(), expected, strict=True):
         assert torch.allclose(mine[:count], theirs, atol=1e-9)
         assert not mine[count:].any()
@@ -217,5 +281,27 @@ def test_lines_of_several_widths_are_trained_on_as_if_none_was_padded() -> None:
     weights = list(model.backbone.parameters())
     assert isinstance(own, Tensor)
     assert isinstance(plain, Tensor)
-    for a, b in zip(torch.autograd.grad(own, weights), torch.autograd.grad(plain, weights), strict=True):
-        assert torch.allclose(a, b, atol=1e-8)
+    gradients, theirs = torch.autograd.grad(own, weights), torch.autograd.grad(plain, weights)
+    largest = max(float(each.abs().max()) for each in theirs)
+    for a, b in zip(gradients, theirs, strict=True):
+        assert torch.allclose(a, b, rtol=0, atol=1e-7 * largest)  # torch's hard sigmoid has a sixth in single precision
+
+
+@pytest.mark.parametrize("shape", [NORMED, FOLDED], ids=["normed", "folded"])
+def test_the_maps_are_those_of_the_source_graph(shape: ModelConfig) -> None:
+    model = CRNN(shape, 3).eval()
+    for name, values in model.backbone.named_parameters():
+        if name.endswith("bias"):
+            nn.init.uniform_(values, -1, 1)
+    for buffer in model.backbone.buffers():
+        if buffer.is_floating_point():
+            nn.init.uniform_(buffer, 0.5, 2)
+    source = onnxruntime.InferenceSession(source_graph({name: value.numpy() for name, value in model.state_dict().items()}))
+    for width in (5, 6, 7, 8, 9, 33, 150, 501, 2000):
+        images = torch.rand(1, 1, shape.height, width) * 2 - 1
+        (expected,) = source.run(None, {"images": images.numpy()})
+        with torch.inference_mode():
+            found, frames = model.backbone(images, torch.tensor([width]))
+        assert frames.tolist() == [expected.shape[3]]
+        assert expected.std() > 0.1
+        np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-5)

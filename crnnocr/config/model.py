@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -16,6 +17,8 @@ _WIDE = 999
 """A line this wide, in pixels, gives a frame in every network."""
 _MAX_HEIGHT = 2048
 """Pixels of the highest line."""
+_MAX_LAYERS = 1000
+"""Layers that no network has more of."""
 
 HeightWidth: TypeAlias = tuple[int, int]
 
@@ -89,9 +92,9 @@ class Pool(_Window):
     stride: HeightWidth
     """Steps down and along, in pixels of its input."""
     padding: HeightWidth = (0, 0)
-    """Padding above and below, and left and right; padding never wins the maximum."""
+    """Zeros above and below, and left and right. They never win the maximum: its input has no negative values then."""
     more_padding: HeightWidth = (0, 0)
-    """Further padding below, and right."""
+    """Further zeros below, and right."""
     is_average: bool = False
     """Whether it gives the mean in place of the maximum; it cannot be padded then."""
 
@@ -149,6 +152,8 @@ class ModelConfig:
     """Whether the auxiliary head, which sees the convolutional features alone, is added to the head's result."""
 
     def __post_init__(self) -> None:
+        if sum(len(chain) for layer in self.backbone for chain in _chains(layer)) > _MAX_LAYERS:
+            raise ModelError(f"no network has more than {_MAX_LAYERS:,} layers")
         sizes = (self.height, self.hidden, len(self.backbone), self.projection + 1)
         are_sizes = all(map(_is_size, sizes)) and self.height <= _MAX_HEIGHT
         is_possible = (
@@ -160,15 +165,12 @@ class ModelConfig:
         )
         has_output = is_possible and self.convolutions > 0 and self.rows > 0
         if not has_output or self.frames(_WIDE) < 1:
-            raise ModelError(f"no network has this architecture: {self}")
+            raise ModelError(f"no network has this architecture: {self!s:.500}")
 
     @functools.cache  # noqa: B019 (there are few architectures)
     def min_width_for(self, frames: int) -> int:
-        """The narrowest line, in pixels, that gives this many frames."""
-        low, high = self.min_width, self.min_width
-        while self.frames(high) < frames:
-            low, high = high, 2 * high
-        return next(width for width in range(low, high + 1) if self.frames(width) >= frames)
+        """The narrowest line, in pixels, that gives this many frames, and at least one."""
+        return bisect.bisect_left(range(2**62), max(frames, 1), key=self.frames)
 
     def frames(self, width: Size) -> Size:
         """The number of frames T of a line of `width` pixels; below 1 if it is too narrow."""
@@ -176,10 +178,11 @@ class ModelConfig:
 
     def center(self, frame: float) -> float:
         """The middle of a frame's receptive field, in pixels from the line's left edge."""
+        first = last = frame
         for layer in reversed(self.backbone):
-            if isinstance(layer, Conv | Pool):
-                frame = frame * layer.stride[1] - layer.padding[1] + (layer.kernel[1] - 1) / 2
-        return frame + 0.5
+            ends = [_seen(chain, first, last) for chain in _chains(layer)]
+            first, last = min(end[0] for end in ends), max(end[1] for end in ends)
+        return (first + last) / 2 + 0.5
 
     def leaves(self) -> Iterator[tuple[str, Leaf, int]]:
         """Each layer that holds no others, with its name in the network's `state_dict` and its number of input channels."""
@@ -219,7 +222,7 @@ class ModelConfig:
     @property
     def min_width(self) -> int:
         """The narrowest line, in pixels, that gives a frame."""
-        return next(width for width in range(1, _WIDE + 1) if self.frames(width) >= 1)
+        return self.min_width_for(1)
 
     @property
     def features(self) -> int:
@@ -251,6 +254,15 @@ def _output_size(layers: Sequence[Layer], size: Size, axis: Literal[0, 1]) -> Si
     return size
 
 
+def _seen(layers: Sequence[Leaf], first: float, last: float) -> tuple[float, float]:
+    """The first and the last column that a window has from which these columns are made; of squeeze-and-excitation, the same."""
+    for layer in reversed(layers):
+        if isinstance(layer, Conv | Pool):
+            first = first * layer.stride[1] - layer.padding[1]
+            last = last * layer.stride[1] - layer.padding[1] + layer.kernel[1] - 1
+    return first, last
+
+
 def _chains(layer: Layer) -> Sequence[Sequence[Leaf]]:
     """The layers that a layer consists of: one after the other, or several such branches."""
     if isinstance(layer, Concat):
@@ -260,8 +272,17 @@ def _chains(layer: Layer) -> Sequence[Sequence[Leaf]]:
 
 def _channels(layer: Layer, channels: int) -> int:
     """The channels that a layer makes of so many."""
-    ends = [[each.channels for each in chain if isinstance(each, Conv)][-1:] or [channels] for chain in _chains(layer)]
-    return sum(end for [end] in ends)
+    return sum(last.channels if (last := _last_conv(chain)) else channels for chain in _chains(layer))
+
+
+def _is_signed(layer: Layer, is_signed: bool) -> bool:
+    """Whether a layer can give negative values, if it is given such, or none."""
+    ends = [last.activation != "relu" if (last := _last_conv(chain)) else is_signed for chain in _chains(layer)]
+    return any(ends) or (isinstance(layer, Residual) and is_signed)
+
+
+def _last_conv(layers: Sequence[Leaf]) -> Conv | None:
+    return next((layer for layer in reversed(layers) if isinstance(layer, Conv)), None)
 
 
 def _chain(name: str, layers: Sequence[Leaf], channels: int) -> Iterator[tuple[str, Leaf, int]]:
@@ -322,17 +343,26 @@ def _is_possible(layer: Layer) -> bool:
 
 
 def _fit(backbone: Sequence[Layer]) -> bool:
-    """Whether each layer can take the channels that it is given."""
-    channels = 1
+    """Whether each layer can take the maps that it is given."""
+    channels, is_signed = 1, True
     for layer in backbone:
-        for chain in _chains(layer):
-            for _, leaf, given in _chain("", chain, channels):
-                if isinstance(leaf, Conv) and leaf.is_depthwise and leaf.channels != given:
-                    return False
+        if not all(_takes(chain, channels, is_signed) for chain in _chains(layer)):
+            return False
         after = _channels(layer, channels)
         if isinstance(layer, Residual) and after != channels:
             return False
-        channels = after
+        channels, is_signed = after, _is_signed(layer, is_signed)
+    return True
+
+
+def _takes(layers: Sequence[Leaf], channels: int, is_signed: bool) -> bool:
+    """Whether layers, one after the other, can take maps of so many channels."""
+    for layer in layers:
+        if isinstance(layer, Conv) and layer.is_depthwise and layer.channels != channels:
+            return False
+        if isinstance(layer, Pool) and is_signed and any(layer.padding + layer.more_padding):
+            return False
+        channels, is_signed = _channels(layer, channels), _is_signed(layer, is_signed)
     return True
 
 

@@ -385,10 +385,9 @@ class _Layers:
 
     @property
     def _is_plain_at_first(self) -> bool:
-        """Whether the first convolution's channels are read by another one that makes each of its own from all of them."""
-        later = (layer for layer in self.network.config.backbone[1:] if not isinstance(layer, Pool))
-        second = next(later, None)
-        return isinstance(second, Conv) and not second.is_depthwise
+        """Whether the first convolution's channels are read by another one alone that makes each of its own from all of them."""
+        first, second, *_ = [layer for layer in self.network.config.backbone if not isinstance(layer, Pool)] + [None, None]
+        return isinstance(first, Conv) and isinstance(second, Conv) and not second.is_depthwise
 
     def _dequantized_constant(self, values: str, scale: Floats, zero_point: NDArray[np.integer]) -> str:
         return self.graph.add("DequantizeLinear", [values, self.graph.constant(scale), self.graph.constant(zero_point)], axis=0)

@@ -80,6 +80,8 @@ class _Normalize(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         maps, weight, mean, scale, total = ctx.saved_tensors
+        if maps.is_contiguous():  # then torch's kernel misreads a gradient of single rows in another order
+            gradient = gradient.contiguous()
         # torch's kernel sums the gradients of weight and bias; over all processes, these sums are what the statistics' own
         # gradient is made of.
         _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
@@ -123,8 +125,8 @@ class MaskedExcitation(nn.Module):
 
     def forward(self, maps: Tensor, widths: Tensor) -> Tensor:
         """(N, K, h, W) maps that are zero right of each line's (N,) width → the same, each channel times its factor."""
-        sizes = (widths * maps.shape[2]).to(maps.device, maps.dtype)
-        means = maps.sum((2, 3)) / sizes[:, None]
+        sums = maps.sum((2, 3), dtype=torch.promote_types(maps.dtype, torch.float32))  # which no half can hold
+        means = (sums / (widths * maps.shape[2]).to(sums)[:, None]).to(maps.dtype)
         factors = nn.functional.hardsigmoid(self.excite(nn.functional.relu(self.squeeze(means))))
         return maps * factors[:, :, None, None]
 

@@ -1,18 +1,23 @@
-"""A small body with every kind of layer, like those of PP-OCRv6's recognizers, and the same as a graph in the style of theirs."""
+"""Networks with every kind of layer: a small one like PP-OCRv6's recognizers, the same as a graph in the style of theirs, and
+random ones.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from random import Random
+from typing import Any, get_args
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from crnnocr.config import NORM_EPSILON, Concat, Conv, Excitation, ModelConfig, Pool, Residual
+from crnnocr.config import NORM_EPSILON, Activation, Concat, Conv, Excitation, Layer, ModelConfig, Pool, Residual
+from crnnocr.errors import ModelError
 
 
 def _body(norm: bool) -> ModelConfig:
@@ -34,9 +39,11 @@ def _body(norm: bool) -> ModelConfig:
         depthwise(12, stride=(2, 1)),
         pointwise(24, activation="gelu"),
         pointwise(16, activation="none"),
-        Pool((2, 1), (2, 1), is_average=True),
+        Pool((2, 2), (2, 1), is_average=True),
+        pointwise(20, activation="swish"),
+        Residual((conv(20, kernel=(1, 5), padding=(0, 2), activation="swish", is_depthwise=True),)),
     )
-    return ModelConfig(preset="lcnet", height=16, backbone=layers, hidden=12)
+    return ModelConfig(preset="lcnet", height=16, backbone=layers, hidden=12, skip=True)
 
 
 NORMED = _body(norm=True)
@@ -46,7 +53,9 @@ FOLDED = _body(norm=False)
 BODIES: dict[str, ModelConfig] = {
     "normed": NORMED,
     "folded": FOLDED,
-    "gelu first": replace(FOLDED, backbone=(Conv(8, stride=(2, 2), norm=False, activation="gelu"), *FOLDED.backbone[2:])),
+    "gelu first": replace(
+        FOLDED, backbone=(Conv(8, stride=(2, 2), norm=False, activation="gelu"), *FOLDED.backbone[2:-1]), skip=False
+    ),
 }
 
 
@@ -80,6 +89,9 @@ class _Source:
         erf = self.add("Erf", self.add("Div", maps, self.constant(2**0.5)))
         return self.add("Mul", self.add("Mul", maps, self.add("Add", erf, self.constant(1))), self.constant(0.5))
 
+    def swish(self, maps: str) -> str:
+        return self.add("Mul", maps, self.add("Sigmoid", maps))
+
     def excitation(self, maps: str, stage: str) -> str:
         """Squeeze-and-excitation over the whole image, with 1x1 convolutions."""
         values = self.add("ReduceMean", maps, axes=[2, 3], keepdims=1)
@@ -92,7 +104,7 @@ class _Source:
 
 
 def source_graph(weights: Mapping[str, NDArray[Any]]) -> bytes:
-    """The body as an ONNX file, written by hand: `images` (1, 1, 16, W) → `maps` (1, 16, 1, T), without any padding."""
+    """The body as an ONNX file, written by hand: `images` (1, 1, 16, W) → `maps` (1, 20, 1, T), without any padding."""
     source = _Source(weights)
     maps = source.add("Relu", source.conv("images", "0", 1, (2, 2)))
     pooled = source.add("MaxPool", maps, kernel_shape=[2, 2], strides=[1, 1], pads=[0, 0, 1, 1])
@@ -108,9 +120,59 @@ def source_graph(weights: Mapping[str, NDArray[Any]]) -> bytes:
     maps = source.add("Add", maps, source.conv(source.add("HardSwish", source.conv(maps, "8.0")), "8.1"))
     maps = source.conv(maps, "9", 1, (2, 1), group=12)
     maps = source.conv(source.gelu(source.conv(maps, "10")), "11")
-    source.nodes.append(helper.make_node("AveragePool", [maps], ["maps"], kernel_shape=[2, 1], strides=[2, 1]))
+    maps = source.add("AveragePool", maps, kernel_shape=[2, 2], strides=[2, 1])
+    maps = source.swish(source.conv(maps, "13"))
+    branch = source.swish(source.conv(maps, "14.0", [0, 2, 0, 2], group=20))
+    source.nodes.append(helper.make_node("Add", [maps, branch], ["maps"]))
     given = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 1, 16, "width"])
     result = helper.make_tensor_value_info("maps", TensorProto.FLOAT, None)
     graph = helper.make_graph(source.nodes, "source", [given], [result], source.constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
     return bytes(model.SerializeToString())
+
+
+def random_body(seed: int) -> ModelConfig:
+    """A network for lines 16 pixels high, of layers of any kind in any order that is possible."""
+    rng = Random(seed)
+    config = ModelConfig("random", 16, (Conv(3),), hidden=4, skip=rng.random() < 0.3)
+    for _ in range(20):
+        layers = list(config.backbone)
+        layers.insert(rng.randint(0, len(layers)), _random_layer(rng))
+        with suppress(ModelError):
+            config = replace(config, backbone=tuple(layers))
+    return config
+
+
+def _random_layer(rng: Random) -> Layer:
+    kind = rng.choice((Conv, Pool, Excitation, Residual, Concat))
+    if kind is Excitation:
+        return Excitation(rng.randint(1, 3))
+    if kind is Residual:
+        return Residual(tuple(_random_conv(rng, keeps_size=True) for _ in range(rng.randint(1, 2))))
+    if kind is Concat:
+        return Concat(tuple(tuple(_random_window(rng, True) for _ in range(rng.randint(1, 2))) for _ in range(rng.randint(1, 3))))
+    return _random_conv(rng) if kind is Conv else _random_pool(rng)
+
+
+def _random_conv(rng: Random, keeps_size: bool = False) -> Conv:
+    norm, activation, is_depthwise = rng.random() < 0.5, rng.choice(get_args(Activation)), rng.random() < 0.3
+    return Conv(rng.randint(1, 4), **_window(rng, keeps_size), norm=norm, activation=activation, is_depthwise=is_depthwise)
+
+
+def _random_pool(rng: Random, keeps_size: bool = False) -> Pool:
+    return Pool(**{"stride": (1, 1), **_window(rng, keeps_size)}, is_average=rng.random() < 0.3)
+
+
+def _random_window(rng: Random, keeps_size: bool) -> Conv | Pool:
+    return rng.choice((_random_conv, _random_conv, _random_pool))(rng, keeps_size)
+
+
+def _window(rng: Random, keeps_size: bool) -> dict[str, Any]:
+    """Kernel, stride and paddings."""
+    kernel = rng.randint(1, 3), rng.randint(1, 3)
+    if keeps_size:
+        padding = [rng.randint(0, (size - 1) // 2) for size in kernel]
+        more = (size - 1 - 2 * both for size, both in zip(kernel, padding, strict=True))
+        return {"kernel": kernel, "padding": tuple(padding), "more_padding": tuple(more)}
+    padding, more_padding, stride = ([rng.choice(sizes) for _ in kernel] for sizes in ((0, 0, 1), (0, 0, 1), (1, 1, 2)))
+    return {"kernel": kernel, "padding": tuple(padding), "more_padding": tuple(more_padding), "stride": tuple(stride)}
