@@ -150,7 +150,9 @@ def _random_layer(rng: Random) -> Layer:
     if kind is Residual:
         return Residual(tuple(_random_conv(rng, keeps_size=True) for _ in range(rng.randint(1, 2))))
     if kind is Concat:
-        return Concat(tuple(tuple(_random_window(rng, True) for _ in range(rng.randint(1, 2))) for _ in range(rng.randint(1, 3))))
+        return Concat(
+            tuple(tuple(_random_window(rng, True) for _ in range(rng.randint(1, 2))) for _ in range(rng.randint(1, 3)))
+        )
     return _random_conv(rng) if kind is Conv else _random_pool(rng)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import BODIES, NORMED, random_body
 from torch import Tensor, nn
 
 from crnnocr import images
-from crnnocr.config import PRESETS, Conv, ModelConfig
+from crnnocr.config import PRESETS, Conv, Excitation, ModelConfig, Pool
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import ModelError
@@ -21,12 +22,16 @@ from crnnocr.images import Preprocessor
 from crnnocr.inference.engines import TorchEngine
 from crnnocr.model import checkpoint
 from crnnocr.model.crnn import CRNN, resize_head
+from crnnocr.model.layers import MaskedExcitation
 from crnnocr.text.charset import Charset
 
 CLASSES = 37
 """The blank, 26 letters and 10 digits: the classes of Shi, Bai, Yao 2015."""
 
-both_presets = pytest.mark.parametrize("preset", ["small", "classic"])
+NETWORKS = {**{preset: PRESETS[preset] for preset in ("small", "classic")}, **BODIES}
+
+all_networks = pytest.mark.parametrize("config", NETWORKS.values(), ids=NETWORKS)
+RANDOM_NETWORKS = [random_body(seed) for seed in range(10)]
 
 
 def random_model(config: ModelConfig, classes: int = CLASSES) -> CRNN:
@@ -41,11 +46,15 @@ def random_model(config: ModelConfig, classes: int = CLASSES) -> CRNN:
             nn.init.uniform_(module.running_var, 0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)
+        if isinstance(module, MaskedExcitation):
+            nn.init.ones_(module.squeeze.bias)  # else a few units are easily zero for all lines
     return model
 
 
 def slimmed(config: ModelConfig) -> ModelConfig:
     """The same kernels, strides and paddings with two channels each: the same frames in a hundredth of the time."""
+    if config in BODIES.values():
+        return config  # slim as it is
     slim = tuple(replace(layer, channels=2) if isinstance(layer, Conv) else layer for layer in config.backbone)
     return replace(config, backbone=slim, hidden=2, projection=min(config.projection, 2))
 
@@ -97,17 +106,16 @@ def test_the_small_preset_has_less_than_a_million_parameters() -> None:
     assert 0.8e6 < expected < 1e6
 
 
-@pytest.mark.parametrize(("preset", "features"), [("small", 144 * 2), ("classic", 512 * 1)])
-def test_the_features_of_a_frame_are_the_channels_of_every_remaining_row(preset: str, features: int) -> None:
-    config = PRESETS[preset]
+@pytest.mark.parametrize(("name", "features"), [("small", 144 * 2), ("classic", 512 * 1), ("normed", 20 * 1)])
+def test_the_features_of_a_frame_are_the_channels_of_every_remaining_row(name: str, features: int) -> None:
+    config = NETWORKS[name]
     assert config.features == features
     maps, frames = random_model(config).eval().features(*batch(config, 40))
     assert maps.shape == (1, int(frames), features)
 
 
-@both_presets
-def test_a_line_gives_the_frames_that_the_config_predicts(preset: str) -> None:
-    config = PRESETS[preset]
+@all_networks
+def test_a_line_gives_the_frames_that_the_config_predicts(config: ModelConfig) -> None:
     model = random_model(slimmed(config), classes=3).eval()
     for width in [*range(config.min_width, 301), 511, 1000, 1999, 2000]:
         with torch.inference_mode():
@@ -116,9 +124,8 @@ def test_a_line_gives_the_frames_that_the_config_predicts(preset: str) -> None:
         assert frames.tolist() == [config.frames(width)], f"at {width} pixels"
 
 
-@both_presets
-def test_frames_are_predicted_for_arrays_and_tensors_alike(preset: str) -> None:
-    config = PRESETS[preset]
+@all_networks
+def test_frames_are_predicted_for_arrays_and_tensors_alike(config: ModelConfig) -> None:
     widths = list(range(config.min_width, 301))
     one_by_one = [config.frames(width) for width in widths]
     of_array, of_tensor = config.frames(np.array(widths)), config.frames(torch.tensor(widths))
@@ -134,9 +141,8 @@ def test_the_frames_of_the_presets() -> None:
     assert PRESETS["classic"].frames(100) == 26
 
 
-@both_presets
-def test_the_minimum_width_is_the_narrowest_that_gives_a_frame(preset: str) -> None:
-    config = PRESETS[preset]
+@all_networks
+def test_the_minimum_width_is_the_narrowest_that_gives_a_frame(config: ModelConfig) -> None:
     model = random_model(slimmed(config), classes=3).eval()
     log_probs, frames = model(*batch(config, config.min_width))
     assert frames.tolist() == [log_probs.shape[1]]
@@ -147,9 +153,36 @@ def test_the_minimum_width_is_the_narrowest_that_gives_a_frame(preset: str) -> N
             model(*batch(config, width))
 
 
-@both_presets
-def test_a_config_survives_json(preset: str) -> None:
-    config = PRESETS[preset]
+@all_networks
+def test_the_narrowest_line_for_some_frames_gives_them_and_a_narrower_one_does_not(config: ModelConfig) -> None:
+    counts = [config.frames(width) for width in range(400)]
+    for frames in range(1, 80):
+        narrowest = next(width for width, count in enumerate(counts) if count >= frames)
+        assert config.min_width_for(frames) == narrowest
+    assert config.min_width_for(0) == config.min_width == config.min_width_for(1)
+
+
+def test_the_narrowest_line_is_found_at_once_however_wide_it_is() -> None:
+    config = ModelConfig("x", 8, (Conv(1), Pool((1, 1), (1, 2**30))), hidden=1)
+    assert [config.min_width_for(frames) for frames in (1, 2, 1001)] == [1, 2**30 + 1, 1000 * 2**30 + 1]
+
+
+@pytest.mark.parametrize("config", [*map(slimmed, NETWORKS.values()), *RANDOM_NETWORKS], ids=[*NETWORKS, *range(10)])
+def test_the_middle_of_a_frame_is_that_of_the_pixels_that_change_it(config: ModelConfig) -> None:
+    # Squeeze-and-excitation sees the whole line. Norms and activations may hide a pixel, but not in all of these lines.
+    layers = [layer for layer in config.backbone if not isinstance(layer, Excitation)]
+    model = random_model(replace(config, backbone=tuple(layers)), classes=3).eval()
+    width = config.min_width_for(30)
+    images = torch.rand(40, 1, config.height, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    maps, _ = model.backbone(images, torch.full((40,), width))
+    (gradient,) = torch.autograd.grad(maps[..., 15].sum(), images)
+    seen = gradient.abs().sum((0, 1, 2)).nonzero()
+    assert 0 < seen[0] < seen[-1] < width - 1
+    assert config.center(15) == (seen[0] + seen[-1]).item() / 2 + 0.5
+
+
+@all_networks
+def test_a_config_survives_json(config: ModelConfig) -> None:
     assert ModelConfig.from_json(config.to_json()) == config
     assert ModelConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
@@ -181,9 +214,8 @@ def test_a_config_that_lacks_a_value_is_an_error(missing: str) -> None:
         ModelConfig.from_json(data)
 
 
-@both_presets
-def test_a_line_gives_the_same_alone_and_in_a_padded_batch(preset: str) -> None:
-    config = PRESETS[preset]
+@all_networks
+def test_a_line_gives_the_same_alone_and_in_a_padded_batch(config: ModelConfig) -> None:
     model = random_model(config).eval()
     images, widths = batch(config, 8, 9, 31, 100, 333, 2000)
     with torch.inference_mode():
@@ -195,17 +227,38 @@ def test_a_line_gives_the_same_alone_and_in_a_padded_batch(preset: str) -> None:
             torch.testing.assert_close(in_batch[:true_frames], alone[0], rtol=0, atol=1e-4)
 
 
-@both_presets
-def test_the_convolutions_of_a_padded_batch_leave_nothing_past_the_true_frames(preset: str) -> None:
-    config = PRESETS[preset]
+@pytest.mark.parametrize("config", RANDOM_NETWORKS, ids=range(10))
+def test_of_any_layers_a_line_gives_the_same_alone_and_in_a_padded_batch(config: ModelConfig) -> None:
+    model = random_model(config, classes=5).eval()
+    images, widths = batch(config, *(config.min_width + more for more in (0, 1, 2, 3, 9, 50)))
+    with torch.inference_mode():
+        together, frames = model(images, widths)
+        for line, width, true_frames, in_batch in zip(images, widths.tolist(), frames.tolist(), together, strict=True):
+            alone, alone_frames = model(line[None, :, :, :width], torch.tensor([width]))
+            assert alone_frames.tolist() == [true_frames] == [config.frames(width)] == [alone.shape[1]]
+            torch.testing.assert_close(in_batch[:true_frames], alone[0], rtol=0, atol=1e-4)
+
+
+@all_networks
+def test_what_lies_right_of_a_line_changes_nothing(config: ModelConfig) -> None:
+    model = random_model(config).eval()
+    images, widths = batch(config, 100, 31, 64)
+    beside = torch.arange(100) >= widths[:, None, None, None]
+    with torch.inference_mode():
+        (expected, frames), (found, _) = model(images, widths), model(torch.where(beside, 1000.0, images), widths)
+    for line, other, true_frames in zip(expected, found, frames.tolist(), strict=True):
+        assert torch.equal(line[:true_frames], other[:true_frames])
+
+
+@all_networks
+def test_the_convolutions_of_a_padded_batch_leave_nothing_past_the_true_frames(config: ModelConfig) -> None:
     features, frames = random_model(config).eval().features(*batch(config, 8, 31, 100))
     for line, true_frames in zip(features, frames.tolist(), strict=True):
         assert not line[true_frames:].any()
 
 
-@both_presets
-def test_the_order_of_a_batch_does_not_matter(preset: str) -> None:
-    config = PRESETS[preset]
+@all_networks
+def test_the_order_of_a_batch_does_not_matter(config: ModelConfig) -> None:
     model = random_model(config).eval()
     images, widths = batch(config, 100, 31, 64)
     with torch.inference_mode():
@@ -215,9 +268,8 @@ def test_the_order_of_a_batch_does_not_matter(preset: str) -> None:
         torch.testing.assert_close(line[:true_frames], turned[:true_frames], rtol=0, atol=1e-4)
 
 
-@both_presets
-def test_the_classes_of_a_frame_share_a_probability_of_1(preset: str) -> None:
-    config = PRESETS[preset]
+@all_networks
+def test_the_classes_of_a_frame_share_a_probability_of_1(config: ModelConfig) -> None:
     model = random_model(config).eval()
     images, widths = batch(config, 60, 33)
     with torch.inference_mode():
@@ -229,9 +281,8 @@ def test_the_classes_of_a_frame_share_a_probability_of_1(preset: str) -> None:
         torch.testing.assert_close(each.exp().sum(dim=2), torch.ones(each.shape[:2]), rtol=0, atol=1e-5)
 
 
-@both_presets
-def test_a_training_step_gives_every_weight_a_finite_gradient(preset: str) -> None:
-    config = PRESETS[preset]
+@all_networks
+def test_a_training_step_gives_every_weight_a_finite_gradient(config: ModelConfig) -> None:
     model = random_model(config).train()
     images, widths = batch(config, 40, 64, 17)
     features, frames = model.features(images, widths)
@@ -246,6 +297,16 @@ def test_a_training_step_gives_every_weight_a_finite_gradient(preset: str) -> No
         assert parameter.grad.any(), name
 
 
+def test_with_a_skip_the_auxiliary_head_is_added_to_the_heads_result() -> None:
+    model = random_model(NORMED).eval()
+    features, frames = model.features(*batch(NORMED, 60, 33))
+    scores = model.head(model.lstm(features, frames)) + model.auxiliary(features)
+    assert torch.equal(model.log_probs(features, frames), torch.log_softmax(scores, dim=-1))
+    without = random_model(replace(NORMED, skip=False)).eval()
+    expected = torch.log_softmax(without.head(without.lstm(features, frames)), dim=-1)
+    assert torch.equal(without.log_probs(features, frames), expected)
+
+
 def test_dropout_acts_in_training_only() -> None:
     config = replace(slimmed(PRESETS["small"]), dropout=0.5)
     model = random_model(config, classes=3)
@@ -255,8 +316,9 @@ def test_dropout_acts_in_training_only() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The tensor attributes")  # torch, of its own LSTM
-def test_torch_can_export_it_for_any_batch() -> None:
-    model = random_model(slimmed(PRESETS["small"])).eval()
+@pytest.mark.parametrize("config", [slimmed(PRESETS["small"]), NORMED], ids=["small", "normed"])
+def test_torch_can_export_it_for_any_batch(config: ModelConfig) -> None:
+    model = random_model(config).eval()
     free = torch.export.Dim("batch")
     program = torch.export.export(model, batch(model.config, 64, 48), dynamic_shapes=({0: free}, {0: free}))
     lines = batch(model.config, 64, 40, 33)

@@ -208,7 +208,10 @@ def test_the_means_of_an_excitation_are_those_of_the_true_columns() -> None:
 
 
 def test_the_means_of_an_excitation_are_finite_in_half_precision() -> None:
-    stage, ones = MaskedExcitation(CHANNELS, 2), torch.ones(1, CHANNELS, ROWS, 20_000)  # 80,000 values, and no half is above 65,504
+    stage, ones = (
+        MaskedExcitation(CHANNELS, 2),
+        torch.ones(1, CHANNELS, ROWS, 20_000),
+    )  # 80,000 values, and no half is above 65,504
     (expected,) = stage(ones, torch.tensor([20_000]))
     (found,) = stage.half()(ones.half(), torch.tensor([20_000]))
     torch.testing.assert_close(found.float(), expected, rtol=0, atol=2e-3)  # a half from 1/2 to 1 is rounded by 2**-12
