@@ -227,7 +227,7 @@ ACTIVATIONS = {
 
 
 def alone(layer: Layer, stage: nn.Module, maps: list[Tensor]) -> list[Tensor]:
-    """What a layer makes of each of some lines, none of which is ever padded: only the statistics are taken over all of them."""
+    """What a layer makes of lines, none of which is ever padded: only the statistics are taken over all of them."""
     if isinstance(layer, Residual):
         return [one + more for one, more in zip(maps, chain(layer.layers, stage, maps), strict=True)]
     if isinstance(layer, Concat):

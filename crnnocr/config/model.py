@@ -255,7 +255,7 @@ def _output_size(layers: Sequence[Layer], size: Size, axis: Literal[0, 1]) -> Si
 
 
 def _seen(layers: Sequence[Leaf], first: float, last: float) -> tuple[float, float]:
-    """The first and the last column that a window has from which these columns are made; of squeeze-and-excitation, the same."""
+    """The first and the last column in the windows that these two are made of. Squeeze-and-excitation has none."""
     for layer in reversed(layers):
         if isinstance(layer, Conv | Pool):
             first = first * layer.stride[1] - layer.padding[1]

@@ -385,8 +385,9 @@ class _Layers:
 
     @property
     def _is_plain_at_first(self) -> bool:
-        """Whether the first convolution's channels are read by another one alone that makes each of its own from all of them."""
-        first, second, *_ = [layer for layer in self.network.config.backbone if not isinstance(layer, Pool)] + [None, None]
+        """Whether another convolution alone reads the first one's channels, and makes each of its own from all of them."""
+        layers = (layer for layer in self.network.config.backbone if not isinstance(layer, Pool))
+        first, second = next(layers), next(layers, None)
         return isinstance(first, Conv) and isinstance(second, Conv) and not second.is_depthwise
 
     def _dequantized_constant(self, values: str, scale: Floats, zero_point: NDArray[np.integer]) -> str:
