@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnxruntime
@@ -217,7 +217,7 @@ def test_the_means_of_an_excitation_are_finite_in_half_precision() -> None:
     torch.testing.assert_close(found.float(), expected, rtol=0, atol=2e-3)  # a half from 1/2 to 1 is rounded by 2**-12
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda maps: maps,
     "relu": torch.relu,
     "gelu": lambda maps: maps * (1 + torch.erf(maps / 2**0.5)) / 2,
@@ -284,9 +284,9 @@ def test_lines_of_several_widths_are_trained_on_as_if_none_was_padded(shape: Mod
     weights = list(model.backbone.parameters())
     assert isinstance(own, Tensor)
     assert isinstance(plain, Tensor)
-    gradients, theirs = torch.autograd.grad(own, weights), torch.autograd.grad(plain, weights)
-    largest = max(float(each.abs().max()) for each in theirs)
-    for a, b in zip(gradients, theirs, strict=True):
+    found, wanted = torch.autograd.grad(own, weights), torch.autograd.grad(plain, weights)
+    largest = max(float(each.abs().max()) for each in wanted)
+    for a, b in zip(found, wanted, strict=True):
         assert torch.allclose(a, b, rtol=0, atol=1e-7 * largest)  # torch's hard sigmoid has a sixth in single precision
 
 
