@@ -2,7 +2,7 @@
 
     python recipes/lessons.py FOLDER --real shared/data_train --fonts fonts/ --synthetic 100_000
 
-Synthetic lines come from the stream of `recipes/shipped.py`. Of real images there are the words of `scene_words`, each four
+Synthetic lines come from the stream of `recipes/stream.py`. Of real images there are the words of `scene_words`, each four
 times, three of these augmented, and the lines of `receipt_lines` once, every second one augmented. The labels of the receipts
 are upper-case and their spacing is not reliable: the reader's own text is taken if it is the label apart from case and spaces,
 else the line is left out. What the reader sees in a line is kept if its text is that of the label. It is PP-OCRv6 small.
@@ -26,7 +26,7 @@ import torch
 from bodies import HEIGHT, Recognizer, in_colors
 from numpy.typing import NDArray
 from PIL import Image
-from shipped import CHARSET, STREAM, Stream
+from stream import CHARSET, STREAM, Stream
 
 from crnnocr.config import AugmentConfig
 from crnnocr.files import atomic_write

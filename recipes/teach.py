@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 from rounding import Rounding
-from shipped import CHARSET
+from stream import CHARSET
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -195,18 +195,18 @@ def test_its_card_gives_scores_on_real_crops_and_the_license(folder: Path) -> No
 def test_texts_of_the_measured_protocol_are_never_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("recipes", "benchmarks"):
         monkeypatch.syspath_prepend(str(ROOT / folder))
-    import shipped
+    import stream
     from protocol987 import MEASURE
 
     from crnnocr.synth.sampler import Sampler
 
     forbidden = Sampler(MEASURE).text(3)
-    assert forbidden in shipped.protocol_texts()
-    stream = shipped.Stream(shipped.STREAM)
-    says = _Says(forbidden, shipped.REPLACEMENTS_FROM)
-    monkeypatch.setattr(stream, "_samplers", dict.fromkeys(shipped.KINDS, says))
-    assert [stream[index][1] for index in range(len(shipped.KINDS))] == ["another"] * len(shipped.KINDS)
-    sys.modules.pop("shipped")
+    assert forbidden in stream.protocol_texts()
+    endless = stream.Stream(stream.STREAM)
+    says = _Says(forbidden, stream.REPLACEMENTS_FROM)
+    monkeypatch.setattr(endless, "_samplers", dict.fromkeys(stream.KINDS, says))
+    assert [endless[index][1] for index in range(len(stream.KINDS))] == ["another"] * len(stream.KINDS)
+    sys.modules.pop("stream")
 
 
 class _Says:
