@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from crnnocr.config import Conv, Excitation
 from crnnocr.graph import quantization
@@ -29,7 +31,7 @@ class Rounding:
 
         def keep(index: int, side: str, values: Tensor) -> None:
             flat = values.detach().float().flatten()
-            seen.setdefault((index, side), []).append(flat[:: max(1, len(flat) // 8000)])
+            seen.setdefault((index, side), []).append(flat[:: max(1, len(flat) // 8000)].clone())
 
         hooks = []
         for index, convolution in enumerate(self._convolutions):
@@ -84,7 +86,22 @@ def quantized(model: CRNN) -> list[tuple[nn.Conv2d, bool]]:
 
 def rounded(values: Tensor, lowest: float, highest: float) -> Tensor:
     """Values as bytes in a range; gradients pass as if they were not, where they lie in it."""
-    scale = (highest - lowest) / 255
-    zero = round(-lowest / scale)
-    inside = values.clamp((0 - zero) * scale, (255 - zero) * scale)
-    return inside + (torch.round(inside / scale) * scale - inside).detach()
+    result: Tensor = _Round.apply(values, lowest, highest)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Round(Function):
+    """Keeps less for the gradient than torch would by itself."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, lowest: float, highest: float) -> Tensor:
+        scale = (highest - lowest) / 255
+        zero = round(-lowest / scale)
+        ends = -zero * scale, (255 - zero) * scale
+        ctx.save_for_backward((values >= ends[0]) & (values <= ends[1]))
+        return values.clamp(*ends).div_(scale).round_().mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (inside,) = ctx.saved_tensors
+        return gradient * inside, None, None

@@ -47,7 +47,7 @@ from crnnocr.training.augmentation import augment
 from crnnocr.training.trainer import WeightAverage
 
 CPU = torch.device("cpu")
-BATCH_COLUMNS = 48 * 192
+BATCH_COLUMNS = 48 * 128
 """Of a batch, in pixels of a line 48 high."""
 BUCKET = 40
 """Batches that are formed together, by width."""
