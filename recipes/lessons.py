@@ -19,6 +19,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -85,13 +86,23 @@ class Reader:
 
 
 def synthetic(fonts: str | None, start: int) -> Iterator[tuple[Line, str]]:
-    """Endless synthetic lines."""
+    """Endless synthetic lines, one in a hundred of them blank."""
     stream = Stream(replace(STREAM, fonts=fonts))
-    index = start
-    while True:
-        image, text = stream[index]
-        yield _PREPROCESSOR.line(image), text
-        index += 1
+    for index in count(start):
+        if index % 100:
+            image, text = stream[index]
+            yield _PREPROCESSOR.line(image), text
+        else:
+            yield blank(np.random.default_rng([STREAM.seed, index])), ""
+
+
+def blank(rng: np.random.Generator) -> Line:
+    """Paper with nothing on it: of any gray, width and unevenness, and with more or less noise."""
+    width = round(float(np.exp(rng.uniform(np.log(16), np.log(MAX_WIDTH)))))
+    slope = np.linspace(-1, 1, width) * rng.uniform(-30, 30) + np.linspace(-1, 1, HEIGHT)[:, None] * rng.uniform(-20, 20)
+    noise = rng.normal(size=(HEIGHT, width)) * rng.choice([0, rng.uniform(0, 4), rng.uniform(0, 15)])
+    line: Line = np.clip(np.round(rng.uniform(0, 255) + slope + noise), 0, 255).astype(np.uint8)
+    return line
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ SPARE = 10
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=registry.PRETRAINED)
+    parser.add_argument("name", choices=registry.PRETRAINED.values())
     parser.add_argument("model", type=Path, help="model.safetensors as `recipes/teach.py` left it")
     parser.add_argument("lessons", type=Path, help="the folder that recipes/lessons.py made")
     parser.add_argument("--real", type=Path, required=True, help="the folder that holds scene_words and receipt_lines")

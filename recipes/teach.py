@@ -104,7 +104,8 @@ class Pupil:
         if self.options.frozen:
             self.model.backbone.eval()
         labels = [self.charset.encode(each.text) for each in batch]
-        ids, lengths = torch.tensor([i for label in labels for i in label]), torch.tensor([len(label) for label in labels])
+        ids = torch.tensor([i for label in labels for i in label], dtype=torch.int64)
+        lengths = torch.tensor([len(label) for label in labels])
         characters = float(lengths.clamp(min=1).sum())
         with self.rounding.weights() if self.rounding else nullcontext():
             with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):

@@ -30,7 +30,7 @@ LIMITS = {"en": 6e6, "en-base": 20e6}
 
 def test_the_small_one_is_there() -> None:
     assert "en" in [folder.name for folder in FOLDERS]
-    assert {folder.name for folder in FOLDERS} <= set(registry.PRETRAINED)
+    assert {folder.name for folder in FOLDERS} <= set(registry.PRETRAINED.values())
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

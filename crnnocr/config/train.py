@@ -41,7 +41,7 @@ class TrainConfig(Recipe):
 
     preset: str | None = option(
         None,
-        f"Architecture of the model; by default the start model's, or {DEFAULT_PRESET} from scratch.",
+        f"Architecture of the model; by default {DEFAULT_PRESET}, or the start model's.",
         metavar="|".join(PRESETS),
         choices=tuple(PRESETS),
     )

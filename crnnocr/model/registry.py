@@ -16,17 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from crnnocr.config import AUTO, SCRATCH
+from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH
 from crnnocr.errors import ConfigError, CrnnocrError, ModelError, UsageError
 from crnnocr.files import atomic_files, atomic_write, data_directory, sha256_of, write_error
 from crnnocr.model import checkpoint, exported
 from crnnocr.model.card import Card
 
-PRETRAINED = ("en-fast", "en", "en-base")
-"""Names of the pretrained models, the fastest first. They are reserved, whether the models are there or not."""
-
-_DEFAULT = "en"
-_BY_PRESET = {"small": "en-fast"}
+PRETRAINED = {"small": "en", "base": "en-base"}
+"""Names of the pretrained models by preset, the smallest first. They are reserved, whether the models are there or not."""
 
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
 
@@ -98,15 +95,14 @@ def find_named(name: str) -> FoundModel:
     return found
 
 
-def pretrained(preset: str | None = None) -> FoundModel | None:
-    """Find the pretrained model of a preset, or the default one; None if there is none."""
-    name = _BY_PRESET.get(preset) if preset else _DEFAULT
-    return _find_pretrained(name) if name else None
+def pretrained(preset: str = DEFAULT_PRESET) -> FoundModel | None:
+    """Find the pretrained model of a preset; None if there is none."""
+    return _find_pretrained(PRETRAINED[preset]) if preset in PRETRAINED else None
 
 
 def pretrained_names() -> list[str]:
-    """Names of the pretrained models that are there, the fastest first."""
-    return [name for name in PRETRAINED if _find_pretrained(name)]
+    """Names of the pretrained models that are there, the smallest first."""
+    return [name for name in PRETRAINED.values() if _find_pretrained(name)]
 
 
 def own_names() -> list[str]:
@@ -152,7 +148,7 @@ def _find_pretrained(name: str) -> FoundModel | None:
 
 
 def _find_named(name: str) -> FoundModel | None:
-    if name in PRETRAINED and (found := _find_pretrained(name)):
+    if name in PRETRAINED.values() and (found := _find_pretrained(name)):
         return found
     path = _stored(name) if _NAME.fullmatch(name) else None
     return FoundModel(path, name) if path else None
@@ -195,7 +191,7 @@ def files(found: FoundModel) -> list[Path]:
 
 def checked_name(name: str) -> str:
     """`name` itself. Raises `ConfigError` if it is reserved, or cannot be a folder's name on every platform."""
-    if name in PRETRAINED:
+    if name in PRETRAINED.values():
         raise ConfigError("name", f"{name} is the name of a model that comes with crnnocr: choose another")
     if not _is_possible(name):
         raise ConfigError(
@@ -213,7 +209,7 @@ def similar_name(text: str) -> str:
 def free_name(wanted: str) -> str:
     """`wanted` or, if there is a model of that name or it is reserved, `wanted-2`, `wanted-3`, …"""
     name, number = wanted, 2
-    while _stored(name) or name in PRETRAINED:
+    while _stored(name) or name in PRETRAINED.values():
         name, number = f"{wanted[:90]}-{number}", number + 1
     return name
 
