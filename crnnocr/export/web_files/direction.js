@@ -59,7 +59,8 @@ function itemsOf(text, directions) {
   return items;
 }
 
-/** Levels of items in visual order: with phrases against the base direction held together, and without. */
+/** Levels of items in visual order: with phrases against the base direction held together, and without; with signs that belong to
+ * numbers at their other side, too. */
 function firstGuesses(items, base, mirrored) {
   const kinds = items.map(({ kind }) => kind);
   const plain = kinds.map((kind) => {
@@ -79,7 +80,11 @@ function firstGuesses(items, base, mirrored) {
       joined[i] = base || ["EN", "AN"].includes(kinds[i]) ? 2 : 1;
     }
   }
-  return [joined, plain];
+  const signed = [...plain];
+  for (const [start, end] of runs(kinds)) {
+    if (kinds[start] === "ET" && [kinds[start - 1], kinds[end]].includes("EN")) signed.fill(base ? 2 : 0, start, end);
+  }
+  return [joined, plain, signed];
 }
 
 /** Indices of the brackets that close a phrase, after it in logical order, and were opened in it. */
