@@ -17,12 +17,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from networks import BODIES, FOLDED
 from onnx import helper
 from PIL import Image
 from typer.testing import Result
 
 from crnnocr import runtime
-from crnnocr.config import PRESETS, ExportConfig, Orientation, Precision
+from crnnocr.config import PRESETS, ExportConfig, ModelConfig, Orientation, Precision
 from crnnocr.errors import ModelError
 from crnnocr.export import folder as exporting
 from crnnocr.graph import assembly, end_to_end, onnx_file
@@ -34,6 +35,7 @@ from crnnocr.model.crnn import CRNN
 from crnnocr.text.charset import Charset
 
 CHARSET = Charset(" 0123456789aß漢")
+SHAPES = {**PRESETS, **BODIES}
 
 
 @pytest.fixture(scope="module")
@@ -48,25 +50,26 @@ def image(tmp_path: Path) -> Path:
     return tmp_path / "image.png"
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_the_shapes_of_weights_are_those_of_the_network(preset: str) -> None:
+@pytest.mark.parametrize("config", SHAPES.values(), ids=SHAPES)
+def test_the_shapes_of_weights_are_those_of_the_network(config: ModelConfig) -> None:
     with torch.device("meta"):
-        model = CRNN(PRESETS[preset], CHARSET.classes)
+        model = CRNN(config, CHARSET.classes)
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    own = {name: shape for name, shape in expected.items() if "auxiliary" not in name and "num_batches" not in name}
-    assert assembly.weight_shapes(PRESETS[preset], CHARSET.classes) == own
+    unused = ("num_batches",) if config.skip else ("num_batches", "auxiliary")
+    own = {name: shape for name, shape in expected.items() if not any(each in name for each in unused)}
+    assert assembly.weight_shapes(config, CHARSET.classes) == own
 
 
 @pytest.mark.parametrize(
-    ("preset", "precision", "self_contained"), [*itertools.product(sorted(PRESETS), Precision, (False, True))]
+    ("name", "precision", "self_contained"), [*itertools.product(sorted(SHAPES), Precision, (False, True))]
 )
-def test_every_export_is_what_is_built_for_its_card(preset: str, precision: Precision, self_contained: bool) -> None:
-    rng = np.random.default_rng(0)
-    shapes = assembly.weight_shapes(PRESETS[preset], CHARSET.classes)
+def test_every_export_is_what_is_built_for_its_card(name: str, precision: Precision, self_contained: bool) -> None:
+    rng, config = np.random.default_rng(0), SHAPES[name]
+    shapes = assembly.weight_shapes(config, CHARSET.classes)
     weights = {name: rng.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
-    ranges = tuple((0.0, high) for high in rng.uniform(1, 9, PRESETS[preset].activations).tolist())
+    ranges = tuple((-low, high) for low, high in rng.uniform((0, 1), (3, 9), (config.activations, 2)).tolist())
     for orientation in (Orientation.HORIZONTAL, Orientation.VERTICAL):
-        card = Card("x", CHARSET, PRESETS[preset], orientation, activation_ranges=ranges)
+        card = Card("x", CHARSET, config, orientation, activation_ranges=ranges)
         model = assembly.assemble(card, weights, precision, self_contained, {"a": "b"})
         found = onnx_file.read(model.to_onnx().SerializeToString())
         assembly.check(found, card, precision)
@@ -105,6 +108,53 @@ def test_a_graph_of_another_kind_is_an_error_before_onnxruntime_sees_it(
     path = hostile.write(tmp_path / "odd.onnx", graph, edit)
     with pytest.raises(ModelError, match=rf"odd\.onnx is not the graph .*{CHECKED[edit]}.*models import"):
         OnnxEngine(path)
+
+
+def another_attribute(kind: str, name: str) -> hostile.Edit:
+    def edit(model: onnx.ModelProto) -> None:
+        node = next(node for node in model.graph.node if node.op_type == kind and any(a.name == name for a in node.attribute))
+        attribute = next(attribute for attribute in node.attribute if attribute.name == name)
+        if attribute.ints:
+            attribute.ints[0] += 1
+        else:
+            attribute.i += 1
+
+    return edit
+
+
+def another_operator(before: str, after: str) -> hostile.Edit:
+    def edit(model: onnx.ModelProto) -> None:
+        next(node for node in model.graph.node if node.op_type == before).op_type = after
+
+    return edit
+
+
+def unmasked(model: onnx.ModelProto) -> None:
+    """Does not hide what is right of the lines from a squeeze-and-excitation."""
+    sums = next(node for node in model.graph.node if node.op_type == "ReduceSum")
+    masked = next(node for node in model.graph.node if sums.input[0] in node.output)
+    sums.input[0] = masked.input[1]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (another_attribute("Conv", "strides"), "Conv, attribute strides, is another"),
+        (another_attribute("Conv", "group"), "Conv, attribute group, is another"),
+        (another_attribute("MaxPool", "pads"), "MaxPool, attribute pads, is another"),
+        (another_attribute("AveragePool", "kernel_shape"), "AveragePool, attribute kernel_shape, is another"),
+        (another_attribute("Concat", "axis"), "Concat, attribute axis, is another"),
+        (another_operator("Erf", "Tanh"), "Tanh, should be Erf"),
+        (another_operator("Sigmoid", "Exp"), "Exp, should be Sigmoid"),
+        (unmasked, "ReduceSum, has other inputs or outputs"),
+    ],
+)
+def test_a_graph_with_a_changed_layer_is_an_error(edit: hostile.Edit, message: str) -> None:
+    card, model = Card("x", CHARSET, FOLDED), CRNN(FOLDED, CHARSET.classes).eval()
+    graph = exporting.serialize_onnx(card, model, ExportConfig())
+    OnnxEngine(graph)
+    with pytest.raises(ModelError, match=message):
+        OnnxEngine(hostile.edited(graph, edit))
 
 
 def test_a_graph_with_weights_that_are_no_numbers_is_an_error(graph: bytes) -> None:
