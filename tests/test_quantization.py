@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import onnxruntime
 import pytest
 import torch
 from digits import CONFIG, SHAPE, image_of, number, numbers, prepared, trained_below
+from networks import BODIES, FOLDED, NORMED, random_body
 
 from crnnocr import images
-from crnnocr.config import DEFAULT_PRESET, PRESETS, EngineChoice, ExportConfig, Precision
+from crnnocr.config import DEFAULT_PRESET, PRESETS, Concat, Conv, EngineChoice, Excitation, ExportConfig, ModelConfig, Precision
 from crnnocr.errors import ModelError
 from crnnocr.export import folder as exporting
 from crnnocr.graph import quantization
@@ -62,38 +64,106 @@ def test_a_line_gives_the_same_alone_and_in_any_batch(quantized: OnnxEngine) -> 
         np.testing.assert_allclose(together[row, :count], alone[0, :count], atol=1e-3)
 
 
-def test_everything_except_the_first_convolution_and_the_head_is_computed_in_int8(model_file: Path, tmp_path: Path) -> None:
-    # A node too many between them keeps ONNX Runtime from it, and then it is slower than single precision.
+def optimized(graph: bytes, folder: Path) -> Counter[str]:
+    """How many nodes of each kind ONNX Runtime makes of a graph."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    onnxruntime.InferenceSession(model_file.parent / "model.int8.onnx", options, providers=["CPUExecutionProvider"])
-    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return Counter(node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node)
+
+
+def test_everything_except_the_first_convolution_and_the_head_is_computed_in_int8(model_file: Path, tmp_path: Path) -> None:
+    # A node too many between them keeps ONNX Runtime from it, and then it is slower than single precision.
+    kinds = optimized((model_file.parent / "model.int8.onnx").read_bytes(), tmp_path)
     assert kinds["QLinearConv"] == SHAPE.convolutions - 1
     assert kinds["Conv"] + kinds["FusedConv"] == 1
     assert (kinds["DynamicQuantizeLSTM"], kinds["LSTM"]) == (2, 0)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_gives_nearly_the_same_in_int8_alone_or_not(preset: str) -> None:
+DIGITS = Charset("0123456789")
+
+
+def quantizable(shape: ModelConfig, lines: Sequence[images.Line]) -> tuple[Card, CRNN]:
+    """A random network with the ranges that its maps have for some lines."""
     torch.manual_seed(0)
-    shape = PRESETS[preset]
+    model = CRNN(shape, DIGITS.classes).eval()
+    return Card("random", DIGITS, shape, activation_ranges=quantization.activation_ranges(model, lines)), model
+
+
+def in_precision(precision: Precision, card: Card, model: CRNN) -> bytes:
+    return exporting.serialize_onnx(card, model, ExportConfig(precision=precision))
+
+
+@pytest.mark.parametrize("shape", BODIES.values(), ids=BODIES)
+def test_of_every_kind_of_layer_onnx_runtime_makes_the_nodes_that_are_fast(shape: ModelConfig, tmp_path: Path) -> None:
+    card, model = quantizable(shape, LINES)
+    convolutions = [leaf for _, leaf, _ in shape.leaves() if isinstance(leaf, Conv)]
+    gelus = sum(leaf.activation == "gelu" for leaf in convolutions)
+    excitations = sum(isinstance(layer, Excitation) for layer in shape.backbone)
+    assert gelus
+    assert excitations
+    kinds = optimized(in_precision(Precision.INT8, card, model), tmp_path)
+    assert kinds["QLinearConv"] == len(convolutions) - 1 - excitations  # and the convolutions in front of these
+    assert kinds["Conv"] + kinds["FusedConv"] == 1 + excitations
+    assert (kinds["Gelu"], kinds["Erf"], kinds["DynamicQuantizeLSTM"]) == (gelus, 0, 2)
+    kinds = optimized(in_precision(Precision.FP32, card, model), tmp_path)
+    assert kinds["Conv"] + kinds["FusedConv"] == len(convolutions)
+    assert (kinds["Gelu"], kinds["Erf"], kinds["LSTM"]) == (gelus, 0, 2)
+
+
+SHAPES = {**PRESETS, **BODIES, **{f"random {seed}": random_body(seed) for seed in range(12)}}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_every_network_gives_nearly_the_same_in_int8_alone_or_not(shape: ModelConfig) -> None:
     texts = (number(1), "7", "5327532753275", number(2))
     lines = [Preprocessor.for_model(shape).line(image_of(text)) for text in texts]
-    charset = Charset("0123456789")
-    model = CRNN(shape, charset.classes).eval()
-    card = Card("random", charset, shape, activation_ranges=quantization.activation_ranges(model, lines))
-    exact, quantized = (
-        OnnxEngine(exporting.serialize_onnx(card, model, ExportConfig(precision=precision)))
-        for precision in (Precision.FP32, Precision.INT8)
-    )
+    card, model = quantizable(shape, lines)
+    assert len(card.activation_ranges) == shape.activations
+    exact, quantized = (OnnxEngine(in_precision(precision, card, model)) for precision in (Precision.FP32, Precision.INT8))
     batch = images.to_batch(lines)
     (ours, frames), (theirs, _) = quantized.log_probs(*batch), exact.log_probs(*batch)
     for row, (line, count) in enumerate(zip(lines, frames, strict=True)):
         alone, _ = quantized.log_probs(*images.to_batch([line]))
         np.testing.assert_allclose(ours[row, :count], alone[0, :count], atol=1e-3)
         np.testing.assert_allclose(np.exp(ours[row, :count]), np.exp(theirs[row, :count]), atol=0.02)
-        assert ours[row, :count].std(axis=0).max() > 0.001
+        assert count == 1 or ours[row, :count].std(axis=0).max() > 0.001
+
+
+@pytest.mark.parametrize("shape", [NORMED, FOLDED], ids=["normed", "folded"])
+def test_int8_gives_a_line_the_same_bits_alone_and_in_any_batch(shape: ModelConfig) -> None:
+    engine = OnnxEngine(in_precision(Precision.INT8, *quantizable(shape, LINES)))
+    together, frames = engine.log_probs(*images.to_batch(LINES))
+    for row, line in enumerate(LINES):
+        alone, (count,) = engine.log_probs(*images.to_batch([line]))
+        np.testing.assert_array_equal(together[row, :count], alone[0])
+        assert count == frames[row]
+
+
+@pytest.mark.parametrize("shape", [*BODIES.values(), SHAPE], ids=[*BODIES, "vgg"])
+def test_values_that_were_never_measured_change_no_other_line(shape: ModelConfig) -> None:
+    """Not even in the LSTM, whose scale is that of the whole batch."""
+    card, model = quantizable(shape, LINES)
+    narrow = tuple((low / 4, high / 4) for low, high in card.activation_ranges)
+    engine = OnnxEngine(in_precision(Precision.INT8, replace(card, activation_ranges=narrow), model))
+    loud = np.where(np.arange(200) % 8 < 4, 255, 0)[None].repeat(shape.height, axis=0).astype(np.uint8)
+    for line in LINES:
+        alone, (count,) = engine.log_probs(*images.to_batch([line]))
+        beside, _ = engine.log_probs(*images.to_batch([line, loud]))
+        np.testing.assert_allclose(beside[0, :count], alone[0], rtol=0, atol=1e-6)
+
+
+def test_the_channels_of_a_first_convolution_with_others_beside_it_stay_apart() -> None:
+    """A convolution that all others build on alone gets more channels, which are zero."""
+    branches = Concat(((Conv(3), Conv(2, norm=False)), (Conv(3, activation="gelu"),)))
+    shape = replace(SHAPE, backbone=(branches, *SHAPE.backbone))
+    card, model = quantizable(shape, LINES)
+    batch = images.to_batch(LINES)
+    exact, quantized = (OnnxEngine(in_precision(each, card, model)) for each in (Precision.FP32, Precision.INT8))
+    (theirs, frames), (ours, _) = exact.log_probs(*batch), quantized.log_probs(*batch)
+    for row, count in enumerate(frames):
+        np.testing.assert_allclose(np.exp(ours[row, :count]), np.exp(theirs[row, :count]), atol=0.02)
 
 
 def test_it_is_near_the_network(quantized: OnnxEngine, model_file: Path) -> None:

@@ -175,7 +175,9 @@ class _Layers:
         return found
 
     def _gelu(self, maps: str) -> str:
-        """x·Φ(x), in the form that runtimes know."""
+        """x·Φ(x), in the form that runtimes know; quantized, ONNX Runtime does not find it, as it copies what is used twice."""
+        if self.ranges:
+            return self.graph.add("Gelu", [maps], domain=ONNXRUNTIME)
         erf = self.graph.add("Erf", [self.graph.add("Div", [maps, self._number(math.sqrt(2))])])
         product = self.graph.add("Mul", [maps, self.graph.add("Add", [erf, self._number(1)])])
         return self.graph.add("Mul", [product, self._number(0.5)])
