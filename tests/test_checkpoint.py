@@ -9,15 +9,18 @@ import math
 import pickle
 import random
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from cards import RECORD, SCORES
+from networks import BODIES
 from safetensors.numpy import save as safetensors
 
 from crnnocr.config import Conv, Layer, ModelConfig, Pool
@@ -211,6 +214,9 @@ def test_a_card_that_lacks_something_is_an_error(lost: str, card: Card, tmp_path
         ("quantisation.ranges", [[0.0, 1.0]] * 5 + [[0.0, 0.0]]),
         ("quantisation.ranges", [[0.0, 1.0]] * 5 + [[0.5, 1.0]]),
         ("quantisation.ranges", [[0.0, 1.0]] * 5 + [[1.0]]),
+        ("quantisation.ranges", [[0.0, 1.0]] * 5 + [[0.0, 5e-324]]),
+        ("quantisation.ranges", [[0.0, 1.0]] * 5 + [[-1e300, 1e300]]),
+        ("quantisation.ranges", [[0.0, 1.0]] * 5 + [["-1", 1.0]]),
         ("quantisation.ranges", "123456"),
     ],
 )
@@ -223,6 +229,80 @@ def test_a_card_with_a_value_of_another_type_is_an_error(place: str, value: obje
     inner[key] = value
     with pytest.raises(ModelError, match=r"model\.safetensors: its card cannot be read \("):
         Card.from_text(json.dumps(data), tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("config", BODIES.values(), ids=BODIES)
+def test_a_model_with_every_kind_of_layer_comes_back(config: ModelConfig, card: Card, tmp_path: Path) -> None:
+    ranges = tuple((-0.5 * index, 1.0 + index) for index in range(config.activations))
+    whole, model = replace(card, config=config, activation_ranges=ranges), CRNN(config, CHARSET.classes).eval()
+    checkpoint.save(tmp_path / "model.safetensors", whole, model, [])
+    loaded_card, loaded = checkpoint.load(tmp_path / "model.safetensors")
+    assert loaded_card == whole
+    lines, widths = torch.rand(2, 1, config.height, 40) * 2 - 1, torch.tensor([40, 31])
+    assert torch.equal(loaded(lines, widths)[0], model(lines, widths)[0])
+
+
+CONV = {"layer": "conv", "channels": 4}
+SHRINKING = {"layer": "conv", "channels": 4, "stride": [2, 1]}
+BACKBONES: dict[str, list[Any]] = {
+    "a residual with other channels": [CONV, {"layer": "residual", "layers": [{**CONV, "channels": 5}]}],
+    "a residual with another size": [CONV, {"layer": "residual", "layers": [SHRINKING]}],
+    "a residual without layers": [CONV, {"layer": "residual", "layers": []}],
+    "a residual of no list": [CONV, {"layer": "residual", "layers": 5}],
+    "residuals in each other": [CONV, {"layer": "residual", "layers": [{"layer": "residual", "layers": [CONV]}]}],
+    "an excitation in a residual": [CONV, {"layer": "residual", "layers": [{"layer": "excitation", "units": 2}]}],
+    "a branch with another size": [CONV, {"layer": "concat", "branches": [[CONV], [SHRINKING]]}],
+    "a branch without layers": [CONV, {"layer": "concat", "branches": [[CONV], []]}],
+    "no branches": [CONV, {"layer": "concat", "branches": []}],
+    "branches of no layers": [CONV, {"layer": "concat", "branches": [[5]]}],
+    "branches as a text": [CONV, {"layer": "concat", "branches": "conv"}],
+    "a depthwise convolution with other channels": [CONV, {**CONV, "channels": 8, "is_depthwise": True}],
+    "depthwise as a number": [CONV, {**CONV, "is_depthwise": 1}],
+    "an unknown activation": [{**CONV, "activation": "tanh"}],
+    "an activation of no text": [{**CONV, "activation": ["relu"]}],
+    "a stride of 0": [{**CONV, "stride": [0, 1]}],
+    "a negative padding": [{**CONV, "more_padding": [0, -1]}],
+    "a padding wider than the kernel": [{**CONV, "padding": [1, 1], "more_padding": [0, 2]}],
+    "a padded average": [CONV, {"layer": "pool", "kernel": [2, 2], "stride": [2, 2], "padding": [0, 1], "is_average": True}],
+    "a padded maximum of what may be negative": [
+        {**CONV, "activation": "gelu"},
+        {"layer": "pool", "kernel": [2, 2], "stride": [2, 1], "padding": [0, 1]},
+    ],
+    "no units": [CONV, {"layer": "excitation", "units": 0}],
+    "too many units": [CONV, {"layer": "excitation", "units": 2**40}],
+    "units as a truth": [CONV, {"layer": "excitation", "units": True}],
+    "an excitation without units": [CONV, {"layer": "excitation"}],
+    "an unknown kind": [CONV, {"layer": "attention", "units": 4}],
+    "no layers": [],
+    "a long name": [{**CONV, "x" * 10**6: 1}],
+    "very many layers": [CONV] * 200_000,
+    "very many branches": [{"layer": "concat", "branches": [[CONV]] * 100_000}],
+    "very many layers in a branch": [CONV, {"layer": "residual", "layers": [CONV] * 100_000}],
+}
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
+def test_a_card_with_impossible_layers_is_an_error_in_one_sentence(backbone: list[Any], card: Card, tmp_path: Path) -> None:
+    data = card.to_json()
+    data["model"]["backbone"] = backbone
+    text, start = json.dumps(data), time.process_time()
+    with pytest.raises(ModelError, match=r"model\.safetensors: its card cannot be read \(.*\)$") as caught:
+        Card.from_text(text, tmp_path / "model.safetensors")
+    assert time.process_time() - start < 2
+    message = str(caught.value).removeprefix(str(tmp_path))
+    assert len(message) < 700
+    assert "\n" not in message
+
+
+def test_a_card_with_as_many_layers_as_can_be_is_read_at_once(card: Card, tmp_path: Path) -> None:
+    far = {"layer": "pool", "kernel": [1, 1], "stride": [1, 2**30]}
+    data = card.to_json()
+    data["model"]["backbone"] = [CONV] * 900 + [far]
+    start = time.process_time()
+    config = Card.from_text(json.dumps(data), tmp_path).config
+    assert config.min_width_for(2) == 2**30 + 1
+    assert config.center(1) == 2**30 + 0.5
+    assert time.process_time() - start < 2
 
 
 def test_ranges_of_version_0_1_begin_at_zero(card: Card, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ class ModelConfig:
         try:
             return cls(**{**data, "backbone": tuple(map(_layer, data["backbone"]))})
         except (KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"the model's architecture cannot be read: {error}") from error
+            raise ModelError(f"the model's architecture cannot be read: {error!s:.200}") from error
 
 
 def _output_size(layers: Sequence[Layer], size: Size, axis: Literal[0, 1]) -> Size:

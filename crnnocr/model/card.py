@@ -23,6 +23,9 @@ from crnnocr.text.charset import Charset
 FORMAT_VERSION = 1
 """Of the JSON. A newer one is rejected."""
 
+_LARGEST = 3.4e38
+"""Number in single precision."""
+
 
 @dataclass(frozen=True)
 class DataSource:
@@ -276,9 +279,14 @@ def _activation_ranges(data: Any, maps: int) -> tuple[ActivationRange, ...]:
         pairs: tuple[tuple[float, ...], ...] = _checked(data["ranges"], tuple[tuple[float, ...], ...], "ranges")
     else:  # of version 0.1, whose lowest values are all 0
         pairs = tuple((0.0, highest) for highest in _checked(data["peaks"], tuple[float, ...], "peaks"))
-    if len(pairs) not in (0, maps) or not all(len(pair) == 2 and pair[0] <= 0 < pair[1] for pair in pairs):
+    if len(pairs) not in (0, maps) or not all(len(pair) == 2 and _is_range(*pair) for pair in pairs):
         raise ValueError(f"ranges must be none, or a number up to 0 and one above 0 for each of {maps} maps")
     return tuple((float(lowest), float(highest)) for lowest, highest in pairs)
+
+
+def _is_range(lowest: float, highest: float) -> bool:
+    """Whether both are numbers in single precision, and a 255th of their difference is."""
+    return -_LARGEST <= lowest <= 0 and highest / 255 >= 1 / _LARGEST and highest <= _LARGEST
 
 
 def _checked(value: Any, kind: Any, place: str) -> Any:
