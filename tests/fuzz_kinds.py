@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import fuzz_mutations as mutations
+from networks import NORMED
 from PIL import Image, ImageDraw
 
 from crnnocr import images
@@ -267,7 +268,8 @@ def _use_lmdb(path: Path) -> None:
                 opened.cache_clear()
 
 
-def _model() -> tuple[Any, Any]:
+def _models() -> Iterable[tuple[str, Any, Any]]:
+    """Names, cards and networks: plain convolutions, and every kind of layer."""
     import torch
 
     from crnnocr.metrics.scores import Scores
@@ -279,22 +281,25 @@ def _model() -> tuple[Any, Any]:
     torch.set_num_threads(1)
     charset = Charset.from_texts(TEXTS)
     scores = Scores(100, {"cer": 0.1, "exact": 0.5})
-    card = Card("fuzz", charset, CONFIG, scores=scores, activation_ranges=((0.0, 3.0),) * 6)
-    return card, CRNN(CONFIG, charset.classes).eval()
+    for name, config in (("model", CONFIG), ("body", NORMED)):
+        card = Card("fuzz", charset, config, scores=scores, activation_ranges=((-1.0, 3.0),) * config.activations)
+        yield name, card, CRNN(config, charset.classes).eval()
 
 
 def _weights(folder: Path) -> Iterable[Path]:
     from crnnocr.model import checkpoint
 
-    checkpoint.save(folder / "model.safetensors", *_model(), [1, 2, 3])
-    return [folder / "model.safetensors"]
+    for name, card, model in _models():
+        checkpoint.save(folder / f"{name}.safetensors", card, model, [1, 2, 3])
+        yield folder / f"{name}.safetensors"
 
 
 def _graph(config: ExportConfig, folder: Path) -> Iterable[Path]:
     from crnnocr.export.folder import serialize_onnx
 
-    (folder / "model.onnx").write_bytes(serialize_onnx(*_model(), config, [1, 2, 3], "0" * 64))
-    return [folder / "model.onnx"]
+    for name, card, model in _models():
+        (folder / f"{name}.onnx").write_bytes(serialize_onnx(card, model, config, [1, 2, 3], "0" * 64))
+        yield folder / f"{name}.onnx"
 
 
 def _use_model(path: Path) -> None:

@@ -191,6 +191,8 @@ def test_a_card_that_lacks_something_is_an_error(lost: str, card: Card, tmp_path
         ("model.height", True),
         ("model.hidden", "48"),
         ("model.projection", -1),
+        ("model.projection", True),
+        ("model.skip", 1),
         ("training", "text"),
         ("training.date", 5),
         ("training.data", []),

@@ -19,6 +19,7 @@ import pytest
 import safetensors.numpy
 import torch
 from digits import CONFIG, SHAPE, WITHOUT_ONNX, numbers, prepared
+from networks import NORMED
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -78,8 +79,15 @@ def losses(file: Path) -> NDArray[np.float64]:
 
 BRIEF = replace(TOGETHER, steps=5)
 
+SHAPES = {"briefly": SHAPE, "briefly with every kind of layer": NORMED}
+"""The network of those modes that are a few steps."""
 
-def test_two_processes_have_the_losses_of_one(tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.mark.parametrize("mode", SHAPES)
+def test_two_processes_have_the_losses_of_one(
+    mode: str, tmp_path: Path, own_registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPES[mode])
     list(training.run(order(tmp_path / "data", config=BRIEF, loss=noted(tmp_path / "losses alone"))))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -89,11 +97,11 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, own_registry: Path
             "WORLD_SIZE": "2",
             "LOCAL_WORLD_SIZE": "2",
         }
-    command = [sys.executable, __file__, str(tmp_path), "briefly"]
+    command = [sys.executable, __file__, str(tmp_path), mode]
     with subprocess.Popen(command, env={**os.environ, **group, "RANK": "1", "LOCAL_RANK": "1"}) as other:
         for name, value in {**group, "RANK": "0", "LOCAL_RANK": "0"}.items():
             monkeypatch.setenv(name, value)
-        train_with_others(tmp_path, "briefly")
+        train_with_others(tmp_path, mode)
         assert other.wait(timeout=60) == 0
     shares = [losses(tmp_path / f"losses {rank}") for rank in range(2)]
     assert np.sum(shares, axis=0) == pytest.approx(losses(tmp_path / "losses alone"), rel=1e-5)
@@ -198,7 +206,7 @@ def test_measuring_the_speed_leaves_the_network_as_it_was(tmp_path: Path) -> Non
 def train_with_others(folder: Path, mode: str) -> None:
     """Train briefly, or until the state of step 20 is saved, or from there to the end."""
     rank = int(os.environ["RANK"])
-    PRESETS[DEFAULT_PRESET] = SHAPE
+    PRESETS[DEFAULT_PRESET] = SHAPES.get(mode, SHAPE)
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         options: dict[str, Any] = {}
@@ -208,7 +216,7 @@ def train_with_others(folder: Path, mode: str) -> None:
             options = {"save_seconds": -1, "report_seconds": -1}
             patch.setattr(Run, "save", save_and_die)
         options["loss"] = noted(folder / f"losses {rank}")
-        config = BRIEF if mode == "briefly" else TOGETHER
+        config = BRIEF if mode in SHAPES else TOGETHER
         for event in training.run(order(folder / "data", mode == "resumed", config, **options)):
             if isinstance(event, Begun):
                 print(f"resuming at step {event.resumed_at}")  # noqa: T201 (the test reads it)

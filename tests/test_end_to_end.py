@@ -11,20 +11,21 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from networks import BODIES
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from PIL import Image
 from typer.testing import Result as CliResult
 
 from crnnocr import images
-from crnnocr.config import MAX_WIDTH, DecodeConfig, ExportConfig, Orientation, Precision, ReadConfig
+from crnnocr.config import MAX_WIDTH, DecodeConfig, ExportConfig, ModelConfig, Orientation, Precision, ReadConfig
 from crnnocr.decoding.forward import text_log_probs
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import GateError, UsageError
 from crnnocr.export import folder as exporting
 from crnnocr.export import verify as verification
 from crnnocr.export.verify import EndToEndBackend, Gray, LineBackend, VerificationImage, from_samples, verify
-from crnnocr.graph import end_to_end
+from crnnocr.graph import end_to_end, quantization
 from crnnocr.graph.builder import GraphBuilder
 from crnnocr.graph.end_to_end import Result, add_resize
 from crnnocr.images import Preprocessor
@@ -32,6 +33,9 @@ from crnnocr.inference.engines import OnnxEngine, TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.calibration import Calibration
 from crnnocr.model import checkpoint
+from crnnocr.model.card import Card
+from crnnocr.model.crnn import CRNN
+from crnnocr.text.charset import Charset
 
 SELF_CONTAINED = ExportConfig(self_contained=True)
 
@@ -100,6 +104,24 @@ def test_the_network_gets_the_line_that_predict_gives_it(orientation: Orientatio
         expected = lines_engine.log_probs(*images.to_batch([line]))[0][0]
         np.testing.assert_allclose(alone, expected, atol=1e-5)
         np.testing.assert_allclose(together, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("shape", BODIES.values(), ids=BODIES)
+def test_with_every_kind_of_layer_it_gives_what_the_network_alone_gives(shape: ModelConfig, precision: Precision) -> None:
+    torch.manual_seed(0)
+    grays, charset = [random_image(*size) for size in SIZES], Charset("abc")
+    lines = [Preprocessor.for_model(shape).line(gray) for gray in grays]
+    model = CRNN(shape, charset.classes).eval()
+    card = Card("x", charset, shape, activation_ranges=quantization.activation_ranges(model, lines))
+    plain, whole = (
+        OnnxEngine(exporting.serialize_onnx(card, model, ExportConfig(precision=precision, self_contained=self_contained)))
+        for self_contained in (False, True)
+    )
+    for line, gray, together in zip(lines, grays, log_probs_of(whole, grays), strict=True):
+        expected = plain.log_probs(*images.to_batch([line]))[0][0]
+        for found in (log_probs_of(whole, [gray])[0], together):
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 if precision is Precision.FP16 else 1e-5)
 
 
 def test_images_give_the_same_alone_and_together(engine: OnnxEngine, tiny_data: Path) -> None:

@@ -26,6 +26,7 @@ import torch
 from cards import trained_card
 from digits import CONFIG, WITHOUT_ONNX, Drawer, numbers, prepared
 from digits import SHAPE as WITHOUT_DROPOUT
+from networks import NORMED
 from numpy.typing import NDArray
 
 from crnnocr.config import DEFAULT_PRESET, PRESETS, TrainConfig
@@ -45,6 +46,9 @@ from crnnocr.training.validation import Validation
 
 SHAPE = replace(WITHOUT_DROPOUT, dropout=0.2)
 
+BODY = "tiny"
+"""The preset that has every kind of layer here."""
+
 SHORT = replace(CONFIG, steps=12, validations=3, batch_size=4)
 
 OTHER = replace(SHORT, seed=3, steps=13)
@@ -55,6 +59,7 @@ CASES = {
     "mixed": replace(SHORT, synth="digits", mix=0.5),
     # The second validation, after 4 steps, brings no progress yet: the decay begins, and ends after 8.
     "plateau": replace(SHORT, synth="digits", mix=0.5, steps=20, validations=10, patience=1),
+    "body": replace(SHORT, preset=BODY, augment=1),
 }
 
 
@@ -75,6 +80,7 @@ def order(case: TrainConfig, folder: Path, name: str = "x", **options: Any) -> O
 @pytest.fixture(autouse=True)
 def _as_in_the_killed_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(PRESETS, DEFAULT_PRESET, SHAPE)
+    monkeypatch.setitem(PRESETS, BODY, replace(NORMED, dropout=0.2))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums come in one order only
     yield
@@ -179,15 +185,15 @@ def train_to(events: Iterator[Event], step: int) -> None:
 # To the same bits
 
 
-@pytest.mark.parametrize("case", ["epochs", "mixed", "plateau"])
+@pytest.mark.parametrize("case", ["epochs", "mixed", "plateau", "body"])
 def test_interrupted_it_is_resumed_to_the_same_bits(
     case: str, uninterrupted: Callable[[str], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = uninterrupted(case)
     steps = whole.card["steps"]
-    assert steps == {"epochs": 10, "mixed": 12, "plateau": 8}[case]  # twice 18 numbers in batches of 4 are 10
+    assert steps == {"epochs": 10, "mixed": 12, "plateau": 8, "body": 12}[case]  # twice 18 numbers in batches of 4 are 10
     # At a validation, in the second epoch, and when only the finalization is left.
-    for step in {"epochs": (4, 10), "mixed": (10, 12), "plateau": (4, 8)}[case]:
+    for step in {"epochs": (4, 10), "mixed": (10, 12), "plateau": (4, 8), "body": (7, 12)}[case]:
         monkeypatch.setenv("CRNNOCR_DATA_DIR", str(tmp_path / f"store {step}"))
         train_to(training.run(order(CASES[case], tmp_path)), step)
         with monkeypatch.context() as patch:

@@ -155,9 +155,10 @@ class ModelConfig:
         if sum(len(chain) for layer in self.backbone for chain in _chains(layer)) > _MAX_LAYERS:
             raise ModelError(f"no network has more than {_MAX_LAYERS:,} layers")
         sizes = (self.height, self.hidden, len(self.backbone), self.projection + 1)
-        are_sizes = all(map(_is_size, sizes)) and self.height <= _MAX_HEIGHT
         is_possible = (
-            are_sizes
+            all(map(_is_size, sizes))
+            and self.height <= _MAX_HEIGHT
+            and not isinstance(self.projection, bool)
             and 0 <= self.dropout < 1
             and isinstance(self.skip, bool)
             and all(map(_is_possible, self.backbone))
