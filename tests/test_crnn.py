@@ -376,6 +376,16 @@ def test_a_new_character_starts_as_the_similar_one_but_less_likely(new: str, lik
     assert bias == pytest.approx(like_bias - 2)  # e² = 7.4 times less likely
 
 
+def test_with_a_skip_a_new_character_is_less_likely_by_as_much(tiny_config: ModelConfig) -> None:
+    model = CRNN(replace(tiny_config, skip=True), KNOWN.classes).eval()
+    resized = resize_head(model, KNOWN, Charset("aä"))
+    features, frames = torch.rand(1, 9, tiny_config.features), torch.tensor([9])
+    log_probs = resized.log_probs(features, frames)
+    assert torch.allclose(log_probs[..., 2], log_probs[..., 1] - 2, atol=1e-5)
+    auxiliary = resized.auxiliary_log_probs(features)
+    assert torch.allclose(auxiliary[..., 2], auxiliary[..., 1] - 2, atol=1e-5)
+
+
 @pytest.mark.parametrize("new", ["漢", "ß", "?"])  # ß is two letters in the other case
 @pytest.mark.parametrize("head", HEADS)
 def test_a_new_character_like_no_other_starts_as_the_mean_of_all(new: str, head: str, model: CRNN) -> None:

@@ -198,19 +198,20 @@ def resize_head(model: CRNN, known: Charset, wanted: Charset) -> CRNN:
     resized = CRNN(model.config, wanted.classes)
     state = model.state_dict()
     for name in ("head", "auxiliary"):
-        state |= {f"{name}.{key}": value for key, value in _rows(getattr(model, name), sources, wanted, known).items()}
+        bias = 0 if name == "head" and model.config.skip else _NEW_BIAS  # with a skip, the auxiliary head's is added
+        state |= {f"{name}.{key}": value for key, value in _rows(getattr(model, name), sources, wanted, known, bias).items()}
     resized.load_state_dict(state)
     return resized.train(model.training)
 
 
-def _rows(layer: nn.Linear, sources: list[int | None], wanted: Charset, known: Charset) -> dict[str, Tensor]:
+def _rows(layer: nn.Linear, sources: list[int | None], wanted: Charset, known: Charset, new_bias: float) -> dict[str, Tensor]:
     weight, bias = layer.weight.detach(), layer.bias.detach()
     mean_weight, mean_bias = weight[BLANK + 1 :].mean(0), bias[BLANK + 1 :].mean()
     weights, biases = [weight[BLANK]], [bias[BLANK]]
     for character, source in zip(wanted.characters, sources, strict=True):
         weights.append(mean_weight if source is None else weight[source])
         is_new = known.id_of(character) is None
-        biases.append((mean_bias if source is None else bias[source]) + _NEW_BIAS * is_new)
+        biases.append((mean_bias if source is None else bias[source]) + new_bias * is_new)
     return {"weight": torch.stack(weights), "bias": torch.stack(biases)}
 
 
