@@ -78,7 +78,7 @@ class Conv(_Window):
     more_padding: HeightWidth = (0, 0)
     """Further zeros below, and right, for kernels of even size."""
     activation: Activation = "relu"
-    """What the result goes through."""
+    """Function of the result."""
     is_depthwise: bool = False
     """Whether each channel is made from the input channel of the same number alone."""
 
