@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--body-rate", type=float, default=0.3, help="that of the body and its head, as a share of it")
     parser.add_argument("--ema", type=float, default=0.998)
-    parser.add_argument("--soft", type=float, default=0.5, help="weight of the reader's probabilities")
+    parser.add_argument("--soft", type=float, default=0.0, help="weight of the reader's probabilities")
     parser.add_argument("--limit", type=int, help="most lessons")
     parser.add_argument("--rounded", action="store_true", help="round as int8 does, for the last part")
     parser.add_argument("--bfloat16", action="store_true", help="compute in it, on processors with instructions for it")
