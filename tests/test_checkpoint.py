@@ -244,6 +244,11 @@ def test_a_model_with_every_kind_of_layer_comes_back(config: ModelConfig, card: 
     assert torch.equal(loaded(lines, widths)[0], model(lines, widths)[0])
 
 
+def within(layer: dict[str, Any], depth: int) -> dict[str, Any]:
+    """A layer in so many residuals."""
+    return {"layer": "residual", "layers": [within(layer, depth - 1)]} if depth else layer
+
+
 CONV = {"layer": "conv", "channels": 4}
 SHRINKING = {"layer": "conv", "channels": 4, "stride": [2, 1]}
 BACKBONES: dict[str, list[Any]] = {
@@ -251,8 +256,8 @@ BACKBONES: dict[str, list[Any]] = {
     "a residual with another size": [CONV, {"layer": "residual", "layers": [SHRINKING]}],
     "a residual without layers": [CONV, {"layer": "residual", "layers": []}],
     "a residual of no list": [CONV, {"layer": "residual", "layers": 5}],
-    "residuals in each other": [CONV, {"layer": "residual", "layers": [{"layer": "residual", "layers": [CONV]}]}],
-    "an excitation in a residual": [CONV, {"layer": "residual", "layers": [{"layer": "excitation", "units": 2}]}],
+    "layers deep in others": [CONV, within(CONV, 5)],
+    "an impossible excitation in a residual": [CONV, {"layer": "residual", "layers": [{"layer": "excitation", "units": 0}]}],
     "a branch with another size": [CONV, {"layer": "concat", "branches": [[CONV], [SHRINKING]]}],
     "a branch without layers": [CONV, {"layer": "concat", "branches": [[CONV], []]}],
     "no branches": [CONV, {"layer": "concat", "branches": []}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from networks import BODIES, NORMED, random_body
 from torch import Tensor, nn
 
 from crnnocr import images
-from crnnocr.config import PRESETS, Conv, Excitation, ModelConfig, Pool
+from crnnocr.config import PRESETS, Concat, Conv, Layer, ModelConfig, Pool, Residual
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.decoding.hypothesis import greedy
 from crnnocr.errors import ModelError
@@ -106,7 +107,7 @@ def test_the_small_preset_has_less_than_a_million_parameters() -> None:
     assert 0.8e6 < expected < 1e6
 
 
-@pytest.mark.parametrize(("name", "features"), [("small", 144 * 2), ("classic", 512 * 1), ("normed", 20 * 1)])
+@pytest.mark.parametrize(("name", "features"), [("small", 144 * 2), ("classic", 512 * 1), ("normed", 18 * 1)])
 def test_the_features_of_a_frame_are_the_channels_of_every_remaining_row(name: str, features: int) -> None:
     config = NETWORKS[name]
     assert config.features == features
@@ -167,11 +168,27 @@ def test_the_narrowest_line_is_found_at_once_however_wide_it_is() -> None:
     assert [config.min_width_for(frames) for frames in (1, 2, 1001)] == [1, 2**30 + 1, 1000 * 2**30 + 1]
 
 
+def without_view(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The layers that have a window, and at least one."""
+    kept: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Residual):
+            kept.append(Residual(without_view(layer.layers)))
+        elif isinstance(layer, Concat):
+            kept.append(Concat(tuple(map(without_view, layer.branches))))
+        elif isinstance(layer, Conv | Pool):
+            kept.append(layer)
+    return tuple(kept) or (Pool((1, 1), (1, 1)),)
+
+
 @pytest.mark.parametrize("config", [*map(slimmed, NETWORKS.values()), *RANDOM_NETWORKS], ids=[*NETWORKS, *range(10)])
 def test_the_middle_of_a_frame_is_that_of_the_pixels_that_change_it(config: ModelConfig) -> None:
-    # Squeeze-and-excitation sees the whole line. Norms and activations may hide a pixel, but not in all of these lines.
-    layers = [layer for layer in config.backbone if not isinstance(layer, Excitation)]
-    model = random_model(replace(config, backbone=tuple(layers)), classes=3).eval()
+    # Some layers see the whole line, or a single place. Norms may hide a pixel, but not in all of these lines.
+    model = random_model(replace(config, backbone=without_view(config.backbone)), classes=3).eval()
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU | nn.Hardswish):
+                setattr(module, name, nn.Softplus())  # which is never 0 everywhere
     width = config.min_width_for(30)
     images = torch.rand(40, 1, config.height, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
     maps, _ = model.backbone(images, torch.full((40,), width))
@@ -199,11 +216,40 @@ def test_a_config_survives_json(config: ModelConfig) -> None:
         {"backbone": [{"layer": "conv"}]},
         {"backbone": [{"layer": "pool", "kernel": [2, 2], "stride": [2, 2], "dilation": [1, 1]}]},
         {"attention": True},
+        {"backbone": [{"layer": "attention"}]},
     ],
 )
 def test_a_broken_config_is_an_error(broken: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="architecture cannot be read"):
         ModelConfig.from_json({**PRESETS["small"].to_json(), **broken})
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"layer": "attention", "heads": 0},
+        {"layer": "attention", "heads": True},
+        {"layer": "attention", "heads": 2},  # of three channels
+        {"layer": "layernorm", "epsilon": 0.0},
+        {"layer": "layernorm", "epsilon": "1"},
+        {"layer": "layernorm", "epsilon": float("nan")},
+        {"layer": "residual", "layers": []},
+        {"layer": "residual", "layers": [{"layer": "attention", "heads": 2}]},
+        {"layer": "concat", "branches": [[{"layer": "residual", "layers": [{"layer": "conv", "channels": 4}]}]]},
+        {"layer": "concat", "branches": [[{"layer": "pool", "kernel": [2, 2], "stride": [2, 2]}]]},
+    ],
+)
+def test_layers_that_cannot_be_are_an_error(layer: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="no network has this architecture"):
+        ModelConfig.from_json({**PRESETS["small"].to_json(), "backbone": [{"layer": "conv", "channels": 3}, layer]})
+
+
+def test_layers_deep_in_others_are_an_error() -> None:
+    layer: dict[str, Any] = {"layer": "conv", "channels": 1}
+    for _ in range(100_000):
+        layer = {"layer": "residual", "layers": [layer]}
+    with pytest.raises(ModelError, match="layers in more than 4 others"):
+        ModelConfig.from_json({**PRESETS["small"].to_json(), "backbone": [layer]})
 
 
 @pytest.mark.parametrize("missing", ["preset", "height", "backbone", "hidden"])

@@ -13,9 +13,27 @@ from networks import FOLDED, NORMED, source_graph
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crnnocr.config import Concat, Conv, Excitation, Layer, ModelConfig, Pool, Residual
+from crnnocr.config import (
+    Attention,
+    Concat,
+    Conv,
+    Excitation,
+    Layer,
+    LayerNorm,
+    ModelConfig,
+    Pool,
+    Residual,
+)
 from crnnocr.model.crnn import CRNN
-from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, MaskedExcitation, channel_sums, frame_reversal
+from crnnocr.model.layers import (
+    BidirectionalLSTM,
+    ChannelNorm,
+    MaskedAttention,
+    MaskedBatchNorm2d,
+    MaskedExcitation,
+    channel_sums,
+    frame_reversal,
+)
 
 CHANNELS, ROWS = 3, 4
 WIDTHS = (7, 2, 5)
@@ -226,6 +244,27 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def normalized(stage: nn.Module, epsilon: float, maps: Tensor) -> Tensor:
+    """Layer normalization as in its paper."""
+    assert isinstance(stage, ChannelNorm)
+    apart = maps - maps.mean(1, keepdim=True)
+    scaled = apart / (apart.square().mean(1, keepdim=True) + epsilon).sqrt()
+    return scaled * stage.weight[:, None, None] + stage.bias[:, None, None]
+
+
+def attended(stage: nn.Module, heads: int, maps: Tensor) -> Tensor:
+    """softmax(Q·Kᵀ / √d)·V of each head, as in its paper."""
+    assert isinstance(stage, MaskedAttention)
+    rows = []
+    for row in maps[0].permute(1, 2, 0):  # (W, K)
+        queries, keys, values = (row @ stage.given.weight.T + stage.given.bias).chunk(3, dim=1)
+        seen = []
+        for q, k, v in zip(*(each.chunk(heads, dim=1) for each in (queries, keys, values)), strict=True):
+            seen.append(torch.softmax(q @ k.T / q.shape[1] ** 0.5, dim=1) @ v)
+        rows.append(torch.cat(seen, dim=1) @ stage.result.weight.T + stage.result.bias)
+    return torch.stack(rows).permute(2, 0, 1)[None]
+
+
 def alone(layer: Layer, stage: nn.Module, maps: list[Tensor]) -> list[Tensor]:
     """What a layer makes of lines, none of which is ever padded: only the statistics are taken over all of them."""
     if isinstance(layer, Residual):
@@ -237,6 +276,10 @@ def alone(layer: Layer, stage: nn.Module, maps: list[Tensor]) -> list[Tensor]:
     if isinstance(layer, Excitation):
         assert isinstance(stage, MaskedExcitation)
         return [excited(stage, one) for one in maps]
+    if isinstance(layer, LayerNorm):
+        return [normalized(stage, layer.epsilon, one) for one in maps]
+    if isinstance(layer, Attention):
+        return [attended(stage, layer.heads, one) for one in maps]
     maps = [functional.pad(one, (0, layer.more_padding[1], 0, layer.more_padding[0])) for one in maps]
     if isinstance(layer, Pool):
         return [stage(one) for one in maps]

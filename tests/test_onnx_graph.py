@@ -87,7 +87,7 @@ def test_a_line_gives_the_same_alone_and_padded(shape: ModelConfig, tmp_path: Pa
     for row, line in enumerate(lines):
         alone, _ = engine.log_probs(*images.to_batch([line]))
         assert np.abs(alone[0] - together[row, : frames[row]]).max() < 1e-4
-        assert alone[0].std(axis=0).max() > 0.05, "all frames are the same, so this proves nothing"
+        assert alone[0].std(axis=0).max() > 0.02, "all frames are the same, so this proves nothing"
 
 
 @all_shapes

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 from crnnocr.errors import ModelError
 
 NORM_EPSILON = 1e-5
-"""Added to the variance in batch normalization."""
+"""Added to the variance in normalization, unless a layer says otherwise."""
 
 _WIDE = 999
 """A line this wide, in pixels, gives a frame in every network."""
@@ -19,6 +19,8 @@ _MAX_HEIGHT = 2048
 """Pixels of the highest line."""
 _MAX_LAYERS = 1000
 """Layers that no network has more of."""
+_MAX_DEPTH = 4
+"""Layers around a layer that no network has more of."""
 
 HeightWidth: TypeAlias = tuple[int, int]
 
@@ -112,10 +114,28 @@ class Excitation:
 
 
 @dataclass(frozen=True)
+class LayerNorm:
+    """Normalization of the channels at each place: Ba, Kiros, Hinton 2016, "Layer Normalization" (arXiv 1607.06450)."""
+
+    epsilon: float = NORM_EPSILON
+    """Added to the variance."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Self-attention along the line, in each row by itself: Vaswani et al. 2017, "Attention Is All You Need"
+    (arXiv 1706.03762).
+    """
+
+    heads: int
+    """Parts of the channels, each with attention weights of its own."""
+
+
+@dataclass(frozen=True)
 class Residual:
     """Layers whose result is added to what they are given: He et al. 2016, "Deep Residual Learning" (arXiv 1512.03385)."""
 
-    layers: tuple[Conv, ...]
+    layers: tuple[Layer, ...]
     """From first to last. They keep size and channels."""
 
 
@@ -123,13 +143,13 @@ class Residual:
 class Concat:
     """Branches that are given the same maps, and whose channels are put one after the other."""
 
-    branches: tuple[tuple[Conv | Pool, ...], ...]
+    branches: tuple[tuple[Layer, ...], ...]
     """The layers of each, from first to last. They keep the size."""
 
 
-Layer: TypeAlias = Conv | Pool | Excitation | Residual | Concat
-Leaf: TypeAlias = Conv | Pool | Excitation
+Leaf: TypeAlias = Conv | Pool | Excitation | LayerNorm | Attention
 """A layer that holds no others."""
+Layer: TypeAlias = Leaf | Residual | Concat
 
 
 @dataclass(frozen=True)
@@ -152,7 +172,7 @@ class ModelConfig:
     """Whether the auxiliary head, which sees the convolutional features alone, is added to the head's result."""
 
     def __post_init__(self) -> None:
-        if sum(len(chain) for layer in self.backbone for chain in _chains(layer)) > _MAX_LAYERS:
+        if _places(self.backbone) > _MAX_LAYERS:
             raise ModelError(f"no network has more than {_MAX_LAYERS:,} layers")
         sizes = (self.height, self.hidden, len(self.backbone), self.projection + 1)
         is_possible = (
@@ -179,25 +199,12 @@ class ModelConfig:
 
     def center(self, frame: float) -> float:
         """The middle of a frame's receptive field, in pixels from the line's left edge."""
-        first = last = frame
-        for layer in reversed(self.backbone):
-            ends = [_seen(chain, first, last) for chain in _chains(layer)]
-            first, last = min(end[0] for end in ends), max(end[1] for end in ends)
+        first, last = _seen(self.backbone, frame, frame)
         return (first + last) / 2 + 0.5
 
     def leaves(self) -> Iterator[tuple[str, Leaf, int]]:
         """Each layer that holds no others, with its name in the network's `state_dict` and its number of input channels."""
-        channels = 1
-        for index, layer in enumerate(self.backbone):
-            name = f"backbone.stages.{index}"
-            if isinstance(layer, Concat):
-                for number, branch in enumerate(layer.branches):
-                    yield from _chain(f"{name}.{number}", branch, channels)
-            elif isinstance(layer, Residual):
-                yield from _chain(name, layer.layers, channels)
-            else:
-                yield name, layer, channels
-            channels = _channels(layer, channels)
+        return _leaves("backbone.stages", self.backbone, 1)
 
     @property
     def convolutions(self) -> int:
@@ -205,15 +212,16 @@ class ModelConfig:
         return sum(isinstance(layer, Conv) for _, layer, _ in self.leaves())
 
     @property
+    def attends(self) -> bool:
+        """Whether frames attend to each other, so that memory grows with the square of their number."""
+        return any(isinstance(leaf, Attention) for _, leaf, _ in self.leaves())
+
+    @property
     def activations(self) -> int:
         """How many maps have a range of their own: those after each layer, and those before each activation that can give
         negative values.
         """
-        before = sum(
-            isinstance(leaf, Conv) and leaf.activation in ("gelu", "swish", "hard-swish") for _, leaf, _ in self.leaves()
-        )
-        combined = sum(isinstance(layer, Residual | Concat) for layer in self.backbone)
-        return len(list(self.leaves())) + before + combined
+        return _places(self.backbone)
 
     @property
     def is_normalized(self) -> bool:
@@ -255,44 +263,64 @@ def _output_size(layers: Sequence[Layer], size: Size, axis: Literal[0, 1]) -> Si
     return size
 
 
-def _seen(layers: Sequence[Leaf], first: float, last: float) -> tuple[float, float]:
-    """The first and the last column in the windows that these two are made of. Squeeze-and-excitation has none."""
+def _seen(layers: Sequence[Layer], first: float, last: float) -> tuple[float, float]:
+    """The first and the last column in the windows that these two are made of; layers that see the whole line have none."""
     for layer in reversed(layers):
         if isinstance(layer, Conv | Pool):
             first = first * layer.stride[1] - layer.padding[1]
             last = last * layer.stride[1] - layer.padding[1] + layer.kernel[1] - 1
+        else:
+            ends = [_seen(chain, first, last) for chain in _chains(layer)] or [(first, last)]
+            first, last = min(end[0] for end in ends), max(end[1] for end in ends)
     return first, last
 
 
-def _chains(layer: Layer) -> Sequence[Sequence[Leaf]]:
-    """The layers that a layer consists of: one after the other, or several such branches."""
-    if isinstance(layer, Concat):
-        return layer.branches
-    return [layer.layers if isinstance(layer, Residual) else [layer]]
+def _chains(layer: Layer) -> Sequence[Sequence[Layer]]:
+    """The layers that a layer holds, one after the other; in several such branches, or none."""
+    if isinstance(layer, Residual):
+        return [layer.layers]
+    return layer.branches if isinstance(layer, Concat) else []
+
+
+def _leaves(name: str, layers: Sequence[Layer], channels: int) -> Iterator[tuple[str, Leaf, int]]:
+    for index, layer in enumerate(layers):
+        own = f"{name}.{index}"
+        if isinstance(layer, Residual):
+            yield from _leaves(own, layer.layers, channels)
+        elif isinstance(layer, Concat):
+            for number, branch in enumerate(layer.branches):
+                yield from _leaves(f"{own}.{number}", branch, channels)
+        else:
+            yield own, layer, channels
+        channels = _channels(layer, channels)
+
+
+def _places(layers: Sequence[Layer]) -> int:
+    """How many maps with ranges of their own there are in layers."""
+    within = sum(_places(chain) for layer in layers for chain in _chains(layer))
+    before = sum(isinstance(layer, Conv) and layer.activation in ("gelu", "swish", "hard-swish") for layer in layers)
+    return len(layers) + before + within
 
 
 def _channels(layer: Layer, channels: int) -> int:
     """The channels that a layer makes of so many."""
-    return sum(last.channels if (last := _last_conv(chain)) else channels for chain in _chains(layer))
+    if isinstance(layer, Conv):
+        return layer.channels
+    chains = _chains(layer)
+    return sum(functools.reduce(lambda given, each: _channels(each, given), chain, channels) for chain in chains) or channels
 
 
 def _is_signed(layer: Layer, is_signed: bool) -> bool:
     """Whether a layer can give negative values, if it is given such, or none."""
-    ends = [last.activation != "relu" if (last := _last_conv(chain)) else is_signed for chain in _chains(layer)]
-    return any(ends) or (isinstance(layer, Residual) and is_signed)
+    if isinstance(layer, Conv):
+        return layer.activation != "relu"
+    if isinstance(layer, LayerNorm | Attention):
+        return True
+    ends = [functools.reduce(lambda given, each: _is_signed(each, given), chain, is_signed) for chain in _chains(layer)]
+    return any(ends) or (is_signed and not isinstance(layer, Concat))
 
 
-def _last_conv(layers: Sequence[Leaf]) -> Conv | None:
-    return next((layer for layer in reversed(layers) if isinstance(layer, Conv)), None)
-
-
-def _chain(name: str, layers: Sequence[Leaf], channels: int) -> Iterator[tuple[str, Leaf, int]]:
-    for index, layer in enumerate(layers):
-        yield f"{name}.{index}", layer, channels
-        channels = _channels(layer, channels)
-
-
-_LEAVES: dict[str, Any] = {kind.__name__.lower(): kind for kind in (Conv, Pool, Excitation)}
+_LEAVES: dict[str, Any] = {kind.__name__.lower(): kind for kind in (Conv, Pool, Excitation, LayerNorm, Attention)}
 
 
 def _to_json(layer: Layer) -> dict[str, Any]:
@@ -305,11 +333,13 @@ def _to_json(layer: Layer) -> dict[str, Any]:
     return data | {each.name: value for each in fields(layer) if (value := getattr(layer, each.name)) != each.default}
 
 
-def _layer(data: dict[str, Any]) -> Layer:
+def _layer(data: dict[str, Any], depth: int = 0) -> Layer:
+    if depth > _MAX_DEPTH:
+        raise ModelError(f"no network has layers in more than {_MAX_DEPTH} others")
     if data["layer"] == "residual":
-        return Residual(tuple(map(_leaf, data["layers"])))
+        return Residual(tuple(_layer(each, depth + 1) for each in data["layers"]))
     if data["layer"] == "concat":
-        return Concat(tuple(tuple(map(_leaf, branch)) for branch in data["branches"]))
+        return Concat(tuple(tuple(_layer(each, depth + 1) for each in branch) for branch in data["branches"]))
     leaf: Leaf = _leaf(data)
     return leaf
 
@@ -323,11 +353,15 @@ def _is_possible(layer: Layer) -> bool:
     """Whether such a layer can be, wherever it stands."""
     if isinstance(layer, Excitation):
         return _is_size(layer.units)
+    if isinstance(layer, LayerNorm):
+        return isinstance(layer.epsilon, float) and 1e-6 <= layer.epsilon <= 1
+    if isinstance(layer, Attention):
+        return _is_size(layer.heads)
     if isinstance(layer, Residual | Concat):
         chains = _chains(layer)
         within = [each for chain in chains for each in chain]
-        are_known = all(isinstance(each, Conv | Pool) and _is_possible(each) and each.keeps_size for each in within)
-        return are_known and bool(chains) and all(chains)
+        keep_size = all(each.keeps_size for each in within if isinstance(each, Conv | Pool))
+        return all(map(_is_possible, within)) and keep_size and bool(chains) and all(chains)
     pairs = (layer.kernel, layer.stride, layer.padding, layer.more_padding)
     if not all(len(pair) == 2 and all(type(size) is int for size in pair) for pair in pairs):
         return False
@@ -343,27 +377,21 @@ def _is_possible(layer: Layer) -> bool:
     return are_bools and _is_size(layer.channels) and layer.activation in get_args(Activation)
 
 
-def _fit(backbone: Sequence[Layer]) -> bool:
-    """Whether each layer can take the maps that it is given."""
-    channels, is_signed = 1, True
-    for layer in backbone:
-        if not all(_takes(chain, channels, is_signed) for chain in _chains(layer)):
+def _fit(layers: Sequence[Layer], channels: int = 1, is_signed: bool = True) -> bool:
+    """Whether layers, one after the other, can take the maps that they are given."""
+    for layer in layers:
+        if not all(_fit(chain, channels, is_signed) for chain in _chains(layer)):
             return False
         after = _channels(layer, channels)
         if isinstance(layer, Residual) and after != channels:
             return False
-        channels, is_signed = after, _is_signed(layer, is_signed)
-    return True
-
-
-def _takes(layers: Sequence[Leaf], channels: int, is_signed: bool) -> bool:
-    """Whether layers, one after the other, can take maps of so many channels."""
-    for layer in layers:
-        if isinstance(layer, Conv) and layer.is_depthwise and layer.channels != channels:
+        if isinstance(layer, Attention) and channels % layer.heads:
+            return False
+        if isinstance(layer, Conv) and layer.is_depthwise and after != channels:
             return False
         if isinstance(layer, Pool) and is_signed and any(layer.padding + layer.more_padding):
             return False
-        channels, is_signed = _channels(layer, channels), _is_signed(layer, is_signed)
+        channels, is_signed = after, _is_signed(layer, is_signed)
     return True
 
 

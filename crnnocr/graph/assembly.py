@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.config import Conv, Excitation, ModelConfig, Precision
+from crnnocr.config import Attention, Conv, Excitation, LayerNorm, ModelConfig, Precision
 from crnnocr.errors import CrnnocrError
 from crnnocr.graph import end_to_end, network
 from crnnocr.graph.builder import Graph, Model, Node
@@ -67,6 +67,11 @@ def weight_shapes(config: ModelConfig, classes: int) -> dict[str, tuple[int, ...
         elif isinstance(leaf, Excitation):
             shapes[f"{name}.squeeze.weight"], shapes[f"{name}.squeeze.bias"] = (leaf.units, channels), (leaf.units,)
             shapes[f"{name}.excite.weight"], shapes[f"{name}.excite.bias"] = (channels, leaf.units), (channels,)
+        elif isinstance(leaf, Attention):
+            shapes[f"{name}.given.weight"], shapes[f"{name}.given.bias"] = (3 * channels, channels), (3 * channels,)
+            shapes[f"{name}.result.weight"], shapes[f"{name}.result.bias"] = (channels, channels), (channels,)
+        elif isinstance(leaf, LayerNorm):
+            shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (channels,)
     both = 2 * config.hidden
     for name, features in (("first", config.features), ("second", config.projection or both)):
         for direction in ("along", "against"):

@@ -6,8 +6,8 @@ written node by node, with batch normalization folded into the convolutions, and
 In int8, the maps between the convolutions are unsigned bytes and the kernels signed ones, as pairs of QuantizeLinear and
 DequantizeLinear that a runtime turns into integer arithmetic, and the LSTMs compute with bytes too. Scales are constants, so
 that a line's result is the same in any batch. The first convolution, activations other than ReLU, squeeze-and-excitation and
-what it scales, sums and the head stay in single precision: channels that are far larger before they are scaled than after
-it would cost the others their digits.
+what it scales, attention, layer normalization, sums and the head stay in single precision: channels that are far larger before
+they are scaled than after it would cost the others their digits.
 
 Inputs: `images` (N, 1, H, W) float32, `widths` (N,) int64. Outputs: `log_probs` (N, T, C) float32, `frames` (N,) int64.
 """
@@ -23,7 +23,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnnocr.config import NORM_EPSILON, ActivationRange, Concat, Conv, Excitation, Leaf, ModelConfig, Pool, Precision, Residual
+from crnnocr.config import (
+    NORM_EPSILON,
+    ActivationRange,
+    Attention,
+    Concat,
+    Conv,
+    Excitation,
+    Layer,
+    LayerNorm,
+    Leaf,
+    ModelConfig,
+    Pool,
+    Precision,
+    Residual,
+)
 from crnnocr.graph import quantization
 from crnnocr.graph.builder import ONNXRUNTIME, ElementType, GraphBuilder, Model, TensorSpecs
 from crnnocr.graph.quantization import Floats, QuantizedWeights
@@ -32,6 +46,9 @@ OPSET = 17
 
 _BLOCK = 16
 """Channels that ONNX Runtime computes together in single precision. It reorders maps with another number again and again."""
+
+_UNSEEN = -1e30
+"""The score of a place outside the line: its weight is 0."""
 
 _BIAS_LIMIT = 2**30
 """Largest absolute value of a quantized bias."""
@@ -109,37 +126,40 @@ class _Layers:
         """Empty if nothing is quantized."""
         self.places = count()
         """Indices of the ranges of maps that are added."""
+        self.masks: dict[tuple[str, str], str] = {}
+        """By the tensor of widths, and the type."""
 
     def backbone(self, images: str, widths: str) -> tuple[_Maps, str]:
         """(N, 1, H, W) images with (N,) true widths → (N, K, h, T) maps with (N,) frames."""
         start = self.graph.add("Cast", [images], to=ElementType.FLOAT16) if self.is_half else images
         maps = _Maps(start, 1, self.network.config.height, place=-1)
-        layers = self.network.config.backbone
+        return self._chain(maps, widths, "backbone.stages", self.network.config.backbone)
+
+    def _chain(self, maps: _Maps, widths: str, name: str, layers: Sequence[Layer]) -> tuple[_Maps, str]:
+        """Layers one after the other."""
         for index, (layer, after) in enumerate(zip_longest(layers, layers[1:])):
-            name = f"backbone.stages.{index}"
-            if isinstance(layer, Conv) and isinstance(after, Excitation):
-                maps, widths = self._leaf(self._floats(maps), widths, name, layer, may_be_bytes=False)
-            elif isinstance(layer, Residual):
-                maps = self._sum(maps, self._chain(maps, widths, name, layer.layers))
+            own = f"{name}.{index}"
+            if isinstance(layer, Residual):
+                maps = self._sum(maps, self._chain(maps, widths, own, layer.layers)[0])
             elif isinstance(layer, Concat):
                 branches = enumerate(layer.branches)
-                maps = self._concat([self._chain(maps, widths, f"{name}.{number}", branch) for number, branch in branches])
+                maps = self._concat([self._chain(maps, widths, f"{own}.{number}", branch)[0] for number, branch in branches])
+            elif isinstance(layer, Conv) and isinstance(after, Excitation):
+                maps, widths = self._leaf(self._floats(maps), widths, own, layer, may_be_bytes=False)
             else:
-                maps, widths = self._leaf(maps, widths, name, layer)
+                maps, widths = self._leaf(maps, widths, own, layer)
         return maps, widths
-
-    def _chain(self, maps: _Maps, widths: str, name: str, layers: Sequence[Leaf]) -> _Maps:
-        """Layers one after the other, which keep the size."""
-        for index, layer in enumerate(layers):
-            maps, _ = self._leaf(maps, widths, f"{name}.{index}", layer)
-        return maps
 
     def _leaf(self, maps: _Maps, widths: str, name: str, layer: Leaf, may_be_bytes: bool = True) -> tuple[_Maps, str]:
         """One layer over maps with (N,) true widths. The columns past a line's width are zeroed before the layers that see
-        them, except the first, whose input is zero there. A convolution that `may_be_bytes` is quantized if the network is.
+        them; the images are zero there. A convolution that `may_be_bytes` is quantized if the network is.
         """
         if isinstance(layer, Excitation):
             return self._excitation(maps, widths, name), widths
+        if isinstance(layer, Attention):
+            return self._attention(maps, widths, name, layer.heads), widths
+        if isinstance(layer, LayerNorm):
+            return self._layer_norm(maps, name, layer.epsilon), widths
         if layer.sees_beside and maps.place >= 0:
             maps = self._masked(maps, widths)
         if isinstance(layer, Conv):
@@ -193,20 +213,61 @@ class _Layers:
         return self.graph.add("Clip", [self.graph.add("Add", [scaled, number(0.5)]), number(0), number(1)])
 
     def _excitation(self, maps: _Maps, widths: str, name: str) -> _Maps:
-        """The means and the linear layers are computed in single precision."""
+        """The means and the linear layers are computed in single precision; quantized, in double precision: lines of other
+        widths are added up in another order, and what differs in its last digits alone would give other bytes.
+        """
         maps = self._floats(self._masked(maps, widths))
-        single = self.graph.add("Cast", [maps.name], to=ElementType.FLOAT) if self.is_half else maps.name
-        sums = self.graph.add("ReduceSum", [single, self.graph.constant([2, 3])], keepdims=0)  # (N, K)
-        columns = self.graph.add(
-            "Cast", [self.graph.add("Unsqueeze", [widths, self.graph.constant([1])])], to=ElementType.FLOAT
-        )
-        means = self.graph.add("Div", [sums, self.graph.add("Mul", [columns, self._single(maps.rows)])])
-        squeezed = self.graph.add("Relu", [self._dense(means, f"{name}.squeeze")])
-        factors = self._hard_sigmoid(self._dense(squeezed, f"{name}.excite"), self._single)
-        factors = self.graph.add("Unsqueeze", [factors, self.graph.constant([2, 3])])
-        if self.is_half:
-            factors = self.graph.add("Cast", [factors], to=ElementType.FLOAT16)
+        kind, number = (ElementType.DOUBLE, np.float64) if self.ranges else (ElementType.FLOAT, np.float32)
+        is_wider = self.is_half or self.ranges
+        wide = self.graph.add("Cast", [maps.name], to=kind) if is_wider else maps.name
+        sums = self.graph.add("ReduceSum", [wide, self.graph.constant([2, 3])], keepdims=0)  # (N, K)
+        columns = self.graph.add("Cast", [self.graph.add("Unsqueeze", [widths, self.graph.constant([1])])], to=kind)
+        rows = self.graph.constant(np.array(maps.rows, number))
+        means = self.graph.add("Div", [sums, self.graph.add("Mul", [columns, rows])])
+        squeezed = self.graph.add("Relu", [self._dense(means, f"{name}.squeeze", kind)])
+        excited = self._dense(squeezed, f"{name}.excite", kind)
+        excited = self.graph.add("Cast", [excited], to=ElementType.FLOAT) if self.ranges else excited
+        factors = self.graph.add("Unsqueeze", [self._hard_sigmoid(excited, self._single), self.graph.constant([2, 3])])
+        factors = self.graph.add("Cast", [factors], to=ElementType.FLOAT16) if self.is_half else factors
         return replace(maps, name=self.graph.add("Mul", [maps.name, factors]), place=next(self.places))
+
+    def _layer_norm(self, maps: _Maps, name: str, epsilon: float) -> _Maps:
+        """Computed in single precision."""
+        weights = (self._stored(self.network.weights[f"{name}.{part}"], f"{name}.{part}") for part in ("weight", "bias"))
+        epsilon = float(np.float32(epsilon))  # as it is read again
+        normalized = self.graph.add("LayerNormalization", [self._places(maps), *weights], axis=-1, epsilon=epsilon)
+        return self._maps(maps, normalized)
+
+    def _attention(self, maps: _Maps, widths: str, name: str, heads: int) -> _Maps:
+        """Computed in single precision, and head by head: all the weights of a long line together would fill the memory."""
+        given = self._dense(self._places(self._masked(maps, widths)), f"{name}.given")
+        by_part = self.graph.add("Reshape", [given, self.graph.constant([0, 0, 0, 3 * heads, -1])])
+        first = self.graph.add("Transpose", [by_part], perm=[0, 1, 3, 2, 4])  # (N, h, 3·heads, W, K/heads)
+        parts = [f"{name}.{part}.{head}" for part in ("queries", "keys", "values") for head in range(heads)]
+        self.graph.add_node("Split", [first, self.graph.constant([1] * (3 * heads))], parts, parts[0], axis=2)
+        inside = self.graph.add("Unsqueeze", [self._inside(maps, widths), self.graph.constant([1])])  # (N, 1, 1, 1, W)
+        scale, unseen = self._single((maps.channels // heads) ** -0.5), self._single(_UNSEEN)
+        seen = []
+        for queries, keys, values in zip(parts[:heads], parts[heads : 2 * heads], parts[2 * heads :], strict=True):
+            scaled = self.graph.add("Mul", [queries, scale])
+            scores = self.graph.add("MatMul", [scaled, self.graph.add("Transpose", [keys], perm=[0, 1, 2, 4, 3])])
+            weights = self.graph.add("Softmax", [self.graph.add("Where", [inside, scores, unseen])], axis=-1)  # (N, h, 1, W, W)
+            seen.append(self.graph.add("MatMul", [weights, values]))
+        by_place = self.graph.add("Transpose", [self.graph.add("Concat", seen, axis=2)], perm=[0, 1, 3, 2, 4])
+        together = self.graph.add("Reshape", [by_place, self.graph.constant([0, 0, 0, -1])])
+        return self._maps(maps, self._dense(together, f"{name}.result"))
+
+    def _places(self, maps: _Maps) -> str:
+        """Maps → (N, h, W, K) in single precision."""
+        name = self._floats(maps).name
+        name = self.graph.add("Cast", [name], to=ElementType.FLOAT) if self.is_half else name
+        return self.graph.add("Transpose", [name], perm=[0, 2, 3, 1])
+
+    def _maps(self, before: _Maps, places: str) -> _Maps:
+        """(N, h, W, K) in single precision → maps of the same size as those before."""
+        name = self.graph.add("Transpose", [places], perm=[0, 3, 1, 2])
+        name = self.graph.add("Cast", [name], to=ElementType.FLOAT16) if self.is_half else name
+        return replace(before, name=name, place=next(self.places), scale=None, zero=0)
 
     def _sum(self, maps: _Maps, others: _Maps) -> _Maps:
         maps = self._floats(maps)
@@ -276,11 +337,13 @@ class _Layers:
         by_row = weights.reshape(*weights.shape[:-1], -1, self.network.config.rows).swapaxes(-1, -2)  # (…, h, K)
         return by_row.reshape(weights.shape)
 
-    def _dense(self, features: str, name: str) -> str:
-        """(N, K) features → (N, K')."""
-        weights = self.network.weights
-        product = self.graph.add("MatMul", [features, self._stored(weights[f"{name}.weight"].T, f"{name}.weight")])
-        return self.graph.add("Add", [product, self._stored(weights[f"{name}.bias"], f"{name}.bias")])
+    def _dense(self, features: str, name: str, kind: ElementType = ElementType.FLOAT) -> str:
+        """(…, K) features of a type → (…, K')."""
+        weight, bias = (self.network.weights[f"{name}.{part}"] for part in ("weight", "bias"))
+        stored = [self._stored(weight.T, f"{name}.weight"), self._stored(bias, f"{name}.bias")]
+        if kind != ElementType.FLOAT:
+            stored = [self.graph.add("Cast", [each], to=kind) for each in stored]
+        return self.graph.add("Add", [self.graph.add("MatMul", [features, stored[0]]), stored[1]])
 
     def _lstm_weights(self, name: str) -> tuple[Floats, Floats, Floats]:
         """An LSTM's (2, 4·H, F) weights from the input, (2, 4·H, H) from the state, forward and backward, (2, 8·H) biases."""
@@ -409,13 +472,30 @@ class _Layers:
 
     def _masked(self, maps: _Maps, widths: str) -> _Maps:
         """The maps, zero from each one's (N,) true width on."""
-        columns = self.graph.add("Shape", [maps.name], start=3, end=4)
-        end = self.graph.add("Squeeze", [columns, self.graph.constant([0])])
-        index = self.graph.add("Range", [self.graph.constant(0), end, self.graph.constant(1)])  # (W,)
-        inside = self.graph.add("Less", [index, self.graph.add("Unsqueeze", [widths, self.graph.constant([1])])])  # (N, W)
-        mask = self.graph.add("Unsqueeze", [inside, self.graph.constant([1, 2])])  # (N, 1, 1, W)
-        zero = np.array(maps.zero, np.uint8 if maps.scale else np.float16 if self.is_half else np.float32)
-        return replace(maps, name=self.graph.add("Where", [mask, maps.name, self.graph.constant(zero)]))
+        if maps.scale or self.is_half:
+            zero = np.uint8(maps.zero) if maps.scale else np.float16(0)
+            masked = self.graph.add("Where", [self._inside(maps, widths), maps.name, self.graph.constant(np.array(zero))])
+        else:  # much faster
+            masked = self.graph.add("Mul", [maps.name, self._ones(maps, widths)])
+        return replace(maps, name=masked)
+
+    def _ones(self, maps: _Maps, widths: str) -> str:
+        """(N, 1, 1, W): 1 inside the (N,) true widths, else 0."""
+        key = widths, "float"
+        if key not in self.masks:
+            self.masks[key] = self.graph.add("Cast", [self._inside(maps, widths)], to=ElementType.FLOAT)
+        return self.masks[key]
+
+    def _inside(self, maps: _Maps, widths: str) -> str:
+        """(N, 1, 1, W): whether each column lies inside the (N,) true widths."""
+        key = widths, "bool"
+        if key not in self.masks:
+            columns = self.graph.add("Shape", [maps.name], start=3, end=4)
+            end = self.graph.add("Squeeze", [columns, self.graph.constant([0])])
+            index = self.graph.add("Range", [self.graph.constant(0), end, self.graph.constant(1)])  # (W,)
+            within = self.graph.add("Less", [index, self.graph.add("Unsqueeze", [widths, self.graph.constant([1])])])  # (N, W)
+            self.masks[key] = self.graph.add("Unsqueeze", [within, self.graph.constant([1, 2])])
+        return self.masks[key]
 
 
 def _window(layer: Conv | Pool) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 }
 _MAX_DEPTH = 2
 """Graphs within each other."""
-_INT, _STRING, _GRAPH, _INTS = 2, 3, 5, 7
+_FLOAT, _INT, _STRING, _GRAPH, _INTS = 1, 2, 3, 5, 7
 """Kinds of attributes."""
 
 
@@ -127,6 +127,7 @@ def _node(value: Value, depth: int) -> Node:
 def _attribute(value: Value, depth: int) -> tuple[str, Any]:
     schema: Schema = {
         1: ("name", _text, False),
+        2: ("f", _float, False),
         3: ("i", _integer, False),
         4: ("s", _text, False),
         6: ("g", lambda value: _graph(value, depth), False),
@@ -135,7 +136,7 @@ def _attribute(value: Value, depth: int) -> tuple[str, Any]:
     }
     found = _message(value, schema)
     name, kind = found.pop("name"), found.pop("type")
-    wanted = {_INT: "i", _STRING: "s", _GRAPH: "g", _INTS: "ints"}[kind]
+    wanted = {_FLOAT: "f", _INT: "i", _STRING: "s", _GRAPH: "g", _INTS: "ints"}[kind]
     if set(found) - {wanted}:
         raise ValueError(f"its attribute {name} has two values")
     if kind == _INTS:
@@ -181,6 +182,10 @@ def _integer(value: Value) -> int:
     if not isinstance(value, int):
         raise TypeError("bytes in place of a number")
     return value - 2**64 if value >= 2**63 else value
+
+
+def _float(value: Value) -> float:
+    return float(np.frombuffer(_raw(value), "<f4").item())
 
 
 def _integers(value: Value) -> list[int]:

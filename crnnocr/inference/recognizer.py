@@ -33,6 +33,9 @@ _WINDOW = 256
 _BYTES_A_COLUMN = 8000
 """Bytes that the network takes for a column of a line. For a line longer than the largest batch, threads take turns."""
 
+_BYTES_A_PAIR = 12
+"""The same for two frames, if there is attention between them."""
+
 SEVERAL_LINES = "several-lines"
 """The warning of an image that seems to hold more than one line of text."""
 
@@ -190,8 +193,10 @@ class Recognizer:
         """
         found: dict[int, LogProbs] = {}
         for batch in _batches([line.shape[1] for line in lines], *self.engine.limits):
-            columns = len(batch) * max(lines[i].shape[1] for i in batch)
-            with images.MEMORY.reserved((columns > self.engine.limits.columns) * columns * _BYTES_A_COLUMN):
+            width = max(lines[i].shape[1] for i in batch)
+            columns, pairs = len(batch) * width, len(batch) * self.card.config.frames(width) ** 2 * self.card.config.attends
+            is_large = columns > self.engine.limits.columns
+            with images.MEMORY.reserved(is_large * (columns * _BYTES_A_COLUMN + pairs * _BYTES_A_PAIR)):
                 log_probs, frames = self.engine.log_probs(*images.to_batch([lines[i] for i in batch]))
             found.update((i, log_probs[n, : frames[n]]) for n, i in enumerate(batch))
         return [found[i] for i in range(len(lines))]
@@ -235,7 +240,7 @@ class Recognizer:
 
     def _may_lack_spaces(self, one: Candidate, decoder: Decoder) -> bool:
         """Whether characters are so far apart that spaces between them may not have been read."""
-        may_miss = self.card.is_synthetic and decoder.may_miss_spaces and one.text
+        may_miss = self.card.is_general and decoder.may_miss_spaces and one.text
         return bool(may_miss) and has_bare_gap(one.log_probs, one.image, self.card.config, decoder.spaces, one.text)
 
     def _all_characters(self, decoder: Decoder, found: Sequence[Candidate]) -> list[tuple[Character, ...]]:

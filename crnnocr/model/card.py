@@ -193,6 +193,11 @@ class Card:
         """Whether it was trained on nothing but synthetic images, and so its scores are on synthetic images too."""
         return bool(self.training and self.training.synth and not self.training.data.learned)
 
+    @property
+    def is_general(self) -> bool:
+        """Whether it was trained for texts of all kinds: on synthetic images alone, or it comes with crnnocr."""
+        return self.is_synthetic or bool(self.training and self.training.about)
+
     def to_json(self) -> dict[str, Any]:
         """The values that JSON can hold."""
         return {

@@ -15,8 +15,28 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from crnnocr.config import NORM_EPSILON, Activation, Concat, Excitation, Layer, Leaf, ModelConfig, Pool, Residual
-from crnnocr.model.layers import BidirectionalLSTM, MaskedBatchNorm2d, MaskedExcitation, frame_reversal, mask_columns
+from crnnocr.config import (
+    NORM_EPSILON,
+    Activation,
+    Attention,
+    Concat,
+    Excitation,
+    Layer,
+    LayerNorm,
+    Leaf,
+    ModelConfig,
+    Pool,
+    Residual,
+)
+from crnnocr.model.layers import (
+    BidirectionalLSTM,
+    ChannelNorm,
+    MaskedAttention,
+    MaskedBatchNorm2d,
+    MaskedExcitation,
+    frame_reversal,
+    mask_columns,
+)
 from crnnocr.text.charset import BLANK, Charset
 
 
@@ -98,19 +118,24 @@ def _ignore(maps: Tensor, widths: Tensor) -> None:
 
 def _nested(leaves: dict[str, nn.Module], name: str, layer: Layer) -> nn.Module:
     """The module of a layer, given those of the layers that hold no others by their names."""
-    if isinstance(layer, Concat):
-        return nn.ModuleList(
-            nn.ModuleList(leaves[f"{name}.{number}.{index}"] for index in range(len(branch)))
-            for number, branch in enumerate(layer.branches)
-        )
     if isinstance(layer, Residual):
-        return nn.ModuleList(leaves[f"{name}.{index}"] for index in range(len(layer.layers)))
+        return _nested_chain(leaves, name, layer.layers)
+    if isinstance(layer, Concat):
+        return nn.ModuleList(_nested_chain(leaves, f"{name}.{number}", branch) for number, branch in enumerate(layer.branches))
     return leaves[name]
+
+
+def _nested_chain(leaves: dict[str, nn.Module], name: str, layers: Sequence[Layer]) -> nn.ModuleList:
+    return nn.ModuleList(_nested(leaves, f"{name}.{index}", layer) for index, layer in enumerate(layers))
 
 
 def _module(layer: Leaf, channels: int) -> nn.Module:
     if isinstance(layer, Excitation):
         return MaskedExcitation(channels, layer.units)
+    if isinstance(layer, Attention):
+        return MaskedAttention(channels, layer.heads)
+    if isinstance(layer, LayerNorm):
+        return ChannelNorm(channels, layer.epsilon)
     if isinstance(layer, Pool):
         kind = nn.AvgPool2d if layer.is_average else nn.MaxPool2d
         return kind(layer.kernel, layer.stride, layer.padding)
@@ -141,8 +166,10 @@ def _run(layer: Layer, stage: nn.Module, maps: Tensor, widths: Tensor, observe: 
         assert isinstance(stage, nn.ModuleList)
         branches = zip(layer.branches, stage, strict=True)
         maps = torch.cat([_run_chain(branch, modules, maps, widths, observe) for branch, modules in branches], dim=1)
-    elif isinstance(layer, Excitation):
+    elif isinstance(layer, Excitation | Attention):
         maps = stage(mask_columns(maps, widths), widths)
+    elif isinstance(layer, LayerNorm):
+        maps = stage(maps)
     else:
         if layer.sees_beside:
             maps = mask_columns(maps, widths)

@@ -2,8 +2,8 @@
 
 Batch normalization over the true columns (Ioffe, Szegedy 2015, arXiv 1502.03167), on one device or many: torch's own counts
 the padding, so that a line's share in the statistics would depend on the other lines of its batch, and its form for several
-processes does not run on the CPU. Squeeze-and-excitation by means over the true columns. A bidirectional LSTM over the true
-frames.
+processes does not run on the CPU. Squeeze-and-excitation by means over the true columns, attention to these alone. A
+bidirectional LSTM over the true frames.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 
 def mask_columns(maps: Tensor, widths: Tensor) -> Tensor:
@@ -127,8 +128,39 @@ class MaskedExcitation(nn.Module):
         """(N, K, h, W) maps that are zero right of each line's (N,) width → the same, each channel times its factor."""
         sums = maps.sum((2, 3), dtype=torch.promote_types(maps.dtype, torch.float32))  # which no half can hold
         means = (sums / (widths * maps.shape[2]).to(sums)[:, None]).to(maps.dtype)
-        factors = nn.functional.hardsigmoid(self.excite(nn.functional.relu(self.squeeze(means))))
+        factors = functional.hardsigmoid(self.excite(functional.relu(self.squeeze(means))))
         return maps * factors[:, :, None, None]
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalization of the channels at each place of (N, K, h, W) maps: Ba, Kiros, Hinton 2016 (arXiv 1607.06450)."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, K, h, W) → (N, K, h, W)."""
+        return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class MaskedAttention(nn.Module):
+    """Self-attention along each row (Vaswani et al. 2017, arXiv 1706.03762) that sees the true columns alone."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.given = nn.Linear(channels, 3 * channels)
+        """Queries, keys and values, each of all heads."""
+        self.result = nn.Linear(channels, channels)
+
+    def forward(self, maps: Tensor, widths: Tensor) -> Tensor:
+        """(N, K, h, W) maps that are finite right of each line's (N,) width → the same; there it has no meaning."""
+        places = self.given(maps.permute(0, 2, 3, 1))  # (N, h, W, 3·K)
+        lines, rows, columns, _ = places.shape
+        split = places.view(lines * rows, columns, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, N·h, heads, W, K/heads)
+        queries, keys, values = split
+        inside = torch.arange(columns, device=maps.device) < widths.to(maps.device)[:, None]  # (N, W)
+        mask = inside.repeat_interleave(rows, dim=0)[:, None, None]
+        seen = functional.scaled_dot_product_attention(queries, keys, values, mask)
+        result: Tensor = self.result(seen.transpose(1, 2).reshape(lines, rows, columns, -1))  # (N, h, W, K)
+        return result.permute(0, 3, 1, 2)
 
 
 class BidirectionalLSTM(nn.Module):
