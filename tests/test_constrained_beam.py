@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
@@ -42,9 +43,19 @@ def is_permitted(text: str, options: dict[str, Any]) -> bool:
     )
 
 
+@functools.cache
+def has_spaces(pattern: str) -> bool:
+    """Whether any text of a pattern holds a space."""
+    texts = ("".join(text) for length in range(8) for text in itertools.product(SMALL.characters, repeat=length))
+    return any(" " in text.strip() and re.fullmatch(pattern, text) for text in texts)
+
+
 def permitted_by_counting(line: Floats, options: dict[str, Any]) -> list[tuple[Text, float]]:
     """The permitted texts of a line, with their log-probabilities, best first."""
-    every = probs_of_small(line, **{name: options[name] for name in ("allow", "block") if name in options}).items()
+    asked = {name: options[name] for name in ("allow", "block") if name in options}
+    if not has_spaces(str(options.get("pattern", ".*"))):
+        asked["block"] = asked.get("block", "") + " "
+    every = probs_of_small(line, **asked).items()
     probs = {text: p for text, p in every if p > 0 and is_permitted(SMALL.decode(text), options)}
     return [(text, math.log(p)) for text, p in sorted(probs.items(), key=lambda item: -item[1])]
 

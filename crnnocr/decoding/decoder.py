@@ -51,11 +51,13 @@ class Decoder:
         self.config = config
         """How texts are found."""
         self._allowed = _allowed(config, charset)
+        pattern = Pattern(config.pattern, charset, self._allowed) if config.pattern else None
+        if pattern:
+            self._allowed -= frozenset(charset.spaces) - pattern.spaces
         self._blocked = np.array(sorted(set(range(BLANK + 1, charset.classes)) - self._allowed), dtype=np.int64)
         self.spaces = tuple(space for space in charset.spaces if space in self._allowed)
         """Class ids of the spaces that texts may hold, single and within."""
         self._blocked_spaces = tuple(space for space in charset.spaces if space not in self._allowed)
-        pattern = Pattern(config.pattern, charset, self._allowed) if config.pattern else None
         words = read_phrases(config.lexicon, "lexicon") if config.lexicon else None
         self.lexicon = None if words is None else Lexicon(words, charset, self._allowed, pattern)
         """The words that are permitted, or None."""
@@ -104,7 +106,7 @@ class Decoder:
     def mask_blocked(self, line: LogProbs) -> LogProbs:
         """(T, C) log-probabilities with -inf for the characters that are not allowed; the others keep theirs.
 
-        Spaces that are not allowed are blanks: what differs in them alone is one text.
+        Spaces that are not allowed, or that no text of the pattern holds, are blanks: what differs in them alone is one text.
         """
         if not len(self._blocked):
             return line

@@ -55,6 +55,9 @@ class Pattern(Automaton):
         steps = [(state, number, target) for state, row in enumerate(self._table) for number, target in row.items()]
         at_edges = {number for state, number, target in steps if target in self._needed and (state == 0 or target in ends)}
         _check_direction(groups, {id_ for number in at_edges for id_ in self._groups[number]}, pattern, charset)
+        held = (id_ for _, number, target in steps if target in self._needed for id_ in self._groups[number])
+        self.spaces = spaces.intersection(held)
+        """Class ids of the spaces that some permitted text holds."""
         self.states = len(self._table)
         """Number of states; state 0 is that of the empty text."""
         self._column, self._targets = self._arrays(charset.classes)

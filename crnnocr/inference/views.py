@@ -26,8 +26,11 @@ _LEGIBLE = 0.5
 _UPRIGHT = 0.9
 """Confidence per character of a text that is found upside down, at least."""
 
-_UNLIKELY = 10.0
-"""Odds against a view that is unlikely: one that is upside down, or that of a small text with the paper around it."""
+_ODDS_UPSIDE_DOWN = 10.0
+"""Odds against a text that is upside down."""
+
+_ODDS_SMALL = 20.0
+"""Odds against what was read in a view with the paper around it, if the text is small there."""
 
 _TURNED = 3
 """Characters of a text that is found upside down, at least: `60` and `09` are read either way."""
@@ -127,7 +130,7 @@ def _turn(best: list[Candidate], images: Sequence[LineImage], recognize: Recogni
     better = {
         i: one
         for i, one in zip(turned, recognize(list(turned.values())), strict=True)
-        if len(one.text) >= _TURNED and one.has(_UPRIGHT) and one.odds > _UNLIKELY * best[i].odds
+        if len(one.text) >= _TURNED and one.has(_UPRIGHT) and one.odds > _ODDS_UPSIDE_DOWN * best[i].odds
     }
     for i, one in zip(better, _augmented(list(better.values()), recognize, preprocessor), strict=True):
         best[i] = one
@@ -146,6 +149,6 @@ def _is_better(other: Candidate, best: Candidate, image: LineImage) -> bool:
     if other.text and not best.text and image.closer and (other.confidence > _LEGIBLE or not image.is_faint):
         return True
     if other.text and best.text and image.is_small and other.image.view.is_closer != best.image.view.is_closer:
-        weight = _UNLIKELY if other.image.view.is_closer else 1 / _UNLIKELY
+        weight = _ODDS_SMALL if other.image.view.is_closer else 1 / _ODDS_SMALL
         return weight * other.odds > best.odds
     return other.confidence > best.confidence and (bool(other.text) or not best.text or other.is_confident)
