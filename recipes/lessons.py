@@ -4,8 +4,11 @@
 
 Synthetic lines come from the stream of `recipes/stream.py`. Of real images there are the words of `scene_words`, each four
 times, three of these augmented, and the lines of `receipt_lines` once, every second one augmented. The labels of the receipts
-are upper-case and their spacing is not reliable: the reader's own text is taken if it is the label apart from case and spaces,
-else the line is left out. What the reader sees in a line is kept if its text is that of the label. It is PP-OCRv6 small.
+are upper-case: they get the reader's case if its text is the label apart from case and spaces, else the line is left out. Their
+spaces stay, for the reader loses some. What the reader sees in a line is kept if its text is that of the label. It is PP-OCRv6
+small.
+
+Of short real lines with even paper some are put side by side, far apart, as the columns of a receipt are.
 
 Each file holds some thousand lines, so the work is shared by calling this several times with other `--part`s, and goes on where
 it ended. Every tenth receipt and every tenth word are kept apart, in files called `held-out`.
@@ -19,7 +22,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +43,20 @@ KEPT = 8
 """Classes of each frame whose probabilities are kept."""
 MAX_WIDTH = 1600
 """Of a line, in pixels."""
+WIDEST_BLANK = 3000
+"""Of a line with nothing on it."""
 USUAL_WIDTH = 320
 """Of the images that the reader was trained on, narrow ones padded: it reads these better so."""
 FRAME = 8
 """Columns of each of its frames."""
+ROW_PLACE = 5
+"""Of twenty synthetic lines, the one that is a row of single characters."""
+SHORT = 14
+"""Characters of lines that are put side by side, at most."""
+EVEN = 14
+"""Standard deviation of the paper at their ends, at most, in gray levels."""
+ALIKE = 30
+"""Lines with the most similar paper that each is put beside."""
 COPIES = 4
 """How often each word is taken."""
 
@@ -86,11 +99,11 @@ class Reader:
 
 
 def synthetic(fonts: str | None, start: int) -> Iterator[tuple[Line, str]]:
-    """Endless synthetic lines, one in a hundred of them blank."""
+    """Endless synthetic lines: one in a hundred is blank, five are rows of single characters."""
     stream = Stream(replace(STREAM, fonts=fonts))
     for index in count(start):
         if index % 100:
-            image, text = stream[index]
+            image, text = stream[index] if index % 20 != ROW_PLACE else stream.row(index)
             yield _PREPROCESSOR.line(image), text
         else:
             yield blank(np.random.default_rng([STREAM.seed, index])), ""
@@ -98,11 +111,27 @@ def synthetic(fonts: str | None, start: int) -> Iterator[tuple[Line, str]]:
 
 def blank(rng: np.random.Generator) -> Line:
     """Paper with nothing on it: of any gray, width and unevenness, and with more or less noise."""
-    width = round(float(np.exp(rng.uniform(np.log(16), np.log(MAX_WIDTH)))))
+    width = round(float(np.exp(rng.uniform(np.log(16), np.log(WIDEST_BLANK)))))
     slope = np.linspace(-1, 1, width) * rng.uniform(-30, 30) + np.linspace(-1, 1, HEIGHT)[:, None] * rng.uniform(-20, 20)
     noise = rng.normal(size=(HEIGHT, width)) * rng.choice([0, rng.uniform(0, 4), rng.uniform(0, 15)])
     line: Line = np.clip(np.round(rng.uniform(0, 255) + slope + noise), 0, 255).astype(np.uint8)
     return line
+
+
+def columns(known: Sequence[Lesson], rng: np.random.Generator) -> Iterator[Lesson]:
+    """Endless pairs of short lines on like paper, side by side, with 0.4 to 9 times their height between them."""
+    short = [each for each in known if each.text and len(each.text) <= SHORT and each.line.shape[1] < USUAL_WIDTH]
+    ends = [np.concatenate((each.line[:, :2].ravel(), each.line[:, -2:].ravel())) for each in short]
+    even = sorted((i for i in range(len(short)) if ends[i].std() < EVEN), key=lambda i: float(np.median(ends[i])))
+    while True:
+        place = rng.integers(len(even) - ALIKE)
+        left, right = (short[even[i]] for i in rng.permutation([place, place + rng.integers(1, ALIKE)]))
+        gap = int(rng.uniform(20, 60) if rng.random() < 0.5 else rng.uniform(60, 420))
+        share = np.linspace(0, 1, gap)
+        paper = left.line[:, -2:].mean(1)[:, None] * (1 - share) + right.line[:, :2].mean(1)[:, None] * share
+        paper += rng.normal(size=paper.shape) * min(float(ends[even[place]].std()), 6)
+        line = np.concatenate((left.line, np.clip(paper, 0, 255).astype(np.uint8), right.line), axis=1)
+        yield Lesson(line, f"{left.text} {right.text}", left.ids[:0], left.probabilities[:0])
 
 
 @dataclass(frozen=True)
@@ -150,6 +179,12 @@ def bare(text: str) -> str:
     return re.sub(r"\s", "", text).upper()
 
 
+def in_case(label: str, found: str) -> str:
+    """The label in the case of a text that is the same apart from case and spaces."""
+    letters = iter(re.sub(r"\s", "", found))
+    return "".join(each if each.isspace() else next(letters, "") for each in label)
+
+
 def write(path: Path, lessons: Sequence[Lesson]) -> None:
     """Store lessons in one file."""
     with atomic_write(path) as part, part.open("wb") as file:
@@ -195,6 +230,10 @@ def main() -> None:
                 found = (learned(reader, each.line(), each.text, each.is_reliable) for each in given)
                 write(path, lessons := [each for each in found if each])
                 print(f"{path}: {len(lessons)} of {len(given)} lines", flush=True)
+    path = options.folder / "real-columns.npz"
+    if options.real and not part and not path.exists():
+        known = [each for other in sorted(options.folder.glob("real-0*.npz"))[::3] for each in read(other)]
+        write(path, list(islice(columns(known, np.random.default_rng(0)), FILE_LINES)))
     for number in range(part, options.synthetic // FILE_LINES, parts):
         path = options.folder / f"synthetic-{number:03}.npz"
         if not path.exists():
@@ -213,7 +252,7 @@ def learned(reader: Reader, line: Line, text: str, is_reliable: bool) -> Lesson 
     if not is_reliable:
         if bare(found) != bare(text):
             return None
-        text = found
+        text = in_case(text, found)
     return Lesson(line, text, ids, probabilities) if found == text else Lesson(line, text, ids[:0], probabilities[:0])
 
 

@@ -45,12 +45,14 @@ from crnnocr.model.card import Card, DataSource, Publication, RealScore, Trainin
 from crnnocr.model.crnn import CRNN
 from crnnocr.training.validation import recognize_lines
 
+_SMALL = "PP-OCRv6 small (Apache-2.0, the PaddlePaddle authors), for gray lines and with more frames"
 BODIES = {
-    "en": "the convolutions of PP-OCRv6 tiny (Apache-2.0, the PaddlePaddle authors), for gray lines and with more frames",
-    "en-base": "the convolutions of PP-OCRv6 small (Apache-2.0, the PaddlePaddle authors), for gray lines and with more frames",
+    "en-base": f"body, neck and head of {_SMALL}",
+    "en": f"body, neck and head of {_SMALL}; with half the units of its pointwise convolutions, for lines 32 pixels high",
     "en-fast": "a network of the preset small, which had been trained on synthetic images alone",
 }
 """What each model began with, in words."""
+STARTS = {"en-base": "PP-OCRv6 small", "en": "PP-OCRv6 small", "en-fast": "the en of before"}
 ABOUT = Publication(
     licence="Apache-2.0",
     pictures="the training words of ICDAR 2015 Incidental Scene Text (Karatzas et al. 2015) and receipt lines of ICDAR "
@@ -65,7 +67,7 @@ SPARE = 10
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=registry.PRETRAINED.values())
+    parser.add_argument("name", choices=registry.PRETRAINED)
     parser.add_argument("model", type=Path, help="model.safetensors as `recipes/teach.py` left it")
     parser.add_argument("lessons", type=Path, help="the folder that recipes/lessons.py made")
     parser.add_argument("--real", type=Path, required=True, help="the folder that holds scene_words and receipt_lines")
@@ -136,7 +138,7 @@ def record(name: str, stages: Sequence[dict[str, object]], trained_on: Sequence[
             digest=hashlib.blake2b(np.array(trained_on, "<i8").tobytes(), digest_size=16).hexdigest(),
             texts=None,
         ),
-        start=None,
+        start=STARTS[name],
         config={"synth": "en", "stages": list(stages)},
         batch_size=0,
         steps=int(total("steps")),

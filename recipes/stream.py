@@ -5,10 +5,14 @@ The texts of the images that `benchmarks/protocol987.py` measures with never occ
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
@@ -37,6 +41,9 @@ NEIGHBORS = ("en", "de", "fr", "es", "it", "pt", "sv")
 REPLACEMENTS_FROM = 2**31
 """A sample whose text is one of the protocol's is replaced by that of an index higher by this."""
 
+ROWS = 4000
+"""Rows of single characters."""
+
 KINDS = ("trdg", *["scene"] * 4, "receipt", *["mixed"] * 3, "neighbors")
 """The kinds of every ten samples: mixed, more of the hardest, one like that of `synth --style trdg`, and one in other languages
 and with all characters."""
@@ -53,6 +60,11 @@ class Stream:
             **{style.value: replace(config, style=style) for style in (Style.SCENE, Style.RECEIPT, Style.MIXED)},
         }
         self._samplers = {kind: Sampler(each) for kind, each in configs.items()}
+        folder = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        path = Path(folder) / "rows.txt"
+        path.write_text("\n".join(rows()), encoding="utf-8")
+        self._rows = Sampler(replace(config, style=Style.RECEIPT, text=str(path)))
         self.charset = self._samplers["neighbors"].charset
 
     def __reduce__(self) -> tuple[type[Stream], tuple[SynthConfig]]:
@@ -61,6 +73,17 @@ class Stream:
     def __getitem__(self, index: int) -> tuple[Image.Image, str]:
         image, text = self._samplers[KINDS[index % len(KINDS)]][index]
         return self[index + REPLACEMENTS_FROM] if text in protocol_texts() else (image, text)
+
+    def row(self, index: int) -> tuple[Image.Image, str]:
+        """A row of single characters with spaces between them."""
+        return self._rows[index]
+
+
+def rows() -> list[str]:
+    """Rows of single characters, which hardly occur in texts: of digits, of capital letters, of both."""
+    rng = Random(0)
+    kinds = ("0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return [" ".join(rng.choices(rng.choice(kinds), k=rng.randint(3, 8))) for _ in range(ROWS)]
 
 
 @cache

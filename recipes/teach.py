@@ -8,8 +8,8 @@ training that was stopped goes on where it was when it is called again in the sa
 
 The loss is CTC on the head, CTC with weight 0.5 on the auxiliary head, and the cross-entropy to the reader's probabilities
 (Hinton, Vinyals, Dean 2015, arXiv 1503.02531), each frame of ours against the reader's at the same place; each divided by the
-characters of the batch. Lines that augmentation has bent are learned by their labels alone. From the second epoch on, three of
-four lines whose label had a probability above 0.95 are left out.
+characters of the batch. Lines that augmentation has bent are learned by their labels alone. Of long lines some are left out in
+each epoch, and from the second epoch on three of four lines whose label had a probability above 0.95.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ BATCH_COLUMNS = 48 * 128
 """Of a batch, in pixels of a line 48 high."""
 BUCKET = 40
 """Batches that are formed together, by width."""
+FULL_WIDTH = 320
+"""Of the widest lines that are all taken in an epoch, in pixels; of wider ones so many that they take the same time."""
 KNOWN = 0.95
 SKIPPED = 0.75
 """Share of the lines with a probability above `KNOWN` that are left out."""
@@ -244,6 +246,8 @@ class School:
         self.known: list[Lesson] = []
         self.probability = np.zeros(0)
         """Of each label, when it was last seen."""
+        self.is_real = np.zeros(0, bool)
+        """Whether each line is one of the real world."""
         self.features: list[tuple[NDArray[np.float16], int]] = []
         """Of each line, and its frames, if the body is frozen."""
 
@@ -256,6 +260,7 @@ class School:
             new = [each for each in lessons.read(path) if fits(self._pupil, each)]
             self.known += new
             self.probability = np.concatenate((self.probability, np.zeros(len(new))))
+            self.is_real = np.concatenate((self.is_real, np.full(len(new), path.stem.startswith("real"))))
             if self._pupil.options.frozen:
                 self.features += cached(self._pupil, new)
 
@@ -263,6 +268,9 @@ class School:
         """Batches of indices, of all lessons that are worth it."""
         self.update()
         indices = rng.permutation(len(self.known))
+        widths = np.array([self.known[i].line.shape[1] for i in indices])
+        indices = indices[rng.random(len(indices)) * widths < FULL_WIDTH]
+        indices = indices[self.is_real[indices] | (rng.random(len(indices)) < self._pupil.options.synthetic)]
         indices = indices[(self.probability[indices] < KNOWN) | (rng.random(len(indices)) >= SKIPPED)]
         print(f"{len(indices)} of {len(self.known)} lines", flush=True)
         return batches_by_width(self.known, indices, rng)
@@ -280,6 +288,7 @@ def main() -> None:
     parser.add_argument("--body-rate", type=float, default=0.3, help="that of the body and its head, as a share of it")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--soft", type=float, default=0.0, help="weight of the reader's probabilities")
+    parser.add_argument("--synthetic", type=float, default=1.0, help="share of the synthetic lines that each epoch takes")
     parser.add_argument("--limit", type=int, help="most lessons")
     parser.add_argument("--rounded", action="store_true", help="round as int8 does, for the last part")
     parser.add_argument("--bfloat16", action="store_true", help="compute in it, on processors with instructions for it")
