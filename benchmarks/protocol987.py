@@ -22,7 +22,7 @@ import torch
 from PIL import ImageFont
 
 from crnnocr import runtime
-from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH, DecodeConfig, Style, SynthConfig, TrainConfig
+from crnnocr.config import AUTO, SCRATCH, DecodeConfig, Style, SynthConfig, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.detection import load_dataset
 from crnnocr.evaluation.outcomes import predict_samples, score_samples
@@ -61,9 +61,7 @@ def main() -> None:
     length = statistics.mean(len(sample.text) for sample in measure.samples)
     print(f"{COUNT} images to train on and {COUNT} to measure with, {length:.2f} characters a label, no text in common")
     print(f"floor: {floor():.4f}, of letters that look the same as another one in their font")
-    if options.start != SCRATCH and (
-        found := registry.pretrained(DEFAULT_PRESET) if options.start == AUTO else registry.find(options.start)
-    ):
+    if options.start != SCRATCH and (found := registry.pretrained() if options.start == AUTO else registry.find(options.start)):
         _said(f"{found.name} before any training", _measured(found.path, measure))
     results = [_once(learn, measure, seed, options, options.folder / f"seed-{seed}") for seed in options.seeds]
     distances = [result["mean_levenshtein"] for result in results]

@@ -93,9 +93,9 @@ def test_scratch_does_not_take_the_pretrained_model(data: Dataset, tmp_path: Pat
 
 def test_auto_takes_the_pretrained_model_of_the_preset(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = model(tmp_path / "pretrained model" / "model.safetensors")
-    asked: list[str] = []
+    asked: list[str | None] = []
 
-    def pretrained(preset: str) -> FoundModel:
+    def pretrained(preset: str | None = None) -> FoundModel:
         asked.append(preset)
         return FoundModel(path, "the pretrained one")
 
@@ -103,7 +103,9 @@ def test_auto_takes_the_pretrained_model_of_the_preset(data: Dataset, tmp_path: 
     ready = prepared(data, TrainConfig())
     assert ready.start.found == FoundModel(path, "the pretrained one")
     assert same_weights(ready.model, checkpoint.load(path)[1])
-    assert set(asked) == {DEFAULT_PRESET}
+    assert set(asked) == {None}
+    start_from(replace(TrainConfig(), preset=ready.card.config.preset))
+    assert asked[-1] == ready.card.config.preset
 
 
 def test_a_pretrained_model_for_all_orientations_is_trained_on_horizontal_lines(
@@ -178,7 +180,7 @@ def test_a_start_model_of_another_preset_is_an_error() -> None:
 def test_freezing_needs_a_start_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "pretrained", lambda _: None)
     for start in ("auto", "scratch"):
-        with pytest.raises(UsageError, match="freeze keeps the convolutions of a start model"):
+        with pytest.raises(UsageError, match="freeze keeps the layers of a start model"):
             start_from(TrainConfig(start=start, freeze=True))
 
 

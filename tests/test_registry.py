@@ -231,19 +231,13 @@ def test_models_of_ones_own_without_a_current_one_is_an_error_that_says_how_to_c
 
 
 def test_pretrained_models_are_found_by_preset_and_by_name() -> None:
-    assert (registry.pretrained("small"), registry.pretrained("base"), registry.pretrained_names()) == (None, None, [])
+    assert (registry.pretrained(), registry.pretrained("small"), registry.pretrained_names()) == (None, None, [])
+    install("en-fast")
+    assert (registry.pretrained(), registry.pretrained("small")) == (None, found_pretrained("en-fast"))
     install("en-base")
-    assert (registry.pretrained("small"), registry.pretrained("base"), registry.pretrained_names()) == (
-        None,
-        found_pretrained("en-base"),
-        ["en-base"],
-    )
     install("en")
-    assert (registry.pretrained("small"), registry.pretrained("classic"), registry.pretrained_names()) == (
-        found_pretrained("en"),
-        None,
-        ["en", "en-base"],
-    )
+    assert (registry.pretrained(), registry.pretrained("base")) == (found_pretrained("en"), None)
+    assert registry.pretrained_names() == ["en-fast", "en", "en-base"]
     assert registry.find("en-base") == registry.find_named("en-base") == found_pretrained("en-base")
 
 

@@ -171,7 +171,7 @@ def _default_name(data_name: str, force: bool) -> str:
     """The name of a model from that of its data; the name of a pretrained model counts as taken."""
     from crnnocr.model import registry
 
-    if data_name not in registry.PRETRAINED.values():
+    if data_name not in registry.PRETRAINED:
         return registry.checked_name(data_name)
     return f"{data_name}-2" if force else data_name  # which is replaced by a free one in the end
 

@@ -106,11 +106,7 @@ def show_result(finished: Finished) -> None:
     from crnnocr.model import registry
 
     if finished.name != finished.wanted:
-        why = (
-            "that of a pretrained model"
-            if finished.wanted in registry.PRETRAINED.values()
-            else "taken (--force would replace it)"
-        )
+        why = "that of a pretrained model" if finished.wanted in registry.PRETRAINED else "taken (--force would replace it)"
         console.info(f"the name {finished.wanted!r} was {why}: stored as {finished.name!r}")
     measured = "not measured"
     if finished.scores:

@@ -88,8 +88,12 @@ class Recipe:
     held_out: float = 0.1
     """Share of the images in the validation split, if no validation data is given."""
     learning_rate: float = 4e-3
-    """Highest learning rate for `base_batch` images per step; half of it if some convolutions are not normalized. It grows with
-    the root of the batch size, up to `rate_growth` times."""
+    """Highest learning rate for `base_batch` images per step. It grows with the root of the batch size, up to `rate_growth`
+    times."""
+    bare_rate: float = 0.5
+    """Share of it for networks with convolutions that are not normalized."""
+    bare_start_rate: float = 0.05
+    """The same if a start model gives the weights: what these know does not survive more."""
     rate_growth: float = 2.0
     """Limit of that growth."""
     base_batch: int = 16

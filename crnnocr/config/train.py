@@ -15,7 +15,7 @@ SCRATCH = "scratch"
 """A `start` from random weights."""
 
 AUTO = "auto"
-"""A `start` from the pretrained model of the preset, if there is one; a batch size that fits the device."""
+"""A `start` from the pretrained model, or that of the preset if one is named; a batch size that fits the device."""
 
 
 class CharsetChoice(StrEnum):
@@ -41,7 +41,7 @@ class TrainConfig(Recipe):
 
     preset: str | None = option(
         None,
-        f"Architecture of the model; by default {DEFAULT_PRESET}, or the start model's.",
+        f"Architecture of the model; by default the start model's, or {DEFAULT_PRESET} from scratch.",
         metavar="|".join(PRESETS),
         choices=tuple(PRESETS),
     )
@@ -51,7 +51,7 @@ class TrainConfig(Recipe):
         metavar="auto|scratch|NAME|PATH",
         flag="--from",
     )
-    freeze: bool = option(False, "Keep the start model's convolutions as they are.")
+    freeze: bool = option(False, "Keep the start model's layers before the LSTM as they are.")
     charset: CharsetChoice = option(CharsetChoice.AUTO, "Characters: the start model's and the data's, or the data's alone.")
     orientation: Orientation | None = option(
         None, "Which way the lines run; auto: by each image's shape.  [default: horizontal]"
@@ -90,4 +90,4 @@ class TrainConfig(Recipe):
                 budgets[0], f"and `{budgets[1]}` exclude each other: give only one of `epochs`, `steps` and `minutes`"
             )
         if self.freeze and self.start == SCRATCH:
-            raise ConfigError("freeze", "keeps the convolutions of a start model: name one with `start`")
+            raise ConfigError("freeze", "keeps the layers of a start model before its LSTM: name one with `start`")

@@ -16,14 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from crnnocr.config import AUTO, DEFAULT_PRESET, SCRATCH
+from crnnocr.config import AUTO, SCRATCH
 from crnnocr.errors import ConfigError, CrnnocrError, ModelError, UsageError
 from crnnocr.files import atomic_files, atomic_write, data_directory, sha256_of, write_error
 from crnnocr.model import checkpoint, exported
 from crnnocr.model.card import Card
 
-PRETRAINED = {"small": "en", "base": "en-base"}
-"""Names of the pretrained models by preset, the smallest first. They are reserved, whether the models are there or not."""
+PRETRAINED = ("en-fast", "en", "en-base")
+"""Names of the pretrained models, the fastest first. They are reserved, whether the models are there or not."""
+
+_DEFAULT = "en"
+"""The one that is used if none is named."""
+
+_BY_PRESET = {"small": "en-fast"}
+"""Those whose architecture is a preset."""
 
 PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
 
@@ -95,14 +101,15 @@ def find_named(name: str) -> FoundModel:
     return found
 
 
-def pretrained(preset: str = DEFAULT_PRESET) -> FoundModel | None:
-    """Find the pretrained model of a preset; None if there is none."""
-    return _find_pretrained(PRETRAINED[preset]) if preset in PRETRAINED else None
+def pretrained(preset: str | None = None) -> FoundModel | None:
+    """Find the pretrained model of a preset, or the default one; None if there is none."""
+    name = _BY_PRESET.get(preset) if preset else _DEFAULT
+    return _find_pretrained(name) if name else None
 
 
 def pretrained_names() -> list[str]:
-    """Names of the pretrained models that are there, the smallest first."""
-    return [name for name in PRETRAINED.values() if _find_pretrained(name)]
+    """Names of the pretrained models that are there, the fastest first."""
+    return [name for name in PRETRAINED if _find_pretrained(name)]
 
 
 def own_names() -> list[str]:
@@ -148,7 +155,7 @@ def _find_pretrained(name: str) -> FoundModel | None:
 
 
 def _find_named(name: str) -> FoundModel | None:
-    if name in PRETRAINED.values() and (found := _find_pretrained(name)):
+    if name in PRETRAINED and (found := _find_pretrained(name)):
         return found
     path = _stored(name) if _NAME.fullmatch(name) else None
     return FoundModel(path, name) if path else None
@@ -191,7 +198,7 @@ def files(found: FoundModel) -> list[Path]:
 
 def checked_name(name: str) -> str:
     """`name` itself. Raises `ConfigError` if it is reserved, or cannot be a folder's name on every platform."""
-    if name in PRETRAINED.values():
+    if name in PRETRAINED:
         raise ConfigError("name", f"{name} is the name of a model that comes with crnnocr: choose another")
     if not _is_possible(name):
         raise ConfigError(
@@ -209,7 +216,7 @@ def similar_name(text: str) -> str:
 def free_name(wanted: str) -> str:
     """`wanted` or, if there is a model of that name or it is reserved, `wanted-2`, `wanted-3`, …"""
     name, number = wanted, 2
-    while _stored(name) or name in PRETRAINED.values():
+    while _stored(name) or name in PRETRAINED:
         name, number = f"{wanted[:90]}-{number}", number + 1
     return name
 

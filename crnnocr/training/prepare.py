@@ -97,16 +97,15 @@ def start_from(config: TrainConfig) -> Start:
 
     Raises `ModelError` if there is no such model, and `ConfigError` if it is of another preset.
     """
-    preset = config.preset or DEFAULT_PRESET
     found = None
     if config.start == AUTO:
-        found = registry.pretrained(preset)
+        found = registry.pretrained(config.preset)
     elif config.start != SCRATCH:
         found = registry.find(config.start)
     if found is None:
         if config.freeze:
-            raise ConfigError("freeze", "keeps the convolutions of a start model: name one with `start`")
-        return Start(PRESETS[preset], config.orientation or Orientation.HORIZONTAL, config.rows or 1)
+            raise ConfigError("freeze", "keeps the layers of a start model before its LSTM: name one with `start`")
+        return Start(PRESETS[config.preset or DEFAULT_PRESET], config.orientation or Orientation.HORIZONTAL, config.rows or 1)
     if found.path.suffix != ".safetensors":
         raise ModelError(f"`start={config.start}`: training starts from a .safetensors model, not from an exported one")
     card = checkpoint.load_card(found.path)

@@ -151,6 +151,7 @@ def _train(
         loss=order.loss,
         report_seconds=order.report_seconds,
         untrained_cer=order.untrained_cer,
+        is_start_trained=prepared.start.found is not None,
     )
     if run and state:
         try:

@@ -109,6 +109,7 @@ class Trainer:
         loss: LossFunction = ctc_loss,
         report_seconds: float = REPORT_SECONDS,
         untrained_cer: float = UNTRAINED_CER,
+        is_start_trained: bool = False,
     ) -> None:
         """Get ready to train.
 
@@ -124,6 +125,7 @@ class Trainer:
             loss: the loss of a batch, with the signature of `ctc_loss`.
             report_seconds: least time between two reports of progress; a negative one reports each step.
             untrained_cer: a higher CER than this is never taken for a plateau.
+            is_start_trained: whether a start model gave the weights.
         """
         self.step = 0
         """Steps made."""
@@ -144,7 +146,7 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(
             device.type, enabled=device.type == "cuda" and runtime.half_precision() is torch.float16
         )
-        self._highest_rate = _highest_rate(config, model.config, batch_size)
+        self._highest_rate = _highest_rate(config, model.config, batch_size, is_start_trained)
         self._schedule = Schedule(budget, config)
         self._losses: deque[Tensor] = deque(maxlen=_LOSSES_AVERAGED)
         self._samples_seen, self._last_validation, self._validation_seconds = 0, 0.0, 0.0
@@ -338,9 +340,11 @@ class WeightAverage:
         torch._foreach_lerp_(self._averages, self._values, 1 - decay)
 
 
-def _highest_rate(config: TrainConfig, model_config: ModelConfig, batch_size: int) -> float:
-    growth = min(math.sqrt(batch_size / config.base_batch), config.rate_growth)
-    return config.learning_rate * growth * (1 if model_config.is_normalized else 0.5)
+def _highest_rate(config: TrainConfig, model_config: ModelConfig, batch_size: int, is_start_trained: bool) -> float:
+    rate = config.learning_rate * min(math.sqrt(batch_size / config.base_batch), config.rate_growth)
+    if model_config.is_normalized:
+        return rate
+    return rate * (config.bare_start_rate if is_start_trained else config.bare_rate)
 
 
 def _optimizer(model: CRNN, config: TrainConfig) -> torch.optim.AdamW:
