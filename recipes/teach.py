@@ -41,7 +41,7 @@ from crnnocr.images import Line, Preprocessor, to_batch
 from crnnocr.inference.engines import memory_format
 from crnnocr.model import checkpoint
 from crnnocr.model.card import Card
-from crnnocr.model.crnn import resize_head
+from crnnocr.model.crnn import CRNN, resize_head
 from crnnocr.text.charset import BLANK, Charset, frames_needed
 from crnnocr.training.augmentation import augment
 from crnnocr.training.trainer import WeightAverage
@@ -62,6 +62,48 @@ BENT = 0.5
 FLAT = AugmentConfig(stretch=0, elastic=0, scale=0, shear=0, tilt=0, wave=0, shift=0, loosen=0, tighten=0)
 """Augmentation that leaves every letter where it is."""
 SAVE_SECONDS = 120
+
+
+class Teacher:
+    """A network whose features another one imitates: FitNets (Romero et al. 2015, arXiv 1412.6550)."""
+
+    def __init__(self, path: Path, pupil: CRNN, bfloat16: bool) -> None:
+        _, self._model = checkpoint.load(path)
+        self._model.eval().to(memory_format=memory_format(CPU))  # type: ignore[call-overload]
+        self._preprocessor = Preprocessor.for_model(self._model.config)
+        self.height = self._model.config.height
+        self._bfloat16 = bfloat16
+        ours, its = pupil.config.features, self._model.config.features
+        self.map = nn.Linear(ours, its)
+        if ours == its:
+            nn.init.eye_(self.map.weight)
+        nn.init.zeros_(self.map.bias)
+        self._variance = torch.zeros(its)
+
+    def lines(self, batch: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
+        """A batch of lines that are not augmented, and their widths."""
+        return tensors([self._preprocessor.line(Image.fromarray(each.line)) for each in batch])
+
+    def loss(self, features: Tensor, frames: Tensor, images: Tensor, widths: Tensor) -> Tensor:
+        """The mean squared error of a linear map of (N, T, F) features from its own, as a share of the variance of these."""
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
+            seen, counts = self._model.features(images, widths)
+        wanted = at_frames(seen.float(), counts, frames, features.shape[1])
+        inside = torch.arange(features.shape[1]) < frames[:, None]
+        wanted, found = wanted[inside], self.map(features[inside].float())
+        variance = wanted.var(0)
+        self._variance = torch.where(self._variance > 0, 0.98 * self._variance + 0.02 * variance, variance)
+        return ((found - wanted).square() / (self._variance + 1e-4)).mean()
+
+
+def at_frames(seen: Tensor, counts: Tensor, frames: Tensor, length: int) -> Tensor:
+    """(N, T, F) features with (N,) frames → those at the places of other (N,) frames, (N, length, F), between two linearly."""
+    share = counts / frames
+    places = ((torch.arange(length) + 0.5) * share[:, None] - 0.5).clamp(min=0).minimum(counts[:, None] - 1.0)
+    left = places.long()
+    right = torch.minimum(left + 1, counts[:, None] - 1)
+    before, after = (seen.gather(1, side[..., None].expand(-1, -1, seen.shape[2])) for side in (left, right))
+    return torch.lerp(before, after, (places - left)[..., None])
 
 
 class Pupil:
@@ -90,6 +132,8 @@ class Pupil:
         new: list[nn.Parameter] = []
         for name, each in self.model.named_parameters():
             (known if name.startswith(("backbone.", "auxiliary.")) else new).append(each)
+        self.teacher = Teacher(options.teacher, self.model, options.bfloat16) if options.teacher else None
+        new += self.teacher.map.parameters() if self.teacher else ()
         groups = [
             {"params": new, "share": 1.0},
             {"params": [each for each in known if each.requires_grad], "share": options.body_rate},
@@ -97,6 +141,8 @@ class Pupil:
         self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02, fused=True)
         self.step, self.seen, self.used = 0, 0, 0.0
         self.rounding: Rounding | None = None
+        self.error = 0.0
+        """Share of the teacher's features that ours do not explain."""
 
     def learn(
         self, given: Tensor, sizes: Tensor, are_features: bool, batch: Sequence[Lesson], is_bent: bool
@@ -124,6 +170,11 @@ class Pupil:
             if not is_bent and self.options.soft:
                 soft = self.soft(log_probs, frames, batch) + AUXILIARY * self.soft(auxiliary, frames, batch)
                 loss = loss + self.options.soft * soft / characters
+            if self.teacher and (not is_bent or self.teacher.height == self.config.height):
+                lines = (given, sizes) if self.teacher.height == self.config.height else self.teacher.lines(batch)
+                error = self.teacher.loss(features, frames, *lines)
+                loss = loss + self.options.imitation * error
+                self.error = 0.98 * self.error + 0.02 * error.item() if self.error else error.item()
             self.optimizer.zero_grad()
             torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
@@ -157,6 +208,7 @@ class Pupil:
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "map": self.teacher.map.state_dict() if self.teacher else {},
             "counts": torch.tensor([self.step, self.seen, self.used], dtype=torch.float64),
         }
         part = self.state_path.with_suffix(".part")
@@ -168,6 +220,8 @@ class Pupil:
         state = torch.load(self.state_path, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.teacher:
+            self.teacher.map.load_state_dict(state["map"])
         step, seen, self.used = state["counts"].tolist()
         self.step, self.seen = int(step), int(seen)
 
@@ -184,7 +238,7 @@ class Pupil:
         rate = self.errors(kept)
         with self.path.with_suffix(".tsv").open("a") as file:
             print(self.seen, round(self.used), f"{rate:.5f}", sep="\t", file=file)
-        print(f"  {self.seen} images, {self.used / 60:.1f} min: CER {rate:.2%}", flush=True)
+        print(f"  {self.seen} images, {self.used / 60:.1f} min: CER {rate:.2%}, {self.error:.1%} of the teacher", flush=True)
 
     def note(self, known: int) -> None:
         """Add this training to those that the model has had."""
@@ -288,6 +342,8 @@ def main() -> None:
     parser.add_argument("--body-rate", type=float, default=0.3, help="that of the body and its head, as a share of it")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--soft", type=float, default=0.0, help="weight of the reader's probabilities")
+    parser.add_argument("--teacher", type=Path, help="a model.safetensors whose features are imitated")
+    parser.add_argument("--imitation", type=float, default=1.0, help="weight of that")
     parser.add_argument("--synthetic", type=float, default=1.0, help="share of the synthetic lines that each epoch takes")
     parser.add_argument("--limit", type=int, help="most lessons")
     parser.add_argument("--rounded", action="store_true", help="round as int8 does, for the last part")

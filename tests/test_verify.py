@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,26 +85,40 @@ def test_another_text_of_the_same_path_is_no_tie() -> None:
         verify(Fake(frame(0.1, 0.8, 0.1)), OtherCharset(frame(0.1, 0.8, 0.1)), images_of("a"), is_exact=True)
 
 
-def test_with_other_numbers_one_text_in_a_hundred_may_differ_and_no_more() -> None:
-    near, far = frame(0.1, 0.8, 0.1), frame(0.1, 0.1, 0.8)
-    count = 200
-    for wrong, kept in ((1, True), (3, False)):
-        ours = Fake(*[near] * count)
-        theirs = Fake(*([far] * wrong + [near] * (count - wrong)))
-        # The labels make up for it: of two images with another text, one was wrong before.
-        labels = ["b" if i % 2 == 0 and i < wrong else "a" for i in range(count)]
+NEAR, FAR = frame(0.1, 0.8, 0.1), frame(0.1, 0.1, 0.8)
+"""Of an "a", and of a "b"."""
+
+
+def test_with_other_numbers_one_right_text_in_a_hundred_may_be_lost_and_no_more() -> None:
+    labels = "a" * 200 + "b" * 3  # the last ones make up for those that are lost
+    for lost, kept in ((2, True), (3, False)):
+        ours, theirs = Fake(*[NEAR] * 203), Fake(*[FAR] * lost, *[NEAR] * (200 - lost), *[FAR] * lost, *[NEAR] * (3 - lost))
         if kept:
-            labels[0] = "c"  # wrong both ways
-            assert verify(ours, theirs, images_of(*labels), is_exact=False).equal_texts == 1 - wrong / count
+            found = verify(ours, theirs, images_of(*labels), is_exact=False)
+            assert (found.still_right, found.equal_texts) == (1 - lost / 200, 1 - 2 * lost / 203)
         else:
-            with pytest.raises(GateError, match=r"of 200 texts 98\.5% are the same .*0\.png as 'b' instead of 'a'"):
+            with pytest.raises(GateError, match=r"has 200 right; the export has 98\.5% of these .*0\.png as 'b'"):
                 verify(ours, theirs, images_of(*labels), is_exact=False)
+
+
+def test_texts_of_images_without_labels_all_count_as_right() -> None:
+    ours, theirs = Fake(*[NEAR] * 100), Fake(FAR, FAR, *[NEAR] * 98)
+    unlabeled = [replace(image, text=None) for image in images_of(*"a" * 100)]
+    with pytest.raises(GateError, match=r"has 100 right; the export has 98\.0% of these"):
+        verify(ours, theirs, unlabeled, is_exact=False)
+
+
+def test_of_a_model_that_has_nothing_right_the_error_rate_counts() -> None:
+    ours = Fake(*[FAR] * 100)
+    assert verify(ours, ours, images_of(*"a" * 100), is_exact=False).still_right == 1
+    with pytest.raises(GateError, match=r"has 0 right.*CER of 0\.00%, the model 100\.00%"):
+        verify(ours, Fake(*[NEAR] * 100), images_of(*"a" * 100), is_exact=False)
 
 
 def test_error_rates_may_not_move_by_more_than_a_tenth_of_a_point() -> None:
     near, far = frame(0.1, 0.8, 0.1), frame(0.1, 0.1, 0.8)
-    theirs = Fake(far, *[near] * 199)  # 99.5 % of the texts are the same, but the CER is half a point up
-    with pytest.raises(GateError, match=r"the CER is 0\.50% and the model's 0\.00%"):
+    theirs = Fake(far, *[near] * 199)  # 99.5 % of the texts are still right, but the CER is half a point up
+    with pytest.raises(GateError, match=r"a CER of 0\.50%, the model 0\.00%"):
         verify(Fake(*[near] * 200), theirs, images_of(*"a" * 200), is_exact=False)
 
 
