@@ -93,7 +93,8 @@ class Teacher:
         wanted, found = wanted[inside], self.map(features[inside].float())
         variance = wanted.var(0)
         self._variance = torch.where(self._variance > 0, 0.98 * self._variance + 0.02 * variance, variance)
-        return ((found - wanted).square() / (self._variance + 1e-4)).mean()
+        error: Tensor = ((found - wanted).square() / (self._variance + 1e-4)).mean()
+        return error
 
 
 def at_frames(seen: Tensor, counts: Tensor, frames: Tensor, length: int) -> Tensor:
