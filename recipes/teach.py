@@ -134,7 +134,7 @@ class Pupil:
         for name, each in self.model.named_parameters():
             (known if name.startswith(("backbone.", "auxiliary.")) else new).append(each)
         self.teacher = Teacher(options.teacher, self.model, options.bfloat16) if options.teacher else None
-        new += self.teacher.map.parameters() if self.teacher else ()
+        new += self.teacher.map.parameters() if self.teacher and options.labels else ()
         groups = [
             {"params": new, "share": 1.0},
             {"params": [each for each in known if each.requires_grad], "share": options.body_rate},
@@ -167,7 +167,7 @@ class Pupil:
                 return functional.ctc_loss(time_first, ids, frames, lengths, BLANK, reduction="none", zero_infinity=True)
 
             each = ctc(log_probs)
-            loss = (each.sum() + AUXILIARY * ctc(auxiliary).sum()) / characters
+            loss = self.options.labels * (each.sum() + AUXILIARY * ctc(auxiliary).sum()) / characters
             if not is_bent and self.options.soft:
                 soft = self.soft(log_probs, frames, batch) + AUXILIARY * self.soft(auxiliary, frames, batch)
                 loss = loss + self.options.soft * soft / characters
@@ -345,6 +345,7 @@ def main() -> None:
     parser.add_argument("--soft", type=float, default=0.0, help="weight of the reader's probabilities")
     parser.add_argument("--teacher", type=Path, help="a model.safetensors whose features are imitated")
     parser.add_argument("--imitation", type=float, default=1.0, help="weight of that")
+    parser.add_argument("--labels", type=float, default=1.0, help="weight of the labels; with 0 the body alone is trained")
     parser.add_argument("--synthetic", type=float, default=1.0, help="share of the synthetic lines that each epoch takes")
     parser.add_argument("--limit", type=int, help="most lessons")
     parser.add_argument("--rounded", action="store_true", help="round as int8 does, for the last part")
