@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,4 +87,14 @@ def foreign_folder(folder: Path, name: str = "mine.png") -> Path:
     folder.mkdir()
     Image.new("L", (9, 9), 7).save(folder / name)
     (folder / "metadata.jsonl").write_text(json.dumps({"file_name": name, "text": "mein", "by": "hand"}) + "\n")
+    return folder
+
+
+def few(source: Path, folder: Path, start: int, end: int) -> Path:
+    """Some images of an imagefolder, in a folder of their own."""
+    folder.mkdir()
+    rows = (source / "metadata.jsonl").read_text(encoding="utf-8").splitlines()[start:end]
+    for row in rows:
+        shutil.copy(source / json.loads(row)["file_name"], folder)
+    (folder / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import TypeAlias
 import pytest
 from cards import trained_card
 from PIL import Image
+from synthetic_sets import few
 from typer.testing import Result
 
 from crnnocr.config import ModelConfig
@@ -32,16 +32,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def few(source: Path, folder: Path, start: int, end: int) -> Path:
-    """Some images of an imagefolder, in a folder of their own."""
-    folder.mkdir()
-    rows = (source / "metadata.jsonl").read_text(encoding="utf-8").splitlines()[start:end]
-    for row in rows:
-        shutil.copy(source / json.loads(row)["file_name"], folder)
-    (folder / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return folder
 
 
 def test_several_sources_are_one_and_val_is_the_validation_split(

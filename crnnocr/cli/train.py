@@ -153,12 +153,15 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
 
 def _show(event: Event, order: Order, view: TrainView, board: TensorBoard | None) -> None:
     from crnnocr.training.history import HistoryRow
+    from crnnocr.training.improvement import StartMeasured
     from crnnocr.training.run import Begun
     from crnnocr.training.schedule import Progress
     from crnnocr.training.validation import Validation
 
     if isinstance(event, Begun):
         train_view.show_plan(order.prepared, order.config, event)
+    elif isinstance(event, StartMeasured):
+        train_view.show_start(event)
     elif isinstance(event, Progress):
         view.progress(event)
     elif isinstance(event, Validation):
@@ -255,4 +258,9 @@ def _inspection_json(inspected: Inspected) -> dict[str, Any]:
 
 def _result_json(finished: Finished) -> dict[str, Any]:
     scores = finished.scores.to_json() if finished.scores else {}
-    return {"model": finished.name, "path": str(finished.path), "seconds": round(finished.seconds, 1), **scores}
+    found = {"model": finished.name, "path": str(finished.path), "seconds": round(finished.seconds, 1), **scores}
+    found["current"] = finished.is_current
+    if gained := finished.improvement:
+        found["start"] = {"model": gained.start, **gained.before.to_json()}
+        found["verdict"] = gained.verdict
+    return found

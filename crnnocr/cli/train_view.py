@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from crnnocr.datasets import Dataset
     from crnnocr.datasets.issues import Issue
+    from crnnocr.metrics.scores import Scores
     from crnnocr.training.finalize import Finished
+    from crnnocr.training.improvement import StartMeasured
     from crnnocr.training.prepare import Prepared
     from crnnocr.training.run import Begun
     from crnnocr.training.schedule import Progress
@@ -101,6 +103,15 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     console.verbose(f"  characters: {card.charset.characters}")
 
 
+def show_start(start: StartMeasured) -> None:
+    """Show how good the start model is."""
+    console.info(f"before training: {_in_words(start.scores)} on {plural(start.scores.n, 'held-out image')} ({start.name})")
+
+
+def _in_words(scores: Scores) -> str:
+    return f"CER {scores.cer:.2%}, exact {scores.exact_match:.1%}"
+
+
 def show_result(finished: Finished) -> None:
     """Show the name of the model and how good it is."""
     from crnnocr.model import registry
@@ -110,9 +121,19 @@ def show_result(finished: Finished) -> None:
         console.info(f"the name {finished.wanted!r} was {why}: stored as {finished.name!r}")
     measured = "not measured"
     if finished.scores:
-        images = plural(finished.scores.n, "held-out image")
-        measured = f"CER {finished.scores.cer:.2%}, exact {finished.scores.exact_match:.1%} on {images}"
-    console.info(f"{finished.name!r} is now the current model: {measured}, after {duration(finished.seconds)}")
+        measured = f"{_in_words(finished.scores)} on {plural(finished.scores.n, 'held-out image')}"
+    if gained := finished.improvement:
+        measured = (
+            f"from {_in_words(gained.before)} ({gained.start}) to {_in_words(gained.after)}: {gained.verdict} on "
+            f"{plural(gained.comparison.n, 'held-out image')}"
+        )
+    stored = "is now the current model" if finished.is_current else "was stored"
+    console.info(f"{finished.name!r} {stored}, after {duration(finished.seconds)}: {measured}")
+    if not finished.is_current:
+        console.warn(
+            f"it is not better than the model it started from, so the current model stays as it was (`crnnocr models use "
+            f"{finished.name}` makes it this one)"
+        )
     if finished.scores and finished.scores.cer > _HIGH_CER:
         console.warn(f"{finished.name!r} recognizes little yet: train for longer (--minutes), or with more images")
     if finished.precision:

@@ -18,6 +18,7 @@ from crnnocr.config import ActivationRange, ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.lines import LineDataset
 from crnnocr.errors import CrnnocrError, ModelError
+from crnnocr.evaluation.outcomes import EvalResult
 from crnnocr.export.folder import derive_onnx, serialize_onnx
 from crnnocr.files import as_json, atomic_write
 from crnnocr.graph import quantization
@@ -28,6 +29,7 @@ from crnnocr.metrics.scores import Scores
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import Card, DataSource, TextStatistics, TrainingData, TrainingRecord, Versions
 from crnnocr.training.history import CURVES, HISTORY, draw_curves, load_history
+from crnnocr.training.improvement import Improvement, recognize_held_out
 from crnnocr.training.prepare import Prepared
 from crnnocr.training.resume import Run
 from crnnocr.training.trainer import Trained
@@ -48,7 +50,13 @@ class Finished:
     path: Path
     """The model's file."""
     scores: Scores | None
-    """Scores of the kept weights on the validation split, if there is one."""
+    """Scores of the stored model on the validation split, if there is one: of its images as `eval` reads them or, if they are
+    synthetic, of their lines.
+    """
+    improvement: Improvement | None
+    """What it gained over its start model, if there are such images."""
+    is_current: bool
+    """Whether it was made the current model: not if its start model is as good."""
     precision: Precision | None
     """Precision with which onnxruntime runs it on a CPU; None if torch does."""
     is_exportable: bool
@@ -75,11 +83,26 @@ class Ending:
     """Replace a model of that name."""
     card: Card
     """The card of the new model, completed by the first steps."""
+    before: EvalResult | None = None
+    """What the start model made of the validation split's images, if it has any."""
+    after: EvalResult | None = None
+    """What the stored model makes of them."""
 
     @property
     def path(self) -> Path:
         """The model's file."""
         return registry.path_of(self.card.name)
+
+    @property
+    def improvement(self) -> Improvement | None:
+        """What the stored model gained over its start model."""
+        found = self.prepared.start.found
+        return Improvement.of(found.name, self.before, self.after) if found and self.before and self.after else None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the stored model is to be used if none is named."""
+        return self.improvement is None or self.improvement.is_better
 
     def finished(self) -> Finished:
         """The result, once all steps are done."""
@@ -89,7 +112,9 @@ class Ending:
             name=self.card.name,
             wanted=self.wanted,
             path=self.path,
-            scores=self.trained.scores,
+            scores=self.after.scores if self.after else self.trained.scores,
+            improvement=self.improvement,
+            is_current=self.is_current,
             precision=precision,
             is_exportable=(self.path.parent / DERIVED[Precision.FP32]).is_file(),
             seconds=self.seconds,
@@ -135,23 +160,31 @@ def store_model(ending: Ending) -> None:
     checkpoint.save(ending.path, ending.card, ending.prepared.model, trained_on)
 
 
-def store_history(ending: Ending) -> None:
-    """Write history and curves beside the model, and remove files that were derived from a model that it replaces."""
-    with atomic_write(ending.path.parent / HISTORY) as part:
-        part.write_bytes(ending.run.history.read_bytes())
-    for name in (CURVES, *DERIVED.values()):
-        (ending.path.parent / name).unlink(missing_ok=True)
-    draw_curves(ending.path.parent / CURVES, tuple(load_history(ending.run.history)))
-
-
 def export_onnx(ending: Ending) -> None:
-    """Write the files that onnxruntime runs in place of the model."""
+    """Write the files that onnxruntime runs in place of the model, and remove those of a model that it replaces."""
+    for name in DERIVED.values():
+        (ending.path.parent / name).unlink(missing_ok=True)
     derive_onnx(ending.path)
 
 
+def measure(ending: Ending) -> None:
+    """Recognize the validation split's images with the stored model, as the start model did."""
+    if ending.prepared.has_held_out_images:
+        ending.after = recognize_held_out(ending.path, ending.card.name, ending.prepared.validation, ending.device)
+
+
+def store_history(ending: Ending) -> None:
+    """Write history and curves beside the model."""
+    with atomic_write(ending.path.parent / HISTORY) as part:
+        part.write_bytes(ending.run.history.read_bytes())
+    (ending.path.parent / CURVES).unlink(missing_ok=True)
+    draw_curves(ending.path.parent / CURVES, tuple(load_history(ending.run.history)), ending.improvement)
+
+
 def make_current(ending: Ending) -> None:
-    """Make the model the current one."""
-    registry.make_current(ending.card.name)
+    """Make the model the current one, if it is better than its start model."""
+    if ending.is_current:
+        registry.make_current(ending.card.name)
 
 
 def remove_run(ending: Ending) -> None:
@@ -165,8 +198,9 @@ STEPS: tuple[Step, ...] = (
     choose_name,
     complete_card,
     store_model,
-    store_history,
     export_onnx,
+    measure,
+    store_history,
     make_current,
     remove_run,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_type_hints
+from xml.sax.saxutils import escape
 
 from crnnocr.errors import DataError, UsageError
 from crnnocr.files import atomic_write, write_error
@@ -17,6 +18,8 @@ from crnnocr.report.plots import Axis, decades, round_steps, short
 from crnnocr.training.schedule import StepStats
 
 if TYPE_CHECKING:
+    from crnnocr.metrics.scores import Scores
+    from crnnocr.training.improvement import Improvement
     from crnnocr.training.validation import Validation
 
 HISTORY = "history.jsonl"
@@ -222,24 +225,29 @@ class _Panel:
     unit: float
     """Factor from a value to its label on the axis."""
     suffix: str = ""
+    ends: tuple[float, ...] = ()
+    """The value of the start model, and that of the stored one, on the images as `eval` reads them."""
 
 
-def draw_curves(path: Path, rows: Sequence[HistoryRow]) -> None:
+def draw_curves(path: Path, rows: Sequence[HistoryRow], improvement: Improvement | None = None) -> None:
     """Draw loss, CER and exact match over the samples seen; without rows no file is written.
+
+    Of an improvement the start model's values are dashed lines, and the stored model's are diamonds at the end.
 
     Raises `CrnnocrError` if the file cannot be written.
     """
     if rows:
         with atomic_write(path) as part:
-            part.write_text(_svg(rows), encoding="utf-8")
+            part.write_text(_svg(rows, improvement), encoding="utf-8")
 
 
-def _svg(rows: Sequence[HistoryRow]) -> str:
+def _svg(rows: Sequence[HistoryRow], improvement: Improvement | None) -> str:
     last, best = rows[-1], _best(rows)
     label = "kept" if best.is_best else "best"
     across = Axis(0, max(last.samples_seen, 1), _LEFT, _RIGHT, round_steps(max(last.samples_seen, 1), _MAX_TICKS))
     xs = [across.at(row.samples_seen) for row in rows]
     summary = f"{last.step:,} steps  ·  {last.samples_seen:,} samples seen  ·  {duration(last.seconds)}"
+    legend = f"as `eval` reads: dashed {improvement.start}, at the start; diamond this model" if improvement else ""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
         f'role="img" font-family="{_FONTS}" font-size="13" fill="{_INK}">',
@@ -247,7 +255,8 @@ def _svg(rows: Sequence[HistoryRow]) -> str:
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="8" fill="#ffffff"/>',
         _text(_LEFT, 38, "How the training went", extra='font-size="19" font-weight="600"'),
         _text(_LEFT, 60, summary, color=_FAINT),
-        *(part for panel in _panels(rows) for part in _draw(panel, across, xs, rows.index(best), label)),
+        _text(_RIGHT, 60, escape(legend), _FAINT, extra='text-anchor="end"'),
+        *(part for panel in _panels(rows, improvement) for part in _draw(panel, across, xs, rows.index(best), label)),
         *_below(across),
         "</svg>",
     ]
@@ -260,13 +269,17 @@ def _best(rows: Sequence[HistoryRow]) -> HistoryRow:
     return kept[-1] if kept else min(rows, key=lambda row: row.cer)
 
 
-def _panels(rows: Sequence[HistoryRow]) -> Iterator[_Panel]:
+def _panels(rows: Sequence[HistoryRow], improvement: Improvement | None) -> Iterator[_Panel]:
     losses, cers = tuple(row.loss for row in rows), tuple(min(1.0, row.cer) for row in rows)
+    ends: tuple[Scores, ...] = (improvement.before, improvement.after) if improvement else ()
+    cer_ends, exact_ends = tuple(min(1.0, each.cer) for each in ends), tuple(each.exact_match for each in ends)
     (top, bottom), (cer_top, cer_bottom), (exact_top, exact_bottom) = _PANELS
     yield _Panel("Loss, nats per character", "#3b5bdb", _axis(losses, bottom, top), losses, "{:.3g}", 1)
-    yield _Panel("Character error rate (CER)", "#d9480f", _axis(cers, cer_bottom, cer_top), cers, "{:.2f}", 100, " %")
+    axis = _axis((*cers, *cer_ends), cer_bottom, cer_top)
+    yield _Panel("Character error rate (CER)", "#d9480f", axis, cers, "{:.2f}", 100, " %", cer_ends)
     shares = Axis(0, 1, exact_bottom, exact_top, (0, 0.5, 1))
-    yield _Panel("Exact match", "#2b8a3e", shares, tuple(row.exact_match for row in rows), "{:.1f}", 100, " %")
+    exacts = tuple(row.exact_match for row in rows)
+    yield _Panel("Exact match", "#2b8a3e", shares, exacts, "{:.1f}", 100, " %", exact_ends)
 
 
 def _axis(values: Sequence[float], start: float, end: float) -> Axis:
@@ -304,6 +317,10 @@ def _draw(panel: _Panel, across: Axis, xs: Sequence[float], best: int, label: st
         yield f'<path d="{dots}" {stroke} stroke-width="5" stroke-linecap="round"/>'
     x, y = points[best]
     yield f'<circle cx="{x}" cy="{y}" r="5" fill="#ffffff" {stroke} stroke-width="2.5"/>'
+    if panel.ends:
+        before, after = (axis.at(value) for value in panel.ends)
+        yield f'<path d="M{_LEFT} {before}H{_RIGHT}" {stroke} stroke-width="1.5" stroke-dasharray="7 5"/>'
+        yield f'<path d="M{xs[-1]} {after}m-7 0l7 -7l7 7l-7 7z" fill="{panel.color}"/>'
 
 
 def _below(across: Axis) -> Iterator[str]:

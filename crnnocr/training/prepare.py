@@ -23,7 +23,7 @@ from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN, resize_head
 from crnnocr.model.registry import FoundModel
 from crnnocr.text.charset import Charset, frames_needed
-from crnnocr.training.synthetic import Sampler, synthetic_dataset
+from crnnocr.training.synthetic import SYNTHETIC, Sampler, synthetic_dataset
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class Prepared:
     """The validation split."""
     already_seen: int
     """Images that are left out of the validation split because the start model was trained on them."""
+
+    @property
+    def has_held_out_images(self) -> bool:
+        """Whether there are images, no synthetic lines, to compare the new model with its start model on."""
+        return bool((self.validation.content_ids != SYNTHETIC).any())
 
     @property
     def digest(self) -> str:

@@ -24,6 +24,7 @@ from crnnocr.training.batching import BatchSampler, batch_size_for
 from crnnocr.training.distributed import DistributedContext, process_group
 from crnnocr.training.finalize import STEPS, Ending, Finished, Step
 from crnnocr.training.history import History
+from crnnocr.training.improvement import StartMeasured, recognize_held_out
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import Prepared
 from crnnocr.training.resume import Run
@@ -62,7 +63,7 @@ class Finalizing:
     """Name of the function in `finalize.STEPS`."""
 
 
-Event = Begun | Progress | Validation | Finalizing | Finished
+Event = Begun | StartMeasured | Progress | Validation | Finalizing | Finished
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,10 @@ def _train(
             raise CrnnocrError(f"the run {run.name} is of another version of crnnocr: begin again") from error
     where = f"{device}, {context.world_size} processes" if context.world_size > 1 else str(device)
     yield Begun(run.name if run else "", batch_size, _in_words(budget, sampler, config), trainer.step, where, other)
+    before, found = None, prepared.start.found
+    if found and context.is_main and prepared.has_held_out_images:
+        before = recognize_held_out(found.path, found.name, prepared.validation, str(device))
+        yield StartMeasured(found.name, before.scores)
     with _loader(order, sampler, trainer.step, device, context) as loader:
         if not context.is_main or run is None:
             for _ in trainer.train(loader):
@@ -178,6 +183,7 @@ def _train(
         device=str(device),
         batch_size=batch_size,
         card=prepared.card,
+        before=before,
     )
     for step in order.finalization:
         step(ending)

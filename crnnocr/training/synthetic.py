@@ -20,6 +20,8 @@ from crnnocr.runtime import cores, exit_with_parent
 from crnnocr.text.charset import Charset, frames_needed
 from crnnocr.training.distributed import DistributedContext
 
+SYNTHETIC = -1
+"""The content id of synthetic lines."""
 _CHUNK = 8
 """Lines that a worker sends together."""
 _CHUNKS_AHEAD = 16
@@ -82,14 +84,14 @@ def synthetic_lines(
 def synthetic_dataset(
     sampler: Sampler, charset: Charset, model_config: ModelConfig, orientation: Orientation, count: int
 ) -> LineDataset:
-    """Those of the first `count` lines whose texts fit, made in this process. All have the content id -1."""
+    """Those of the first `count` lines whose texts fit, made in this process. All have the content id `SYNTHETIC`."""
     stream = synthetic_lines(sampler, charset, model_config, orientation, workers=0)
     lines = [line for line in islice(stream, count) if line]
     samples = [Sample(Path("synthetic"), line.text, str(index)) for index, line in enumerate(lines)]
     widths = np.array([line.pixels.shape[1] for line in lines], dtype=np.int64)
     pixels = np.concatenate([np.zeros(0, np.uint8), *(line.pixels.ravel() for line in lines)])
     sizes = np.stack([widths, np.full_like(widths, model_config.height)], axis=1)
-    return LineDataset(samples, pixels, model_config.height, widths, np.full_like(widths, -1), sizes)
+    return LineDataset(samples, pixels, model_config.height, widths, np.full_like(widths, SYNTHETIC), sizes)
 
 
 class _Lines(Dataset[LabeledLine]):
