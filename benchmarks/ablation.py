@@ -86,18 +86,18 @@ def main() -> None:
                 file.write(json.dumps(result) + "\n")
 
 
-def distilled(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
+def distilled(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, weights: Tensor, device: torch.device) -> Tensor:
     """The CTC loss, and a tenth of the cross-entropy to the most probable class of each frame given the label.
 
     As DCTC (Zhang et al. 2023, arXiv 2308.08806), for both heads. The gradient of the CTC loss is the probability of each class
     in each frame without the label, less that with it (Graves et al. 2006, equation 16).
     """
     leaf = log_probs.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(ctc_loss(leaf, frames, ids, lengths, device), leaf)
+    (gradient,) = torch.autograd.grad(ctc_loss(leaf, frames, ids, lengths, weights, device), leaf)
     best = (leaf.detach().exp() - gradient).argmax(2, keepdim=True)
     inside = torch.arange(log_probs.shape[1]) < frames[:, None]
     cross_entropy = -(log_probs.gather(2, best)[..., 0] * inside).sum()
-    return ctc_loss(log_probs, frames, ids, lengths, device) + 0.1 * cross_entropy
+    return ctc_loss(log_probs, frames, ids, lengths, weights, device) + 0.1 * cross_entropy
 
 
 def trained(

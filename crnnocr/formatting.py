@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,6 +71,8 @@ _ESCAPES = {
     **{code: f"\\u{code:04x}" for code in _DIRECTING},
     **str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"}),
 }
+_ESCAPED = re.compile(r"\\(\\|[tnr]|x[0-9a-f]{2}|u[0-9a-f]{4})")
+_MEANINGS = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(127, 160), *_DIRECTING)}
 
 
@@ -79,6 +84,18 @@ def escape_controls(text: str) -> str:
 def tsv_cell(text: str) -> str:
     r"""Return a cell of our tables: backslash, tab, line ends and all other controls are escapes."""
     return escape_controls(text.replace("\\", "\\\\"))
+
+
+def from_tsv_cell(cell: str) -> str:
+    """Return the text of a `tsv_cell`."""
+    return _ESCAPED.sub(lambda found: _MEANINGS.get(found[1]) or chr(int(found[1][1:], 16)), cell)
+
+
+def csv_line(*cells: str) -> str:
+    """Return a comma-separated line of cells, quoted if they need it."""
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def json_line(value: Any, *, ascii: bool = False) -> str:

@@ -54,8 +54,8 @@ def order(folder: Path, resume: bool = False, config: TrainConfig = TOGETHER, **
 def noted(file: Path) -> LossFunction:
     """The CTC loss. Each is also written to a line of `file`: that of the head and that of the auxiliary head in turns."""
 
-    def loss(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
-        total = ctc_loss(log_probs, frames, ids, lengths, device)
+    def loss(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, weights: Tensor, device: torch.device) -> Tensor:
+        total = ctc_loss(log_probs, frames, ids, lengths, weights, device)
         with file.open("a") as lines:
             lines.write(f"{total.item()}\n")
         return total

@@ -87,7 +87,7 @@ def test_the_loss_and_gradient_of_an_empty_label_are_those_of_the_path_of_blanks
     log_probs = raw.log_softmax(2)
     ids = torch.tensor(list(itertools.chain(*targets)), dtype=torch.int64)
     lengths = torch.tensor(list(map(len, targets)))
-    loss = ctc_loss(log_probs, torch.tensor(frames), ids, lengths, torch.device("cpu"))
+    loss = ctc_loss(log_probs, torch.tensor(frames), ids, lengths, torch.ones(len(lengths)), torch.device("cpu"))
     triples = zip(log_probs, frames, targets, strict=True)
     expected = torch.stack([by_paths(line, count, target) for line, count, target in triples]).sum()
     assert loss.item() == pytest.approx(expected.item())

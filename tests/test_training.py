@@ -76,8 +76,10 @@ def losses(ready: Prepared, config: TrainConfig) -> list[float]:
     """The loss of each step, per character."""
     each: list[float] = []
 
-    def recorded(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
-        loss = ctc_loss(log_probs, frames, ids, lengths, device)
+    def recorded(
+        log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, weights: Tensor, device: torch.device
+    ) -> Tensor:
+        loss = ctc_loss(log_probs, frames, ids, lengths, weights, device)
         each.append(loss.item() / int(lengths.sum()))
         return loss
 
@@ -106,7 +108,7 @@ def log_probs(*lines: Sequence[Sequence[float]]) -> Tensor:
 
 def loss_of(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
     ids, lengths = torch.tensor(list(itertools.chain(*targets))), torch.tensor([len(target) for target in targets])
-    return ctc_loss(log_probs, frames, ids, lengths, CPU)
+    return ctc_loss(log_probs, frames, ids, lengths, torch.ones(len(targets)), CPU)
 
 
 def test_the_loss_of_one_character_in_two_even_frames() -> None:
@@ -131,6 +133,12 @@ def sum_over_paths(line: Tensor, target: tuple[int, ...]) -> float:
         if tuple(c for c, _ in itertools.groupby(path) if c != 0) == target:
             total += math.prod(frame[c] for frame, c in zip(probabilities, path, strict=True))
     return total
+
+
+def test_the_loss_of_a_line_is_multiplied_by_its_weight() -> None:
+    lines, ones = log_probs([[0.2, 0.8, 0.0]], [[0.2, 0.3, 0.5]]), torch.ones(2, dtype=torch.int64)
+    weighted = ctc_loss(lines, ones, torch.tensor([1, 2]), ones, torch.tensor([0.25, 0.5]), CPU)
+    assert weighted.item() == pytest.approx(-0.25 * math.log(0.8) - 0.5 * math.log(0.5))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -187,9 +187,9 @@ def _format(format: Format | None, json_output: bool, output: Path | None) -> Fo
     if json_output or format:
         return format or Format.jsonl
     suffix = output.suffix.lower() if output else ""
-    if suffix in (".json", ".csv"):
-        raise UsageError(f"{output} would be no {suffix[1:]}: call it .jsonl, .tsv or .txt, or name the --format")
-    return {".jsonl": Format.jsonl, ".tsv": Format.tsv}.get(suffix, Format.text)
+    if suffix == ".json":
+        raise UsageError(f"{output} would be no json: call it .jsonl, .csv, .tsv or .txt, or name the --format")
+    return {".jsonl": Format.jsonl, ".tsv": Format.tsv, ".csv": Format.csv}.get(suffix, Format.text)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from crnnocr.errors import ConfigError, UsageError
 from crnnocr.files import is_device, lock, write_error
-from crnnocr.formatting import escape_controls, is_encodable, json_line, tsv_cell
+from crnnocr.formatting import csv_line, escape_controls, is_encodable, json_line, tsv_cell
 
 if TYPE_CHECKING:
     from crnnocr.inference.recognizer import Prediction
@@ -27,20 +28,22 @@ class Format(StrEnum):
 
     text = "text"
     tsv = "tsv"
+    csv = "csv"
     jsonl = "jsonl"
 
 
-TSV_HEADER = "path\ttext\tconfidence"
+HEADERS = {Format.tsv: "path\ttext\tconfidence", Format.csv: "path,text,confidence"}
+"""The first line of a table."""
 
 
 def format_row(name: str, prediction: Prediction, format: Format) -> str:
-    """The row of an image. If it could not be read, its text is empty, and in tsv its confidence too."""
+    """The row of an image. If it could not be read, its text is empty, and in tables its confidence too."""
     if format is Format.jsonl:
         return json_line(_values(name, prediction), ascii=not is_encodable(name))
     columns = [_column(name, format), _column(prediction.text, format)]
-    if format is Format.tsv:
+    if format in HEADERS:
         columns.append("" if prediction.error else f"{prediction.confidence:.6f}")
-    return "\t".join(columns)
+    return csv_line(*columns).rstrip("\n") if format is Format.csv else "\t".join(columns)
 
 
 def _values(name: str, prediction: Prediction) -> dict[str, Any]:
@@ -152,8 +155,8 @@ def open_rows(output: Path | None, format: Format, resume: bool) -> Iterator[Row
             if not resume:
                 stream.truncate()
             kept = _whole_rows(output, stream, format)
-            if format is Format.tsv and not stream.tell():
-                stream.write(TSV_HEADER.encode() + b"\n")
+            if format in HEADERS and not stream.tell():
+                stream.write(HEADERS[format].encode() + b"\n")
             try:
                 yield RowWriter(stream, format, kept)
             except KeyboardInterrupt as interrupt:
@@ -168,8 +171,8 @@ def open_rows(output: Path | None, format: Format, resume: bool) -> Iterator[Row
 def _new_rows(stream: BinaryIO, format: Format) -> RowWriter:
     """A writer that begins with the header, if the format has one."""
     rows = RowWriter(stream, format)
-    if format is Format.tsv:
-        rows.write(TSV_HEADER)
+    if format in HEADERS:
+        rows.write(HEADERS[format])
     return rows
 
 
@@ -198,9 +201,9 @@ def _whole_rows(output: Path, stream: BinaryIO, format: Format) -> _Kept:
         if path is None:
             raise UsageError(f"the rows of {output} are not {format}: --resume keeps the format it was started with")
         end += len(line)
-        if end > len(line) or format is not Format.tsv:  # the header of tsv is no row
+        if end > len(line) or format not in HEADERS:  # a header is no row
             kept.paths[hash(path)] += 1
-            kept.failed += bool(json.loads(text).get("error")) if format is Format.jsonl else text.endswith("\t\t")
+            kept.failed += bool(json.loads(text).get("error")) if format is Format.jsonl else text.endswith(("\t\t", ",,"))
     stream.seek(end)
     stream.truncate()
     return kept
@@ -213,10 +216,10 @@ def _path_column(line: str, format: Format, is_first: bool) -> str | None:
             return str(json.loads(line)["path"])
         except (ValueError, KeyError, TypeError):
             return None
-    columns = line.split("\t")
-    if is_first and (line == TSV_HEADER) != (format is Format.tsv):
+    if is_first and line != HEADERS.get(format, "") and (format in HEADERS or line in HEADERS.values()):
         return None
-    return columns[0] if len(columns) == (3 if format is Format.tsv else 2) else None
+    columns = next(csv.reader([line]), []) if format is Format.csv else line.split("\t")
+    return columns[0] if len(columns) == (3 if format in HEADERS else 2) else None
 
 
 def _column(text: str, format: Format) -> str:

@@ -25,6 +25,8 @@ class Sample:
     """The part of the image in which the text stands; None for all of it."""
     group: str = ""
     """The thing that it shows (a page, a plate, a video), if several images show it; empty if that is not known."""
+    weight: float = 1.0
+    """How much the label counts in training, from 0 to 1: the confidence of a model that gave it, 1 for a person's."""
 
     @property
     def name(self) -> str:

@@ -20,6 +20,13 @@ DOUBT, READING, REGION = "doubt", "reading", "region"
 SUSPECT_COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
 """Columns of such a list."""
 
+CONFIDENCE = "confidence"
+"""The column of what `predict` writes by which labels are weighted."""
+OF_PREDICT = ("path", "text", CONFIDENCE)
+"""The columns of its tables."""
+WEIGHTED = f", weighted by {CONFIDENCE}"
+"""Says so in the format of a data set."""
+
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W_A-Za-z0-9]+")
 _IN_BRACKETS = re.compile(r"\([^)]*\)|\[[^]]*\]")
 
@@ -96,10 +103,23 @@ class Columns:
     """The one that tells groups of images."""
     uncorrected: int | None = None
     """The one that holds the label where that for it is empty, because nothing was to be corrected."""
+    confidence: int | None = None
+    """The one that holds how sure a model was of the label."""
 
     def label(self, cells: Sequence[str]) -> str:
         """Return the label in a row."""
-        return cells[self.text] if self.uncorrected is None or cells[self.text].strip() else cells[self.uncorrected]
+        return cells[self.text if self._is_corrected(cells) or self.uncorrected is None else self.uncorrected]
+
+    def confidence_of(self, cells: Sequence[str]) -> str:
+        """Return how sure a model was of the label in a row; empty if a person gave it."""
+        return "" if self.confidence is None or self._is_corrected(cells) else cells[self.confidence]
+
+    def _is_corrected(self, cells: Sequence[str]) -> bool:
+        return self.uncorrected is not None and bool(cells[self.text].strip())
+
+
+def _index(header: Sequence[str], name: str) -> int | None:
+    return next((i for i, each in enumerate(header) if each.strip().lower() == name), None)
 
 
 def is_image(cell: str) -> bool:
@@ -184,7 +204,8 @@ def choose(
     others = [i for i in range(len(header)) if i not in (text, *holding) and text_rank(header[i]) is not None]
     is_correction = config.text_column is None and not _CORRECTIONS.isdisjoint(_words(header[text]))
     uncorrected = min(others, key=lambda i: text_rank(header[i]) or 0) if is_correction and others else None
-    return Columns(tuple(image_columns), text, issues, find(header, config.group), uncorrected)
+    confidence = None if are_of_label_errors(header) else _index(header, CONFIDENCE)
+    return Columns(tuple(image_columns), text, issues, find(header, config.group), uncorrected, confidence)
 
 
 def choose_text(

@@ -33,13 +33,16 @@ def load(label_file: Path, config: LabelConfig) -> Dataset:
     image_keys, text_key = ([keys[i] for i in chosen.images], keys[chosen.text]) if chosen else (["file_name"], "text")
     names = ", ".join(dict.fromkeys((image_keys[0], text_key)))
     format = "imagefolder, JSON lines" + f", keys {names}" * (names != "file_name, text")
-    group = keys[chosen.group] if chosen and chosen.group is not None else None
-    labeled = _records(label_file, image_keys, text_key, group, takes_numbers=config.text_column is not None)
+    group, confidence = (
+        keys[i] if i is not None else None for i in ((chosen.group, chosen.confidence) if chosen else (None, None))
+    )
+    format += columns.WEIGHTED * (confidence is not None)
+    labeled = _records(label_file, image_keys, text_key, group, confidence, takes_numbers=config.text_column is not None)
     return dataset_of(label_file, format, labeled, config, issues=chosen.issues if chosen else ())
 
 
 def _records(
-    label_file: Path, images: Sequence[str], text: str, group: str | None, takes_numbers: bool
+    label_file: Path, images: Sequence[str], text: str, group: str | None, confidence: str | None, takes_numbers: bool
 ) -> Iterator[LabelRecord | Issue]:
     for number, values in _values(label_file):
         if isinstance(values, str):
@@ -52,9 +55,9 @@ def _records(
         if not names or not isinstance(label, str):
             yield broken_row(label_file, number, _expected(images[0], text))
         else:
-            of = "" if group is None or values.get(group) is None else str(values[group])
-            box = regions.of_columns(values)
-            yield LabelRecord(number, names[0], label, tuple(names[1:]), regions.parse(values.get(columns.REGION)), of, box)
+            of, sure = ("" if key is None or values.get(key) is None else str(values[key]) for key in (group, confidence))
+            box, region = regions.of_columns(values), regions.parse(values.get(columns.REGION))
+            yield LabelRecord(number, names[0], label, tuple(names[1:]), region, of, box, sure)
 
 
 def holds_labels(label_file: Path) -> bool:

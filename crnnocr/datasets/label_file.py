@@ -54,6 +54,8 @@ class LabelRecord:
     """The cell of the groups' column; empty if there is none."""
     box: Region | None = None
     """Where the text stands in the image, or where on a page that was cut up: it counts if such boxes lie in their images."""
+    confidence: str = ""
+    """The cell of the confidences' column; empty if there is none."""
 
 
 def dataset_of(
@@ -102,9 +104,17 @@ def dataset_of(
         if issue := issue or issue_of_text(text, config.empty):
             issues.append(issue.at(image.path, where))
             continue
-        samples.append(Sample(image.path, text, region=region, group=record.group))
+        samples.append(Sample(image.path, text, region=region, group=record.group, weight=_weight(record.confidence)))
         issues += (change.at(image.path, where) for change in changes)
     return Dataset(label_file, format, tuple(samples), merged(issues))
+
+
+def _weight(confidence: str) -> float:
+    """The weight of a label that a model gave with some confidence; 1 if that is no share."""
+    with suppress(ValueError):
+        if 0 <= (share := float(confidence)) <= 1:
+            return share
+    return 1.0
 
 
 def _lie_in_images(boxes: Sequence[tuple[Path, Region]]) -> bool:

@@ -53,6 +53,8 @@ class LabeledLine(NamedTuple):
     """(H, W) gray values."""
     text: str
     """The label, in NFC."""
+    weight: float = 1.0
+    """How much it counts in training."""
 
 
 class LineDataset:
@@ -90,7 +92,8 @@ class LineDataset:
     def __getitem__(self, index: int) -> LabeledLine:
         start, width = self._starts[index], self.widths[index]
         pixels = self._pixels[start : start + width * self._height]
-        return LabeledLine(pixels.reshape(self._height, width), self.samples[index].text)
+        sample = self.samples[index]
+        return LabeledLine(pixels.reshape(self._height, width), sample.text, sample.weight)
 
     @property
     def split_ids(self) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of, numbered_lines, parsed_json
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.files import read_lines, read_text
+from crnnocr.formatting import from_tsv_cell
 
 SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 
@@ -121,13 +122,6 @@ def lists_label_errors(label_file: Path) -> bool:
     return len(columns.known(header)) == 2 and columns.are_of_label_errors(header)
 
 
-def csv_line(*cells: str) -> str:
-    """Return a comma-separated line of cells, quoted if they need it."""
-    line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
-
-
 def tsv_line(name: str, text: str) -> str:
     """Return a line `path<TAB>text`. White space in the text, which could end the line, becomes single spaces."""
     return f"{name}\t{' '.join(text.split())}\n"
@@ -195,11 +189,13 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
 
     # Our lists of suspected label errors are made for spreadsheets; Label Studio exports their columns, too.
     is_for_spreadsheets = columns.are_of_label_errors(header)
+    is_of_predict = table.separator == "\t" and tuple(header) == columns.OF_PREDICT
 
     def rows() -> _Rows:
         following = islice(table.rows(), 1, None)
-        if is_for_spreadsheets:
-            return ((number, list(map(from_spreadsheet_cell, cells))) for number, cells in following)
+        if is_for_spreadsheets or is_of_predict:
+            plain = from_spreadsheet_cell if is_for_spreadsheets else from_tsv_cell
+            return ((number, list(map(plain, cells)) if cells else cells) for number, cells in following)
         return following
 
     if label_studio.exports(header):
@@ -207,6 +203,7 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
         return label_studio.load_rows(table.file, f"Label Studio, {table.format}", cells, header, config, is_export=True)
     chosen = columns.choose(table.file, header, lambda: (cells for _, cells in rows()), config)
     format = f"{table.format}, columns {header[chosen.images[0]].lower()} and {header[chosen.text].lower()}"
+    format += columns.WEIGHTED * (chosen.confidence is not None)
     return dataset_of(table.file, format, _columns(table, rows(), header, chosen), config, issues=chosen.issues)
 
 
@@ -229,6 +226,7 @@ def _columns(table: _Table, rows: _Rows, header: Sequence[str], chosen: columns.
             region=None if region is None else regions.parse(cells[region]),
             box=regions.of_columns(dict(zip(header, cells, strict=True))) if width > _BOX_WIDTH else None,
             group="" if chosen.group is None else cells[chosen.group].strip(),
+            confidence=chosen.confidence_of(cells),
         )
 
 

@@ -48,6 +48,8 @@ class Batch:
     """Class ids of the labels, one label after the other."""
     lengths: Tensor
     """(N,) int64 characters of each label."""
+    weights: Tensor
+    """(N,) how much each line counts."""
 
 
 class Loader:
@@ -182,6 +184,7 @@ class Loader:
             new_widths,
             torch.tensor([i for ids in labels for i in ids]),
             torch.tensor([len(ids) for ids in labels]),
+            torch.tensor([line.weight for line in labeled]),
         )
 
 

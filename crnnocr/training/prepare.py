@@ -94,6 +94,9 @@ class Prepared:
         for lines in (self.train, self.validation):
             digest.update(lines.content_ids.astype("<i8").tobytes())
             digest.update("\n".join(lines.texts).encode())
+            weights = np.array([sample.weight for sample in lines.samples])
+            if (weights != 1).any():
+                digest.update(weights.astype("<f8").tobytes())
         return digest.hexdigest()
 
 

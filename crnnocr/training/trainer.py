@@ -40,10 +40,10 @@ _LOSSES_AVERAGED = 50
 _TRAINING_TO_VALIDATION = 5.0
 """If the budget is in time, training takes at least this many times as long as the validation before it."""
 
-LossFunction: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, torch.device], Tensor]
+LossFunction: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, torch.device], Tensor]
 
 
-def ctc_loss(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
+def ctc_loss(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, weights: Tensor, device: torch.device) -> Tensor:
     """The CTC loss of a batch in nats (Graves et al. 2006), summed over its lines; one too narrow for its label adds 0.
 
     Args:
@@ -51,15 +51,16 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, ids: Tensor, lengths: Tensor, de
         frames: (N,) int64 true frames, on the CPU.
         ids: class ids of the labels, one label after the other.
         lengths: (N,) int64 characters of each label, on the CPU.
+        weights: (N,) by which the losses of the lines are multiplied.
         device: where it is computed. MPS has no such kernel, and CUDA adds up in any order: only the CPU repeats its bits.
     """
     if device.type == "mps":
         device = torch.device("cpu")
     # Targets on the network's device select torch's own kernel: cuDNN's has limits on labels and frames.
-    loss: Tensor = functional.ctc_loss(
-        log_probs.to(device).transpose(0, 1), ids.to(device), frames, lengths, BLANK, reduction="sum", zero_infinity=True
+    losses = functional.ctc_loss(
+        log_probs.to(device).transpose(0, 1), ids.to(device), frames, lengths, BLANK, reduction="none", zero_infinity=True
     )
-    return loss.to(log_probs.device)
+    return (losses * weights.to(losses)).sum().to(log_probs.device)
 
 
 @dataclass(frozen=True)
@@ -236,11 +237,12 @@ class Trainer:
             log_probs, auxiliary, frames = self._network(lines, batch.widths)
         # Gradients are averaged over the processes, so each process divides by its share of the characters of all. An empty
         # label counts as one.
-        all_characters, samples = self._context.all_reduce_sum([float(batch.lengths.clamp(min=1).sum()), len(batch.widths)])
-        characters = all_characters / self._context.world_size
+        own_characters = float((batch.lengths.clamp(min=1) * batch.weights).sum())
+        all_characters, samples = self._context.all_reduce_sum([own_characters, len(batch.widths)])
+        characters = all_characters / self._context.world_size or 1.0
         where = torch.device("cpu") if self._config.deterministic else self._device
-        loss = self._loss_function(log_probs, frames, batch.ids, batch.lengths, where) / characters
-        auxiliary_loss = self._loss_function(auxiliary, frames, batch.ids, batch.lengths, where)
+        loss = self._loss_function(log_probs, frames, batch.ids, batch.lengths, batch.weights, where) / characters
+        auxiliary_loss = self._loss_function(auxiliary, frames, batch.ids, batch.lengths, batch.weights, where)
         total = loss + self._config.auxiliary_weight * auxiliary_loss / characters
         self._optimizer.zero_grad()
         torch.autograd.backward(self._scaler.scale(total))

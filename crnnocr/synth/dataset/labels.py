@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 from crnnocr.config import LabelFormat
 from crnnocr.datasets import imagefolder, sidecar, table
 from crnnocr.files import atomic_write, write_error
+from crnnocr.formatting import csv_line
 
 MAX_COUNT = 100_000_000
 """Most images of a set."""
@@ -56,7 +57,7 @@ class _LabelFile(NamedTuple):
 _METADATA = _LabelFile(imagefolder.LABEL_FILE, imagefolder.line)
 _TABLES = {
     LabelFormat.CSV: _LabelFile(
-        "labels.csv", lambda record: table.csv_line(record["file_name"], record["text"]), table.csv_line("file_name", "text")
+        "labels.csv", lambda record: csv_line(record["file_name"], record["text"]), csv_line("file_name", "text")
     ),
     LabelFormat.TSV: _LabelFile("labels.tsv", lambda record: table.tsv_line(record["file_name"], record["text"])),
 }
