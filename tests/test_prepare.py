@@ -150,7 +150,7 @@ def test_if_a_start_model_is_missing_the_error_lists_those_that_there_are(data: 
 
 def test_training_does_not_start_from_an_exported_model(data: Dataset, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"training starts from a \.safetensors model, not from an exported one"):
+    with pytest.raises(ModelError, match=r"training starts from a \.safetensors model of crnnocr, not from a graph"):
         prepared(data, TrainConfig(start=str(tmp_path / "model.onnx")))
 
 

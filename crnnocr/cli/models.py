@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-from crnnocr.cli import console, options
+from crnnocr.cli import console, options, sources
+from crnnocr.config import LabelConfig
 from crnnocr.errors import ConfigError, ModelError, UsageError
 from crnnocr.formatting import duration, escape_controls
 
@@ -120,10 +123,12 @@ def _network(card: Card) -> Iterator[tuple[str, str]]:
     config = card.config
     yield "characters", f"{len(card.charset.characters)}: {card.charset.characters}"
     yield "preset", config.preset
-    yield (
-        "shape",
-        f"lines {config.height} pixels high, {config.convolutions} convolutions, LSTM of {config.hidden} units a direction",
-    )
+    shape = f"lines {config.height} pixels high"
+    if card.origin:
+        yield "origin", card.origin
+    else:
+        shape += f", {config.convolutions} convolutions, LSTM of {config.hidden} units a direction"
+    yield "shape", shape
     yield "orientation", card.orientation.value
 
 
@@ -245,6 +250,7 @@ def _name_next_default(removed: str) -> None:
 
 
 @console.handle_errors
+@options.expand_configs
 def import_cli(
     source: Annotated[
         str,
@@ -256,9 +262,21 @@ def import_cli(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="What to call it; by default the name it was trained under.")
     ] = None,
+    dictionary: Annotated[
+        Path | None,
+        typer.Option(
+            "--dictionary", metavar="FILE", help="Characters of PaddleOCR's recognizer, a line each, or inference.yml."
+        ),
+    ] = None,
+    verify: Annotated[
+        list[Path] | None,
+        typer.Option("--verify", metavar="DATA", help="Labeled images to measure that recognizer on, and its confidences."),
+    ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", envvar="CRNNOCR_OFFLINE", help="Use only what was downloaded before.")
     ] = False,
+    *,
+    labels: LabelConfig,
     json_output: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -266,7 +284,8 @@ def import_cli(
 ) -> None:
     """Store a model that was made elsewhere, after loading it. The current model stays the same.
 
-    An interrupted download is resumed. A graph (.onnx) is a program, which is run from then on: import it only if you trust
+    It may be one of crnnocr, or a recognizer of PaddleOCR's form (PP-OCRv3 to v6) as ONNX, which cannot be trained. An
+    interrupted download is resumed. A graph (.onnx) is a program, which is run from then on: import it only if you trust
     where it comes from.
     """
     from crnnocr.model import download, registry
@@ -286,7 +305,13 @@ def import_cli(
 
     is_graph = (urlsplit(source).path if is_url else str(file)).endswith(".onnx")
     try:
-        imported = registry.add_graph(file, check_graph, name) if is_graph else registry.add(file, derive_onnx, name)
+        if is_graph:
+            with _as_ours(file, dictionary, verify or [], labels) as graph:
+                imported = registry.add_graph(graph, check_graph, name)
+        elif dictionary or verify:
+            raise UsageError("--dictionary and --verify are for recognizers of PaddleOCR's form, not for models of crnnocr")
+        else:
+            imported = registry.add(file, derive_onnx, name)
     except ModelError as error:
         if not is_url:
             raise
@@ -298,6 +323,26 @@ def import_cli(
     console.verbose(f"  {imported.path}")
     if json_output:
         typer.echo(json.dumps({"model": imported.name, "path": str(imported.path)}))
+
+
+@contextmanager
+def _as_ours(file: Path, dictionary: Path | None, verify: list[Path], labels: LabelConfig) -> Iterator[Path]:
+    """A graph that crnnocr exported, or one that is made of another program's recognizer."""
+    from crnnocr.model import exported
+
+    if exported.ONNX_CARD_KEY in exported.load_metadata(exported.read_content(file), file):
+        if dictionary or verify:
+            raise UsageError(f"--dictionary and --verify are for recognizers of PaddleOCR's form, and crnnocr exported {file}")
+        yield file
+        return
+    from crnnocr.export.paddleocr import adopt
+
+    samples = [sample for dataset in sources.load_labeled(verify, labels) for sample in dataset.samples] if verify else []
+    content = adopt(file, dictionary, samples)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file.name
+        path.write_bytes(content)
+        yield path
 
 
 def _fetch(url: str, sha256: str | None, offline: bool) -> Path:

@@ -43,6 +43,8 @@ _MAX_LOG_PROB = 1e-3
 
 _ON_CPU = BatchLimits(lines=16, columns=4096)
 """Few enough that their feature maps stay in a core's cache."""
+_ALONE = BatchLimits(lines=1, columns=0)
+"""For recognizers of other programs, whose results depend on the padding."""
 _ON_GPU = BatchLimits(lines=64, columns=65536)
 
 
@@ -112,8 +114,6 @@ def memory_format(device: torch.device) -> torch.memory_format:
 class OnnxEngine:
     """Runs an exported network with onnxruntime on the CPU."""
 
-    limits = _ON_CPU
-
     def __init__(self, source: Path | bytes, is_trusted: bool = False) -> None:
         """Open a file, or the bytes of one.
 
@@ -125,6 +125,7 @@ class OnnxEngine:
         self.metadata = load_metadata(content, path)
         """The file's metadata entries."""
         self.card = card_in(self.metadata, path)
+        self.limits = _ALONE if self.card.origin else _ON_CPU
         self.trained_on = trained_on_in(self.metadata, path)
         self.source_hash = self.metadata.get(SOURCE_HASH_KEY, "")
         try:

@@ -187,6 +187,8 @@ class Card:
     """The lowest and highest value of each of the backbone's maps, for quantization; empty if not measured."""
     precision: Precision = Precision.FP32
     """The numbers it computes with on a CPU."""
+    origin: str = ""
+    """Whose recognizer it is and how it is fed, in words; empty for one of crnnocr. The config stands for its frames alone."""
 
     @property
     def is_synthetic(self) -> bool:
@@ -224,6 +226,7 @@ class Card:
             "scores": self.scores.to_json() if self.scores else {},
             "calibration": self.calibration.to_json(),
             "quantisation": {"ranges": list(map(list, self.activation_ranges)), "precision": self.precision.value},
+            **({"origin": self.origin} if self.origin else {}),
         }
 
     @classmethod
@@ -262,6 +265,7 @@ class Card:
             calibration=Calibration.from_json(data["calibration"]),
             activation_ranges=_activation_ranges(data["quantisation"], config.activations),
             precision=Precision(data["quantisation"]["precision"]),
+            origin=_checked(data.get("origin", ""), str, "origin"),
         )
 
 

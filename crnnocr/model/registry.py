@@ -350,7 +350,7 @@ class Imported:
 
 def file_at(source: Path) -> Path:
     """The file of a model or graph at a path: itself, or the one in a folder. Raises `ModelError` if there is none."""
-    for file in (source / WEIGHTS, source / GRAPH):
+    for file in (source / WEIGHTS, source / GRAPH, source / "inference.onnx"):  # the last is PaddleOCR's name
         if file.is_file():
             return file
     if source.is_file() and source.suffix in (".safetensors", ".onnx"):

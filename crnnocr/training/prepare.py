@@ -115,7 +115,7 @@ def start_from(config: TrainConfig) -> Start:
             raise ConfigError("freeze", "keeps the layers of a start model before its LSTM: name one with `start`")
         return Start(PRESETS[config.preset or DEFAULT_PRESET], config.orientation or Orientation.HORIZONTAL, config.rows or 1)
     if found.path.suffix != ".safetensors":
-        raise ModelError(f"`start={config.start}`: training starts from a .safetensors model, not from an exported one")
+        raise ModelError(f"`start={config.start}`: training starts from a .safetensors model of crnnocr, not from a graph")
     card = checkpoint.load_card(found.path)
     if config.preset not in (None, card.config.preset):
         raise ConfigError("preset", f"{config.preset}: {config.start} is of the preset {card.config.preset}, so leave it out")
