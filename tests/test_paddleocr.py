@@ -25,7 +25,7 @@ CHARACTERS = ["a", "b", "Å", "\u212b", "ﬁx", "'"]
 """Two of them are one in NFC, and one is no single character."""
 
 
-def network(classes: int, height: int = 48, **metadata: str) -> onnx.ModelProto:
+def network(classes: int, character: str = "", height: int = 48) -> onnx.ModelProto:
     """A small recognizer: a convolution over 8 columns, squeeze-and-excitation, and a softmax."""
     rng = np.random.default_rng(0)
     kernel = (rng.standard_normal((classes, 3, height, 8)) * 0.05).astype(np.float32)
@@ -46,14 +46,14 @@ def network(classes: int, height: int = 48, **metadata: str) -> onnx.ModelProto:
         [numpy_helper.from_array(kernel, "kernel")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
-    helper.set_model_props(model, metadata)
+    helper.set_model_props(model, {"character": character} if character else {})
     return model
 
 
-def stored(folder: Path, known: Sequence[str] = CHARACTERS, **more: int) -> Path:
+def stored(folder: Path, known: Sequence[str] = CHARACTERS, height: int = 48) -> Path:
     """The file of a recognizer that knows these characters and a space."""
     path = folder / "PP-rec.onnx"
-    onnx.save(network(len(known) + 2, **more, character="\n".join(known)), path)
+    onnx.save(network(len(known) + 2, "\n".join(known), height), path)
     return path
 
 
@@ -85,7 +85,7 @@ def test_each_character_is_one_of_the_charset_once() -> None:
 @pytest.mark.parametrize("source", ["metadata", "dictionary", "inference.yml beside", "inference.yml"])
 def test_its_characters_come_from_metadata_a_dictionary_or_its_yaml(source: str, tmp_path: Path) -> None:
     known = ["!", '"', "'", "#", "-", "ä", "\u3000", "\\"]
-    model = network(len(known) + 2, **({"character": "\n".join(known)} if source == "metadata" else {}))
+    model = network(len(known) + 2, "\n".join(known) if source == "metadata" else "")
     path, given = tmp_path / "rec.onnx", None
     if source == "dictionary":
         given = tmp_path / "dict.txt"
