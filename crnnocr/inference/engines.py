@@ -43,7 +43,7 @@ _MAX_LOG_PROB = 1e-3
 
 _ON_CPU = BatchLimits(lines=16, columns=4096)
 """Few enough that their feature maps stay in a core's cache."""
-_ALONE = BatchLimits(lines=1, columns=0)
+_ALONE = BatchLimits(lines=1, columns=4096)
 """For recognizers of other programs, whose results depend on the padding."""
 _ON_GPU = BatchLimits(lines=64, columns=65536)
 
