@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import ImageFont
 
     from crnnocr.images import View
-    from crnnocr.inference.recognizer import Prediction
+    from crnnocr.inference.recognizer import Prediction, Recognizer
     from crnnocr.synth.fonts import FontFace
 
 _NAMED = 5
@@ -71,6 +71,14 @@ def predict_cli(
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip images that have a row in --output or in what is left of it.")
     ] = False,
+    label_next: Annotated[
+        tuple[int, Path] | None,
+        typer.Option(
+            "--label-next",
+            metavar="N FILE",
+            help="Write the N images to label next, with their texts, as .json for Label Studio, .csv or .tsv.",
+        ),
+    ] = None,
     engine: EngineConfig,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -85,35 +93,71 @@ def predict_cli(
     format = _format(format, json_output, output)
     if (decode.top_k > 1 or read.characters) and format is not Format.jsonl:
         raise UsageError(f"--{'top-k' if decode.top_k > 1 else 'characters'} is for --format jsonl, which has room for it")
-    if resume and output is None:
-        raise UsageError("--resume needs the file to resume: name it with --output")
     if not 0 <= min_confidence <= 1:
         raise UsageError("--min-confidence takes 0 to 1")
-    if output is not None:
-        check_rows_path(output, resume)
+    _check_output(output, resume)
     if draw is not None:
         read = replace(read, characters=True)
+    _check_tasks(label_next, names or [])
     _check_drawings(draw, names or [], recursive)
     _check_threads(read.threads or 1)
     given = sources.named(names or [], files_from, recursive, b"\0" if null else b"\n")
     wanted = sources.shard(given, shard)
+    is_printed = bool(output) or not label_next
     is_single = files_from is None and names is not None and len(names) == 1 and sources.is_file(names[0])
 
     from crnnocr.inference.pipeline import paired
 
-    _, recognizer, decoder = options.load_recognizer(options.Setup(model, engine, decode, read))
+    model_name, recognizer, decoder = options.load_recognizer(options.Setup(model, engine, decode, read))
     counts = _Counts()
+    found: list[tuple[str, Prediction]] = []
     with open_rows(output, format, resume) as rows:
         to_do = (_NamedImage(name) for name in wanted if not rows.has(name))
         counts.resume(rows.kept, rows.kept_failed)
         for image, prediction in paired(to_do, lambda images: recognizer.predict(images, decoder, read)):
             if draw:
                 _draw(draw, image, prediction)
-            if counts.add(image.name, prediction, min_confidence):
+            found += [(image.name, prediction)] * bool(label_next)
+            if counts.add(image.name, prediction, min_confidence) and is_printed:
                 _write(rows, image.name, prediction, format, is_single and output is None)
         if not counts.all and not resume and shard is None:
             raise DataError("no image was named: the list of paths is empty")
+    if label_next:
+        _write_tasks(*label_next, found, recognizer, model_name)
     counts.report(min_confidence)
+
+
+def _check_output(output: Path | None, resume: bool) -> None:
+    if resume and output is None:
+        raise UsageError("--resume needs the file to resume: name it with --output")
+    if output is not None:
+        check_rows_path(output, resume)
+
+
+def _check_tasks(wanted: tuple[int, Path] | None, names: list[str]) -> None:
+    if wanted is None:
+        return
+    from crnnocr.report import label_tasks
+
+    count, path = wanted
+    if count < 1:
+        raise ConfigError("label_next", f"{count}: name the number of images, at least 1, and a file")
+    if "-" in names:
+        raise ConfigError("label_next", "takes image files, and - is an image on stdin")
+    label_tasks.check_path(path)
+
+
+def _write_tasks(count: int, path: Path, found: list[tuple[str, Prediction]], recognizer: Recognizer, model: str) -> None:
+    """Write the images to label next, and say how sure their texts are."""
+    from crnnocr.evaluation.active_learning import choose, least_confident
+    from crnnocr.report import label_tasks
+
+    found = [(name, prediction) for name, prediction in found if not prediction.error]
+    worth = [found[i] for i in least_confident([prediction.confidence for _, prediction in found], count)]
+    chosen = [worth[i] for i in choose(recognizer, [Path(name) for name, _ in worth], count)]
+    tasks = [label_tasks.Task(Path(name), prediction.text, round(prediction.confidence, 6)) for name, prediction in chosen]
+    label_tasks.write(path, tasks, model)
+    console.info(f"{path}: {plural(len(tasks), 'image')} to label next, with what {model} reads in them")
 
 
 @dataclass

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import quote
 
 from crnnocr.datasets import Sample
 from crnnocr.datasets.columns import DOUBT, READING, REGION, SUSPECT_COLUMNS
@@ -28,6 +27,7 @@ from crnnocr.errors import ConfigError
 from crnnocr.evaluation.label_errors import LabelError
 from crnnocr.files import atomic_write, check_output
 from crnnocr.formatting import is_encodable
+from crnnocr.report.label_tasks import local_address, text_area
 
 _FIELD = "suspect_labels"
 """The parameter that errors are about."""
@@ -146,21 +146,16 @@ def _write_label_studio(file: TextIO, rows: list[dict[str, Any]], project: _Proj
     """
     tasks: list[dict[str, Any]] = []
     for row, sample in zip(rows, project.samples, strict=True):
-        place = quote(os.fsencode(f"{project.folder}/{row['file_name']}"))
         line = _line(sample)
-        prediction, label = ([_text_area(text), *line] for text in (row[READING], row["text"]))
+        prediction, label = ([text_area(text), *line] for text in (row[READING], row["text"]))
         tasks.append(
             {
-                "data": {**row, "image": f"/data/local-files/?d={place}"},
+                "data": {**row, "image": local_address(project.folder, row["file_name"])},
                 "predictions": [{"model_version": project.model, "score": row["confidence"], "result": prediction}],
                 "annotations": [{"result": label}],
             }
         )
     json.dump(tasks, file, ensure_ascii=not all(is_encodable(row["file_name"]) for row in rows), indent=1)
-
-
-def _text_area(text: str) -> dict[str, Any]:
-    return {"from_name": "transcription", "to_name": "image", "type": "textarea", "value": {"text": [text]}}
 
 
 def _line(sample: Sample) -> list[dict[str, Any]]:
