@@ -239,7 +239,8 @@ class Pupil:
         rate = self.errors(kept)
         with self.path.with_suffix(".tsv").open("a") as file:
             print(self.seen, round(self.used), f"{rate:.5f}", sep="\t", file=file)
-        print(f"  {self.seen} images, {self.used / 60:.1f} min: CER {rate:.2%}, {self.error:.1%} of the teacher", flush=True)
+        unlike = f", {self.error:.1%} of the teacher's features not explained" if self.teacher else ""
+        print(f"  {self.seen} images, {self.used / 60:.1f} min: CER {rate:.2%}{unlike}", flush=True)
 
     def note(self, known: int) -> None:
         """Add this training to those that the model has had."""
