@@ -67,13 +67,15 @@ SAVE_SECONDS = 120
 class Teacher:
     """A network whose features another one imitates: FitNets (Romero et al. 2015, arXiv 1412.6550)."""
 
-    def __init__(self, path: Path, pupil: CRNN, bfloat16: bool) -> None:
+    def __init__(self, path: Path, pupil: CRNN, bfloat16: bool, has_labels: bool) -> None:
         _, self._model = checkpoint.load(path)
         self._model.eval().to(memory_format=memory_format(CPU))  # type: ignore[call-overload]
         self._preprocessor = Preprocessor.for_model(self._model.config)
         self.height = self._model.config.height
         self._bfloat16 = bfloat16
         ours, its = pupil.config.features, self._model.config.features
+        if not has_labels and ours != its:
+            raise SystemExit(f"without labels the teacher's features, {its}, must be as many as the pupil's, {ours}")
         self.map = nn.Linear(ours, its)
         if ours == its:
             nn.init.eye_(self.map.weight)
@@ -128,15 +130,17 @@ class Pupil:
         self.preprocessor = Preprocessor.for_model(self.config)
         self.model.to(memory_format=memory_format(CPU))  # type: ignore[call-overload]
         self.average = WeightAverage(self.model, options.ema)
-        self.model.backbone.requires_grad_(not options.frozen)
+        self.model.requires_grad_(bool(options.labels)).backbone.requires_grad_(not options.frozen)
         known: list[nn.Parameter] = []
         new: list[nn.Parameter] = []
         for name, each in self.model.named_parameters():
             (known if name.startswith(("backbone.", "auxiliary.")) else new).append(each)
-        self.teacher = Teacher(options.teacher, self.model, options.bfloat16) if options.teacher else None
+        self.teacher: Teacher | None = None
+        if options.teacher:
+            self.teacher = Teacher(options.teacher, self.model, options.bfloat16, bool(options.labels))
         new += self.teacher.map.parameters() if self.teacher and options.labels else ()
         groups = [
-            {"params": new, "share": 1.0},
+            {"params": [each for each in new if each.requires_grad], "share": 1.0},
             {"params": [each for each in known if each.requires_grad], "share": options.body_rate},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.02, fused=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from click.testing import Result
 from evaluations import outcome, result_of
 from synthetic_sets import few
 
-from crnnocr.datasets.lines import LineDataset
+from crnnocr.datasets import Sample
+from crnnocr.errors import DataError
 from crnnocr.evaluation.outcomes import EvalResult
+from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics.scores import METRICS
 from crnnocr.model import registry
-from crnnocr.training import finalize, run
-from crnnocr.training.improvement import Improvement, recognize_held_out
+from crnnocr.training import finalize, improvement
+from crnnocr.training.improvement import Improvement
 
 RunCli = Callable[..., Result]
 
@@ -33,10 +36,10 @@ def results(*predictions: str) -> tuple[EvalResult, ...]:
 @pytest.mark.parametrize(
     ("before", "after", "is_better", "verdict"),
     [
-        ("", "+" * 20, True, "better, surely"),
-        ("+" * 20, "", False, "worse, surely"),
-        ("+" * 9, "+" * 10, True, "no difference to be seen"),
-        ("+" * 9, "+" * 9, False, "no difference to be seen"),
+        ("", "+" * 20, True, "significantly better"),
+        ("+" * 20, "", False, "significantly worse"),
+        ("+" * 9, "+" * 10, True, "no significant difference"),
+        ("+" * 9, "+" * 9, False, "no significant difference"),
     ],
 )
 def test_the_verdict_is_that_of_the_paired_comparison(before: str, after: str, is_better: bool, verdict: str) -> None:
@@ -69,9 +72,12 @@ def test_the_score_is_that_of_eval_before_and_after_to_the_last_digit(started: s
     start = found["start"]
     assert start.pop("model") == started
     assert {key: start[key] for key in METRICS} == {key: compared["scores"]["second"][key] for key in METRICS}
-    before, after = (f"CER {each['cer']:.2%}, exact {each['exact']:.1%}" for each in (start, found))
-    assert f"before training: {before} on {found['n']} held-out images ({started})" in result.stderr
-    assert f"from {before} ({started}) to {after}: {found['verdict']} on {found['n']} held-out images" in result.stderr
+    before, _after = (f"CER {each['cer']:.2%}, exact {each['exact']:.1%}" for each in (start, found))
+    assert f"before training: {before} on 12 held-out images ({started})" in result.stderr
+    change = (
+        f"CER {start['cer']:.2%} → {found['cer']:.2%}, exact {start['exact']:.1%} → {found['exact']:.1%} on 12 held-out images"
+    )
+    assert f"{change}: {found['verdict']} ({started} → data)" in result.stderr
     assert found["n"] == 12
 
 
@@ -82,11 +88,13 @@ def test_the_curves_show_the_start_as_a_dashed_line(started: str, run_cli: RunCl
     assert f"dashed {started}" in svg
 
 
-def test_what_is_better_is_used(started: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing(_: Path, __: str, held_out: LineDataset, ___: str) -> EvalResult:
-        return result_of([outcome(sample.text, "", name=sample.name) for sample in held_out.samples])
+def nothing(_: Recognizer, samples: Sequence[Sample]) -> EvalResult:
+    """What a model that recognizes nothing does."""
+    return result_of([outcome(sample.text, "", name=sample.name) for sample in samples])
 
-    monkeypatch.setattr(run, "recognize_held_out", nothing)
+
+def test_what_is_better_is_used(started: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(improvement, "recognize_held_out", nothing)
     found = json.loads(train(run_cli, started, "--steps", 2).stdout)
     assert found["cer"] < found["start"]["cer"] == 1
     assert found["current"]
@@ -94,16 +102,13 @@ def test_what_is_better_is_used(started: str, run_cli: RunCli, monkeypatch: pyte
 
 
 def test_what_is_not_better_is_stored_but_not_used(started: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def as_before(_: Path, name: str, held_out: LineDataset, device: str) -> EvalResult:
-        return recognize_held_out(registry.path_of(started), name, held_out, device)
-
-    monkeypatch.setattr(finalize, "recognize_held_out", as_before)
+    monkeypatch.setattr(finalize, "recognize_held_out", nothing)
     result = train(run_cli, started, "--steps", 2)
     found = json.loads(result.stdout)
     assert not found["current"]
-    assert found["cer"] == found["start"]["cer"]
-    assert "'data' was stored, after" in result.stderr
-    assert "`crnnocr models use data` makes it this one" in result.stderr
+    assert found["start"]["cer"] < found["cer"] == 1
+    assert "'data' is stored, after" in result.stderr
+    assert "to use this one: crnnocr models use data" in result.stderr
     assert registry.path_of("data").is_file()
     assert registry.find(None).name == started
 
@@ -115,3 +120,59 @@ def test_from_scratch_there_is_nothing_to_compare_with(started: str, tiny_preset
     assert "start" not in found
     assert found["current"]
     assert registry.find(None).name == "data"
+
+
+def test_what_is_not_better_replaces_nothing(started: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = registry.path_of(started).read_bytes()
+    monkeypatch.setattr(finalize, "recognize_held_out", nothing)
+    found = json.loads(train(run_cli, started, "--steps", 2, "--name", started, "--force").stdout)
+    assert found["model"] == f"{started}-2"
+    assert registry.path_of(started).read_bytes() == before
+    assert registry.find(None).name == started
+
+
+def test_killed_after_its_start_was_replaced_a_training_ends_the_same(
+    started: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(improvement, "recognize_held_out", nothing)
+    options = ("train", "data", "--val", "others", "--from", started, "--steps", 2, "--name", started, "--force", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "make_current", kill)
+        assert run_cli(*options).exit_code == 130
+    monkeypatch.setattr(improvement, "recognize_held_out", recognized_again)
+    result = run_cli(*options, "--resume")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["start"]["cer"], found["model"], found["current"]) == (1, started, True)
+
+
+def recognized_again(*_: object) -> EvalResult:
+    raise AssertionError("what the start model recognized is in the run")
+
+
+def test_the_time_to_measure_the_start_is_not_that_to_train(
+    started: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(recognizer: Recognizer, samples: Sequence[Sample]) -> EvalResult:
+        time.sleep(1)
+        return nothing(recognizer, samples)
+
+    monkeypatch.setattr(improvement, "recognize_held_out", slowly)
+    result = json.loads(train(run_cli, started, "--minutes", 0.02).stdout)
+    assert result["seconds"] > 1
+
+
+def test_images_that_are_gone_at_the_end_cost_nothing_but_the_comparison(
+    started: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> EvalResult:
+        raise DataError("none of the 12 images could be read")
+
+    monkeypatch.setattr(finalize, "recognize_held_out", gone)
+    found = json.loads(train(run_cli, started, "--steps", 2).stdout)
+    assert found["current"]
+    assert found["n"] == 12
+    assert "start" not in found

@@ -15,7 +15,7 @@ from PIL import Image
 
 from crnnocr import images, runtime
 from crnnocr.errors import DataError, ModelError
-from crnnocr.export.paddleocr import adopt, characters, is_such, read, unique, wrapped
+from crnnocr.export.paddleocr import characters, convert, is_recognizer, read, unique
 from crnnocr.inference.engines import OnnxEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import registry
@@ -25,27 +25,31 @@ CHARACTERS = ["a", "b", "Å", "\u212b", "ﬁx", "'"]
 """Two of them are one in NFC, and one is no single character."""
 
 
-def network(classes: int, character: str = "", height: int = 48) -> onnx.ModelProto:
+def network(
+    classes: int, character: str = "", height: int = 48, opset: int = 11, columns: int = 8, given: str = "x"
+) -> onnx.ModelProto:
     """A small recognizer: a convolution over 8 columns, squeeze-and-excitation, and a softmax."""
     rng = np.random.default_rng(0)
     kernel = (rng.standard_normal((classes, 3, height, 8)) * 0.05).astype(np.float32)
     nodes = [
-        helper.make_node("Conv", ["x", "kernel"], ["maps"], strides=[height, 8]),
+        helper.make_node("Conv", [given, "kernel"], ["maps"], strides=[height, columns]),
         helper.make_node("GlobalAveragePool", ["maps"], ["means"]),
         helper.make_node("Sigmoid", ["means"], ["factors"]),
         helper.make_node("Mul", ["maps", "factors"], ["excited"]),
-        helper.make_node("Squeeze", ["excited"], ["lines"], axes=[2]),
+        helper.make_node("Squeeze", ["excited"], ["lines"], axes=[2])
+        if opset < 13
+        else helper.make_node("Squeeze", ["excited", "axes"], ["lines"]),
         helper.make_node("Transpose", ["lines"], ["scores"], perm=[0, 2, 1]),
         helper.make_node("Softmax", ["scores"], ["y"], axis=2),
     ]
     graph = helper.make_graph(
         nodes,
         "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, height, "w"])],
+        [helper.make_tensor_value_info(given, TensorProto.FLOAT, ["n", 3, height, "w"])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", "t", classes])],
-        [numpy_helper.from_array(kernel, "kernel")],
+        [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(np.array([2], np.int64), "axes")],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=6)
     helper.set_model_props(model, {"character": character} if character else {})
     return model
 
@@ -63,7 +67,7 @@ def lines(*widths: int) -> list[images.Line]:
 
 
 def test_a_line_has_the_log_probabilities_of_the_recognizer_itself(tmp_path: Path) -> None:
-    engine = OnnxEngine(adopt(stored(tmp_path)), is_trusted=True)
+    engine = OnnxEngine(convert(stored(tmp_path)), is_trusted=True)
     session = runtime.import_onnxruntime().InferenceSession(str(tmp_path / "PP-rec.onnx"))
     for line in lines(8, 9, 311, 320, 321, 700):
         batch, widths = images.to_batch([line])
@@ -91,7 +95,7 @@ def test_its_characters_come_from_metadata_a_dictionary_or_its_yaml(source: str,
         given = tmp_path / "dict.txt"
         given.write_text("\n".join(known) + "\n", encoding="utf-8")
     elif source != "metadata":
-        rows = ["'!'", "'\"'", "''''", "'#'", '"-"', "ä", "\u3000", "\\"]
+        rows = ["'!'", "'\"'", "''''", "'#'", '"-"', '"\\xe4"', '"\\u3000"', "\\"]
         given = tmp_path / ("inference.yml" if "beside" in source else "other.yml")
         text = "\n".join(["PostProcess:", "  character_dict:", *(f"  - {row}" for row in rows), "Hpi: {}"])
         given.write_text(text, encoding="utf-8")
@@ -108,9 +112,9 @@ def test_without_characters_or_with_those_of_another_one_it_is_not_taken(tmp_pat
 
 
 def test_other_graphs_are_not_taken(tmp_path: Path) -> None:
-    assert not is_such(network(9, height=32))
-    with pytest.raises(ModelError, match="was not exported by crnnocr, and is no recognizer of PaddleOCR's form"):
-        adopt(stored(tmp_path, height=32))
+    assert not is_recognizer(network(9, height=32))
+    with pytest.raises(ModelError, match="was not exported by crnnocr, and is no recognizer in PaddleOCR's format"):
+        convert(stored(tmp_path, height=32))
     (tmp_path / "x.onnx").write_bytes(b"no graph")
     with pytest.raises(ModelError, match="is not an ONNX graph, or is damaged"):
         read(tmp_path / "x.onnx")
@@ -134,7 +138,7 @@ def test_it_recognizes_alone_and_among_others_the_same(imported: str, tmp_path: 
 
 def test_its_card_says_whose_it_is(imported: str, run_cli: RunCli) -> None:
     shown = run_cli("models", "show", imported).stdout
-    assert "PP-rec.onnx, in the form of PaddleOCR's recognizers; given gray lines" in shown
+    assert "PP-rec.onnx, a recognizer in PaddleOCR's format; given gray lines" in shown
     assert "LSTM" not in shown
     assert registry.load_card(registry.path_of(imported).with_name("model.onnx")).charset.characters == "abÅ' "
 
@@ -167,12 +171,36 @@ def test_options_for_it_are_refused_with_other_models(current_model: str, tmp_pa
     (tmp_path / "dict.txt").write_text("a\n")
     result = run_cli("models", "import", registry.path_of(current_model), "--dictionary", tmp_path / "dict.txt")
     assert result.exit_code == 2
-    assert "are for recognizers of PaddleOCR's form" in result.stderr
+    assert "are for recognizers in PaddleOCR's format" in result.stderr
 
 
-def test_the_graph_that_is_wrapped_may_be_of_a_later_version() -> None:
-    model = network(3)
-    del model.opset_import[:]
-    model.opset_import.append(helper.make_opsetid("", 12))
-    engine = wrapped(model, [[1], [2]], {})
-    assert [each.name for each in engine.graph.output] == ["log_probs", "frames"]
+@pytest.mark.parametrize("opset", [11, 13, 17])
+@pytest.mark.parametrize("given", ["x", "images", "crnnocr.1"])
+def test_names_and_versions_of_its_graph_do_not_matter(given: str, opset: int, tmp_path: Path) -> None:
+    results = []
+    for model in (network(5, "a\nb\nc"), network(5, "a\nb\nc", opset=opset, given=given)):
+        onnx.save(model, tmp_path / "rec.onnx")
+        engine = OnnxEngine(convert(tmp_path / "rec.onnx"), is_trusted=True)
+        results.append(engine.log_probs(*images.to_batch(lines(333)))[0])
+    assert np.array_equal(results[0], results[1])
+
+
+def test_another_number_of_frames_is_refused(tmp_path: Path) -> None:
+    onnx.save(network(5, "a\nb\nc", columns=4), tmp_path / "rec.onnx")
+    with pytest.raises(ModelError, match="gives 159 frames of 5 classes for 640 columns, not 80 frames of 5 classes"):
+        convert(tmp_path / "rec.onnx")
+
+
+def test_the_dictionary_of_another_one_is_refused_even_if_the_graph_does_not_tell_its_classes(tmp_path: Path) -> None:
+    model = network(40)
+    model.graph.output[0].type.tensor_type.shape.dim[2].dim_param = "classes"
+    onnx.save(model, tmp_path / "rec.onnx")
+    (tmp_path / "dict.txt").write_text("a\nb\n")
+    with pytest.raises(ModelError, match="gives 80 frames of 40 classes for 640 columns, not 80 frames of 4 classes"):
+        convert(tmp_path / "rec.onnx", tmp_path / "dict.txt")
+
+
+def test_tensors_in_other_files_are_refused(tmp_path: Path) -> None:
+    onnx.save(network(5, "a\nb\nc"), tmp_path / "rec.onnx", save_as_external_data=True, size_threshold=0, location="weights")
+    with pytest.raises(ModelError, match="has tensors in other files"):
+        convert(tmp_path / "rec.onnx")

@@ -125,7 +125,10 @@ def _network(card: Card) -> Iterator[tuple[str, str]]:
     yield "preset", config.preset
     shape = f"lines {config.height} pixels high"
     if card.origin:
-        yield "origin", card.origin
+        yield (
+            "origin",
+            f"{card.origin}, a recognizer in PaddleOCR's format; given gray lines, each alone, of 320 columns or more",
+        )
     else:
         shape += f", {config.convolutions} convolutions, LSTM of {config.hidden} units a direction"
     yield "shape", shape
@@ -270,7 +273,7 @@ def import_cli(
     ] = None,
     verify: Annotated[
         list[Path] | None,
-        typer.Option("--verify", metavar="DATA", help="Labeled images to measure that recognizer on, and its confidences."),
+        typer.Option("--verify", metavar="DATA", help="Labeled images to measure that recognizer on, and to calibrate it."),
     ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", envvar="CRNNOCR_OFFLINE", help="Use only what was downloaded before.")
@@ -284,7 +287,7 @@ def import_cli(
 ) -> None:
     """Store a model that was made elsewhere, after loading it. The current model stays the same.
 
-    It may be one of crnnocr, or a recognizer of PaddleOCR's form (PP-OCRv3 to v6) as ONNX, which cannot be trained. An
+    It may be one of crnnocr, or a recognizer in PaddleOCR's format (PP-OCRv3 to v6) as ONNX, which cannot be trained. An
     interrupted download is resumed. A graph (.onnx) is a program, which is run from then on: import it only if you trust
     where it comes from.
     """
@@ -306,10 +309,10 @@ def import_cli(
     is_graph = (urlsplit(source).path if is_url else str(file)).endswith(".onnx")
     try:
         if is_graph:
-            with _as_ours(file, dictionary, verify or [], labels) as graph:
+            with _converted(file, dictionary, verify or [], labels) as graph:
                 imported = registry.add_graph(graph, check_graph, name)
         elif dictionary or verify:
-            raise UsageError("--dictionary and --verify are for recognizers of PaddleOCR's form, not for models of crnnocr")
+            raise UsageError("--dictionary and --verify are for recognizers in PaddleOCR's format, not for models of crnnocr")
         else:
             imported = registry.add(file, derive_onnx, name)
     except ModelError as error:
@@ -326,19 +329,21 @@ def import_cli(
 
 
 @contextmanager
-def _as_ours(file: Path, dictionary: Path | None, verify: list[Path], labels: LabelConfig) -> Iterator[Path]:
+def _converted(file: Path, dictionary: Path | None, verify: list[Path], labels: LabelConfig) -> Iterator[Path]:
     """A graph that crnnocr exported, or one that is made of another program's recognizer."""
     from crnnocr.model import exported
 
     if exported.ONNX_CARD_KEY in exported.load_metadata(exported.read_content(file), file):
         if dictionary or verify:
-            raise UsageError(f"--dictionary and --verify are for recognizers of PaddleOCR's form, and crnnocr exported {file}")
+            raise UsageError(
+                f"--dictionary and --verify are for recognizers in PaddleOCR's format, and crnnocr exported {file}"
+            )
         yield file
         return
-    from crnnocr.export.paddleocr import adopt
+    from crnnocr.export.paddleocr import convert
 
     samples = [sample for dataset in sources.load_labeled(verify, labels) for sample in dataset.samples] if verify else []
-    content = adopt(file, dictionary, samples)
+    content = convert(file, dictionary, samples)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file.name
         path.write_bytes(content)

@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from functools import cache
+from heapq import nsmallest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +77,7 @@ def predict_cli(
         typer.Option(
             "--label-next",
             metavar="N FILE",
-            help="Write the N images to label next, with their texts, as .json for Label Studio, .csv or .tsv.",
+            help="Write the N images to label next, with their texts, as .json for Label Studio or .csv.",
         ),
     ] = None,
     engine: EngineConfig,
@@ -89,6 +90,7 @@ def predict_cli(
     A single file, or -, gives just its text; folders, globs and lists give PATH<TAB>TEXT. If no image is named and
     something is piped in, stdin is a list of paths.
     """
+    is_asked = output is not None or format is not None or json_output
     output = None if output == Path("-") else output
     format = _format(format, json_output, output)
     if (decode.top_k > 1 or read.characters) and format is not Format.jsonl:
@@ -98,32 +100,33 @@ def predict_cli(
     _check_output(output, resume)
     if draw is not None:
         read = replace(read, characters=True)
-    _check_tasks(label_next, names or [])
+    _check_tasks(label_next, names or [], resume)
     _check_drawings(draw, names or [], recursive)
     _check_threads(read.threads or 1)
     given = sources.named(names or [], files_from, recursive, b"\0" if null else b"\n")
     wanted = sources.shard(given, shard)
-    is_printed = bool(output) or not label_next
+    is_printed = not label_next or output is not None or is_asked
     is_single = files_from is None and names is not None and len(names) == 1 and sources.is_file(names[0])
 
     from crnnocr.inference.pipeline import paired
 
     model_name, recognizer, decoder = options.load_recognizer(options.Setup(model, engine, decode, read))
     counts = _Counts()
-    found: list[tuple[str, Prediction]] = []
+    found: list[tuple[float, str, str]] = []
     with open_rows(output, format, resume) as rows:
         to_do = (_NamedImage(name) for name in wanted if not rows.has(name))
         counts.resume(rows.kept, rows.kept_failed)
         for image, prediction in paired(to_do, lambda images: recognizer.predict(images, decoder, read)):
             if draw:
                 _draw(draw, image, prediction)
-            found += [(image.name, prediction)] * bool(label_next)
+            if label_next and not prediction.error:
+                found.append((prediction.confidence, image.name, prediction.text))
             if counts.add(image.name, prediction, min_confidence) and is_printed:
                 _write(rows, image.name, prediction, format, is_single and output is None)
         if not counts.all and not resume and shard is None:
             raise DataError("no image was named: the list of paths is empty")
-    if label_next:
-        _write_tasks(*label_next, found, recognizer, model_name)
+    if found and label_next:
+        _write_tasks(*label_next, found, recognizer, read, model_name)
     counts.report(min_confidence)
 
 
@@ -134,7 +137,7 @@ def _check_output(output: Path | None, resume: bool) -> None:
         check_rows_path(output, resume)
 
 
-def _check_tasks(wanted: tuple[int, Path] | None, names: list[str]) -> None:
+def _check_tasks(wanted: tuple[int, Path] | None, names: list[str], resume: bool) -> None:
     if wanted is None:
         return
     from crnnocr.report import label_tasks
@@ -144,20 +147,25 @@ def _check_tasks(wanted: tuple[int, Path] | None, names: list[str]) -> None:
         raise ConfigError("label_next", f"{count}: name the number of images, at least 1, and a file")
     if "-" in names:
         raise ConfigError("label_next", "takes image files, and - is an image on stdin")
+    if resume:
+        raise ConfigError("label_next", "chooses among all images, and `resume` skips some: leave one of them out")
     label_tasks.check_path(path)
+    label_tasks.check_folder(path, [Path(name) for name in names if Path(name).exists()])
 
 
-def _write_tasks(count: int, path: Path, found: list[tuple[str, Prediction]], recognizer: Recognizer, model: str) -> None:
-    """Write the images to label next, and say how sure their texts are."""
-    from crnnocr.evaluation.active_learning import choose, least_confident
+def _write_tasks(
+    count: int, path: Path, found: list[tuple[float, str, str]], recognizer: Recognizer, read: ReadConfig, model: str
+) -> None:
+    """Write the images to label next. They are found by their confidences, names and texts."""
+    from crnnocr.evaluation.active_learning import CANDIDATES, choose
     from crnnocr.report import label_tasks
 
-    found = [(name, prediction) for name, prediction in found if not prediction.error]
-    worth = [found[i] for i in least_confident([prediction.confidence for _, prediction in found], count)]
-    chosen = [worth[i] for i in choose(recognizer, [Path(name) for name, _ in worth], count)]
-    tasks = [label_tasks.Task(Path(name), prediction.text, round(prediction.confidence, 6)) for name, prediction in chosen]
-    label_tasks.write(path, tasks, model)
-    console.info(f"{path}: {plural(len(tasks), 'image')} to label next, with what {model} reads in them")
+    candidates = nsmallest(CANDIDATES * count, found)
+    chosen = [candidates[i] for i in choose(recognizer, [Path(name) for _, name, _ in candidates], count, read)]
+    if not chosen:
+        raise DataError(f"{path} is not written: {model} was trained on all of these images")
+    label_tasks.write(path, [label_tasks.Task(Path(name), text, round(sure, 6)) for sure, name, text in chosen], model)
+    console.info(f"{path}: {plural(len(chosen), 'image')} to label next, with what {model} reads in them")
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from crnnocr.config import PREDICTION_COLUMNS
 from crnnocr.errors import ConfigError, UsageError
 from crnnocr.files import is_device, lock, write_error
 from crnnocr.formatting import csv_line, escape_controls, is_encodable, json_line, tsv_cell
@@ -32,7 +34,7 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
-HEADERS = {Format.tsv: "path\ttext\tconfidence", Format.csv: "path,text,confidence"}
+HEADERS = {Format.tsv: "\t".join(PREDICTION_COLUMNS), Format.csv: ",".join(PREDICTION_COLUMNS)}
 """The first line of a table."""
 
 
@@ -121,6 +123,9 @@ def _holds_rows(path: Path) -> bool:
 
 _HEAD = 2**16
 """Bytes at the start of a file that show whether it holds rows."""
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @contextmanager
@@ -218,12 +223,19 @@ def _path_column(line: str, format: Format, is_first: bool) -> str | None:
             return None
     if is_first and line != HEADERS.get(format, "") and (format in HEADERS or line in HEADERS.values()):
         return None
-    columns = next(csv.reader([line]), []) if format is Format.csv else line.split("\t")
+    columns = _csv_cells(line) if format is Format.csv else line.split("\t")
     return columns[0] if len(columns) == (3 if format in HEADERS else 2) else None
+
+
+def _csv_cells(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
 
 
 def _column(text: str, format: Format) -> str:
     """A text or a path as it stands in a row."""
-    if format is Format.jsonl:
-        return text
+    if format is Format.jsonl or (format is Format.csv and not _CONTROL.search(text)):
+        return text  # csv has quotes; only a row must stay one line, and harmless to a terminal
     return tsv_cell(text) if format is Format.tsv else escape_controls(text)

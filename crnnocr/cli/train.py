@@ -52,7 +52,7 @@ def train_cli(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the last interrupted run of the same data and options (or --name).")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a model of the same name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Let a better model replace one of the same name.")] = False,
     tensorboard: Annotated[
         Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="Write the curves for TensorBoard too.")
     ] = None,

@@ -98,6 +98,10 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
         if len({sample.group for sample in prepared.train.samples}) == 1 and prepared.train.samples[0].group:
             why = f"all images are of one group, {prepared.train.samples[0].group!r}"
         console.warn(f"nothing is held out to measure with: {why} (--val names other images)")
+    elif any(sample.weight < 1 for sample in prepared.validation.samples):
+        console.warn(
+            "the held-out labels are a model's predictions, so the scores say how well these are imitated (--val names others)"
+        )
     if begun.device == "mps":
         console.info("the loss is computed on the CPU, since MPS has no CTC loss")
     console.verbose(f"  characters: {card.charset.characters}")
@@ -117,22 +121,24 @@ def show_result(finished: Finished) -> None:
     from crnnocr.model import registry
 
     if finished.name != finished.wanted:
-        why = "that of a pretrained model" if finished.wanted in registry.PRETRAINED else "taken (--force would replace it)"
+        taken = "taken (--force replaces it by a better one)"
+        why = "that of a pretrained model" if finished.wanted in registry.PRETRAINED else taken
         console.info(f"the name {finished.wanted!r} was {why}: stored as {finished.name!r}")
     measured = "not measured"
     if finished.scores:
         measured = f"{_in_words(finished.scores)} on {plural(finished.scores.n, 'held-out image')}"
     if gained := finished.improvement:
+        before, after = gained.before, gained.after
         measured = (
-            f"from {_in_words(gained.before)} ({gained.start}) to {_in_words(gained.after)}: {gained.verdict} on "
-            f"{plural(gained.comparison.n, 'held-out image')}"
+            f"CER {before.cer:.2%} → {after.cer:.2%}, exact {before.exact_match:.1%} → {after.exact_match:.1%} on "
+            f"{plural(gained.comparison.n, 'held-out image')}: {gained.verdict} ({gained.start} → {finished.name})"
         )
-    stored = "is now the current model" if finished.is_current else "was stored"
+    stored = "is now the current model" if finished.is_current else "is stored"
     console.info(f"{finished.name!r} {stored}, after {duration(finished.seconds)}: {measured}")
-    if not finished.is_current:
+    if gained and not finished.is_current:
         console.warn(
-            f"it is not better than the model it started from, so the current model stays as it was (`crnnocr models use "
-            f"{finished.name}` makes it this one)"
+            f"its CER is not lower than that of {gained.start}, so the current model stays what it was; to use this one: "
+            f"crnnocr models use {finished.name}"
         )
     if finished.scores and finished.scores.cer > _HIGH_CER:
         console.warn(f"{finished.name!r} recognizes little yet: train for longer (--minutes), or with more images")

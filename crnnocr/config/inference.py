@@ -14,6 +14,9 @@ MAX_PIXELS = 50_000_000
 MAX_WIDTH = 32_768
 """A line that would be wider than this at the model's height, in pixels, is squeezed to it."""
 
+PREDICTION_COLUMNS = ("path", "text", "confidence")
+"""Columns of the tables that `predict` writes and `train` reads."""
+
 CONFIDENCE_BINS = 15
 """Bins of a reliability diagram, as in Guo et al. 2017."""
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from crnnocr import images
-from crnnocr.config import LabelConfig
+from crnnocr.config import PREDICTION_COLUMNS, LabelConfig
 from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.errors import ConfigError, DataError
 from crnnocr.text.charset import nfc
@@ -20,10 +20,11 @@ DOUBT, READING, REGION = "doubt", "reading", "region"
 SUSPECT_COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
 """Columns of such a list."""
 
-CONFIDENCE = "confidence"
-"""The column of what `predict` writes by which labels are weighted."""
-OF_PREDICT = ("path", "text", CONFIDENCE)
-"""The columns of its tables."""
+OF_PREDICT = PREDICTION_COLUMNS
+"""The columns of the tables of `predict`. By the last one labels are weighted."""
+CONFIDENCE = OF_PREDICT[2]
+READ_BY = "read_by"
+"""A column of tables of images to be labeled: the model that has read their texts."""
 WEIGHTED = f", weighted by {CONFIDENCE}"
 """Says so in the format of a data set."""
 
@@ -140,6 +141,12 @@ def known(header: Iterable[str]) -> set[Literal["image", "text"]]:
     return found
 
 
+def are_for_spreadsheets(header: Iterable[str]) -> bool:
+    """Whether columns are those of a list that crnnocr has written for spreadsheets."""
+    names = {name.strip().lower() for name in header}
+    return are_of_label_errors(names) or READ_BY in names
+
+
 def are_of_label_errors(header: Iterable[str]) -> bool:
     """Whether columns are those of a list of suspected label errors."""
     return not {DOUBT, READING}.isdisjoint(name.strip().lower() for name in header)
@@ -204,7 +211,9 @@ def choose(
     others = [i for i in range(len(header)) if i not in (text, *holding) and text_rank(header[i]) is not None]
     is_correction = config.text_column is None and not _CORRECTIONS.isdisjoint(_words(header[text]))
     uncorrected = min(others, key=lambda i: text_rank(header[i]) or 0) if is_correction and others else None
-    confidence = None if are_of_label_errors(header) else _index(header, CONFIDENCE)
+    predicted = text if uncorrected is None else uncorrected  # of a text in any other column it says nothing
+    is_predicted = header[predicted].strip().lower() == OF_PREDICT[1] and not are_of_label_errors(header)
+    confidence = _index(header, CONFIDENCE) if is_predicted else None
     return Columns(tuple(image_columns), text, issues, find(header, config.group), uncorrected, confidence)
 
 

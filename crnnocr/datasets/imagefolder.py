@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from crnnocr.config import LabelConfig
 from crnnocr.datasets import Dataset, columns, regions
@@ -33,31 +33,42 @@ def load(label_file: Path, config: LabelConfig) -> Dataset:
     image_keys, text_key = ([keys[i] for i in chosen.images], keys[chosen.text]) if chosen else (["file_name"], "text")
     names = ", ".join(dict.fromkeys((image_keys[0], text_key)))
     format = "imagefolder, JSON lines" + f", keys {names}" * (names != "file_name, text")
-    group, confidence = (
-        keys[i] if i is not None else None for i in ((chosen.group, chosen.confidence) if chosen else (None, None))
-    )
+    others = (chosen.group, chosen.confidence, chosen.uncorrected) if chosen else (None,) * 3
+    group, confidence, uncorrected = (None if i is None else keys[i] for i in others)
     format += columns.WEIGHTED * (confidence is not None)
-    labeled = _records(label_file, image_keys, text_key, group, confidence, takes_numbers=config.text_column is not None)
+    further = _Keys(group, confidence, uncorrected, takes_numbers=config.text_column is not None)
+    labeled = _records(label_file, image_keys, text_key, further)
     return dataset_of(label_file, format, labeled, config, issues=chosen.issues if chosen else ())
 
 
-def _records(
-    label_file: Path, images: Sequence[str], text: str, group: str | None, confidence: str | None, takes_numbers: bool
-) -> Iterator[LabelRecord | Issue]:
+class _Keys(NamedTuple):
+    """Keys besides those of image and label, and whether a label may be a number."""
+
+    group: str | None
+    confidence: str | None
+    uncorrected: str | None
+    takes_numbers: bool
+
+
+def _records(label_file: Path, images: Sequence[str], text: str, keys: _Keys) -> Iterator[LabelRecord | Issue]:
     for number, values in _values(label_file):
         if isinstance(values, str):
             yield broken_row(label_file, number, values)
             continue
         names = [name for key in images if isinstance(name := values.get(key), str)]
         label = "" if values.get(text, "") is None else values.get(text)
-        if takes_numbers and isinstance(label, int | float) and not isinstance(label, bool):
+        is_corrected = keys.uncorrected is not None and isinstance(label, str) and bool(label.strip())
+        if keys.uncorrected is not None and label in ("", None):
+            label = values.get(keys.uncorrected)
+        if keys.takes_numbers and isinstance(label, int | float) and not isinstance(label, bool):
             label = str(label)
         if not names or not isinstance(label, str):
             yield broken_row(label_file, number, _expected(images[0], text))
         else:
-            of, sure = ("" if key is None or values.get(key) is None else str(values[key]) for key in (group, confidence))
+            confidence = None if is_corrected else keys.confidence
+            of, cell = ("" if key is None or values.get(key) is None else str(values[key]) for key in (keys.group, confidence))
             box, region = regions.of_columns(values), regions.parse(values.get(columns.REGION))
-            yield LabelRecord(number, names[0], label, tuple(names[1:]), region, of, box, sure)
+            yield LabelRecord(number, names[0], label, tuple(names[1:]), region, of, box, cell)
 
 
 def holds_labels(label_file: Path) -> bool:

@@ -120,6 +120,12 @@ BOX_WITHOUT_TEXT = _excluded("empty-label", "box without a text", _WRITE_LABEL)
 DO_NOT_CARE = _excluded(
     "placeholder-label", "label ###, or a mark that nobody could read the text", "write what the image says, if you can read it"
 )
+NO_SHARES = Issue(
+    "confidence-scale",
+    Severity.WARNING,
+    "column `confidence` that is not from 0 to 1 throughout, so all labels count alike",
+    "divide it, or call it otherwise",
+)
 TRIMMED_LABEL = Issue("space-at-end", Severity.NOTE, "label with white space at its ends")
 SINGLE_SPACED_LABEL = Issue(
     "double-space",

@@ -17,6 +17,7 @@ from crnnocr.datasets.issues import (
     AMBIGUOUS_IMAGE,
     BROKEN_ROW,
     EMPTY_LABEL,
+    NO_SHARES,
     NOT_UNICODE,
     SEVERAL_LINES,
     SINGLE_SPACED_LABEL,
@@ -92,8 +93,12 @@ def dataset_of(
         else:
             found.append((record, _find(index, record)))
     clashing = _clashing(found)
+    weights = _weights([record.confidence for record, _ in found])
+    if weights is None:
+        issues.append(NO_SHARES.at(label_file, str(label_file)))
+        weights = [1.0] * len(found)
     are_pages = _lie_in_images([(image.path, record.box) for record, image in found if record.box and not image.issue])
-    for record, image in found:
+    for (record, image), weight in zip(found, weights, strict=True):
         text, changes = label_of(record.text)
         line = "" if record.line is None else f" line {record.line}"
         where = f"{label_file.name}{line}: {record.name}{f' ({image.detail})' if image.detail else ''}"
@@ -104,17 +109,18 @@ def dataset_of(
         if issue := issue or issue_of_text(text, config.empty):
             issues.append(issue.at(image.path, where))
             continue
-        samples.append(Sample(image.path, text, region=region, group=record.group, weight=_weight(record.confidence)))
+        samples.append(Sample(image.path, text, region=region, group=record.group, weight=weight))
         issues += (change.at(image.path, where) for change in changes)
     return Dataset(label_file, format, tuple(samples), merged(issues))
 
 
-def _weight(confidence: str) -> float:
-    """The weight of a label that a model gave with some confidence; 1 if that is no share."""
-    with suppress(ValueError):
-        if 0 <= (share := float(confidence)) <= 1:
-            return share
-    return 1.0
+def _weights(confidences: Sequence[str]) -> list[float] | None:
+    """The weight of each label: the confidence that a model had in it, or 1 if none is given; None if not all are shares."""
+    try:
+        weights = [float(confidence or 1) for confidence in confidences]
+    except ValueError:
+        return None
+    return weights if all(0 <= weight <= 1 for weight in weights) else None
 
 
 def _lie_in_images(boxes: Sequence[tuple[Path, Region]]) -> bool:

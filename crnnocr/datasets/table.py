@@ -61,10 +61,15 @@ class _Table:
     def format(self) -> str:
         return f"{_NAMES.get(self.separator, repr(self.separator))}-separated"
 
+    @property
+    def _is_of_predict(self) -> bool:
+        """Whether it is as `predict` has written it, without quotes that mean anything."""
+        return next(numbered_lines(self.content))[1] == "\t".join(columns.OF_PREDICT)
+
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Each row that is not empty; one that cannot be split has no cells."""
         match self.separator:
-            case "\t" if not _quotes_cells(self.content):
+            case "\t" if self._is_of_predict or not _quotes_cells(self.content):
                 return _tab_separated(self.content)
             case " ":
                 return _space_separated(self.content)
@@ -188,14 +193,15 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
         raise DataError(f"{table.file} line {number} is not an image's path and its text: {header[0]!r}")
 
     # Our lists of suspected label errors are made for spreadsheets; Label Studio exports their columns, too.
-    is_for_spreadsheets = columns.are_of_label_errors(header)
-    is_of_predict = table.separator == "\t" and tuple(header) == columns.OF_PREDICT
+    is_for_spreadsheets = columns.are_for_spreadsheets(header)
+    is_of_predict = table.separator == "\t" and tuple(header[:3]) == columns.OF_PREDICT
 
     def rows() -> _Rows:
         following = islice(table.rows(), 1, None)
         if is_for_spreadsheets or is_of_predict:
             plain = from_spreadsheet_cell if is_for_spreadsheets else from_tsv_cell
-            return ((number, list(map(plain, cells)) if cells else cells) for number, cells in following)
+            width = len(header) if is_for_spreadsheets else len(columns.OF_PREDICT)
+            return ((n, [*map(plain, cells[:width]), *cells[width:]] or cells) for n, cells in following)
         return following
 
     if label_studio.exports(header):

@@ -1,7 +1,7 @@
-"""Which images to label next: those from whose labels a model learns most, because it is unsure of them, and each in its way.
+"""Which images to label next: those from whose labels a model learns most. It is not confident of them, and each differs.
 
 BADGE (Ash et al. 2020, "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds", arXiv 1906.03671): an image
-stands for the gradient that it would give if what is read in it were its label, and the images are chosen as k-means++ chooses
+stands for the gradient that it would give if what is predicted were its label, and the images are chosen as k-means++ chooses
 its centers (Arthur and Vassilvitskii 2007): each with a probability that grows with the square of its distance from those
 that were chosen before. A sure reading has a gradient near 0, and 0 is the first center. Here the gradient is that for the bias
 of the last layer, with the most probable class of each frame as its label: the sum over the frames of the probability of each
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crnnocr.config import ReadConfig
 from crnnocr.datasets.lines import content_id
 from crnnocr.decoding.hypothesis import LogProbs
 from crnnocr.errors import ImageError
@@ -27,21 +28,20 @@ CANDIDATES = 20
 _AT_A_TIME = 64
 """Images whose lines are in memory at the same time."""
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 
-def least_confident(confidences: Sequence[float], count: int) -> list[int]:
-    """The indices of the images that are worth comparing to choose `count` of them, the least confident first."""
-    order = np.argsort(np.asarray(confidences), kind="stable")
-    return [int(i) for i in order[: CANDIDATES * count]]
-
-
-def choose(recognizer: Recognizer, images: Sequence[Path], count: int) -> list[int]:
+def choose(
+    recognizer: Recognizer,
+    images: Sequence[Path],
+    count: int,
+    read: ReadConfig = ReadConfig(),  # noqa: B008 (frozen)
+) -> list[int]:
     """The indices of `count` image files to label next, or of fewer if there are no more that the model was not trained on.
 
-    Those that cannot be read are none of them.
+    Those that cannot be read are none of them. `read` says how the images are seen.
     """
-    preprocessor = recognizer.preprocessor()
+    preprocessor = recognizer.preprocessor(read)
     found: list[int] = []
     gradients: list[Floats] = []
     for start in range(0, len(images), _AT_A_TIME):
@@ -53,7 +53,7 @@ def choose(recognizer: Recognizer, images: Sequence[Path], count: int) -> list[i
                     lines.append(preprocessor.views(content)[0].line)
                     found.append(i)
         gradients += map(gradient, recognizer.log_probs(lines) if lines else [])
-    return [found[i] for i in far_apart(np.array(gradients), count)] if found else []
+    return [found[i] for i in k_means_plus_plus(np.array(gradients, np.float32), count)] if found else []
 
 
 def gradient(log_probs: LogProbs) -> Floats:
@@ -64,16 +64,19 @@ def gradient(log_probs: LogProbs) -> Floats:
     return found
 
 
-def far_apart(gradients: Floats, count: int) -> list[int]:
-    """The indices of at most `count` of (N, C) gradients, by k-means++ with a center at 0. The same each time."""
+def k_means_plus_plus(vectors: Floats, count: int) -> list[int]:
+    """The indices of at most `count` of (N, C) vectors, as k-means++ chooses centers if one is at 0. The same each time."""
     rng = np.random.default_rng(0)
-    distances = np.square(gradients).sum(axis=1)
-    chosen: list[int] = []
-    while len(chosen) < min(count, len(gradients)):
+    squares = np.square(vectors).sum(axis=1, dtype=np.float64)
+    distances, chosen = squares.copy(), list[int]()
+    while len(chosen) < min(count, len(vectors)):
         total = distances.sum()
-        left = np.setdiff1d(np.arange(len(gradients)), chosen)
-        i = int(rng.choice(len(gradients), p=distances / total)) if total > 0 else int(left[0])
+        if total > 0:
+            i = int(rng.choice(len(vectors), p=distances / total))
+        else:
+            i = int(np.setdiff1d(np.arange(len(vectors)), chosen)[0])
         chosen.append(i)
-        distances = np.minimum(distances, np.square(gradients - gradients[i]).sum(axis=1))
+        apart = squares - 2 * (vectors @ vectors[i]).astype(np.float64) + squares[i]
+        distances = np.minimum(distances, np.maximum(apart, 0))
         distances[chosen] = 0
     return chosen

@@ -105,7 +105,7 @@ def check_graph(path: Path) -> None:
         model = onnx.load_model_from_string(read_content(path))
     except DecodeError as error:
         raise ModelError(f"{path} is not an ONNX graph, or is damaged") from error
-    if _has_external_data(model):
+    if has_external_data(model):
         raise ModelError(f"{path} has tensors in other files: have the program that made it write a single one")
     engine = OnnxEngine(path, is_trusted=True)
     config = engine.card.config
@@ -113,12 +113,12 @@ def check_graph(path: Path) -> None:
     engine.log_probs(np.ones((1, 1, config.height, width), np.float32), np.array([width]))
 
 
-def _has_external_data(message: Any) -> bool:
+def has_external_data(message: Any) -> bool:
     """Whether a protobuf message of ONNX has a tensor, however deep in it, whose numbers are in another file."""
     if isinstance(message, onnx.TensorProto) and (message.data_location or message.external_data):
         return True
     return any(
-        _has_external_data(inner)
+        has_external_data(inner)
         for field, value in message.ListFields()
         if field.message_type
         for inner in (value if isinstance(value, Sequence) else [value])

@@ -188,7 +188,9 @@ class Card:
     precision: Precision = Precision.FP32
     """The numbers it computes with on a CPU."""
     origin: str = ""
-    """Whose recognizer it is and how it is fed, in words; empty for one of crnnocr. The config stands for its frames alone."""
+    """The file of another program's recognizer that it was made of; empty for one of crnnocr. The config then stands for its
+    frames alone.
+    """
 
     @property
     def is_synthetic(self) -> bool:

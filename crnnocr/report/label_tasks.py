@@ -1,6 +1,7 @@
-"""Files of images to be labeled, each with what is read in it: tasks for Label Studio (`.json`), or tables (`.csv`, `.tsv`).
+"""Files of images to be labeled, each with what is read in it: tasks for Label Studio (`.json`), or a table (`.csv`).
 
-Once the texts are corrected, they are label files, and so is what Label Studio exports.
+Once the texts are corrected, the table is a label file, and so is what Label Studio exports. A cell of the table that a
+spreadsheet could take for a formula begins with an apostrophe, which crnnocr takes away again.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from crnnocr.datasets.table import tsv_line
+from crnnocr.datasets.columns import READ_BY
+from crnnocr.datasets.table import spreadsheet_cell
 from crnnocr.errors import ConfigError
 from crnnocr.files import atomic_write, check_output
 from crnnocr.formatting import csv_line, is_encodable
 
 _FIELD = "label_next"
-_SUFFIXES = (".json", ".csv", ".tsv")
+_SUFFIXES = (".json", ".csv")
 
 
 class Task(NamedTuple):
@@ -44,6 +46,17 @@ def check_path(path: Path) -> None:
         raise ConfigError(_FIELD, f"{path} is there already, and labels in it may have been corrected: name another file")
 
 
+def check_folder(path: Path, images: Sequence[Path]) -> None:
+    """Raise `ConfigError` if images or folders of them do not lie in the folder of a file or below: they would not be found."""
+    folder = path.parent.resolve()
+    for image in images:
+        if not image.resolve().is_relative_to(folder):
+            above = os.path.commonpath([image.resolve(), folder])
+            raise ConfigError(
+                _FIELD, f"{path}: {image} is not in its folder or below: write it to {above}, or to a folder above"
+            )
+
+
 def write(path: Path, tasks: Sequence[Task], model: str) -> None:
     """Write tasks in the format of the file's ending, with images relative to its folder. `model` has read the texts."""
     names = [os.path.relpath(task.image, path.parent).replace(os.sep, "/") for task in tasks]
@@ -62,8 +75,8 @@ def write(path: Path, tasks: Sequence[Task], model: str) -> None:
             indent=1,
         )
     else:
-        line = csv_line if suffix == ".csv" else tsv_line
-        content = line("file_name", "text") + "".join(line(name, task.text) for name, task in zip(names, tasks, strict=True))
+        rows = ((name, task.text, model) for name, task in zip(names, tasks, strict=True))
+        content = csv_line("file_name", "text", READ_BY) + "".join(csv_line(*map(spreadsheet_cell, row)) for row in rows)
     with atomic_write(path) as part:
         part.write_text(content, encoding="utf-8", errors="surrogateescape", newline="")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +18,12 @@ from crnnocr import __version__
 from crnnocr.config import ActivationRange, ExportConfig, Precision, TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.lines import LineDataset
-from crnnocr.errors import CrnnocrError, ModelError
+from crnnocr.errors import CrnnocrError, DataError, ModelError
 from crnnocr.evaluation.outcomes import EvalResult
 from crnnocr.export.folder import derive_onnx, serialize_onnx
 from crnnocr.files import as_json, atomic_write
 from crnnocr.graph import quantization
-from crnnocr.inference.engines import DERIVED, OnnxEngine
+from crnnocr.inference.engines import DERIVED, OnnxEngine, TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics import calibration
 from crnnocr.metrics.scores import Scores
@@ -50,13 +51,11 @@ class Finished:
     path: Path
     """The model's file."""
     scores: Scores | None
-    """Scores of the stored model on the validation split, if there is one: of its images as `eval` reads them or, if they are
-    synthetic, of their lines.
-    """
+    """Scores on the validation split, if there is one: those of `eval`; for synthetic lines, those of the kept weights."""
     improvement: Improvement | None
-    """What it gained over its start model, if there are such images."""
+    """What it gained over its start model; None without one, or if the validation split is synthetic."""
     is_current: bool
-    """Whether it was made the current model: not if its start model is as good."""
+    """Whether it was made the current model: not if it has no lower CER than its start model."""
     precision: Precision | None
     """Precision with which onnxruntime runs it on a CPU; None if torch does."""
     is_exportable: bool
@@ -84,9 +83,9 @@ class Ending:
     card: Card
     """The card of the new model, completed by the first steps."""
     before: EvalResult | None = None
-    """What the start model made of the validation split's images, if it has any."""
-    after: EvalResult | None = None
-    """What the stored model makes of them."""
+    """What the start model recognized in the images of the validation split."""
+    improvement: Improvement | None = None
+    """What the trained model gained over it."""
 
     @property
     def path(self) -> Path:
@@ -94,14 +93,8 @@ class Ending:
         return registry.path_of(self.card.name)
 
     @property
-    def improvement(self) -> Improvement | None:
-        """What the stored model gained over its start model."""
-        found = self.prepared.start.found
-        return Improvement.of(found.name, self.before, self.after) if found and self.before and self.after else None
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the stored model is to be used if none is named."""
+    def is_better(self) -> bool:
+        """Whether the trained model is better than its start model, or there is none to compare it with."""
         return self.improvement is None or self.improvement.is_better
 
     def finished(self) -> Finished:
@@ -112,9 +105,9 @@ class Ending:
             name=self.card.name,
             wanted=self.wanted,
             path=self.path,
-            scores=self.after.scores if self.after else self.trained.scores,
+            scores=self.card.scores,
             improvement=self.improvement,
-            is_current=self.is_current,
+            is_current=self.is_better,
             precision=precision,
             is_exportable=(self.path.parent / DERIVED[Precision.FP32]).is_file(),
             seconds=self.seconds,
@@ -122,8 +115,10 @@ class Ending:
 
 
 def choose_name(ending: Ending) -> None:
-    """Choose a name that is free, and note it in the run, so that a resumed run takes the same."""
-    if ending.force:
+    """Choose a name that is free, and note it in the run, so that a resumed run takes the same. None is replaced by what is not
+    better than its start model.
+    """
+    if ending.force and ending.is_better:
         name = ending.wanted
     else:
         name = ending.run.stored_as
@@ -153,6 +148,17 @@ def complete_card(ending: Ending) -> None:
     ending.card = card
 
 
+def measure(ending: Ending) -> None:
+    """Recognize the images of the validation split as `eval` will, and compare that with what the start model recognized."""
+    if not ending.prepared.has_held_out_images:
+        return
+    with suppress(DataError):  # they cannot be read any more: the scores of their lines stay
+        after = recognize_held_out(_recognizer(ending), ending.prepared.validation.samples)
+        ending.card = replace(ending.card, scores=after.scores)
+        if ending.before and ending.prepared.start.found:
+            ending.improvement = Improvement.of(ending.prepared.start.found.name, ending.before, after)
+
+
 def store_model(ending: Ending) -> None:
     """Write the model's file."""
     train = ending.prepared.train
@@ -167,12 +173,6 @@ def export_onnx(ending: Ending) -> None:
     derive_onnx(ending.path)
 
 
-def measure(ending: Ending) -> None:
-    """Recognize the validation split's images with the stored model, as the start model did."""
-    if ending.prepared.has_held_out_images:
-        ending.after = recognize_held_out(ending.path, ending.card.name, ending.prepared.validation, ending.device)
-
-
 def store_history(ending: Ending) -> None:
     """Write history and curves beside the model."""
     with atomic_write(ending.path.parent / HISTORY) as part:
@@ -183,7 +183,7 @@ def store_history(ending: Ending) -> None:
 
 def make_current(ending: Ending) -> None:
     """Make the model the current one, if it is better than its start model."""
-    if ending.is_current:
+    if ending.is_better:
         registry.make_current(ending.card.name)
 
 
@@ -195,16 +195,26 @@ def remove_run(ending: Ending) -> None:
 Step: TypeAlias = Callable[[Ending], None]
 
 STEPS: tuple[Step, ...] = (
-    choose_name,
     complete_card,
-    store_model,
-    export_onnx,
     measure,
+    choose_name,
+    store_model,
     store_history,
+    export_onnx,
     make_current,
     remove_run,
 )
 """The steps in their order. A run that was killed after any of them is resumed from its last state, and ends the same."""
+
+
+def _recognizer(ending: Ending) -> Recognizer:
+    """The trained model as it will be loaded where it was trained."""
+    card, device = ending.card, torch.device(ending.device)
+    if device.type == "cpu":
+        with suppress(CrnnocrError):  # torch runs what cannot be exported
+            config = ExportConfig(precision=card.precision)
+            return Recognizer(card, OnnxEngine(serialize_onnx(card, ending.prepared.model, config)))
+    return Recognizer(card, TorchEngine(deepcopy(ending.prepared.model), device))
 
 
 def _is_free_for(name: str, prepared: Prepared) -> bool:

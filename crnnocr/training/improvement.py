@@ -1,23 +1,35 @@
-"""Whether a training helped: what the start model and the trained one make of the held-out images.
+"""Whether a training helped: what the start model and the trained one recognize in the held-out images.
 
 Both recognize them as `predict` and `eval` do, with their views and their engine, so that the scores are those of `eval`.
 """
 
 from __future__ import annotations
 
+import json
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from crnnocr.config import DecodeConfig
-from crnnocr.datasets.lines import LineDataset
+from crnnocr.datasets import Sample
 from crnnocr.evaluation.comparison import Comparison, compare
-from crnnocr.evaluation.outcomes import EvalResult, System, score_samples
+from crnnocr.evaluation.outcomes import EvalResult, predict_samples, score_samples
+from crnnocr.files import atomic_write
 from crnnocr.images import ImageWarning
-from crnnocr.inference.recognizer import Recognizer
+from crnnocr.inference.recognizer import Prediction, Recognizer
 from crnnocr.metrics.scores import Scores
 
 _AFTER, _BEFORE = "after", "before"
+
+
+class Verdict(StrEnum):
+    """What the paired comparison says of the character error rates."""
+
+    BETTER = "significantly better"
+    WORSE = "significantly worse"
+    NOT_SIGNIFICANT = "no significant difference"
 
 
 @dataclass(frozen=True)
@@ -55,26 +67,40 @@ class Improvement:
 
     @property
     def is_better(self) -> bool:
-        """Whether the trained model has a lower character error rate, even if by chance."""
+        """Whether the trained model has a lower character error rate, be it by chance."""
         return self.after.cer < self.before.cer
 
     @property
-    def verdict(self) -> str:
-        """Whether the paired comparison is sure of a difference, in words."""
-        if self.comparison.winner is None:
-            return "no difference to be seen"
-        return "better, surely" if self.comparison.winner == _AFTER else "worse, surely"
+    def verdict(self) -> Verdict:
+        """Whether the difference is significant, and in whose favor."""
+        winner = self.comparison.winner
+        return {_AFTER: Verdict.BETTER, _BEFORE: Verdict.WORSE}[winner] if winner else Verdict.NOT_SIGNIFICANT
 
 
-def recognize_held_out(model: Path, name: str, held_out: LineDataset, device: str) -> EvalResult:
-    """Score a stored model on the images of a validation split, on a device as torch names it.
-
-    Raises:
-        UsageError: there is no such device.
-        DataError: no image can be read any more.
-    """
-    recognizer = Recognizer.load(model, device.partition(":")[0])
-    system = System(name, recognizer, recognizer.decoder(DecodeConfig()))
+def recognize_held_out(recognizer: Recognizer, samples: Sequence[Sample]) -> EvalResult:
+    """Score a model on held-out images. Raises `DataError` if none can be read any more."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImageWarning)  # the images have been looked at
-        return score_samples(system.predict(held_out.samples))
+        warnings.simplefilter("ignore", ImageWarning)  # the images have been read before
+        return score_samples(predict_samples(recognizer, samples, DecodeConfig()))
+
+
+def save(result: EvalResult, samples: Sequence[Sample], path: Path) -> None:
+    """Write what was recognized in held-out images, a line each, to be loaded if the training is resumed."""
+    found = {outcome.sample: outcome.prediction for outcome in result.outcomes}
+    predictions = [found.get(sample) for sample in samples]
+    with atomic_write(path) as part:
+        part.write_text("".join(f"{json.dumps(each and [each.text, each.confidence])}\n" for each in predictions))
+
+
+def load(path: Path, samples: Sequence[Sample]) -> EvalResult | None:
+    """Load what `save` wrote for the same images; None if there is no such file."""
+    if not path.is_file():
+        return None
+    rows = list(map(json.loads, path.read_text().splitlines()))
+    return score_samples(_predictions(samples, rows)) if len(rows) == len(samples) else None
+
+
+def _predictions(samples: Sequence[Sample], rows: Iterable[list[object] | None]) -> Iterable[tuple[Sample, Prediction]]:
+    for sample, row in zip(samples, rows, strict=True):
+        if row:
+            yield sample, Prediction(str(row[0]), float(str(row[1])))

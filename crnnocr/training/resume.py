@@ -60,6 +60,11 @@ class Run:
         return self.folder / HISTORY
 
     @property
+    def before(self) -> Path:
+        """What the start model recognized in the held-out images."""
+        return self.folder / "before.jsonl"
+
+    @property
     def is_resumable(self) -> bool:
         """Whether a state was saved."""
         return (self.folder / _STATE).is_file()

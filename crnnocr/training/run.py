@@ -15,16 +15,18 @@ from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
 from crnnocr.datasets.lines import LabeledLine
 from crnnocr.errors import CrnnocrError
+from crnnocr.evaluation.outcomes import EvalResult
 from crnnocr.files import as_json
 from crnnocr.formatting import plural
+from crnnocr.inference.recognizer import Recognizer
 from crnnocr.model import registry
 from crnnocr.runtime import cores
-from crnnocr.training import resume
+from crnnocr.training import improvement, resume
 from crnnocr.training.batching import BatchSampler, batch_size_for
 from crnnocr.training.distributed import DistributedContext, process_group
 from crnnocr.training.finalize import STEPS, Ending, Finished, Step
 from crnnocr.training.history import History
-from crnnocr.training.improvement import StartMeasured, recognize_held_out
+from crnnocr.training.improvement import StartMeasured
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import Prepared
 from crnnocr.training.resume import Run
@@ -103,37 +105,60 @@ class Order:
 
 
 def run(order: Order) -> Generator[Event]:
-    """Train and, if it ends well, store the model under the card's name and make it the current one.
+    """Train and, if it ends well, store the model under the card's name. It is made the current one if it is better than its
+    start model, or has none.
 
-    If the name is taken by then, the model is called `name-2`; with `force` it replaces the model of this name. A run that is
-    closed, interrupted or killed before can be resumed from where it stood less than half a minute earlier.
+    If the name is taken by then, the model is called `name-2`; with `force` a better one replaces the model of this name. A run
+    that is closed, interrupted or killed before can be resumed from where it stood less than half a minute earlier.
 
     Raises:
         UsageError: there is no such device, or no run to resume.
         CrnnocrError: the loss is no longer finite, the GPU has too little memory, or the data directory cannot be written.
     """
     device = runtime.select_device(order.device)
-    with process_group(device) as context:
-        registry.check_writable()
-        card = order.prepared.card
-        identity = {
-            "data": order.prepared.digest,
-            "characters": card.charset.characters,
-            "shape": json.dumps(card.config.to_json()),
-            "options": as_json(asdict(order.config)),
-        }
-        resumed = resume.find_resumable(card.name if order.named else None, identity) if order.resume else None
-        other = "" if order.resume else resume.find_interrupted(identity)
-        run = resumed or (resume.begin(card.name, identity) if context.is_main else None)
-        with resume.locked(run) if run and context.is_main else nullcontext():
+    registry.check_writable()
+    is_main = DistributedContext.from_environment().is_main
+    card = order.prepared.card
+    identity = {
+        "data": order.prepared.digest,
+        "characters": card.charset.characters,
+        "shape": json.dumps(card.config.to_json()),
+        "options": as_json(asdict(order.config)),
+    }
+    resumed = resume.find_resumable(card.name if order.named else None, identity) if order.resume else None
+    other = "" if order.resume else resume.find_interrupted(identity)
+    run = resumed or (resume.begin(card.name, identity) if is_main else None)
+    with resume.locked(run) if run and is_main else nullcontext():
+        before, found = None, order.prepared.start.found
+        if run and is_main and found and order.prepared.has_held_out_images:
+            before = _before(order.prepared, run, device)  # now the budget's clock has not started, and no process waits
+            yield StartMeasured(found.name, before.scores)
+        with process_group(device) as context:
             try:
-                yield from _train(order, run, resumed is not None, other, device, context)
+                yield from _train(order, run, resumed is not None, other, device, context, before)
             except torch.OutOfMemoryError as error:
                 raise CrnnocrError("the GPU has no memory left: train with a smaller `batch_size`") from error
 
 
+def _before(prepared: Prepared, run: Run, device: torch.device) -> EvalResult:
+    """What the start model recognizes in the held-out images. It is kept in the run: the model may be replaced at its end."""
+    samples = prepared.validation.samples
+    result = improvement.load(run.before, samples)
+    if result is None:
+        assert prepared.start.found
+        result = improvement.recognize_held_out(Recognizer.load(prepared.start.found.path, device.type), samples)
+        improvement.save(result, samples, run.before)
+    return result
+
+
 def _train(
-    order: Order, run: Run | None, is_resumed: bool, other: str, device: torch.device, context: DistributedContext
+    order: Order,
+    run: Run | None,
+    is_resumed: bool,
+    other: str,
+    device: torch.device,
+    context: DistributedContext,
+    before: EvalResult | None,
 ) -> Iterator[Event]:
     prepared, config = order.prepared, order.config
     state = run.load() if run and is_resumed else None
@@ -161,10 +186,6 @@ def _train(
             raise CrnnocrError(f"the run {run.name} is of another version of crnnocr: begin again") from error
     where = f"{device}, {context.world_size} processes" if context.world_size > 1 else str(device)
     yield Begun(run.name if run else "", batch_size, _in_words(budget, sampler, config), trainer.step, where, other)
-    before, found = None, prepared.start.found
-    if found and context.is_main and prepared.has_held_out_images:
-        before = recognize_held_out(found.path, found.name, prepared.validation, str(device))
-        yield StartMeasured(found.name, before.scores)
     with _loader(order, sampler, trainer.step, device, context) as loader:
         if not context.is_main or run is None:
             for _ in trainer.train(loader):
