@@ -48,7 +48,8 @@ from crnnocr.training.validation import recognize_lines
 _SMALL = "PP-OCRv6 small (Apache-2.0, the PaddlePaddle authors), for gray lines and with more frames"
 BODIES = {
     "en-base": f"body, neck and head of {_SMALL}",
-    "en": f"body, neck and head of {_SMALL}; with half the units of its pointwise convolutions, for lines 32 pixels high",
+    "en": f"body, neck and head of {_SMALL}; with half the units of its pointwise convolutions, for lines 32 pixels high, "
+    "and trained further to imitate the features of `en-base`",
     "en-fast": "a network of the preset small, which had been trained on synthetic images alone",
 }
 """What each model began with, in words."""

@@ -238,7 +238,7 @@ def test_without_data_the_verification_is_on_real_and_synthetic_images(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(verify, "MIN_IMAGES", 30)
-    monkeypatch.setattr(verify, "MIN_STILL_RIGHT", 0.5)
+    monkeypatch.setattr(verify, "MIN_AS_MANY_RIGHT", 0.5)
     monkeypatch.setattr(verify, "MAX_CER_DIFFERENCE", 0.1)
     result = run_cli("export", "--precision", "fp16", "--json")
     assert result.exit_code == 0, result.stderr
@@ -247,7 +247,7 @@ def test_without_data_the_verification_is_on_real_and_synthetic_images(
     assert found["pictures"] == 38
     assert found.keys() == {
         *("path", "model", "format", "precision", "self_contained", "bytes", "pictures", "widths", "batch_sizes"),
-        *("equal_texts", "still_right", "cer", "model_cer", "max_log_prob_difference", "ties", "max_confidence_difference"),
+        *("equal_texts", "as_many_right", "cer", "model_cer", "max_log_prob_difference", "ties", "max_confidence_difference"),
     }
 
 

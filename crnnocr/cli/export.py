@@ -102,7 +102,7 @@ def _report(done: Exported, name: str) -> None:
         console.warn(f"not used for verification: {reason}")
     for tie in found.ties:
         console.warn(f"{tie} gives another text: two are equally probable there")
-    equal = f"{found.equal_texts:.2%} of the texts, {found.still_right:.2%} of the right ones"
+    equal = f"{found.equal_texts:.2%} of the texts, {found.as_many_right:.2%} as many right"
     equal += f", CER {found.cer:.2%} against {found.model_cer:.2%}"
     if found.log_prob_difference is not None:
         equal = f"all texts, log-probabilities within {found.log_prob_difference:.1e}"

@@ -153,7 +153,7 @@ def _verification(found: Verification) -> str:
     if found.log_prob_difference is not None:
         ties = f"; texts that tie: {', '.join(found.ties)}" if found.ties else ""
         return f"{summary}, log-probabilities within {found.log_prob_difference:.1e}{ties}."
-    return f"{summary}, {found.still_right:.2%} of the right ones, CER {found.cer:.2%} against {found.model_cer:.2%}."
+    return f"{summary}, {found.as_many_right:.2%} as many are right, CER {found.cer:.2%} against {found.model_cer:.2%}."
 
 
 def _page_use() -> str:

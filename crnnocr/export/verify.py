@@ -38,10 +38,10 @@ TOLERANCE = 1e-3
 Rounding grows with the numbers: with weights twice as large as those of the models that come with crnnocr, log-probabilities
 differ by up to 8e-3, of numbers below -10, and probabilities by 3e-4. Two texts tie if their paths are as near in each frame.
 """
-MIN_STILL_RIGHT = 0.99
-"""Smallest accepted share, for an export that computes with other numbers, of the texts that the model has right.
+MIN_AS_MANY_RIGHT = 0.99
+"""An export that computes with other numbers must have at least this many texts right, as a share of those of the model.
 
-A text that the model is not sure of changes with any rounding, now to a wrong one, now to the right one.
+A text that the model is not confident of changes with any rounding, now to a wrong one, now to the right one.
 """
 MAX_CER_DIFFERENCE = 0.001
 """Largest accepted difference of the character error rates for such an export."""
@@ -74,9 +74,10 @@ class Verification:
     batch_sizes: tuple[int, ...]
     equal_texts: float
     """Share of equal texts, in the batch size in which it is lowest."""
-    still_right: float
-    """Of the texts that the model has right, the share that the export does, in the batch size in which it is lowest. Without
-    labels, all of the model's texts count as right."""
+    as_many_right: float
+    """Texts that the export has right, as a share of those that the model has, in the batch size in which it is lowest. Without
+    a label, the model's own text is the right one.
+    """
     cer: float
     """Character error rate of the export, against the model's predictions if an image has no label."""
     model_cer: float
@@ -97,7 +98,7 @@ class Verification:
             "widths": self.widths,
             "batch_sizes": list(self.batch_sizes),
             "equal_texts": self.equal_texts,
-            "still_right": self.still_right,
+            "as_many_right": self.as_many_right,
             "cer": self.cer,
             "model_cer": self.model_cer,
             "max_log_prob_difference": self.log_prob_difference,
@@ -264,7 +265,7 @@ class _BatchSizeTotals:
     size: int
     scorer: Scorer = field(default_factory=Scorer)
     equal: int = 0
-    still_right: int = 0
+    right: int = 0
 
 
 @dataclass
@@ -321,10 +322,12 @@ def verify(
     if seen.other_numbers or (is_exact and seen.other_texts):
         places = {**seen.other_numbers, **seen.other_texts}
         raise GateError(f"{_NOT_KEPT}: {_first(places)}", list(places.values()))
-    if not is_exact and (summary.still_right < MIN_STILL_RIGHT or abs(summary.cer - summary.model_cer) > MAX_CER_DIFFERENCE):
+    if not is_exact and (
+        summary.as_many_right < MIN_AS_MANY_RIGHT or abs(summary.cer - summary.model_cer) > MAX_CER_DIFFERENCE
+    ):
         raise GateError(
-            f"{_NOT_KEPT}: of {count:,} texts the model has {seen.right:,} right; the export has {summary.still_right:.1%} of "
-            f"these (at least {MIN_STILL_RIGHT:.0%} are needed), and a CER of {summary.cer:.2%}, the model "
+            f"{_NOT_KEPT}: of {count:,} texts the model has {seen.right:,} right, and the export {summary.as_many_right:.1%} "
+            f"as many (at least {MIN_AS_MANY_RIGHT:.0%} are needed); its CER is {summary.cer:.2%}, the model's "
             f"{summary.model_cer:.2%} ({MAX_CER_DIFFERENCE:.1%} apart at most): {_first(seen.other_texts)}. Choose a higher "
             "`precision`, or verify it on images of your own with `verify`",
             list(seen.other_texts.values()),
@@ -339,7 +342,7 @@ def _summary(seen: _Comparison, is_exact: bool, has_confidences: bool) -> Verifi
         widths=len(seen.widths),
         batch_sizes=BATCH_SIZES,
         equal_texts=min(one.equal for one in seen.by_batch_size) / count,
-        still_right=min(one.still_right for one in seen.by_batch_size) / seen.right if seen.right else 1.0,
+        as_many_right=min(one.right for one in seen.by_batch_size) / seen.right if seen.right else 1.0,
         cer=max((one.scorer.summary().cer for one in seen.by_batch_size), key=lambda cer: abs(cer - model_cer)),
         model_cer=model_cer,
         log_prob_difference=seen.log_prob_difference if is_exact else None,
@@ -372,7 +375,7 @@ def _compare(
         for name, reference, ours, theirs in zip(names, references, expected, given, strict=True):
             totals.scorer.update(reference, theirs.text)
             totals.equal += ours.text == theirs.text
-            totals.still_right += ours.text == theirs.text == reference
+            totals.right += theirs.text == reference
             _note(name, totals.size, ours, theirs, is_exact, seen)
 
 
