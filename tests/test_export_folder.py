@@ -239,7 +239,7 @@ def test_without_data_the_verification_is_on_real_and_synthetic_images(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(verify, "MIN_IMAGES", 30)
     monkeypatch.setattr(verify, "MIN_AS_MANY_RIGHT", 0.5)
-    monkeypatch.setattr(verify, "MAX_CER_DIFFERENCE", 0.1)
+    monkeypatch.setattr(verify, "MAX_CER_INCREASE", 0.1)
     result = run_cli("export", "--precision", "fp16", "--json")
     assert result.exit_code == 0, result.stderr
     assert "30 synthetic images" in result.stderr
