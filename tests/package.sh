@@ -10,6 +10,7 @@ export CRNNOCR_DATA_DIR="$folder/store"
 crnnocr predict "$crop" # with the model that comes with it
 crnnocr synth --count 40 --lang en --words 1
 crnnocr train data/ --epochs 1
+crnnocr models use data
 crnnocr eval data/ --report report.html
 test -s report.html
 cp "$(ls data/*.png | head -n 1)" crop.png

@@ -28,9 +28,9 @@ run export
 
 printf '\nImages that no model has seen, of the kind that yours was trained on; your model beside the one that comes with crnnocr:\n'
 run synth unseen --count 200 --lang en --seed 7
-run eval unseen --compare en
+run eval unseen --model data --compare en
 
-crnnocr predict --quiet --beam 5 unseen --format jsonl | head -n 24 >unseen.jsonl
+crnnocr predict --quiet --beam 5 --model data unseen --format jsonl | head -n 24 >unseen.jsonl
 crnnocr predict --quiet --beam 5 --model en real --format jsonl >real.jsonl
 python "$root/docs/examples/sheet.py" predictions.png \
     "Synthetic, never seen in training (the reference at the right if it differs)=unseen.jsonl" \
