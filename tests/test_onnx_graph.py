@@ -196,7 +196,7 @@ def test_the_command_then_ends_with_4_and_keeps_the_earlier_file(
 
 def test_an_export_cannot_be_exported(tiny_model: Path, tmp_path: Path) -> None:
     exporting.write_fp32(tiny_model, tmp_path / "tiny.onnx")
-    with pytest.raises(ModelError, match=r"tiny\.onnx is an export already"):
+    with pytest.raises(ModelError, match=r"tiny\.onnx is a graph already"):
         exporting.write_fp32(tmp_path / "tiny.onnx", tmp_path / "again.onnx")
 
 

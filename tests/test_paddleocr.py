@@ -165,6 +165,7 @@ def test_it_is_measured_and_calibrated_on_labeled_images(
     assert card.scores
     assert card.scores.n == card.calibration.samples == 40
     assert card.calibration.errors == 40
+    assert f"CER {card.scores.cer:.2%}, exact 0.0% on 40 images" in result.stderr
 
 
 def test_options_for_it_are_refused_with_other_models(current_model: str, tmp_path: Path, run_cli: RunCli) -> None:

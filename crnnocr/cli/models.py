@@ -16,7 +16,7 @@ import typer
 from crnnocr.cli import console, options, sources
 from crnnocr.config import LabelConfig
 from crnnocr.errors import ConfigError, ModelError, UsageError
-from crnnocr.formatting import duration, escape_controls
+from crnnocr.formatting import duration, escape_controls, plural
 
 if TYPE_CHECKING:
     from crnnocr.model.card import Card
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _HEADER = ("", "name", "kind", "preset", "CER", "measured on", "size", "trained")
 _NUMBERS = ("CER", "measured on", "size")
+_MAX_CHARACTERS = 400
+"""Characters of a charset that are shown."""
 _WIDE = 10_000
 """Columns if stdout is no terminal, so that nothing is cut."""
 
@@ -121,7 +123,9 @@ def show_cli(
 
 def _network(card: Card) -> Iterator[tuple[str, str]]:
     config = card.config
-    yield "characters", f"{len(card.charset.characters)}: {card.charset.characters}"
+    known = card.charset.characters
+    more = f" … and {len(known) - _MAX_CHARACTERS:,} more (--json has all)" if len(known) > _MAX_CHARACTERS else ""
+    yield "characters", f"{len(known):,}: {known[:_MAX_CHARACTERS]}{more}"
     yield "preset", config.preset
     shape = f"lines {config.height} pixels high"
     if card.origin:
@@ -323,9 +327,18 @@ def import_cli(
     if imported.name != imported.wanted:
         console.info(f"the name {imported.wanted!r} is taken: stored as {imported.name!r}")
     console.info(f"stored {imported.name}: `crnnocr models use {imported.name}` makes it the current model")
+    _show_scores(registry.load_card(imported.path))
     console.verbose(f"  {imported.path}")
     if json_output:
         typer.echo(json.dumps({"model": imported.name, "path": str(imported.path)}))
+
+
+def _show_scores(card: Card) -> None:
+    """Show how good another program's recognizer is, if it was measured."""
+    scores = card.scores
+    if card.origin and scores:
+        few = "" if card.calibration.is_calibrated else "; too few are wrong, or right, to calibrate confidences"
+        console.info(f"CER {scores.cer:.2%}, exact {scores.exact_match:.1%} on {plural(scores.n, 'image')}{few}")
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def write_int8(model_file: Path, output: Path) -> None:
 def load_source(model_file: Path) -> tuple[Card, CRNN, str]:
     """Load the card and the network of a model, and hash its file. Raises `ModelError` if it is an export."""
     if model_file.suffix != ".safetensors":
-        raise ModelError(f"{model_file} is an export already: name the model it was made from")
+        raise ModelError(f"{model_file} is a graph already: name the model of crnnocr that it was made from, if it was")
     return *checkpoint.load(model_file), hashlib.sha256(model_file.read_bytes()).hexdigest()
 
 

@@ -102,7 +102,10 @@ def load_card(path: Path) -> Card:
 def card_in(metadata: dict[str, str], path: Path) -> Card:
     """The card of an exported model. Raises `ModelError` if there is none."""
     if ONNX_CARD_KEY not in metadata:
-        raise ModelError(f"{path} was not exported by crnnocr: it holds no card")
+        raise ModelError(
+            f"{path} was not exported by crnnocr: it holds no card; a recognizer in PaddleOCR's format is stored by `crnnocr "
+            f"models import {path}`"
+        )
     return Card.from_text(metadata[ONNX_CARD_KEY], path)
 
 
