@@ -164,7 +164,9 @@ def _write_tasks(
     chosen = [candidates[i] for i in choose(recognizer, [Path(name) for _, name, _ in candidates], count, read)]
     if not chosen:
         raise DataError(f"{path} is not written: {model} was trained on all of these images")
-    label_tasks.write(path, [label_tasks.Task(Path(name), text, round(sure, 6)) for sure, name, text in chosen], model)
+    label_tasks.write(
+        path, [label_tasks.Task(Path(name), text, round(confidence, 6)) for confidence, name, text in chosen], model
+    )
     console.info(f"{path}: {plural(len(chosen), 'image')} to label next, with what {model} reads in them")
 
 

@@ -28,7 +28,7 @@ class Task(NamedTuple):
 
     image: Path
     text: str
-    """What is read in it."""
+    """The prediction for it."""
     confidence: float
 
 

@@ -53,7 +53,7 @@ class Finished:
     scores: Scores | None
     """Scores on the validation split, if there is one: those of `eval`; for synthetic lines, those of the kept weights."""
     improvement: Improvement | None
-    """What it gained over its start model; None without one, or if the validation split is synthetic."""
+    """Its comparison with its start model; None without one, or if the validation split is synthetic."""
     is_current: bool
     """Whether it was made the current model: not if it has no lower CER than its start model."""
     precision: Precision | None
@@ -83,9 +83,9 @@ class Ending:
     card: Card
     """The card of the new model, completed by the first steps."""
     before: EvalResult | None = None
-    """What the start model recognized in the images of the validation split."""
+    """The start model's scored predictions for the images of the validation split."""
     improvement: Improvement | None = None
-    """What the trained model gained over it."""
+    """The comparison of the trained model with it."""
 
     @property
     def path(self) -> Path:

@@ -25,7 +25,7 @@ _AFTER, _BEFORE = "after", "before"
 
 
 class Verdict(StrEnum):
-    """What the paired comparison says of the character error rates."""
+    """The result of the paired comparison of the character error rates."""
 
     BETTER = "significantly better"
     WORSE = "significantly worse"

@@ -61,7 +61,7 @@ class Run:
 
     @property
     def before(self) -> Path:
-        """What the start model recognized in the held-out images."""
+        """The file with the start model's predictions for the held-out images."""
         return self.folder / "before.jsonl"
 
     @property
