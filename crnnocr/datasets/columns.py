@@ -20,9 +20,8 @@ DOUBT, READING, REGION = "doubt", "reading", "region"
 SUSPECT_COLUMNS = ("file_name", "text", READING, DOUBT, "confidence", "label_log_prob", "reading_log_prob")
 """Columns of such a list."""
 
-OF_PREDICT = PREDICTION_COLUMNS
-"""The columns of the tables of `predict`. By the last one labels are weighted."""
-CONFIDENCE = OF_PREDICT[2]
+CONFIDENCE = PREDICTION_COLUMNS[2]
+"""The column by which labels are weighted."""
 READ_BY = "read_by"
 """A column of tables of images to be labeled: the model that has read their texts."""
 WEIGHTED = f", weighted by {CONFIDENCE}"
@@ -212,7 +211,7 @@ def choose(
     is_correction = config.text_column is None and not _CORRECTIONS.isdisjoint(_words(header[text]))
     uncorrected = min(others, key=lambda i: text_rank(header[i]) or 0) if is_correction and others else None
     predicted = text if uncorrected is None else uncorrected  # of a text in any other column it says nothing
-    is_predicted = header[predicted].strip().lower() == OF_PREDICT[1] and not are_of_label_errors(header)
+    is_predicted = header[predicted].strip().lower() == PREDICTION_COLUMNS[1] and not are_of_label_errors(header)
     confidence = _index(header, CONFIDENCE) if is_predicted else None
     return Columns(tuple(image_columns), text, issues, find(header, config.group), uncorrected, confidence)
 

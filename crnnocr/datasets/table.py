@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from crnnocr import images
-from crnnocr.config import EmptyLabels, LabelConfig
+from crnnocr.config import PREDICTION_COLUMNS, EmptyLabels, LabelConfig
 from crnnocr.datasets import Dataset, columns, iam, icdar, imagefolder, label_studio, mmocr, ppocr_label, regions
 from crnnocr.datasets.issues import Issue, Severity
 from crnnocr.datasets.label_file import LabelRecord, broken_row, dataset_of, numbered_lines, parsed_json
@@ -64,7 +64,7 @@ class _Table:
     @property
     def _is_of_predict(self) -> bool:
         """Whether it is as `predict` has written it, without quotes that mean anything."""
-        return next(numbered_lines(self.content))[1] == "\t".join(columns.OF_PREDICT)
+        return next(numbered_lines(self.content))[1] == "\t".join(PREDICTION_COLUMNS)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Each row that is not empty; one that cannot be split has no cells."""
@@ -194,13 +194,13 @@ def _load(table: _Table, config: LabelConfig) -> Dataset:
 
     # Our lists of suspected label errors are made for spreadsheets; Label Studio exports their columns, too.
     is_for_spreadsheets = columns.are_for_spreadsheets(header)
-    is_of_predict = table.separator == "\t" and tuple(header[:3]) == columns.OF_PREDICT
+    is_of_predict = table.separator == "\t" and tuple(header[:3]) == PREDICTION_COLUMNS
 
     def rows() -> _Rows:
         following = islice(table.rows(), 1, None)
         if is_for_spreadsheets or is_of_predict:
             plain = from_spreadsheet_cell if is_for_spreadsheets else from_tsv_cell
-            width = len(header) if is_for_spreadsheets else len(columns.OF_PREDICT)
+            width = len(header) if is_for_spreadsheets else len(PREDICTION_COLUMNS)
             return ((n, [*map(plain, cells[:width]), *cells[width:]] or cells) for n, cells in following)
         return following
 

@@ -1,4 +1,4 @@
-"""Whether a training helped: what the start model and the trained one recognize in the held-out images.
+"""Whether a training helped: the start model and the trained one on the held-out images.
 
 Both recognize them as `predict` and `eval` do, with their views and their engine, so that the scores are those of `eval`.
 """

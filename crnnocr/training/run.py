@@ -141,7 +141,7 @@ def run(order: Order) -> Generator[Event]:
 
 
 def _before(prepared: Prepared, run: Run, device: torch.device) -> EvalResult:
-    """What the start model recognizes in the held-out images. It is kept in the run: the model may be replaced at its end."""
+    """Score the start model on the held-out images. The run keeps its predictions: the model may be replaced at its end."""
     samples = prepared.validation.samples
     result = improvement.load(run.before, samples)
     if result is None:
