@@ -97,8 +97,8 @@ def prepared(
     name: str = "x",
     **options: Any,
 ) -> Prepared:
-    """A training on `train`, with `options` in place of those of `config`."""
-    config = replace(config, **options)
+    """A training on `train`, with `options` in place of those of `config`; without cross-validation, unless they ask for it."""
+    config = replace(config, **{"folds": config.folds or 0} | options)
     sets = [train] if isinstance(train, Dataset) else train
     return prepare(inspect(sets, validate, config), config, name, synthetic, synthetic_validation, synthetic_validation_size)
 

@@ -39,7 +39,7 @@ from crnnocr.training.finalize import STEPS, Finished, Step, export_onnx, remove
 from crnnocr.training.history import HISTORY
 from crnnocr.training.loader import Loader
 from crnnocr.training.resume import Run, interrupted_runs
-from crnnocr.training.run import Begun, Event, Finalizing, Order
+from crnnocr.training.run import Begun, Event, Finalizing, Order, StageBegun
 from crnnocr.training.schedule import Budget, Progress
 from crnnocr.training.trainer import Trainer, TrainerState
 from crnnocr.training.validation import Validation
@@ -60,6 +60,7 @@ CASES = {
     # The second validation, after 4 steps, brings no progress yet: the decay begins, and ends after 8.
     "plateau": replace(SHORT, synth="digits", mix=0.5, steps=20, validations=10, patience=1),
     "body": replace(SHORT, preset=BODY, augment=1),
+    "folds": replace(SHORT, steps=5, folds=2),
 }
 
 
@@ -117,7 +118,8 @@ def last_states(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def copied(run: Run, state: TrainerState) -> None:
         save(run, state)
         tensors = {name: tensor.clone() for name, tensor in state.tensors.items()}
-        states.append(tensors | {key: copy.deepcopy(value) for key, value in state.values.items() if key != "seconds"})
+        values = {key: copy.deepcopy(value) for key, value in state.values.items() if not key.endswith("seconds")}
+        states.append(tensors | values)
 
     monkeypatch.setattr(Run, "save", copied)
     return states
@@ -174,10 +176,12 @@ def step_of(event: Event) -> int:
     return event.step if isinstance(event, Progress) else -1
 
 
-def train_to(events: Iterator[Event], step: int) -> None:
-    """Let a training run to the first event at `step`, at which its state is saved, and close it there."""
+def train_to(events: Iterator[Event], step: int, stage: int = 0) -> None:
+    """Let a training run to the first event at `step` of a `stage`, at which its state is saved, and close it there."""
+    current = 0
     for event in events:
-        if step_of(event) >= step:
+        current = event.number if isinstance(event, StageBegun) else current
+        if step_of(event) >= step and current >= stage:
             break
     events.close()  # type: ignore[attr-defined]
 
@@ -185,20 +189,40 @@ def train_to(events: Iterator[Event], step: int) -> None:
 # To the same bits
 
 
-@pytest.mark.parametrize("case", ["epochs", "mixed", "plateau", "body"])
+@pytest.mark.parametrize("case", ["epochs", "mixed", "plateau", "body", "folds"])
 def test_interrupted_it_is_resumed_to_the_same_bits(
     case: str, uninterrupted: Callable[[str], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = uninterrupted(case)
     steps = whole.card["steps"]
-    assert steps == {"epochs": 10, "mixed": 12, "plateau": 8, "body": 12}[case]  # twice 18 numbers in batches of 4 are 10
+    assert (
+        steps == {"epochs": 10, "mixed": 12, "plateau": 8, "body": 12, "folds": 5}[case]
+    )  # twice 18 numbers in batches of 4 are 10
     # At a validation, in the second epoch, and when only the finalization is left.
-    for step in {"epochs": (4, 10), "mixed": (10, 12), "plateau": (4, 8), "body": (7, 12)}[case]:
+    for step in {"epochs": (4, 10), "mixed": (10, 12), "plateau": (4, 8), "body": (7, 12), "folds": (3, 5)}[case]:
         monkeypatch.setenv("CRNNOCR_DATA_DIR", str(tmp_path / f"store {step}"))
         train_to(training.run(order(CASES[case], tmp_path)), step)
         with monkeypatch.context() as patch:
             states = last_states(patch)
             assert_same(finish(training.run(order(CASES[case], tmp_path, resume=True)), states), whole)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_interrupted_in_any_stage_of_a_cross_validation_it_is_resumed_to_the_same_bits(
+    stage: int, uninterrupted: Callable[[str], Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_to(training.run(order(CASES["folds"], tmp_path)), 2, stage)
+    begun, first, *events = training.run(order(CASES["folds"], tmp_path, resume=True))
+    assert isinstance(begun, Begun)
+    assert isinstance(first, StageBegun)
+    assert (begun.resumed_at, first.number, first.stages) == (2, stage, 3)
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    card, _ = trained_card(finished.path)
+    assert card.scores == uninterrupted("folds").card["scores"]
+    assert card.calibration == uninterrupted("folds").card["calibration"]
+    same = safetensors.numpy.load_file(finished.path)
+    assert all(np.array_equal(same[name], value) for name, value in uninterrupted("folds").weights.items())
 
 
 def test_it_may_be_interrupted_at_every_step(

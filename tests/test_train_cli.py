@@ -123,7 +123,10 @@ def test_from_a_model_it_learns_new_characters(
     known = checkpoint.load_card(registry.path_of("tiny")).charset
     result = run_cli("train", "data", "--from", current_model, "--steps", 2)
     assert result.exit_code == 0, result.stderr
-    assert "training 'data' (tiny, from tiny) for 2 steps" in result.stderr
+    assert (
+        "training 'data' (tiny, from tiny) for 2 steps, 5 times, on cpu: 22 images to train on, measured in 4-fold"
+        in result.stderr
+    )
     assert "new to tiny: é" in result.stderr
     assert checkpoint.load_card(registry.path_of("data")).charset == Charset(known.characters + "é")
     assert run_cli("train", "data", "--from", current_model, "--steps", 2, "--charset", "data").exit_code == 0

@@ -150,7 +150,10 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
     yield "data", ", ".join([*sources, *synthetic]) or "unknown"
     if not card.is_synthetic:
         groups = f", in groups by {training.group}" if training.group else ""
-        yield "", f"{data.learned:,} images to train on, {data.held_out:,} to validate on{groups}"
+        measured = f"{data.held_out:,} to validate on"
+        if data.folds:
+            measured = f"{data.held_out:,} of them in {data.folds}-fold cross-validation"
+        yield "", f"{data.learned:,} images to train on, {measured}{groups}"
     yield (
         "steps",
         f"{training.steps:,}, {training.pictures_shown:,} images seen, {duration(training.seconds)} on {training.device}, "

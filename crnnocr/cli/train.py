@@ -154,7 +154,7 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
 def _show(event: Event, order: Order, view: TrainView, board: TensorBoard | None) -> None:
     from crnnocr.training.history import HistoryRow
     from crnnocr.training.improvement import StartMeasured
-    from crnnocr.training.run import Begun
+    from crnnocr.training.run import Begun, FoldMeasured, StageBegun
     from crnnocr.training.schedule import Progress
     from crnnocr.training.validation import Validation
 
@@ -164,6 +164,10 @@ def _show(event: Event, order: Order, view: TrainView, board: TensorBoard | None
         train_view.show_start(event)
     elif isinstance(event, Progress):
         view.progress(event)
+    elif isinstance(event, StageBegun):
+        view.begin_stage(event)
+    elif isinstance(event, FoldMeasured):
+        view.fold(event)
     elif isinstance(event, Validation):
         view.validation(event)
         if board:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crnnocr.training.finalize import Finished
     from crnnocr.training.improvement import StartMeasured
     from crnnocr.training.prepare import Prepared
-    from crnnocr.training.run import Begun
+    from crnnocr.training.run import Begun, FoldMeasured, StageBegun
     from crnnocr.training.schedule import Progress
     from crnnocr.training.validation import Validation, ValidationSample
 
@@ -77,9 +77,12 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     images = (
         f"{plural(len(prepared.train), 'image')}{synthetic}" if len(prepared.train) else f"synthetic images ({config.synth})"
     )
+    measured = f"{len(prepared.validation):,} held out"
+    if prepared.folds:
+        measured = f"measured in {prepared.folds}-fold cross-validation"
     console.info(
         f"training {card.name!r} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {images} to "
-        f"train on, {len(prepared.validation):,} held out, {len(card.charset.characters)} characters, "
+        f"train on, {measured}, {len(card.charset.characters)} characters, "
         f"{begun.batch_size} images a step"
     )
     if begun.interrupted:
@@ -92,13 +95,13 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
         console.info(f"new to {origin}: {prepared.new_characters}")
     if prepared.already_seen:
         images = plural(prepared.already_seen, "image is", "images are")
-        console.info(f"{images} not validated on, because {origin} was trained on them")
-    if not len(prepared.validation):
+        console.info(f"{images} not measured on, because {origin} was trained on them")
+    if not len(prepared.measured):
         why = f"{origin} was trained on all images that could be" if prepared.already_seen else "there is too little data"
         if len({sample.group for sample in prepared.train.samples}) == 1 and prepared.train.samples[0].group:
             why = f"all images are of one group, {prepared.train.samples[0].group!r}"
         console.warn(f"nothing is held out to measure with: {why} (--val names other images)")
-    elif any(sample.weight < 1 for sample in prepared.validation.samples):
+    elif any(sample.weight < 1 for sample in prepared.measured.samples):
         console.warn(
             "the held-out labels are a model's predictions, so the scores say how well these are imitated (--val names others)"
         )
@@ -116,6 +119,10 @@ def _in_words(scores: Scores) -> str:
     return f"CER {scores.cer:.2%}, exact {scores.exact_match:.1%}"
 
 
+def _images(number: int, folds: int) -> str:
+    return f"{plural(number, 'image')} in {folds}-fold cross-validation" if folds else plural(number, "held-out image")
+
+
 def show_result(finished: Finished) -> None:
     """Show the name of the model and how good it is."""
     from crnnocr.model import registry
@@ -126,12 +133,12 @@ def show_result(finished: Finished) -> None:
         console.info(f"the name {finished.wanted!r} was {why}: stored as {finished.name!r}")
     measured = "not measured"
     if finished.scores:
-        measured = f"{_in_words(finished.scores)} on {plural(finished.scores.n, 'held-out image')}"
+        measured = f"{_in_words(finished.scores)} on {_images(finished.scores.n, finished.folds)}"
     if gained := finished.improvement:
         before, after = gained.before, gained.after
         measured = (
             f"CER {before.cer:.2%} → {after.cer:.2%}, exact {before.exact_match:.1%} → {after.exact_match:.1%} on "
-            f"{plural(gained.comparison.n, 'held-out image')}: {gained.verdict} ({gained.start} → {finished.name})"
+            f"{_images(gained.comparison.n, finished.folds)}: {gained.verdict} ({gained.start} → {finished.name})"
         )
     stored = "is now the current model" if finished.is_current else "is stored"
     console.info(f"{finished.name!r} {stored}, after {duration(finished.seconds)}: {measured}")
@@ -164,6 +171,7 @@ class TrainView:
         self._live: Live | None = None
         self._last: Progress | None = None
         self._scores: list[tuple[float, float]] = []
+        self._stage = "training"
         self._next = 0
 
     def __enter__(self) -> Self:
@@ -178,6 +186,18 @@ class TrainView:
         if self._live:
             self._live.stop()
             self._live = None
+
+    def begin_stage(self, event: StageBegun) -> None:
+        """Name the stage that the figures are of."""
+        is_last = event.number == event.stages
+        self._stage = "on all" if is_last else f"fold {event.number}/{event.stages - 1}"
+
+    def fold(self, event: FoldMeasured) -> None:
+        """Show how good a network is that was trained without a fold."""
+        from rich.text import Text
+
+        images = plural(event.scores.n, "image")
+        self._print(Text(f"fold {event.number} of {event.folds}: {_in_words(event.scores)} on {images}, trained without"))
 
     def progress(self, event: Progress) -> None:
         """Renew the figures."""
@@ -233,11 +253,11 @@ class TrainView:
 
         width = min(_MAX_WIDTH, console.console().width - 1)
         left = f"{clock(event.seconds_left)} left" if event.step >= _STEPS_BEFORE_SPEED else ""
-        bar_width = width - len("training  100%  ") - len(left)
+        bar_width = width - len(f"{self._stage}  100%  ") - len(left)
         if bar_width < _NARROWEST_BAR:
             bar_width, left = _NARROWEST_BAR, ""
         head = Table.grid(padding=(0, 1))
-        head.add_row("training", ProgressBar(1.0, event.done, bar_width), f"{event.done:4.0%}", left)
+        head.add_row(self._stage, ProgressBar(1.0, event.done, bar_width), f"{event.done:4.0%}", left)
         return Group(head, self._table(event, width))
 
     def _table(self, event: Progress, width: int) -> Table:

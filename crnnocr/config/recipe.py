@@ -87,6 +87,10 @@ class Recipe:
     """Compute in bfloat16 on a CPU too: faster for wide networks, if the CPU has instructions for it."""
     held_out: float = 0.1
     """Share of the images in the validation split, if no validation data is given."""
+    few: int = 200
+    """Most images that a start model is cross-validated on by default, so that none is kept from the training."""
+    few_folds: int = 4
+    """Parts of this cross-validation."""
     learning_rate: float = 4e-3
     """Highest learning rate for `base_batch` images per step. It grows with the root of the batch size, up to `rate_growth`
     times."""

@@ -70,6 +70,14 @@ class TrainConfig(Recipe):
     )
     steps: int | None = option(None, "Steps of the optimizer, in place of epochs.", metavar="N", min=1)
     minutes: float | None = option(None, "Wall time of the training, in place of epochs.", metavar="M", above=0, below=100_000)
+    folds: int | None = option(
+        None,
+        "Parts of a cross-validation, in place of held-out images; 0 for none.  [default: 4 for up to 200 images]",
+        metavar="N",
+        min=0,
+        max=20,
+    )
+    """By default `few_folds` for up to `few` images with a start model, else none."""
     batch_size: int | None = option(
         None,
         "Images per step, on average; auto fits the device.",
@@ -89,5 +97,7 @@ class TrainConfig(Recipe):
             raise ConfigError(
                 budgets[0], f"and `{budgets[1]}` exclude each other: give only one of `epochs`, `steps` and `minutes`"
             )
+        if self.folds == 1:
+            raise ConfigError("folds", "1 leaves nothing to train on: give 2 or more, or 0 for held-out images")
         if self.freeze and self.start == SCRATCH:
             raise ConfigError("freeze", "keeps the layers of a start model before its LSTM: name one with `start`")

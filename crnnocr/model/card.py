@@ -64,11 +64,13 @@ class TrainingData:
     learned: int
     """Labeled images in the training split; synthetic ones do not count."""
     held_out: int
-    """Images in the validation split."""
+    """Images in the validation split, or those of all folds of a cross-validation."""
     digest: str
     """Hash of both splits: images and labels."""
     texts: TextStatistics | None
     """None if all training images were synthetic."""
+    folds: int = 0
+    """Parts of the cross-validation that measured it; 0 if a validation split did."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import platform
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
@@ -26,9 +28,11 @@ from crnnocr.graph import quantization
 from crnnocr.inference.engines import DERIVED, OnnxEngine, TorchEngine
 from crnnocr.inference.recognizer import Recognizer
 from crnnocr.metrics import calibration
+from crnnocr.metrics.calibration import Calibration
 from crnnocr.metrics.scores import Scores
 from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import Card, DataSource, TextStatistics, TrainingData, TrainingRecord, Versions
+from crnnocr.model.crnn import CRNN
 from crnnocr.training.history import CURVES, HISTORY, draw_curves, load_history
 from crnnocr.training.improvement import Improvement, recognize_held_out
 from crnnocr.training.prepare import Prepared
@@ -54,6 +58,8 @@ class Finished:
     """Scores on the validation split, if there is one: those of `eval`; for synthetic lines, those of the kept weights."""
     improvement: Improvement | None
     """Its comparison with its start model; None without one, or if the validation split is synthetic."""
+    folds: int
+    """Parts of the cross-validation that the scores are of; 0 if they are of a validation split."""
     is_current: bool
     """Whether it was made the current model: not if it has no lower CER than its start model."""
     precision: Precision | None
@@ -82,6 +88,8 @@ class Ending:
     """Replace a model of that name."""
     card: Card
     """The card of the new model, completed by the first steps."""
+    folds: EvalResult | None = None
+    """The scored predictions for the images of all folds, each by a network that was trained without them."""
     before: EvalResult | None = None
     """The start model's scored predictions for the images of the validation split."""
     improvement: Improvement | None = None
@@ -107,6 +115,7 @@ class Ending:
             path=self.path,
             scores=self.card.scores,
             improvement=self.improvement,
+            folds=self.prepared.folds,
             is_current=self.is_better,
             precision=precision,
             is_exportable=(self.path.parent / DERIVED[Precision.FP32]).is_file(),
@@ -136,14 +145,11 @@ def complete_card(ending: Ending) -> None:
         ending.card,
         training=_record(ending),
         scores=trained.scores,
-        calibration=calibration.fit(
-            [sample.log_prob for sample in trained.samples],
-            [sample.prediction == sample.reference for sample in trained.samples],
-        ),
+        calibration=_calibration(ending),
         activation_ranges=_activation_ranges(prepared),
     )
     with suppress(CrnnocrError):  # a model that cannot be quantized stays as it is
-        if trained.scores and _is_as_good_quantized(card, prepared, trained.scores):
+        if _is_as_good_quantized(card, prepared, trained.scores):
             card = replace(card, precision=Precision.INT8)
     ending.card = card
 
@@ -153,7 +159,9 @@ def measure(ending: Ending) -> None:
     if not ending.prepared.has_held_out_images:
         return
     with suppress(DataError):  # they cannot be read any more: the scores of their lines stay
-        after = recognize_held_out(_recognizer(ending), ending.prepared.validation.samples)
+        after = ending.folds or recognize_held_out(
+            recognizer_of(ending.card, ending.prepared.model, torch.device(ending.device)), ending.prepared.validation.samples
+        )
         ending.card = replace(ending.card, scores=after.scores)
         if ending.before and ending.prepared.start.found:
             ending.improvement = Improvement.of(ending.prepared.start.found.name, ending.before, after)
@@ -207,14 +215,23 @@ STEPS: tuple[Step, ...] = (
 """The steps in their order. A run that was killed after any of them is resumed from its last state, and ends the same."""
 
 
-def _recognizer(ending: Ending) -> Recognizer:
-    """The trained model as it will be loaded where it was trained."""
-    card, device = ending.card, torch.device(ending.device)
+def recognizer_of(card: Card, model: CRNN, device: torch.device) -> Recognizer:
+    """The model of this card as it will be loaded where it was trained."""
+    model = deepcopy(model)
     if device.type == "cpu":
         with suppress(CrnnocrError):  # torch runs what cannot be exported
-            config = ExportConfig(precision=card.precision)
-            return Recognizer(card, OnnxEngine(serialize_onnx(card, ending.prepared.model, config)))
-    return Recognizer(card, TorchEngine(deepcopy(ending.prepared.model), device))
+            return Recognizer(card, OnnxEngine(serialize_onnx(card, model, ExportConfig(precision=card.precision))))
+    return Recognizer(card, TorchEngine(model, device))
+
+
+def _calibration(ending: Ending) -> Calibration:
+    """Calibrated on images that the network which recognized them was not trained on."""
+    if ending.folds:
+        outcomes = ending.folds.outcomes
+        log_probs = [math.log(max(each.prediction.confidence, sys.float_info.min)) for each in outcomes]
+        return calibration.fit(log_probs, [each.predicted == each.reference for each in outcomes])
+    samples = ending.trained.samples
+    return calibration.fit([each.log_prob for each in samples], [each.prediction == each.reference for each in samples])
 
 
 def _is_free_for(name: str, prepared: Prepared) -> bool:
@@ -239,7 +256,8 @@ def _record(ending: Ending) -> TrainingRecord:
                 for dataset in ending.sources
             ),
             learned=len(prepared.train),
-            held_out=len(prepared.validation),
+            held_out=len(prepared.measured),
+            folds=prepared.folds,
             digest=prepared.digest,
             texts=_text_statistics(prepared.train),
         ),
@@ -277,8 +295,16 @@ def _activation_ranges(prepared: Prepared) -> tuple[ActivationRange, ...]:
     return quantization.activation_ranges(prepared.model, [lines[i].pixels for i in chosen])
 
 
-def _is_as_good_quantized(card: Card, prepared: Prepared, scores: Scores) -> bool:
-    """Whether the quantized network recognizes the validation split nearly as well as the network itself."""
+def _is_as_good_quantized(card: Card, prepared: Prepared, scores: Scores | None) -> bool:
+    """Whether the quantized network recognizes the validation split nearly as well as the network itself, which has `scores`
+    there. Without a validation split they are compared on the images that both were trained on.
+    """
+    lines = prepared.validation
+    if scores is None:
+        if not prepared.folds:
+            return False
+        lines = prepared.train
+        scores, _ = recognize_lines(Recognizer(card, TorchEngine(prepared.model, torch.device("cpu"))), lines)
     engine = OnnxEngine(serialize_onnx(card, prepared.model, ExportConfig(precision=Precision.INT8)))
-    quantized, _ = recognize_lines(Recognizer(card, engine), prepared.validation)
+    quantized, _ = recognize_lines(Recognizer(card, engine), lines)
     return quantized.cer <= scores.cer + _MAX_CER_LOSS

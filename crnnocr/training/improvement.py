@@ -100,6 +100,11 @@ def load(path: Path, samples: Sequence[Sample]) -> EvalResult | None:
     return score_samples(_predictions(samples, rows)) if len(rows) == len(samples) else None
 
 
+def pooled(results: Iterable[EvalResult]) -> EvalResult:
+    """Score the predictions of several results together. Raises `DataError` if there are none."""
+    return score_samples((outcome.sample, outcome.prediction) for result in results for outcome in result.outcomes)
+
+
 def _predictions(samples: Sequence[Sample], rows: Iterable[list[object] | None]) -> Iterable[tuple[Sample, Prediction]]:
     for sample, row in zip(samples, rows, strict=True):
         if row:

@@ -23,6 +23,7 @@ from crnnocr.model.card import Card
 from crnnocr.model.crnn import CRNN, resize_head
 from crnnocr.model.registry import FoundModel
 from crnnocr.text.charset import Charset, frames_needed
+from crnnocr.training.distributed import DistributedContext
 from crnnocr.training.synthetic import SYNTHETIC, Sampler, synthetic_dataset
 
 
@@ -80,17 +81,31 @@ class Prepared:
     validation: LineDataset
     """The validation split."""
     already_seen: int
-    """Images that are left out of the validation split because the start model was trained on them."""
+    """Images that are not measured on because the start model was trained on them."""
+    fold_of: NDArray[np.int64]
+    """(n,) the fold of each line of `train`, from 0; -1 for those in none. Empty without cross-validation."""
+
+    @property
+    def folds(self) -> int:
+        """Parts of the cross-validation; 0 without one."""
+        return int(self.fold_of.max(initial=-1)) + 1
+
+    @property
+    def measured(self) -> LineDataset:
+        """The lines that a model is measured on which has not seen them: those of all folds, or the validation split."""
+        return self.train.subset(self.fold_of >= 0) if self.folds else self.validation
 
     @property
     def has_held_out_images(self) -> bool:
         """Whether there are images, no synthetic lines, to compare the new model with its start model on."""
-        return bool((self.validation.content_ids != SYNTHETIC).any())
+        return bool((self.measured.content_ids != SYNTHETIC).any())
 
     @property
     def digest(self) -> str:
         """A hash of the images and labels of both splits (BLAKE2b)."""
         digest = hashlib.blake2b(digest_size=16)
+        if self.folds:
+            digest.update(self.fold_of.astype("<i8").tobytes())
         for lines in (self.train, self.validation):
             digest.update(lines.content_ids.astype("<i8").tobytes())
             digest.update("\n".join(lines.texts).encode())
@@ -191,6 +206,7 @@ def prepare(
     """
     start = inspected.start
     charset = _charset(inspected, config, synthetic)
+    fold_of = np.zeros(0, np.int64)
     lines = fitting(inspected.train, charset, start.model_config)
     trained_on = np.array(sorted(start.trained_on), dtype=np.int64)
     if inspected.validation is not None:
@@ -202,6 +218,10 @@ def prepare(
         if not len(validation) and already_seen.any():
             model_name = start.found.name if start.found else "the start model"
             raise DataError(f"{model_name} was trained on all of the validation images: give others")
+    elif folds := _folds(config, inspected):
+        already_seen = _already_seen(lines, trained_on)
+        fold_of = _assign_folds(lines.split_ids, already_seen, folds)
+        train, validation = lines, lines.subset(np.zeros(len(lines), bool))
     else:
         chosen, already_seen = _hold_out(lines.split_ids, _already_seen(lines, trained_on), config.held_out)
         train = lines.subset(~chosen)
@@ -223,7 +243,29 @@ def prepare(
         train=train,
         validation=validation,
         already_seen=int(already_seen.sum()),
+        fold_of=fold_of,
     )
+
+
+def _folds(config: TrainConfig, inspected: Inspected) -> int:
+    """Parts of a cross-validation; 0 for none. Several processes make none, since all wait while one measures a fold."""
+    if DistributedContext.from_environment().world_size > 1:
+        return 0
+    if config.folds is None:
+        return config.few_folds if inspected.start.found and 0 < len(inspected.train) <= config.few else 0
+    return config.folds
+
+
+def _assign_folds(ids: NDArray[np.int64], already_seen: NDArray[np.bool_], folds: int) -> NDArray[np.int64]:
+    """(N,) the fold of each line, by its (N,) `ids` alone: lines of one id are in one fold, and the folds about equally large.
+
+    Those that the start model was trained on are in none. No line is in a fold if all have the same id.
+    """
+    fold_of = np.full(len(ids), -1)
+    distinct, which = np.unique(ids[~already_seen], return_inverse=True)
+    if len(distinct) > 1:
+        fold_of[~already_seen] = which % min(folds, len(distinct))
+    return fold_of
 
 
 def fitting(lines: LineDataset, charset: Charset, model_config: ModelConfig) -> LineDataset:

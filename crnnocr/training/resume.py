@@ -64,6 +64,10 @@ class Run:
         """The file with the start model's predictions for the held-out images."""
         return self.folder / "before.jsonl"
 
+    def fold(self, number: int) -> Path:
+        """The file with the predictions for the images of fold `number`, from 0, by a network that was trained without them."""
+        return self.folder / f"fold-{number + 1}.jsonl"
+
     @property
     def is_resumable(self) -> bool:
         """Whether a state was saved."""

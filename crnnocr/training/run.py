@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 
 import torch
@@ -13,18 +14,19 @@ import torch
 from crnnocr import runtime
 from crnnocr.config import TrainConfig
 from crnnocr.datasets import Dataset
-from crnnocr.datasets.lines import LabeledLine
+from crnnocr.datasets.lines import LabeledLine, LineDataset
 from crnnocr.errors import CrnnocrError
 from crnnocr.evaluation.outcomes import EvalResult
 from crnnocr.files import as_json
 from crnnocr.formatting import plural
 from crnnocr.inference.recognizer import Recognizer
+from crnnocr.metrics.scores import Scores
 from crnnocr.model import registry
 from crnnocr.runtime import cores
 from crnnocr.training import improvement, resume
 from crnnocr.training.batching import BatchSampler, batch_size_for
 from crnnocr.training.distributed import DistributedContext, process_group
-from crnnocr.training.finalize import STEPS, Ending, Finished, Step
+from crnnocr.training.finalize import STEPS, Ending, Finished, Step, recognizer_of
 from crnnocr.training.history import History
 from crnnocr.training.improvement import StartMeasured
 from crnnocr.training.loader import Loader
@@ -58,6 +60,27 @@ class Begun:
 
 
 @dataclass(frozen=True)
+class StageBegun:
+    """A stage of a cross-validation begins: the training without a fold or, last, with all images."""
+
+    number: int
+    """From 1."""
+    stages: int
+    images: int
+    """That it trains on."""
+
+
+@dataclass(frozen=True)
+class FoldMeasured:
+    """A fold was measured by a network that was trained without it."""
+
+    number: int
+    """From 1."""
+    folds: int
+    scores: Scores
+
+
+@dataclass(frozen=True)
 class Finalizing:
     """A step on the way from the end of the training loop to the stored model is done."""
 
@@ -65,7 +88,7 @@ class Finalizing:
     """Name of the function in `finalize.STEPS`."""
 
 
-Event = Begun | StartMeasured | Progress | Validation | Finalizing | Finished
+Event = Begun | StartMeasured | StageBegun | Progress | Validation | FoldMeasured | Finalizing | Finished
 
 
 @dataclass(frozen=True)
@@ -142,7 +165,7 @@ def run(order: Order) -> Generator[Event]:
 
 def _before(prepared: Prepared, run: Run, device: torch.device) -> EvalResult:
     """Score the start model on the held-out images. The run keeps its predictions: the model may be replaced at its end."""
-    samples = prepared.validation.samples
+    samples = prepared.measured.samples
     result = improvement.load(run.before, samples)
     if result is None:
         assert prepared.start.found
@@ -160,16 +183,82 @@ def _train(
     context: DistributedContext,
     before: EvalResult | None,
 ) -> Iterator[Event]:
+    """Train in stages, each from the first weights: without each fold, which is then measured, and last on all images."""
     prepared, config = order.prepared, order.config
     state = run.load() if run and is_resumed else None
     batch_size = state.batch_size if state else batch_size_for(config, prepared, device, context)
-    sampler = BatchSampler(len(prepared.train), batch_size, config.seed, config.mix if order.synthetic else 0.0)
-    budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, order.clock)
-    trainer = Trainer(
+    first_weights = deepcopy(prepared.model.state_dict())
+    fold, seconds = _progress_of(state)
+    where = f"{device}, {context.world_size} processes" if context.world_size > 1 else str(device)
+    is_begun = False
+    while True:
+        lines = prepared.train.subset(prepared.fold_of != fold) if fold < prepared.folds else prepared.train
+        sampler = BatchSampler(len(lines), batch_size, config.seed, config.mix if order.synthetic else 0.0)
+        stages = prepared.folds + 1
+        budget = Budget(config, sampler.samples_per_epoch, sampler.steps_per_epoch, order.clock, stages)
+        prepared.model.load_state_dict(first_weights)
+        trainer = _trainer(order, budget, device, batch_size, context)
+        if run and state:
+            _load(trainer, state, run)
+        if not is_begun:
+            is_begun = True
+            words = _in_words(budget, sampler, config, stages)
+            yield Begun(run.name if run else "", batch_size, words, trainer.step, where, other)
+        if prepared.folds:
+            yield StageBegun(fold + 1, stages, len(lines))
+        with _loader(order, lines, sampler, trainer.step, device, context) as loader:
+            if not context.is_main or run is None:
+                for _ in trainer.train(loader):
+                    pass
+                return
+            values = {"batch_size": batch_size, "fold": fold, "earlier_seconds": seconds}
+            trained = yield from _recorded(trainer, loader, run, values, order.save_seconds)
+        seconds += budget.seconds
+        if fold >= prepared.folds:
+            break
+        held_out = prepared.train.subset(prepared.fold_of == fold).samples
+        result = improvement.recognize_held_out(recognizer_of(prepared.card, prepared.model, device), held_out)
+        improvement.save(result, held_out, run.fold(fold))
+        yield FoldMeasured(fold + 1, prepared.folds, result.scores)
+        fold, state = fold + 1, None
+    ending = Ending(
+        prepared=prepared,
+        config=config,
+        sources=order.sources,
+        trained=trained,
+        run=run,
+        wanted=prepared.card.name if order.named else run.model,
+        force=order.force,
+        seconds=seconds,
+        device=str(device),
+        batch_size=batch_size,
+        card=prepared.card,
+        folds=_measured_folds(prepared, run),
+        before=before,
+    )
+    for step in order.finalization:
+        step(ending)
+        yield Finalizing(step.__name__)
+    yield ending.finished()
+
+
+def _progress_of(state: TrainerState | None) -> tuple[int, float]:
+    """The fold that a state is of, and the seconds that the folds before it took."""
+    if state is None:
+        return 0, 0.0
+    try:
+        return int(state.values["fold"]), float(state.values["earlier_seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CrnnocrError("the state of the run is damaged: begin again without `resume`") from error
+
+
+def _trainer(order: Order, budget: Budget, device: torch.device, batch_size: int, context: DistributedContext) -> Trainer:
+    prepared = order.prepared
+    return Trainer(
         model=prepared.model,
         card=prepared.card,
         validation=prepared.validation,
-        config=config,
+        config=order.config,
         budget=budget,
         device=device,
         batch_size=batch_size,
@@ -179,46 +268,31 @@ def _train(
         untrained_cer=order.untrained_cer,
         is_start_trained=prepared.start.found is not None,
     )
-    if run and state:
-        try:
-            trainer.load_state_dict(state)
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-            raise CrnnocrError(f"the run {run.name} is of another version of crnnocr: begin again") from error
-    where = f"{device}, {context.world_size} processes" if context.world_size > 1 else str(device)
-    yield Begun(run.name if run else "", batch_size, _in_words(budget, sampler, config), trainer.step, where, other)
-    with _loader(order, sampler, trainer.step, device, context) as loader:
-        if not context.is_main or run is None:
-            for _ in trainer.train(loader):
-                pass
-            return
-        trained = yield from _recorded(trainer, loader, run, batch_size, order.save_seconds)
-    ending = Ending(
-        prepared=prepared,
-        config=config,
-        sources=order.sources,
-        trained=trained,
-        run=run,
-        wanted=prepared.card.name if order.named else run.model,
-        force=order.force,
-        seconds=budget.seconds,
-        device=str(device),
-        batch_size=batch_size,
-        card=prepared.card,
-        before=before,
-    )
-    for step in order.finalization:
-        step(ending)
-        yield Finalizing(step.__name__)
-    yield ending.finished()
+
+
+def _load(trainer: Trainer, state: TrainerState, run: Run) -> None:
+    try:
+        trainer.load_state_dict(state)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise CrnnocrError(f"the run {run.name} is of another version of crnnocr: begin again") from error
+
+
+def _measured_folds(prepared: Prepared, run: Run) -> EvalResult | None:
+    """What the folds recognized together; None without a cross-validation."""
+    if not prepared.folds:
+        return None
+    parts = (prepared.train.subset(prepared.fold_of == fold).samples for fold in range(prepared.folds))
+    found = [improvement.load(run.fold(fold), samples) for fold, samples in enumerate(parts)]
+    return improvement.pooled(result for result in found if result)
 
 
 def _recorded(
-    trainer: Trainer, loader: Loader, run: Run, batch_size: int, save_seconds: float
+    trainer: Trainer, loader: Loader, run: Run, values: dict[str, int | float], save_seconds: float
 ) -> Generator[Progress | Validation, None, Trained]:
-    """Train, keeping the history and the state in the run's folder."""
+    """Train, keeping the history and the state, with these `values`, in the run's folder."""
     with (
         History.open(run.history, trainer.step) as history,
-        closing(_saving(trainer, loader, history, run, batch_size, save_seconds)) as events,
+        closing(_saving(trainer, loader, history, run, values, save_seconds)) as events,
     ):
         for event in events:
             if isinstance(event, Trained):
@@ -229,13 +303,13 @@ def _recorded(
 
 
 def _saving(
-    trainer: Trainer, loader: Loader, history: History, run: Run, batch_size: int, save_seconds: float
+    trainer: Trainer, loader: Loader, history: History, run: Run, more: dict[str, int | float], save_seconds: float
 ) -> Generator[Progress | Validation | Trained]:
     """The events of a training whose state is saved from time to time, at its end, and when it is closed."""
 
     def save() -> None:
         tensors, values = trainer.state_dict()
-        run.save(TrainerState(tensors, values | {"batch_size": batch_size}))
+        run.save(TrainerState(tensors, values | more))
 
     saved = time.monotonic()
     for event in trainer.train(loader):
@@ -252,7 +326,9 @@ def _saving(
             raise
 
 
-def _loader(order: Order, sampler: BatchSampler, step: int, device: torch.device, context: DistributedContext) -> Loader:
+def _loader(
+    order: Order, lines: LineDataset, sampler: BatchSampler, step: int, device: torch.device, context: DistributedContext
+) -> Loader:
     card = order.prepared.card
     synthetic: Iterator[LabeledLine | None] = iter(())
     if order.synthetic:
@@ -270,7 +346,7 @@ def _loader(order: Order, sampler: BatchSampler, step: int, device: torch.device
     threads = 1 if device.type == "cpu" else max(1, min(_MAX_LOADER_THREADS, cores() // context.local_world_size - 1))
     return Loader(
         sampler=sampler,
-        lines=order.prepared.train,
+        lines=lines,
         synthetic=synthetic,
         charset=card.charset,
         model_config=card.config,
@@ -281,9 +357,10 @@ def _loader(order: Order, sampler: BatchSampler, step: int, device: torch.device
     )
 
 
-def _in_words(budget: Budget, sampler: BatchSampler, config: TrainConfig) -> str:
+def _in_words(budget: Budget, sampler: BatchSampler, config: TrainConfig, stages: int) -> str:
     if budget.in_seconds:
         return f"{config.minutes:g} min"
+    times = f", {stages} times," if stages > 1 else ""
     if config.steps:
-        return f"{config.steps:,} steps"
-    return plural(round(budget.total / sampler.steps_per_epoch), "epoch")
+        return f"{config.steps:,} steps{times}"
+    return plural(round(budget.total / sampler.steps_per_epoch), "epoch") + times

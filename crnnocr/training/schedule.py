@@ -49,14 +49,20 @@ class Budget:
     """How long a training may run: a number of steps, or seconds of `clock` if the configuration gives minutes."""
 
     def __init__(
-        self, config: TrainConfig, samples_per_epoch: int, steps_per_epoch: int, clock: Callable[[], float] = time.monotonic
+        self,
+        config: TrainConfig,
+        samples_per_epoch: int,
+        steps_per_epoch: int,
+        clock: Callable[[], float] = time.monotonic,
+        stages: int = 1,
     ) -> None:
+        """Start now. Of minutes, each of the training's `stages` has its share; epochs and steps are those of one."""
         self._clock = clock
         self._started = clock()
         self.in_seconds = config.minutes is not None
         """Whether the unit is the second, else the step."""
         if config.minutes is not None:
-            self.total = config.minutes * 60
+            self.total = config.minutes * 60 / stages
         else:
             self.total = float(config.steps or epochs_for(config, samples_per_epoch) * steps_per_epoch)
 
