@@ -26,7 +26,8 @@ from crnnocr.metrics.calibration import expected_calibration_error
 from crnnocr.metrics.scores import Scorer
 from crnnocr.training.finalize import Finished
 from crnnocr.training.prepare import inspect, prepare
-from crnnocr.training.run import Order, run
+from crnnocr.training.run import run
+from crnnocr.training.stages import Order
 
 
 def main() -> None:

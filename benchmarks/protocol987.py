@@ -33,8 +33,9 @@ from crnnocr.synth.dataset.folder import generate
 from crnnocr.synth.sampler import Sampler
 from crnnocr.training.finalize import Finished
 from crnnocr.training.prepare import inspect, prepare
-from crnnocr.training.run import Order, run
+from crnnocr.training.run import run
 from crnnocr.training.schedule import Progress
+from crnnocr.training.stages import Order
 from crnnocr.training.validation import Validation
 
 COUNT = 987

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,12 @@ from crnnocr.datasets.lines import LineDataset
 from crnnocr.errors import ConfigError
 from crnnocr.evaluation.outcomes import EvalResult
 from crnnocr.model import registry
-from crnnocr.training import improvement
+from crnnocr.training import improvement, stages
 from crnnocr.training import run as training
 from crnnocr.training.finalize import Finished
+from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import Prepared, inspect, prepare
-from crnnocr.training.run import FoldMeasured, Order, StageBegun
+from crnnocr.training.stages import FoldMeasured, Order, StageBegun
 
 SHORT = replace(CONFIG, steps=3, batch_size=4)
 
@@ -98,11 +100,10 @@ def test_each_fold_is_measured_by_a_network_that_has_not_seen_it(
     config = replace(SHORT, start=start)
     ready = by_default(data, config)
     trained_on: list[set[int]] = []
-    loader = training._loader
 
-    def recorded(order: Order, lines: LineDataset, *more: object) -> object:
+    def recorded(lines: LineDataset, **options: Any) -> Loader:
         trained_on.append(set(lines.content_ids.tolist()))
-        return loader(order, lines, *more)  # type: ignore[arg-type]
+        return Loader(lines=lines, **options)
 
     results: list[EvalResult] = []
     pooled = improvement.pooled
@@ -111,7 +112,7 @@ def test_each_fold_is_measured_by_a_network_that_has_not_seen_it(
         results.extend(parts)
         return pooled(results)
 
-    monkeypatch.setattr(training, "_loader", recorded)
+    monkeypatch.setattr(stages, "Loader", recorded)
     monkeypatch.setattr(improvement, "pooled", kept)
     events = list(training.run(Order(ready, config, (data,), device="cpu", finalization=WITHOUT_ONNX)))
     assert [event.images for event in events if isinstance(event, StageBegun)] == [len(part) for part in trained_on]

@@ -33,7 +33,8 @@ from crnnocr.training.distributed import SINGLE_PROCESS, DistributedContext
 from crnnocr.training.finalize import Finished
 from crnnocr.training.prepare import Prepared
 from crnnocr.training.resume import Run
-from crnnocr.training.run import Begun, Order
+from crnnocr.training.run import Begun
+from crnnocr.training.stages import Order
 from crnnocr.training.trainer import LossFunction, TrainerState, ctc_loss
 
 # The network's usual rate is ten times as high: there, sums in another order would have grown to 1e-2 after 50 steps.

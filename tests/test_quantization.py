@@ -29,7 +29,7 @@ from crnnocr.model.exported import PRECISION_KEY
 from crnnocr.text.charset import Charset
 from crnnocr.training import run as training
 from crnnocr.training.finalize import Finished
-from crnnocr.training.run import Order
+from crnnocr.training.stages import Order
 
 LINES = [
     Preprocessor.for_model(SHAPE).line(image_of(text)) for text in (number(1), "7", "5327532753275", number(2, 9), number(3))

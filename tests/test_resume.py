@@ -39,8 +39,9 @@ from crnnocr.training.finalize import STEPS, Finished, Step, export_onnx, remove
 from crnnocr.training.history import HISTORY
 from crnnocr.training.loader import Loader
 from crnnocr.training.resume import Run, interrupted_runs
-from crnnocr.training.run import Begun, Event, Finalizing, Order, StageBegun
+from crnnocr.training.run import Begun, Event, Finalizing
 from crnnocr.training.schedule import Budget, Progress
+from crnnocr.training.stages import Order, StageBegun
 from crnnocr.training.trainer import Trainer, TrainerState
 from crnnocr.training.validation import Validation
 

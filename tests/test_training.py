@@ -34,8 +34,9 @@ from crnnocr.training.batching import BatchSampler
 from crnnocr.training.finalize import Finished
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import Prepared
-from crnnocr.training.run import Begun, Event, Order
+from crnnocr.training.run import Begun, Event
 from crnnocr.training.schedule import Budget, Progress
+from crnnocr.training.stages import Order
 from crnnocr.training.trainer import Trained, Trainer, ctc_loss
 from crnnocr.training.validation import Validation, ValidationSample, Validator
 

@@ -17,12 +17,13 @@ from crnnocr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from crnnocr.cli.train_view import TrainView
-    from crnnocr.datasets import Dataset
+    from crnnocr.datasets import Dataset, Sample
     from crnnocr.synth.sampler import Sampler
     from crnnocr.training.finalize import Finished
     from crnnocr.training.history import TensorBoard
     from crnnocr.training.prepare import Inspected
-    from crnnocr.training.run import Event, Order
+    from crnnocr.training.run import Event
+    from crnnocr.training.stages import Order
 
 _VALIDATION_SEED_OFFSET = 1_000_003
 """Added to the seed for synthetic images to validate on."""
@@ -39,6 +40,12 @@ def train_cli(
     val: Annotated[
         list[Path] | None,
         typer.Option("--val", metavar="DATA", help="Images to validate on; by default some of DATA. Can be repeated."),
+    ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--unlabelled", metavar="IMAGES", help="Images without labels, to train on what is recognized confidently in them."
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only look for issues in the data; exits 1 if training cannot begin with it.")
@@ -70,6 +77,7 @@ def train_cli(
     mix_source = context.get_parameter_source("mix")
     if mix_source and mix_source.name == "COMMANDLINE" and not (config.synth and data):
         raise UsageError("--mix is the share of synthetic images beside those of DATA: it needs both DATA and --synth")
+    _check_pseudo_labels(config, bool(unlabelled))
     runtime.prepare_to_train()
     from crnnocr.datasets.detection import load_datasets
     from crnnocr.model import registry
@@ -84,7 +92,7 @@ def train_cli(
     train_sets, validation_sets = load_datasets(data or [], labels), load_datasets(val or [], labels)
     train_view.show_data(train_sets, "")
     train_view.show_data(validation_sets, " to validate on")
-    inspected = _inspect(train_sets, validation_sets, config)
+    inspected = _inspect(train_sets, validation_sets, config, _unlabeled(unlabelled or []))
     if check and json_output:
         typer.echo(json.dumps(_inspection_json(inspected)))
     if inspected.is_fatal:
@@ -93,7 +101,7 @@ def train_cli(
         console.info("nothing is wrong with the data" if not inspected.issues else "training can begin with the data")
         return
     from crnnocr.training.prepare import prepare
-    from crnnocr.training.run import Order
+    from crnnocr.training.stages import Order
 
     synthetic, synthetic_validation = (_sampler(config, inspected, offset) for offset in (0, _VALIDATION_SEED_OFFSET))
     order = Order(
@@ -154,8 +162,9 @@ def train(order: Order, tensorboard: Path | None) -> Finished | None:
 def _show(event: Event, order: Order, view: TrainView, board: TensorBoard | None) -> None:
     from crnnocr.training.history import HistoryRow
     from crnnocr.training.improvement import StartMeasured
-    from crnnocr.training.run import Begun, FoldMeasured, StageBegun
+    from crnnocr.training.run import Begun
     from crnnocr.training.schedule import Progress
+    from crnnocr.training.stages import FoldMeasured, PseudoLabelsMeasured, StageBegun
     from crnnocr.training.validation import Validation
 
     if isinstance(event, Begun):
@@ -168,6 +177,8 @@ def _show(event: Event, order: Order, view: TrainView, board: TensorBoard | None
         view.begin_stage(event)
     elif isinstance(event, FoldMeasured):
         view.fold(event)
+    elif isinstance(event, PseudoLabelsMeasured):
+        view.pseudo_labels(event)
     elif isinstance(event, Validation):
         view.validation(event)
         if board:
@@ -210,7 +221,30 @@ def _check_early(config: TrainConfig, device: str, tensorboard: Path | None) -> 
         check_tensorboard()
 
 
-def _inspect(train_sets: tuple[Dataset, ...], validation_sets: tuple[Dataset, ...], config: TrainConfig) -> Inspected:
+def _check_pseudo_labels(config: TrainConfig, is_unlabelled: bool) -> None:
+    """Raise `UsageError` if options for unlabeled images are given without any, or with several processes."""
+    from crnnocr.training.distributed import DistributedContext
+
+    given = [name for name in ("pattern", "lexicon", "allow") if getattr(config, name) is not None]
+    if given and not is_unlabelled:
+        raise UsageError(f"--{given[0]} says which texts the images of --unlabelled can hold: give these, too")
+    if is_unlabelled and DistributedContext.from_environment().world_size > 1:
+        raise UsageError("--unlabelled trains in a single process: start `crnnocr train` without torchrun")
+
+
+def _unlabeled(folders: list[Path]) -> list[Sample]:
+    """The images without labels that were named."""
+    from crnnocr.cli import sources
+    from crnnocr.datasets import Sample
+
+    if not folders:
+        return []
+    return [Sample(Path(name), "") for name in sources.named([str(folder) for folder in folders], None, recursive=True)]
+
+
+def _inspect(
+    train_sets: tuple[Dataset, ...], validation_sets: tuple[Dataset, ...], config: TrainConfig, unlabeled: list[Sample]
+) -> Inspected:
     """Read the images with a progress bar, and show their issues, except a fatal one, which ends the command."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -221,7 +255,11 @@ def _inspect(train_sets: tuple[Dataset, ...], validation_sets: tuple[Dataset, ..
     with Progress(*columns, console=console.console(), disable=not console.shows_progress(), transient=True) as bar:
         task = bar.add_task("", total=None)
         inspected = inspect(
-            train_sets, validation_sets, config, lambda done, total: bar.update(task, completed=done, total=total)
+            train_sets,
+            validation_sets,
+            config,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            unlabeled,
         )
     for issue in inspected.issues:
         if issue.severity is not Severity.FATAL:

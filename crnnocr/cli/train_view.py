@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from crnnocr.training.finalize import Finished
     from crnnocr.training.improvement import StartMeasured
     from crnnocr.training.prepare import Prepared
-    from crnnocr.training.run import Begun, FoldMeasured, StageBegun
+    from crnnocr.training.run import Begun
     from crnnocr.training.schedule import Progress
+    from crnnocr.training.stages import FoldMeasured, PseudoLabelsMeasured, StageBegun
     from crnnocr.training.validation import Validation, ValidationSample
 
 _HIGH_CER = 0.5
@@ -80,9 +81,10 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     measured = f"{len(prepared.validation):,} held out"
     if prepared.folds:
         measured = f"measured in {prepared.folds}-fold cross-validation"
+    unlabeled = f" and {len(prepared.unlabeled):,} without labels" if prepared.unlabeled else ""
     console.info(
         f"training {card.name!r} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {images} to "
-        f"train on, {measured}, {len(card.charset.characters)} characters, "
+        f"train on{unlabeled}, {measured}, {len(card.charset.characters)} characters, "
         f"{begun.batch_size} images a step"
     )
     if begun.interrupted:
@@ -189,15 +191,28 @@ class TrainView:
 
     def begin_stage(self, event: StageBegun) -> None:
         """Name the stage that the figures are of."""
+        from rich.text import Text
+
         is_last = event.number == event.stages
         self._stage = "on all" if is_last else f"fold {event.number}/{event.stages - 1}"
+        if event.unlabeled:
+            found = f"{event.pseudo_labeled:,} of {plural(event.unlabeled, 'unlabeled image')}"
+            self._print(Text(f"{self._stage}: {found} recognized confidently, and trained on"))
 
     def fold(self, event: FoldMeasured) -> None:
         """Show how good a network is that was trained without a fold."""
         from rich.text import Text
 
-        images = plural(event.scores.n, "image")
-        self._print(Text(f"fold {event.number} of {event.folds}: {_in_words(event.scores)} on {images}, trained without"))
+        images = f"{plural(event.scores.n, 'image')}, trained without" + " and with pseudo-labels" * event.pseudo_labels
+        self._print(Text(f"fold {event.number} of {event.folds}: {_in_words(event.scores)} on {images}"))
+
+    def pseudo_labels(self, event: PseudoLabelsMeasured) -> None:
+        """Show what pseudo-labels gave."""
+        from rich.text import Text
+
+        change = f"CER {event.without.cer:.2%} → {event.with_them.cer:.2%}"
+        use = "they are used" if event.helped else "they did not help, so the model is trained without them"
+        self._print(Text(f"pseudo-labels: {change} on {plural(event.without.n, 'image')}: {use}"))
 
     def progress(self, event: Progress) -> None:
         """Renew the figures."""

@@ -65,6 +65,18 @@ class TrainConfig(Recipe):
     mix: float = option(0.3, "Share of synthetic images beside those of DATA.", metavar="SHARE", above=0, below=1)
     augment: float = option(1.0, "How strongly images are changed at random; 0 for not.", metavar="STRENGTH", min=0, max=10)
     """Of what `augmentation` says."""
+    min_confidence: float = option(
+        0.98,
+        "Least confidence per character for a prediction in --unlabelled images to be trained on.",
+        metavar="P",
+        above=0,
+        below=1,
+    )
+    allow: str | None = option(None, "The only characters there, such as 0123456789.", metavar="CHARACTERS", may_be_empty=False)
+    lexicon: str | None = option(None, "The only words there: a UTF-8 file, one a line.", metavar="FILE", may_be_empty=False)
+    pattern: str | None = option(
+        None, "Regular expression that each text there matches, such as [A-Z]{2}\\d{3,5}.", metavar="REGEX", may_be_empty=False
+    )
     epochs: int | None = option(
         None, "How often each image is seen; by default 10 to 400 times, more often if there are few.", metavar="N", min=1
     )

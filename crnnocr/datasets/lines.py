@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from types import TracebackType
@@ -112,6 +112,30 @@ class LineDataset:
         part.widths, part.content_ids, part.sizes = self.widths[mask], self.content_ids[mask], self.sizes[mask]
         part._starts = self._starts[mask]
         return part
+
+    def with_labels(self, texts: Sequence[str], weights: Sequence[float]) -> LineDataset:
+        """Return the same lines with other labels, of which each counts as its weight says."""
+        other = copy(self)
+        labels = zip(self.samples, texts, weights, strict=True)
+        other.samples = tuple(replace(sample, text=text, weight=weight) for sample, text, weight in labels)
+        return other
+
+    def joined(self, other: LineDataset, times: int = 1) -> LineDataset:
+        """Return these lines, each `times` times, and after them those of another data set of the same height."""
+        pixels = [part[i].pixels.ravel() for part in (self, other) for i in range(len(part))]
+        joined = LineDataset(
+            self.samples + other.samples,
+            np.concatenate([np.zeros(0, np.uint8), *pixels]),
+            self._height,
+            np.concatenate([self.widths, other.widths]),
+            np.concatenate([self.content_ids, other.content_ids]),
+            np.concatenate([self.sizes, other.sizes]),
+        )
+        order = np.concatenate([np.tile(np.arange(len(self)), times), np.arange(len(self), len(joined))])
+        joined.samples = tuple(joined.samples[i] for i in order.tolist())
+        joined.widths, joined.content_ids, joined.sizes = joined.widths[order], joined.content_ids[order], joined.sizes[order]
+        joined._starts = joined._starts[order]
+        return joined
 
 
 def load_lines(

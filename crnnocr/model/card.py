@@ -69,6 +69,8 @@ class TrainingData:
     """Hash of both splits: images and labels."""
     texts: TextStatistics | None
     """None if all training images were synthetic."""
+    pseudo_labeled: int = 0
+    """Images without labels that were recognized confidently, and trained on too."""
     folds: int = 0
     """Parts of the cross-validation that measured it; 0 if a validation split did."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import platform
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
@@ -34,7 +32,7 @@ from crnnocr.model import checkpoint, registry
 from crnnocr.model.card import Card, DataSource, TextStatistics, TrainingData, TrainingRecord, Versions
 from crnnocr.model.crnn import CRNN
 from crnnocr.training.history import CURVES, HISTORY, draw_curves, load_history
-from crnnocr.training.improvement import Improvement, recognize_held_out
+from crnnocr.training.improvement import Improvement, calibrated_on, recognize_held_out
 from crnnocr.training.prepare import Prepared
 from crnnocr.training.resume import Run
 from crnnocr.training.trainer import Trained
@@ -60,6 +58,8 @@ class Finished:
     """Its comparison with its start model; None without one, or if the validation split is synthetic."""
     folds: int
     """Parts of the cross-validation that the scores are of; 0 if they are of a validation split."""
+    pseudo_labeled: int
+    """Unlabeled images that it was trained on, too."""
     is_current: bool
     """Whether it was made the current model: not if it has no lower CER than its start model."""
     precision: Precision | None
@@ -90,6 +90,8 @@ class Ending:
     """The card of the new model, completed by the first steps."""
     folds: EvalResult | None = None
     """The scored predictions for the images of all folds, each by a network that was trained without them."""
+    pseudo_labeled: LineDataset | None = None
+    """The lines with pseudo-labels that it was trained on, too."""
     before: EvalResult | None = None
     """The start model's scored predictions for the images of the validation split."""
     improvement: Improvement | None = None
@@ -116,6 +118,7 @@ class Ending:
             scores=self.card.scores,
             improvement=self.improvement,
             folds=self.prepared.folds,
+            pseudo_labeled=len(self.pseudo_labeled or ()),
             is_current=self.is_better,
             precision=precision,
             is_exportable=(self.path.parent / DERIVED[Precision.FP32]).is_file(),
@@ -169,8 +172,9 @@ def measure(ending: Ending) -> None:
 
 def store_model(ending: Ending) -> None:
     """Write the model's file."""
-    train = ending.prepared.train
-    trained_on = ending.prepared.start.trained_on | set(train.content_ids.tolist()) | set(train.split_ids.tolist())
+    trained_on = set(ending.prepared.start.trained_on)
+    for lines in filter(None, (ending.prepared.train, ending.pseudo_labeled)):
+        trained_on |= {*lines.content_ids.tolist(), *lines.split_ids.tolist()}
     checkpoint.save(ending.path, ending.card, ending.prepared.model, trained_on)
 
 
@@ -227,9 +231,7 @@ def recognizer_of(card: Card, model: CRNN, device: torch.device) -> Recognizer:
 def _calibration(ending: Ending) -> Calibration:
     """Calibrated on images that the network which recognized them was not trained on."""
     if ending.folds:
-        outcomes = ending.folds.outcomes
-        log_probs = [math.log(max(each.prediction.confidence, sys.float_info.min)) for each in outcomes]
-        return calibration.fit(log_probs, [each.predicted == each.reference for each in outcomes])
+        return calibrated_on(ending.folds)
     samples = ending.trained.samples
     return calibration.fit([each.log_prob for each in samples], [each.prediction == each.reference for each in samples])
 
@@ -258,6 +260,7 @@ def _record(ending: Ending) -> TrainingRecord:
             learned=len(prepared.train),
             held_out=len(prepared.measured),
             folds=prepared.folds,
+            pseudo_labeled=len(ending.pseudo_labeled or ()),
             digest=prepared.digest,
             texts=_text_statistics(prepared.train),
         ),

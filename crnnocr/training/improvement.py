@@ -6,6 +6,8 @@ Both recognize them as `predict` and `eval` do, with their views and their engin
 from __future__ import annotations
 
 import json
+import math
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from crnnocr.evaluation.outcomes import EvalResult, predict_samples, score_sampl
 from crnnocr.files import atomic_write
 from crnnocr.images import ImageWarning
 from crnnocr.inference.recognizer import Prediction, Recognizer
+from crnnocr.metrics import calibration
+from crnnocr.metrics.calibration import Calibration
 from crnnocr.metrics.scores import Scores
 
 _AFTER, _BEFORE = "after", "before"
@@ -103,6 +107,12 @@ def load(path: Path, samples: Sequence[Sample]) -> EvalResult | None:
 def pooled(results: Iterable[EvalResult]) -> EvalResult:
     """Score the predictions of several results together. Raises `DataError` if there are none."""
     return score_samples((outcome.sample, outcome.prediction) for result in results for outcome in result.outcomes)
+
+
+def calibrated_on(result: EvalResult) -> Calibration:
+    """The calibration of a model without one, by its predictions for images that it was not trained on."""
+    log_probs = [math.log(max(each.prediction.confidence, sys.float_info.min)) for each in result.outcomes]
+    return calibration.fit(log_probs, [each.predicted == each.reference for each in result.outcomes])
 
 
 def _predictions(samples: Sequence[Sample], rows: Iterable[list[object] | None]) -> Iterable[tuple[Sample, Prediction]]:

@@ -57,6 +57,8 @@ class Inspected:
     """The data for validation, if it was given."""
     issues: tuple[Issue, ...]
     """The most severe first."""
+    unlabeled: LineDataset | None = None
+    """Lines without labels, if any were given."""
 
     @property
     def is_fatal(self) -> bool:
@@ -82,6 +84,8 @@ class Prepared:
     """The validation split."""
     already_seen: int
     """Images that are not measured on because the start model was trained on them."""
+    unlabeled: LineDataset | None
+    """Lines that pseudo-labels are looked for in; None if none were given."""
     fold_of: NDArray[np.int64]
     """(n,) the fold of each line of `train`, from 0; -1 for those in none. Empty without cross-validation."""
 
@@ -94,6 +98,10 @@ class Prepared:
     def measured(self) -> LineDataset:
         """The lines that a model is measured on which has not seen them: those of all folds, or the validation split."""
         return self.train.subset(self.fold_of >= 0) if self.folds else self.validation
+
+    def held_out(self, fold: int) -> LineDataset:
+        """The lines that the stage of a fold is measured on, and of the last stage, after all folds, the validation split."""
+        return self.train.subset(self.fold_of == fold) if fold < self.folds else self.validation
 
     @property
     def has_held_out_images(self) -> bool:
@@ -112,6 +120,8 @@ class Prepared:
             weights = np.array([sample.weight for sample in lines.samples])
             if (weights != 1).any():
                 digest.update(weights.astype("<f8").tobytes())
+        if self.unlabeled:
+            digest.update(self.unlabeled.content_ids.astype("<i8").tobytes())
         return digest.hexdigest()
 
 
@@ -144,6 +154,7 @@ def inspect(
     validation: Sequence[Dataset],
     config: TrainConfig,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    unlabeled: Sequence[Sample] = (),
 ) -> Inspected:
     """Read the images and look for issues.
 
@@ -152,6 +163,7 @@ def inspect(
         validation: data to validate on; if it is empty, some of `train` is held out.
         config: the options.
         progress: is called with the number of images read so far, and of all images.
+        unlabeled: images without labels.
 
     Raises:
         ModelError: there is no such start model.
@@ -159,7 +171,7 @@ def inspect(
     """
     start = start_from(config)
     train_samples, validation_samples = _samples(train), _samples(validation)
-    before, total = len(train_samples), len(train_samples) + len(validation_samples)
+    before, total = len(train_samples), len(train_samples) + len(validation_samples) + len(unlabeled)
     preprocessor = Preprocessor.for_model(start.model_config, start.orientation, rows=start.rows)
     train_lines, unreadable = load_lines(train_samples, preprocessor, progress=lambda done: progress(done, total))
     validation_lines = None
@@ -167,6 +179,11 @@ def inspect(
         validation_lines, more = load_lines(
             validation_samples, preprocessor, progress=lambda done: progress(before + done, total)
         )
+        unreadable += more
+    unlabeled_lines = None
+    if unlabeled:
+        before += len(validation_samples)
+        unlabeled_lines, more = load_lines(unlabeled, preprocessor, progress=lambda done: progress(before + done, total))
         unreadable += more
     loading = [issue for dataset in (*train, *validation) for issue in dataset.issues]
     issues = lint(
@@ -180,7 +197,7 @@ def inspect(
     )
     if not train and config.synth:  # there will be synthetic images to train on
         issues = [issue for issue in issues if issue.code != "nothing-to-learn"]
-    return Inspected(start, train_lines, validation_lines, tuple(issues))
+    return Inspected(start, train_lines, validation_lines, tuple(issues), unlabeled_lines)
 
 
 def prepare(
@@ -243,8 +260,20 @@ def prepare(
         train=train,
         validation=validation,
         already_seen=int(already_seen.sum()),
+        unlabeled=_without_labels(inspected, train, validation),
         fold_of=fold_of,
     )
+
+
+def _without_labels(inspected: Inspected, *labeled: LineDataset) -> LineDataset | None:
+    """The unlabeled lines, each once, without those of which one of the `labeled` has the content."""
+    lines = inspected.unlabeled
+    if lines is None:
+        return None
+    is_first = np.zeros(len(lines), bool)
+    is_first[np.unique(lines.content_ids, return_index=True)[1]] = True
+    known = np.concatenate([part.content_ids for part in labeled])
+    return lines.subset(is_first & ~np.isin(lines.content_ids, known))
 
 
 def _folds(config: TrainConfig, inspected: Inspected) -> int:

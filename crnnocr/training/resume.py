@@ -64,9 +64,18 @@ class Run:
         """The file with the start model's predictions for the held-out images."""
         return self.folder / "before.jsonl"
 
-    def fold(self, number: int) -> Path:
-        """The file with the predictions for the images of fold `number`, from 0, by a network that was trained without them."""
-        return self.folder / f"fold-{number + 1}.jsonl"
+    def predictions(self, stage: int, pseudo_labeled: bool) -> Path:
+        """The file with the predictions for the held-out images of a stage, from 0, with or without pseudo-labels."""
+        return self.folder / f"stage-{stage + 1}{'-pseudo-labels' * pseudo_labeled}.jsonl"
+
+    def pseudo_labels(self, stage: int, round: int) -> Path:
+        """The file with the pseudo-labels of a round of a stage, from 0."""
+        return self.folder / f"pseudo-labels-{stage + 1}-{round}.jsonl"
+
+    @property
+    def labels_alone(self) -> Path:
+        """The file with the weights of the last stage before its first pseudo-labels."""
+        return self.folder / "labels-alone.safetensors"
 
     @property
     def is_resumable(self) -> bool:
@@ -83,21 +92,21 @@ class Run:
         with atomic_write(self.folder / _INFO) as part:
             part.write_text(json.dumps(self.info, indent=1) + "\n", encoding="utf-8")
 
-    def save(self, state: TrainerState) -> None:
-        """Replace the saved state, as a whole or not at all."""
+    def save(self, state: TrainerState, path: Path | None = None) -> None:
+        """Replace the saved state, or that in `path`, as a whole or not at all."""
         from safetensors.torch import save
 
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.tensors.items()}
-        with atomic_write(self.folder / _STATE, durable=True) as part:
+        with atomic_write(path or self.folder / _STATE, durable=True) as part:
             part.write_bytes(save(tensors, metadata={_VALUES: json.dumps(state.values)}))
 
-    def load(self) -> TrainerState:
-        """The saved state. Raises `CrnnocrError` if it cannot be read."""
+    def load(self, path: Path | None = None) -> TrainerState:
+        """The saved state, or that in `path`. Raises `CrnnocrError` if it cannot be read."""
         from safetensors import SafetensorError, safe_open
 
         from crnnocr.training.trainer import TrainerState
 
-        path = self.folder / _STATE
+        path = path or self.folder / _STATE
         try:
             with safe_open(path, framework="pt") as file:
                 values = dict(json.loads(file.metadata()[_VALUES]))

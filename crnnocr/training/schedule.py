@@ -54,17 +54,17 @@ class Budget:
         samples_per_epoch: int,
         steps_per_epoch: int,
         clock: Callable[[], float] = time.monotonic,
-        stages: int = 1,
+        parts: int = 1,
     ) -> None:
-        """Start now. Of minutes, each of the training's `stages` has its share; epochs and steps are those of one."""
+        """Start now. If the training is one of `parts` equal ones, minutes and the default budget are divided among them."""
         self._clock = clock
         self._started = clock()
         self.in_seconds = config.minutes is not None
         """Whether the unit is the second, else the step."""
         if config.minutes is not None:
-            self.total = config.minutes * 60 / stages
+            self.total = config.minutes * 60 / parts
         else:
-            self.total = float(config.steps or epochs_for(config, samples_per_epoch) * steps_per_epoch)
+            self.total = float(config.steps or epochs_for(config, samples_per_epoch * parts) * steps_per_epoch)
 
     @property
     def seconds(self) -> float:

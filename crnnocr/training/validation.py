@@ -52,18 +52,21 @@ class Validation:
 
 
 def recognize_lines(
-    recognizer: Recognizer, lines: LineDataset, limit: int | None = None
+    recognizer: Recognizer,
+    lines: LineDataset,
+    limit: int | None = None,
+    decode: DecodeConfig = DecodeConfig(),  # noqa: B008 (frozen)
 ) -> tuple[Scores, tuple[ValidationSample, ...]]:
-    """Recognize and score the lines; if there are more than `limit`, every n-th of them."""
+    """Recognize and score the lines; if there are more than `limit`, every n-th of them. A text that cannot be is empty."""
     scorer = Scorer()
     samples = []
-    charset, decoder = recognizer.card.charset, recognizer.decoder(DecodeConfig())
+    charset, decoder = recognizer.card.charset, recognizer.decoder(decode)
     chosen = range(0, len(lines), -(-len(lines) // limit) if limit and lines else 1)
     for start in range(0, len(chosen), _LINES_AT_A_TIME):
         batch = [lines[i] for i in chosen[start : start + _LINES_AT_A_TIME]]
         log_probs = recognizer.log_probs([line.pixels for line in batch])
         for line, found, seen in zip(batch, decoder.decode(log_probs), log_probs, strict=True):
-            prediction, log_prob = charset.decode(found[0].ids), decoder.certainty(found, seen)
+            prediction, log_prob = charset.decode(found[0].ids if found else ()), decoder.certainty(found, seen)
             samples.append(ValidationSample(canonical(line.text), prediction, log_prob))
             scorer.update(line.text, samples[-1].prediction)
     return scorer.summary(), tuple(samples)
