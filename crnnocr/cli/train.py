@@ -170,7 +170,7 @@ def _show(event: Event, order: Order, view: TrainView, board: TensorBoard | None
     if isinstance(event, Begun):
         train_view.show_plan(order.prepared, order.config, event)
     elif isinstance(event, StartMeasured):
-        train_view.show_start(event)
+        train_view.show_start(event, order.prepared.folds)
     elif isinstance(event, Progress):
         view.progress(event)
     elif isinstance(event, StageBegun):

@@ -112,9 +112,10 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     console.verbose(f"  characters: {card.charset.characters}")
 
 
-def show_start(start: StartMeasured) -> None:
+def show_start(start: StartMeasured, folds: int) -> None:
     """Show how good the start model is."""
-    console.info(f"before training: {_in_words(start.scores)} on {plural(start.scores.n, 'held-out image')} ({start.name})")
+    images = plural(start.scores.n, "image" if folds else "held-out image")
+    console.info(f"before training: {_in_words(start.scores)} on {images} ({start.name})")
 
 
 def _in_words(scores: Scores) -> str:
@@ -194,16 +195,16 @@ class TrainView:
         from rich.text import Text
 
         is_last = event.number == event.stages
-        self._stage = "on all" if is_last else f"fold {event.number}/{event.stages - 1}"
+        self._stage = "training" if event.stages == 1 else "all" if is_last else f"fold {event.number}/{event.stages - 1}"
         if event.unlabeled:
             found = f"{event.pseudo_labeled:,} of {plural(event.unlabeled, 'unlabeled image')}"
-            self._print(Text(f"{self._stage}: {found} recognized confidently, and trained on"))
+            self._print(Text(f"{self._stage}: {found} recognized confidently, to train on"))
 
     def fold(self, event: FoldMeasured) -> None:
         """Show how good a network is that was trained without a fold."""
         from rich.text import Text
 
-        images = f"{plural(event.scores.n, 'image')}, trained without" + " and with pseudo-labels" * event.pseudo_labels
+        images = plural(event.scores.n, "left-out image") + ", with pseudo-labels" * event.pseudo_labels
         self._print(Text(f"fold {event.number} of {event.folds}: {_in_words(event.scores)} on {images}"))
 
     def pseudo_labels(self, event: PseudoLabelsMeasured) -> None:
