@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,18 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pytest
 from cards import trained_card
 from PIL import Image
 from synthetic_sets import few
 from typer.testing import Result
 
+from crnnocr.cli import train as train_module
 from crnnocr.config import ModelConfig
 from crnnocr.errors import GateError
 from crnnocr.export import folder as exporting
 from crnnocr.model import checkpoint, registry
 from crnnocr.text.charset import Charset
 from crnnocr.training import resume
+from crnnocr.training.stages import Order
 
 RunCli: TypeAlias = Callable[..., Result]
 
@@ -241,3 +245,29 @@ def test_an_interrupted_run_is_resumed(
     assert "resuming the run 'data' at step 5,990" in result.stderr
     assert registry.own_names() == ["data"]
     assert resume.interrupted_runs() == []
+
+
+def test_few_codes_are_mixed_with_synthetic_ones_of_their_form_unless_that_is_turned_off(
+    folder: Path, current_model: str, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "codes").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(10):
+        Image.fromarray(rng.integers(0, 256, (24, 120), np.uint8)).save(folder / f"codes/AB{rng.integers(1000, 9999)}_{i}.png")
+    orders: list[Order] = []
+
+    def kept(order: Order, _: object) -> None:
+        orders.append(order)
+
+    monkeypatch.setattr(train_module, "train", kept)
+    options = ("train", "codes", "--from", current_model)
+    shown = "the labels look like AB\\d{4}: 30% synthetic images of this form are mixed in (--synth off for none)"
+    assert shown in run_cli(*options).stderr
+    assert shown not in run_cli(*options, "--synth", "off").stderr
+    assert shown not in run_cli("train", "codes", "--from", "scratch").stderr
+    with_codes, off, scratch = orders
+    assert with_codes.synthetic is not None
+    image, text = with_codes.synthetic[3]
+    assert re.fullmatch(r"AB\d{4}", text)
+    assert image.height >= 32
+    assert off.synthetic is scratch.synthetic is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from crnnocr.training.prepare import Inspected
     from crnnocr.training.run import Event
     from crnnocr.training.stages import Order
+
+_CODES = 2000
+"""Codes of which synthetic images are made."""
 
 _VALIDATION_SEED_OFFSET = 1_000_003
 """Added to the seed for synthetic images to validate on."""
@@ -75,19 +80,19 @@ def train_cli(
     interrupted or killed.
     """
     mix_source = context.get_parameter_source("mix")
-    if mix_source and mix_source.name == "COMMANDLINE" and not (config.synth and data):
+    if mix_source and mix_source.name == "COMMANDLINE" and not (config.synthetic and data):
         raise UsageError("--mix is the share of synthetic images beside those of DATA: it needs both DATA and --synth")
     _check_pseudo_labels(config, bool(unlabelled))
     runtime.prepare_to_train()
     from crnnocr.datasets.detection import load_datasets
     from crnnocr.model import registry
 
-    if not data and not config.synth:
+    if not data and not config.synthetic:
         raise UsageError("name a folder of labeled images or a label file, or train on synthetic images with --synth en")
     if name is not None:
         model_name = registry.checked_name(name)
     else:
-        model_name = _default_name(_name_from(data[0]) if data else _name_from_synth(config.synth or ""), force)
+        model_name = _default_name(_name_from(data[0]) if data else _name_from_synth(config.synthetic), force)
     _check_early(config, device, tensorboard)
     train_sets, validation_sets = load_datasets(data or [], labels), load_datasets(val or [], labels)
     train_view.show_data(train_sets, "")
@@ -269,11 +274,13 @@ def _inspect(
 
 def _sampler(config: TrainConfig, inspected: Inspected, seed_offset: int) -> Sampler | None:
     """Makes the synthetic images that `--synth` asks for."""
-    if config.synth is None:
+    if config.synth is None and not seed_offset:
+        return _sampler_of_codes(config, inspected)
+    if not config.synthetic:
         return None
     from crnnocr.synth.sampler import Sampler
 
-    codes, _, style = config.synth.partition(":")
+    codes, _, style = config.synthetic.partition(":")
     if style and style not in list(Style):
         raise UsageError(f"--synth {config.synth}: the style is one of {', '.join(Style)}")
     start, defaults = inspected.start, SynthConfig()
@@ -290,6 +297,34 @@ def _sampler(config: TrainConfig, inspected: Inspected, seed_offset: int) -> Sam
         )
     except UsageError as error:
         raise UsageError(f"--synth {config.synth}: {error}") from error
+
+
+def _sampler_of_codes(config: TrainConfig, inspected: Inspected) -> Sampler | None:
+    """Makes synthetic images of the labels' form, if these are few and codes that fonts draw, and a start model is there."""
+    import numpy as np
+
+    from crnnocr.files import atomic_write, cache_directory
+    from crnnocr.synth.sampler import Sampler
+    from crnnocr.text.label_pattern import induce
+
+    pattern = induce(inspected.train.texts) if inspected.start.found and len(inspected.train) <= config.few_codes else None
+    if pattern is None:
+        return None
+    rng = np.random.default_rng(config.seed)
+    texts = "".join(f"{pattern.text(rng)}\n" for _ in range(_CODES))
+    path = cache_directory() / "codes" / f"{hashlib.blake2b(texts.encode(), digest_size=16).hexdigest()}.txt"
+    with atomic_write(path) as part:
+        part.write_text(texts, encoding="utf-8")
+    height = max(inspected.start.model_config.height, SynthConfig().height)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some characters may be drawn by no font
+        try:
+            sampler = Sampler(SynthConfig(text=str(path), style=Style.SCENE, seed=config.seed, height=height))
+        except (DataError, UsageError):
+            return None
+    share = f"{config.mix:.0%} synthetic images of this form are mixed in"
+    console.info(f"the labels look like {pattern.regex}: {share} (--synth off for none)")
+    return sampler
 
 
 def _inspection_json(inspected: Inspected) -> dict[str, Any]:

@@ -74,9 +74,11 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     """Show what is about to be trained, on what."""
     card, found = prepared.card, prepared.start.found
     origin = found.label if found else "scratch" + " (there is no pretrained model)" * (config.start == AUTO)
-    synthetic = f" and {config.synth} synthetic ({config.mix:.0%})" if config.synth and len(prepared.train) else ""
+    synthetic = f" and {config.synthetic} synthetic ({config.mix:.0%})" if config.synthetic and len(prepared.train) else ""
     images = (
-        f"{plural(len(prepared.train), 'image')}{synthetic}" if len(prepared.train) else f"synthetic images ({config.synth})"
+        f"{plural(len(prepared.train), 'image')}{synthetic}"
+        if len(prepared.train)
+        else f"synthetic images ({config.synthetic})"
     )
     measured = f"{len(prepared.validation):,} held out"
     if prepared.folds:

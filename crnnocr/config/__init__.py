@@ -38,7 +38,7 @@ from crnnocr.config.model import (
 from crnnocr.config.options import Range
 from crnnocr.config.recipe import AugmentConfig, Recipe
 from crnnocr.config.synth import DEFAULT_COUNT, LabelFormat, Style, SynthConfig
-from crnnocr.config.train import AUTO, SCRATCH, CharsetChoice, TrainConfig
+from crnnocr.config.train import AUTO, OFF, SCRATCH, CharsetChoice, TrainConfig
 
 __all__ = [
     "AUTO",
@@ -50,6 +50,7 @@ __all__ = [
     "NORM_EPSILON",
     "PREDICTION_COLUMNS",
     "PRESETS",
+    "OFF",
     "SCRATCH",
     "Activation",
     "ActivationRange",

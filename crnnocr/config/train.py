@@ -14,6 +14,9 @@ from crnnocr.errors import ConfigError
 SCRATCH = "scratch"
 """A `start` from random weights."""
 
+OFF = "off"
+"""No synthetic images, as `synth`."""
+
 AUTO = "auto"
 """A `start` from the pretrained model, or that of the preset if one is named; a batch size that fits the device."""
 
@@ -61,7 +64,11 @@ class TrainConfig(Recipe):
         None, "Rows of text in an image; 2 are read one after the other.  [default: 1]", metavar="1|2", min=1, max=2
     )
     """By default those of the start model, if there is one."""
-    synth: str | None = option(None, "Train on synthetic images too, such as en:receipt.", metavar="LANG[,LANG][:STYLE]")
+    synth: str | None = option(
+        None,
+        "Train on synthetic images too, such as en:receipt; off: not even if there are few labels, and these are codes.",
+        metavar="LANG[,LANG][:STYLE]|off",
+    )
     mix: float = option(0.3, "Share of synthetic images beside those of DATA.", metavar="SHARE", above=0, below=1)
     augment: float = option(1.0, "How strongly images are changed at random; 0 for not.", metavar="STRENGTH", min=0, max=10)
     """Of what `augmentation` says."""
@@ -101,6 +108,11 @@ class TrainConfig(Recipe):
     """On all devices together."""
     seed: int = seed_option()
     deterministic: bool = option(False, "Give the same bits each time on a GPU too, which is slower.")
+
+    @property
+    def synthetic(self) -> str:
+        """The languages and style that `synth` asks for; empty if it asks for none."""
+        return "" if self.synth in (None, OFF) else str(self.synth)
 
     def __post_init__(self) -> None:
         validate(self)

@@ -195,7 +195,7 @@ def inspect(
         start=start.charset,
         held_out=held_out(train_lines.split_ids.tolist(), config.held_out),
     )
-    if not train and config.synth:  # there will be synthetic images to train on
+    if not train and config.synthetic:  # there will be synthetic images to train on
         issues = [issue for issue in issues if issue.code != "nothing-to-learn"]
     return Inspected(start, train_lines, validation_lines, tuple(issues), unlabeled_lines)
 
