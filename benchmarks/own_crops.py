@@ -255,7 +255,9 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of crops")
     parser.add_argument("--envs", type=Path, default=Path(".work/envs"), help="folder of the peers' virtual environments")
-    parser.add_argument("--work", type=Path, default=Path(".work/own-crops"), help="where crops, models and results go")
+    parser.add_argument(
+        "--work", type=Path, default=Path(".work/own-crops"), help="crops, models, results of one set of options"
+    )
     parser.add_argument("--table", action="store_true", help="print a Markdown table of all results in WORK, too")
     options = parser.parse_args()
     if options.minutes is None:
@@ -270,7 +272,8 @@ def main() -> None:
                 print(f"{key} is left out: no {tool.program} in {options.envs / key / 'bin'} or on the path")
                 continue
             for labels in options.labels if tool.learns else (0,):
-                if not any((row["data"], row["labels"], row["tool"]) == (name, labels, key) for row in rows(results)):
+                done = [(row["data"], row["labels"], row["tool"]) for row in rows(results) if "failed" not in row]
+                if (name, labels, key) not in done and labels <= len(train):
                     add(results, measured(options, name, key, train[:labels], test))
     if options.table:
         print(table(rows(results)))
