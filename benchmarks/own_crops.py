@@ -170,7 +170,8 @@ def calamari(job: Job) -> list[str]:
     job.learn(
         job.bin / "calamari-train", "--trainer.gen", "SplitTrain", "--trainer.gen.validation_split_ratio=0.1",
         "--train.images", *job.images(), "--n_augmentations=5", "--trainer.data_aug_retrain_on_original", "False",
-        "--trainer.epochs", ENDLESS, "--trainer.random_seed", "0", "--trainer.output_dir", job.folder / "model",
+        "--trainer.epochs", ENDLESS, "--early_stopping.n_to_go", "-1", "--trainer.random_seed", "0",
+        "--trainer.output_dir", job.folder / "model",
     )  # fmt: skip
     output = ("--output_dir", job.folder, "--verbose", "False")
     job.run(job.bin / "calamari-predict", "--checkpoint", job.folder / "model/best.ckpt", "--data.images", *job.test, *output)
