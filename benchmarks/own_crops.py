@@ -64,6 +64,8 @@ class Job:
     data: str
     train: Path
     """Folder of images to train on, each with its text in a `.gt.txt` file, and `labels.tsv`."""
+    unlabelled: Sequence[Path]
+    """The other images of the set that are not measured with."""
     test: Sequence[Path]
     folder: Path
     """Where the tool writes."""
@@ -73,6 +75,8 @@ class Job:
     """CPU seconds of the training."""
     minutes: float
     """Of crnnocr's `--minutes`; 0 for its own number of epochs."""
+    start: str
+    """The model that crnnocr starts from."""
     spent: float = 0.0
     """CPU seconds of the training so far."""
     stopped: bool = False
@@ -138,13 +142,23 @@ def cpu_seconds(group: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def ours(job: Job) -> list[str]:
+def ours(job: Job, *more: str | Path) -> list[str]:
     minutes = ("--minutes", f"{job.minutes:g}") if job.minutes else ()
-    job.learn(*CRNNOCR, "train", job.train / "labels.tsv", "--name", "own", "--device", "cpu", "--quiet", *minutes)
+    options = ("--name", "own", "--from", job.start, "--device", "cpu", *minutes, *more)
+    job.learn(*CRNNOCR, "train", job.train / "labels.tsv", *options)
     return ours_read(job, "own")
 
 
-def ours_read(job: Job, model: str = "en") -> list[str]:
+def ours_with_unlabelled(job: Job) -> list[str]:
+    folder = job.folder / "unlabelled"
+    folder.mkdir()
+    for path in job.unlabelled:
+        shutil.copy(path, folder / path.name)
+    return ours(job, "--unlabelled", folder)
+
+
+def ours_read(job: Job, model: str = "") -> list[str]:
+    model = model or ("en" if job.start == "auto" else job.start)
     lines = job.run(*CRNNOCR, "predict", *job.test, "--model", model, "--format", "jsonl", "--device", "cpu").splitlines()
     return [json.loads(line)["text"] for line in lines]
 
@@ -236,7 +250,8 @@ class Tool:
 
 TOOLS = {
     "ours": Tool("crnnocr", ours),
-    "ours-untrained": Tool("crnnocr, `en` as it comes", ours_read, learns=False),
+    "ours-unlabelled": Tool("crnnocr, with the other crops unlabeled", ours_with_unlabelled),
+    "ours-untrained": Tool("crnnocr, its start model as it comes", ours_read, learns=False),
     "kraken": Tool("kraken 7.1.1, from scratch", kraken, "ketos"),
     "calamari": Tool("Calamari 2.3.1, from scratch", calamari, "calamari-train"),
     "tesseract": Tool("Tesseract 5.3.0, from scratch", tesseract, "lstmtraining"),
@@ -254,6 +269,7 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, help="--minutes of crnnocr; 0: its own number of epochs; else the limit less 2, or half of it"
     )
+    parser.add_argument("--start", default="auto", help="model that crnnocr starts from")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of crops")
     parser.add_argument("--envs", type=Path, default=Path(".work/envs"), help="folder of the peers' virtual environments")
     parser.add_argument(
@@ -275,7 +291,7 @@ def main() -> None:
             for labels in options.labels if tool.learns else (0,):
                 done = [(row["data"], row["labels"], row["tool"]) for row in rows(results) if "failed" not in row]
                 if (name, labels, key) not in done and labels <= len(train):
-                    add(results, measured(options, name, key, train[:labels], test))
+                    add(results, measured(options, name, key, train[:labels], train[labels:], test))
     if options.table:
         print(table(rows(results)))
 
@@ -292,7 +308,9 @@ def labeled(folder: Path) -> list[Crop]:
     return [(folder / file, text) for file, text in (line.split("\t")[:2] for line in lines)]
 
 
-def measured(options: argparse.Namespace, data: str, key: str, train: Sequence[Crop], test: Sequence[Crop]) -> Row:
+def measured(
+    options: argparse.Namespace, data: str, key: str, train: Sequence[Crop], rest: Sequence[Crop], test: Sequence[Crop]
+) -> Row:
     """Train a tool, and score what it reads."""
     work = options.work.absolute() / f"{data}-{len(train)}"
     written(train, work / "train")
@@ -301,7 +319,9 @@ def measured(options: argparse.Namespace, data: str, key: str, train: Sequence[C
     folder.mkdir()
     files, references = [path for path, _ in test], [text for _, text in test]
     bin = options.envs.absolute() / key / "bin"
-    job = Job(data, work / "train", files, folder, bin, 60 * options.cpu_minutes, options.minutes)
+    unlabelled = [path for path, _ in rest]
+    limit = 60 * options.cpu_minutes
+    job = Job(data, work / "train", unlabelled, files, folder, bin, limit, options.minutes, options.start)
     row: Row = {"data": data, "labels": len(train), "tool": key, "title": TOOLS[key].title}
     try:
         predictions = TOOLS[key].read(job)
