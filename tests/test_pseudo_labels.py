@@ -150,6 +150,11 @@ def test_an_image_with_a_label_is_no_unlabeled_one_and_each_counts_once(labeled:
     assert prepared.unlabeled is not None
     assert len(prepared.unlabeled) == 12
     assert prepared.digest != ready(labeled, unlabeled[1:]).digest
+    few = ready(labeled, again, replace(SHORT, unlabeled_limit=5)).unlabeled
+    assert few is not None
+    assert few.content_ids.tolist() == [
+        i for i in prepared.unlabeled.content_ids if i in sorted(prepared.unlabeled.content_ids)[:5]
+    ]
 
 
 # How far they are used

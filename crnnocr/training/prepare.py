@@ -260,20 +260,21 @@ def prepare(
         train=train,
         validation=validation,
         already_seen=int(already_seen.sum()),
-        unlabeled=_without_labels(inspected, train, validation),
+        unlabeled=_without_labels(inspected, config, train, validation),
         fold_of=fold_of,
     )
 
 
-def _without_labels(inspected: Inspected, *labeled: LineDataset) -> LineDataset | None:
-    """The unlabeled lines, each once, without those of which one of the `labeled` has the content."""
+def _without_labels(inspected: Inspected, config: TrainConfig, *labeled: LineDataset) -> LineDataset | None:
+    """The unlabeled lines, each once, without those whose content one of the `labeled` has; of too many, the lowest ids."""
     lines = inspected.unlabeled
     if lines is None:
         return None
-    is_first = np.zeros(len(lines), bool)
-    is_first[np.unique(lines.content_ids, return_index=True)[1]] = True
     known = np.concatenate([part.content_ids for part in labeled])
-    return lines.subset(is_first & ~np.isin(lines.content_ids, known))
+    ids, first = np.unique(lines.content_ids, return_index=True)
+    chosen = np.zeros(len(lines), bool)
+    chosen[first[~np.isin(ids, known)][: config.unlabeled_limit]] = True
+    return lines.subset(chosen)
 
 
 def _folds(config: TrainConfig, inspected: Inspected) -> int:
