@@ -47,6 +47,20 @@ def test_a_cpu_computes_in_half_precision_only_if_asked_to(asked: bool, computed
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is computed
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "has_it"),
+    [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False), (None, False)],
+)
+def test_bfloat16_is_used_where_the_cpu_has_instructions_for_it(
+    capabilities: dict[str, bool] | None, has_it: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if capabilities is None:  # an older torch
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert runtime.cpu_has_bfloat16() is has_it
+
+
 def control_groups(folder: Path, own: str, files: dict[str, str]) -> float:
     """The quota of a process whose `/proc/self/cgroup` is `own`, in groups that hold these files."""
     for name, content in files.items():

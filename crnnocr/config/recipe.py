@@ -83,8 +83,9 @@ class AugmentConfig:
 class Recipe:
     """How the weights are trained."""
 
-    bfloat16: bool = False
-    """Compute in bfloat16 on a CPU too: faster for wide networks, if the CPU has instructions for it."""
+    bfloat16: bool | None = None
+    """Convolutions in bfloat16 on a CPU too; by default if a start model gives the weights, and the CPU has
+    instructions for it: 1.2 to 2 times as fast."""
     held_out: float = 0.1
     """Share of the images in the validation split, if no validation data is given."""
     few: int = 200

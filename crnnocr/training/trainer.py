@@ -147,6 +147,7 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(
             device.type, enabled=device.type == "cuda" and runtime.half_precision() is torch.float16
         )
+        self._bfloat16 = is_start_trained and runtime.cpu_has_bfloat16() if config.bfloat16 is None else config.bfloat16
         self._highest_rate = _highest_rate(config, model.config, batch_size, is_start_trained)
         self._schedule = Schedule(budget, config)
         self._losses: deque[Tensor] = deque(maxlen=_LOSSES_AVERAGED)
@@ -233,7 +234,7 @@ class Trainer:
         if self._config.freeze:
             self._model.backbone.eval()
         lines = batch.lines.to(device=self._device, memory_format=memory_format(self._device), non_blocking=True)
-        with self._seeded(), runtime.autocast(self._device, self._config.bfloat16):
+        with self._seeded(), runtime.autocast(self._device, self._bfloat16):
             log_probs, auxiliary, frames = self._network(lines, batch.widths)
         # Gradients are averaged over the processes, so each process divides by its share of the characters of all. An empty
         # label counts as one.
@@ -321,7 +322,10 @@ class TwoHeadForward(nn.Module):
         (N,) frames.
         """
         features, frames = self.model.features(images, widths)
-        return self.model.log_probs(features, frames), self.model.auxiliary_log_probs(features), frames
+        if features.device.type == "cpu":  # in bfloat16 the LSTM and the heads learn much less, and are hardly faster
+            features = features.float()
+        with torch.autocast("cpu", enabled=False):
+            return self.model.log_probs(features, frames), self.model.auxiliary_log_probs(features), frames
 
 
 class WeightAverage:
