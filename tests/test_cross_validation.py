@@ -21,6 +21,7 @@ from crnnocr.evaluation.outcomes import EvalResult
 from crnnocr.model import registry
 from crnnocr.training import improvement, stages
 from crnnocr.training import run as training
+from crnnocr.training.distributed import DistributedContext
 from crnnocr.training.finalize import Finished
 from crnnocr.training.loader import Loader
 from crnnocr.training.prepare import Prepared, inspect, prepare
@@ -136,3 +137,24 @@ def test_each_fold_is_measured_by_a_network_that_has_not_seen_it(
     assert finished.improvement.after == finished.scores
     assert finished.improvement.comparison.n == 14
     assert registry.own_names() == ["start", "x"]
+
+
+def test_an_image_of_a_fold_is_not_trained_on_as_a_copy_in_another_group(tmp_path: Path) -> None:
+    twice = numbers(tmp_path / "data", 8)
+    copies = tuple(replace(sample, group=f"{group} {i}") for group in "ab" for i, sample in enumerate(twice.samples))
+    config = replace(SHORT, folds=4)
+    ready = by_default(replace(twice, samples=copies), config)
+    order = Order(ready, config, (twice,), device="cpu")
+    run_stages = stages.Stages(order, None, None, 4, torch.device("cpu"), DistributedContext())
+    for fold in range(ready.folds):
+        part = run_stages._labeled(fold)
+        assert len(part)
+        assert not set(part.content_ids.tolist()) & set(ready.held_out(fold).content_ids.tolist())
+
+
+def test_folds_of_groups_of_unequal_sizes_are_about_equally_large(tmp_path: Path) -> None:
+    data = numbers(tmp_path / "data", 20)
+    sizes = [8, 4, 4, 2, 1, 1]
+    groups = [str(group) for group, size in enumerate(sizes) for _ in range(size)]
+    samples = tuple(replace(sample, group=group) for sample, group in zip(data.samples, groups, strict=True))
+    assert sorted(np.bincount(by_default(replace(data, samples=samples), replace(SHORT, folds=3)).fold_of)) == [6, 6, 8]

@@ -153,7 +153,8 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
         measured = f"{data.held_out:,} to validate on"
         if data.folds:
             measured = f"{data.held_out:,} of them in {data.folds}-fold cross-validation"
-        yield "", f"{data.learned:,} images to train on, {measured}{groups}"
+        unlabeled = f" and {data.pseudo_labeled:,} unlabeled ones" if data.pseudo_labeled else ""
+        yield "", f"{data.learned:,} images to train on{unlabeled}, {measured}{groups}"
     yield (
         "steps",
         f"{training.steps:,}, {training.pictures_shown:,} images seen, {duration(training.seconds)} on {training.device}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ import typer
 from crnnocr import runtime
 from crnnocr.cli import console, options, train_view
 from crnnocr.config import LabelConfig, Orientation, Style, SynthConfig, TrainConfig
-from crnnocr.errors import DataError, UsageError
+from crnnocr.errors import CrnnocrError, DataError, UsageError
 
 if TYPE_CHECKING:
     from crnnocr.cli.train_view import TrainView
@@ -79,10 +79,7 @@ def train_cli(
     Some of the images are held out to measure it, chosen by their content or group alone. --resume resumes a run that was
     interrupted or killed.
     """
-    mix_source = context.get_parameter_source("mix")
-    if mix_source and mix_source.name == "COMMANDLINE" and not (config.synthetic and data):
-        raise UsageError("--mix is the share of synthetic images beside those of DATA: it needs both DATA and --synth")
-    _check_pseudo_labels(config, bool(unlabelled))
+    _check_combinations(context, config, bool(data), bool(val), bool(unlabelled))
     runtime.prepare_to_train()
     from crnnocr.datasets.detection import load_datasets
     from crnnocr.model import registry
@@ -97,7 +94,7 @@ def train_cli(
     train_sets, validation_sets = load_datasets(data or [], labels), load_datasets(val or [], labels)
     train_view.show_data(train_sets, "")
     train_view.show_data(validation_sets, " to validate on")
-    inspected = _inspect(train_sets, validation_sets, config, _unlabeled(unlabelled or []))
+    inspected = _inspect(train_sets, validation_sets, config, _unlabeled(unlabelled or [], labels.group))
     if check and json_output:
         typer.echo(json.dumps(_inspection_json(inspected)))
     if inspected.is_fatal:
@@ -109,16 +106,22 @@ def train_cli(
     from crnnocr.training.stages import Order
 
     synthetic, synthetic_validation = (_sampler(config, inspected, offset) for offset in (0, _VALIDATION_SEED_OFFSET))
+    codes = ""
+    if config.synth is None:
+        synthetic, codes = _sampler_of_codes(config, inspected)
     order = Order(
         prepared=prepare(inspected, config, model_name, synthetic, synthetic_validation),
         config=config,
         sources=train_sets,
         synthetic=synthetic,
+        codes=codes,
         force=force,
         device=device,
         resume=resume,
         named=name is not None,
     )
+    if unlabelled:
+        _check_unlabeled(order)
     finished = train(order, tensorboard)
     if json_output and finished:
         typer.echo(json.dumps(_result_json(finished)))
@@ -226,25 +229,54 @@ def _check_early(config: TrainConfig, device: str, tensorboard: Path | None) -> 
         check_tensorboard()
 
 
-def _check_pseudo_labels(config: TrainConfig, is_unlabelled: bool) -> None:
-    """Raise `UsageError` if options for unlabeled images are given without any, or with several processes."""
+def _check_combinations(context: typer.Context, config: TrainConfig, data: bool, val: bool, unlabelled: bool) -> None:
+    """Raise `UsageError` for options that would have no effect beside the others."""
     from crnnocr.training.distributed import DistributedContext
 
-    given = [name for name in ("pattern", "lexicon", "allow") if getattr(config, name) is not None]
-    if given and not is_unlabelled:
-        raise UsageError(f"--{given[0]} says which texts the images of --unlabelled can hold: give these, too")
-    if is_unlabelled and DistributedContext.from_environment().world_size > 1:
-        raise UsageError("--unlabelled trains in a single process: start `crnnocr train` without torchrun")
+    def is_typed(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is not None and source.name == "COMMANDLINE"
+
+    if is_typed("mix") and not (config.synthetic and data):
+        raise UsageError("--mix is the share of synthetic images beside those of DATA: it needs both DATA and --synth")
+    given = [name for name in ("min_confidence", "pattern", "lexicon", "allow") if is_typed(name)]
+    if given and not unlabelled:
+        raise UsageError(f"--{given[0].replace('_', '-')} says what is taken from the images of --unlabelled: give these, too")
+    if unlabelled and not data:
+        raise UsageError("--unlabelled needs labeled images beside it: name them as DATA")
+    if config.folds and val:
+        raise UsageError("--folds measures on the images of DATA, --val on others: give one of them")
+    if (config.folds or unlabelled) and DistributedContext.from_environment().world_size > 1:
+        raise UsageError(f"--{'unlabelled' if unlabelled else 'folds'} trains in a single process: start without torchrun")
 
 
-def _unlabeled(folders: list[Path]) -> list[Sample]:
-    """The images without labels that were named."""
+def _unlabeled(folders: list[Path], group: str | None) -> list[Sample]:
+    """The images without labels that were named, in the groups that an expression finds in their paths."""
     from crnnocr.cli import sources
-    from crnnocr.datasets import Sample
+    from crnnocr.datasets import Dataset, Sample
+    from crnnocr.datasets.groups import grouped
+    from crnnocr.errors import ConfigError
 
     if not folders:
         return []
-    return [Sample(Path(name), "") for name in sources.named([str(folder) for folder in folders], None, recursive=True)]
+    names = sources.named([str(folder) for folder in folders], None, recursive=True)
+    dataset = Dataset(folders[0], "images", tuple(Sample(Path(name), "") for name in names))
+    if group:
+        with suppress(ConfigError):  # it is a column, or an expression for other paths
+            dataset = grouped(dataset, group)
+    return list(dataset.samples)
+
+
+def _check_unlabeled(order: Order) -> None:
+    """Warn if none of the unlabeled images is left. Raises `UsageError` if no text is possible in them."""
+    from crnnocr.decoding.decoder import Decoder
+    from crnnocr.training.pseudo_labels import decoding
+
+    Decoder(decoding(order.config), order.prepared.card.charset)
+    if order.prepared.unlabeled is None:
+        console.warn("no image of --unlabelled is left: all have a label in the data, or cannot be read")
+    elif not order.prepared.has_held_out_images:
+        console.warn("the images of --unlabelled are not used: nothing is held out to measure with whether they help")
 
 
 def _inspect(
@@ -274,8 +306,6 @@ def _inspect(
 
 def _sampler(config: TrainConfig, inspected: Inspected, seed_offset: int) -> Sampler | None:
     """Makes the synthetic images that `--synth` asks for."""
-    if config.synth is None and not seed_offset:
-        return _sampler_of_codes(config, inspected)
     if not config.synthetic:
         return None
     from crnnocr.synth.sampler import Sampler
@@ -299,32 +329,38 @@ def _sampler(config: TrainConfig, inspected: Inspected, seed_offset: int) -> Sam
         raise UsageError(f"--synth {config.synth}: {error}") from error
 
 
-def _sampler_of_codes(config: TrainConfig, inspected: Inspected) -> Sampler | None:
-    """Makes synthetic images of the labels' form, if these are few and codes that fonts draw, and a start model is there."""
+def _sampler_of_codes(config: TrainConfig, inspected: Inspected) -> tuple[Sampler | None, str]:
+    """Makes synthetic images of the labels' form, if these are few and codes that fonts draw, and there is a start model.
+
+    The form comes with it, as a regular expression.
+    """
     import numpy as np
 
     from crnnocr.files import atomic_write, cache_directory
     from crnnocr.synth.sampler import Sampler
     from crnnocr.text.label_pattern import induce
 
-    pattern = induce(inspected.train.texts) if inspected.start.found and len(inspected.train) <= config.few_codes else None
+    start = inspected.start
+    if not start.found or len(inspected.train) > config.few_codes or start.orientation is not Orientation.HORIZONTAL:
+        return None, ""
+    pattern = induce(inspected.train.texts)
     if pattern is None:
-        return None
+        return None, ""
     rng = np.random.default_rng(config.seed)
     texts = "".join(f"{pattern.text(rng)}\n" for _ in range(_CODES))
     path = cache_directory() / "codes" / f"{hashlib.blake2b(texts.encode(), digest_size=16).hexdigest()}.txt"
-    with atomic_write(path) as part:
-        part.write_text(texts, encoding="utf-8")
-    height = max(inspected.start.model_config.height, SynthConfig().height)
+    height = max(start.model_config.height, SynthConfig().height)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some characters may be drawn by no font
         try:
+            with atomic_write(path) as part:
+                part.write_text(texts, encoding="utf-8")
             sampler = Sampler(SynthConfig(text=str(path), style=Style.SCENE, seed=config.seed, height=height))
-        except (DataError, UsageError):
-            return None
+        except CrnnocrError:  # no font draws them, or the cache cannot be written
+            return None, ""
     share = f"{config.mix:.0%} synthetic images of this form are mixed in"
     console.info(f"the labels look like {pattern.regex}: {share} (--synth off for none)")
-    return sampler
+    return sampler, pattern.regex
 
 
 def _inspection_json(inspected: Inspected) -> dict[str, Any]:
@@ -337,6 +373,12 @@ def _result_json(finished: Finished) -> dict[str, Any]:
     scores = finished.scores.to_json() if finished.scores else {}
     found = {"model": finished.name, "path": str(finished.path), "seconds": round(finished.seconds, 1), **scores}
     found["current"] = finished.is_current
+    if finished.cer:
+        found["cer_interval"] = [round(finished.cer.low, 6), round(finished.cer.high, 6)]
+    if finished.folds:
+        found["folds"] = finished.folds
+    if finished.pseudo_labeled:
+        found["pseudo_labeled"] = finished.pseudo_labeled
     if gained := finished.improvement:
         found["start"] = {"model": gained.start, **gained.before.to_json()}
         found["verdict"] = gained.verdict

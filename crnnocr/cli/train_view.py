@@ -83,7 +83,7 @@ def show_plan(prepared: Prepared, config: TrainConfig, begun: Begun) -> None:
     measured = f"{len(prepared.validation):,} held out"
     if prepared.folds:
         measured = f"measured in {prepared.folds}-fold cross-validation"
-    unlabeled = f" and {len(prepared.unlabeled):,} without labels" if prepared.unlabeled else ""
+    unlabeled = f" and {len(prepared.unlabeled):,} unlabeled ones" if prepared.unlabeled else ""
     console.info(
         f"training {card.name!r} ({card.config.preset}, from {origin}) for {begun.budget} on {begun.device}: {images} to "
         f"train on{unlabeled}, {measured}, {len(card.charset.characters)} characters, "
@@ -147,6 +147,8 @@ def show_result(finished: Finished) -> None:
         )
     stored = "is now the current model" if finished.is_current else "is stored"
     console.info(f"{finished.name!r} {stored}, after {duration(finished.seconds)}: {measured}")
+    if finished.cer:
+        console.info(f"95% interval of the CER: {finished.cer.low:.2%} to {finished.cer.high:.2%}")
     if gained and not finished.is_current:
         console.warn(
             f"its CER is not lower than that of {gained.start}, so the current model stays what it was; to use this one: "
@@ -206,16 +208,17 @@ class TrainView:
         """Show how good a network is that was trained without a fold."""
         from rich.text import Text
 
-        images = plural(event.scores.n, "left-out image") + ", with pseudo-labels" * event.pseudo_labels
+        images = plural(event.scores.n, "held-out image") + f", round {event.round} of pseudo-labels" * (event.round > 0)
         self._print(Text(f"fold {event.number} of {event.folds}: {_in_words(event.scores)} on {images}"))
 
     def pseudo_labels(self, event: PseudoLabelsMeasured) -> None:
         """Show what pseudo-labels gave."""
         from rich.text import Text
 
-        change = f"CER {event.without.cer:.2%} → {event.with_them.cer:.2%}"
-        use = "they are used" if event.helped else "they did not help, so the model is trained without them"
-        self._print(Text(f"pseudo-labels: {change} on {plural(event.without.n, 'image')}: {use}"))
+        labels, *rounds = (f"{scores.cer:.2%}" for scores in event.scores)
+        change = f"CER {labels} without, {', '.join(rounds)} after each round, on {plural(event.scores[0].n, 'held-out image')}"
+        use = f"{plural(event.best, 'round')} used" if event.best else "they do not help, and are not used"
+        self._print(Text(f"pseudo-labels: {change}: {use}"))
 
     def progress(self, event: Progress) -> None:
         """Renew the figures."""

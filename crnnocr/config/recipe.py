@@ -90,7 +90,7 @@ class Recipe:
     """Share of the images in the validation split, if no validation data is given."""
     few: int = 200
     """Most images that a start model is cross-validated on by default, so that none is kept from the training."""
-    unlabeled_limit: int = 10_000
+    unlabeled_limit: int = 3_000
     """Most unlabeled images that are used: all are recognized in each round of pseudo-labels."""
     few_codes: int = 40
     """Most images of codes beside which a start model is by default trained on synthetic ones of the same form, too."""

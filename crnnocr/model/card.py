@@ -13,7 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from crnnocr.config import MAX_WIDTH, ActivationRange, ModelConfig, Orientation, Precision
+from crnnocr.config import MAX_WIDTH, OFF, ActivationRange, ModelConfig, Orientation, Precision
 from crnnocr.errors import CrnnocrError, ModelError
 from crnnocr.formatting import is_encodable
 from crnnocr.metrics.calibration import Calibration
@@ -69,6 +69,8 @@ class TrainingData:
     """Hash of both splits: images and labels."""
     texts: TextStatistics | None
     """None if all training images were synthetic."""
+    codes: str = ""
+    """The form of the codes in synthetic images that were mixed in, a regular expression; empty if there were none."""
     pseudo_labeled: int = 0
     """Images without labels that were recognized confidently, and trained on too."""
     folds: int = 0
@@ -138,9 +140,11 @@ class TrainingRecord:
 
     @property
     def synth(self) -> str | None:
-        """Languages and style of the synthetic images that were made while it was trained; None if none were."""
+        """Languages and style of the synthetic images that were made while it was trained, or the form of the codes in them;
+        None if none were.
+        """
         synth: str | None = self.config.get("synth")
-        return synth
+        return self.data.codes or None if synth in (None, OFF) else synth
 
     @property
     def group(self) -> str | None:
@@ -164,7 +168,7 @@ class TrainingRecord:
     def from_json(cls, data: Any) -> TrainingRecord:
         """Undo `to_json`. Raises `ValueError`, naming the place, if a value is missing or of another type."""
         record: TrainingRecord = _checked(data, cls, "training")
-        _checked(record.synth, str | None, "training.config.synth")
+        _checked(record.config.get("synth"), str | None, "training.config.synth")
         return record
 
 

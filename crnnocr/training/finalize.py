@@ -25,7 +25,8 @@ from crnnocr.files import as_json, atomic_write
 from crnnocr.graph import quantization
 from crnnocr.inference.engines import DERIVED, OnnxEngine, TorchEngine
 from crnnocr.inference.recognizer import Recognizer
-from crnnocr.metrics import calibration
+from crnnocr.metrics import bootstrap, calibration
+from crnnocr.metrics.bootstrap import Estimate
 from crnnocr.metrics.calibration import Calibration
 from crnnocr.metrics.scores import Scores
 from crnnocr.model import checkpoint, registry
@@ -54,6 +55,8 @@ class Finished:
     """The model's file."""
     scores: Scores | None
     """Scores on the validation split, if there is one: those of `eval`; for synthetic lines, those of the kept weights."""
+    cer: Estimate | None
+    """The character error rate among them, with its 95 % interval; None if the validation split is synthetic."""
     improvement: Improvement | None
     """Its comparison with its start model; None without one, or if the validation split is synthetic."""
     folds: int
@@ -88,12 +91,16 @@ class Ending:
     """Replace a model of that name."""
     card: Card
     """The card of the new model, completed by the first steps."""
+    codes: str = ""
+    """The form of the codes in synthetic images, if they were made after the labels."""
     folds: EvalResult | None = None
     """The scored predictions for the images of all folds, each by a network that was trained without them."""
     pseudo_labeled: LineDataset | None = None
     """The lines with pseudo-labels that it was trained on, too."""
     before: EvalResult | None = None
     """The start model's scored predictions for the images of the validation split."""
+    cer: Estimate | None = None
+    """The character error rate on the held-out images, with its interval."""
     improvement: Improvement | None = None
     """The comparison of the trained model with it."""
 
@@ -116,6 +123,7 @@ class Ending:
             wanted=self.wanted,
             path=self.path,
             scores=self.card.scores,
+            cer=self.cer,
             improvement=self.improvement,
             folds=self.prepared.folds,
             pseudo_labeled=len(self.pseudo_labeled or ()),
@@ -166,6 +174,8 @@ def measure(ending: Ending) -> None:
             recognizer_of(ending.card, ending.prepared.model, torch.device(ending.device)), ending.prepared.validation.samples
         )
         ending.card = replace(ending.card, scores=after.scores)
+        counts = [outcome.counts for outcome in after.outcomes]
+        ending.cer = bootstrap.ratio([each.edits for each in counts], [each.characters for each in counts])
         if ending.before and ending.prepared.start.found:
             ending.improvement = Improvement.of(ending.prepared.start.found.name, ending.before, after)
 
@@ -260,6 +270,7 @@ def _record(ending: Ending) -> TrainingRecord:
             learned=len(prepared.train),
             held_out=len(prepared.measured),
             folds=prepared.folds,
+            codes=ending.codes,
             pseudo_labeled=len(ending.pseudo_labeled or ()),
             digest=prepared.digest,
             texts=_text_statistics(prepared.train),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from crnnocr.config import DecodeConfig
 from crnnocr.datasets import Sample
+from crnnocr.errors import CrnnocrError
 from crnnocr.evaluation.comparison import Comparison, compare
 from crnnocr.evaluation.outcomes import EvalResult, predict_samples, score_samples
 from crnnocr.files import atomic_write
@@ -92,16 +93,19 @@ def save(result: EvalResult, samples: Sequence[Sample], path: Path) -> None:
     """Write what was recognized in held-out images, a line each, to be loaded if the training is resumed."""
     found = {outcome.sample: outcome.prediction for outcome in result.outcomes}
     predictions = [found.get(sample) for sample in samples]
-    with atomic_write(path) as part:
+    with atomic_write(path, durable=True) as part:
         part.write_text("".join(f"{json.dumps(each and [each.text, each.confidence])}\n" for each in predictions))
 
 
-def load(path: Path, samples: Sequence[Sample]) -> EvalResult | None:
-    """Load what `save` wrote for the same images; None if there is no such file."""
-    if not path.is_file():
-        return None
-    rows = list(map(json.loads, path.read_text().splitlines()))
-    return score_samples(_predictions(samples, rows)) if len(rows) == len(samples) else None
+def load(path: Path, samples: Sequence[Sample]) -> EvalResult:
+    """Load what `save` wrote for the same images. Raises `CrnnocrError` if it is missing or damaged."""
+    try:
+        rows = list(map(json.loads, path.read_text().splitlines()))
+        if len(rows) != len(samples):
+            raise ValueError(f"{len(rows)} rows for {len(samples)} images")
+        return score_samples(_predictions(samples, rows))
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        raise CrnnocrError(f"{path} cannot be read ({error}): begin again without `resume`") from error
 
 
 def pooled(results: Iterable[EvalResult]) -> EvalResult:

@@ -110,7 +110,7 @@ class Prepared:
 
     @property
     def digest(self) -> str:
-        """A hash of the images and labels of both splits (BLAKE2b)."""
+        """A hash of the images and labels of both splits, the folds and the unlabeled images (BLAKE2b)."""
         digest = hashlib.blake2b(digest_size=16)
         if self.folds:
             digest.update(self.fold_of.astype("<i8").tobytes())
@@ -260,21 +260,21 @@ def prepare(
         train=train,
         validation=validation,
         already_seen=int(already_seen.sum()),
-        unlabeled=_without_labels(inspected, config, train, validation),
+        unlabeled=_without_labels(inspected, config),
         fold_of=fold_of,
     )
 
 
-def _without_labels(inspected: Inspected, config: TrainConfig, *labeled: LineDataset) -> LineDataset | None:
-    """The unlabeled lines, each once, without those whose content one of the `labeled` has; of too many, the lowest ids."""
+def _without_labels(inspected: Inspected, config: TrainConfig) -> LineDataset | None:
+    """The unlabeled lines, each once, without those that have a label; of too many, the lowest ids. None if none is left."""
     lines = inspected.unlabeled
     if lines is None:
         return None
-    known = np.concatenate([part.content_ids for part in labeled])
+    known = np.concatenate([part.content_ids for part in (inspected.train, inspected.validation) if part])
     ids, first = np.unique(lines.content_ids, return_index=True)
     chosen = np.zeros(len(lines), bool)
     chosen[first[~np.isin(ids, known)][: config.unlabeled_limit]] = True
-    return lines.subset(chosen)
+    return lines.subset(chosen) if chosen.any() else None
 
 
 def _folds(config: TrainConfig, inspected: Inspected) -> int:
@@ -287,14 +287,18 @@ def _folds(config: TrainConfig, inspected: Inspected) -> int:
 
 
 def _assign_folds(ids: NDArray[np.int64], already_seen: NDArray[np.bool_], folds: int) -> NDArray[np.int64]:
-    """(N,) the fold of each line, by its (N,) `ids` alone: lines of one id are in one fold, and the folds about equally large.
+    """(N,) the fold of each line, by its (N,) `ids` alone: lines of one id are in one fold, the folds about equally large.
 
     Those that the start model was trained on are in none. No line is in a fold if all have the same id.
     """
     fold_of = np.full(len(ids), -1)
-    distinct, which = np.unique(ids[~already_seen], return_inverse=True)
+    distinct, which, counts = np.unique(ids[~already_seen], return_inverse=True, return_counts=True)
     if len(distinct) > 1:
-        fold_of[~already_seen] = which % min(folds, len(distinct))
+        sizes, fold_of_id = np.zeros(min(folds, len(distinct)), np.int64), np.zeros(len(distinct), np.int64)
+        for i in np.argsort(-counts, kind="stable"):
+            fold_of_id[i] = sizes.argmin()
+            sizes[fold_of_id[i]] += counts[i]
+        fold_of[~already_seen] = fold_of_id[which]
     return fold_of
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from crnnocr.config import DecodeConfig, TrainConfig
 from crnnocr.datasets.lines import LineDataset
+from crnnocr.errors import CrnnocrError
 from crnnocr.evaluation.outcomes import EvalResult
 from crnnocr.files import atomic_write
 from crnnocr.inference.recognizer import Recognizer
-from crnnocr.metrics.calibration import Calibration
 from crnnocr.training.improvement import calibrated_on
 from crnnocr.training.validation import recognize_lines
 
@@ -29,15 +29,13 @@ def decoding(config: TrainConfig) -> DecodeConfig:
     return DecodeConfig(allow=config.allow, pattern=config.pattern, lexicon=config.lexicon)
 
 
-def pseudo_labeled(
-    recognizer: Recognizer, unlabeled: LineDataset, config: TrainConfig, measured: EvalResult | None
-) -> LineDataset:
+def pseudo_labeled(recognizer: Recognizer, unlabeled: LineDataset, config: TrainConfig, measured: EvalResult) -> LineDataset:
     """The unlabeled lines that are recognized confidently, with what was recognized as labels, and its confidence as weights.
 
     The confidence is per character (geometric mean), after the calibration on `measured`: what such a network recognized in
     labeled images that it was not trained on.
     """
-    calibration = calibrated_on(measured) if measured else Calibration()
+    calibration = calibrated_on(measured)
     _, found = recognize_lines(recognizer, unlabeled, decode=decoding(config))
     texts = [each.prediction for each in found]
     lengths = np.maximum(1, [len(text) for text in texts])
@@ -53,16 +51,19 @@ def mixed(labeled: LineDataset, pseudo: LineDataset) -> LineDataset:
 
 def save(pseudo: LineDataset, path: Path) -> None:
     """Write pseudo-labels, to be loaded if the training is resumed."""
-    rows = zip(pseudo.content_ids.tolist(), pseudo.samples, strict=True)
-    with atomic_write(path) as part:
-        part.write_text("".join(f"{json.dumps([content, each.text, each.weight])}\n" for content, each in rows))
+    rows = [
+        [content, each.text, each.weight] for content, each in zip(pseudo.content_ids.tolist(), pseudo.samples, strict=True)
+    ]
+    with atomic_write(path, durable=True) as part:
+        part.write_text(json.dumps(rows))
 
 
-def load(path: Path, unlabeled: LineDataset) -> LineDataset | None:
-    """Load what `save` wrote for lines of the same images; None if there is no such file."""
-    if not path.is_file():
-        return None
-    found = {content: (text, weight) for content, text, weight in map(json.loads, path.read_text().splitlines())}
+def load(path: Path, unlabeled: LineDataset) -> LineDataset:
+    """Load what `save` wrote for lines of the same images. Raises `CrnnocrError` if it is missing or damaged."""
+    try:
+        found = {content: (str(text), float(weight)) for content, text, weight in json.loads(path.read_text())}
+    except (OSError, ValueError, TypeError) as error:
+        raise CrnnocrError(f"{path} cannot be read ({error}): begin again without `resume`") from error
     kept = unlabeled.subset(np.isin(unlabeled.content_ids, list(found)))
     labels = [found[content] for content in kept.content_ids.tolist()]
     return kept.with_labels([text for text, _ in labels], [weight for _, weight in labels])

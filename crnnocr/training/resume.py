@@ -64,18 +64,25 @@ class Run:
         """The file with the start model's predictions for the held-out images."""
         return self.folder / "before.jsonl"
 
-    def predictions(self, stage: int, pseudo_labeled: bool) -> Path:
-        """The file with the predictions for the held-out images of a stage, from 0, with or without pseudo-labels."""
-        return self.folder / f"stage-{stage + 1}{'-pseudo-labels' * pseudo_labeled}.jsonl"
+    def predictions(self, stage: int, round: int) -> Path:
+        """The file with the predictions for the held-out images of a stage, from 0, after a round of pseudo-labels."""
+        return self.folder / f"stage-{stage + 1}-{round}.jsonl"
 
     def pseudo_labels(self, stage: int, round: int) -> Path:
-        """The file with the pseudo-labels of a round of a stage, from 0."""
+        """The file with the pseudo-labels of a round, from 1, of a stage."""
         return self.folder / f"pseudo-labels-{stage + 1}-{round}.jsonl"
 
-    @property
-    def labels_alone(self) -> Path:
-        """The file with the weights of the last stage before its first pseudo-labels."""
-        return self.folder / "labels-alone.safetensors"
+    def keep(self, round: int, state: TrainerState) -> None:
+        """Keep weights and history of a round of the last stage, to be taken back."""
+        self.save(state, self.folder / f"round-{round}.safetensors")
+        with atomic_write(self.folder / f"round-{round}.jsonl", durable=True) as part:
+            part.write_bytes(self.history.read_bytes())
+
+    def take_back(self, round: int) -> TrainerState:
+        """Make the history of a round that was kept that of the run, and return its weights."""
+        with atomic_write(self.history) as part:
+            part.write_bytes((self.folder / f"round-{round}.jsonl").read_bytes())
+        return self.load(self.folder / f"round-{round}.safetensors")
 
     @property
     def is_resumable(self) -> bool:

@@ -24,9 +24,6 @@ from crnnocr.training.prepare import Prepared
 from crnnocr.training.resume import Run
 from crnnocr.training.stages import Order, StageEvent, Stages
 
-_MAX_LOADER_THREADS = 8
-"""More do not help a GPU."""
-
 
 @dataclass(frozen=True)
 class Begun:
@@ -96,11 +93,11 @@ def run(order: Order) -> Generator[Event]:
 def _before(prepared: Prepared, run: Run, device: torch.device) -> EvalResult:
     """Score the start model on the held-out images. The run keeps its predictions: the model may be replaced at its end."""
     samples = prepared.measured.samples
-    result = improvement.load(run.before, samples)
-    if result is None:
-        assert prepared.start.found
-        result = improvement.recognize_held_out(Recognizer.load(prepared.start.found.path, device.type), samples)
-        improvement.save(result, samples, run.before)
+    if run.before.is_file():
+        return improvement.load(run.before, samples)
+    assert prepared.start.found
+    result = improvement.recognize_held_out(Recognizer.load(prepared.start.found.path, device.type), samples)
+    improvement.save(result, samples, run.before)
     return result
 
 
@@ -135,6 +132,7 @@ def _train(
         batch_size=batch_size,
         card=prepared.card,
         folds=stages.measured,
+        codes=order.codes,
         pseudo_labeled=stages.pseudo_labeled,
         before=before,
     )

@@ -1,8 +1,8 @@
 """The stages of a training, each from the first weights: one for each fold of a cross-validation, which is measured on the fold
 that it has not seen, and a last one on all labeled images, which gives the model.
 
-With unlabeled images a stage goes on after the labels with rounds of pseudo-labels, each found by the weights of the round
-before. Both are measured, and if pseudo-labels make the error rate no lower, the model is trained without them.
+With unlabeled images a stage is trained on the labels, and then again from the first weights in rounds of pseudo-labels, each
+found by the weights of the round before, and each as long. All are measured; the model is trained with as many as were best.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from crnnocr.config import TrainConfig
@@ -69,21 +70,21 @@ class FoldMeasured:
     """From 1."""
     folds: int
     scores: Scores
-    pseudo_labels: bool = False
-    """Whether the network was trained on pseudo-labels, too."""
+    round: int = 0
+    """Of pseudo-labels; 0 for a network that was trained on labels alone."""
 
 
 @dataclass(frozen=True)
 class PseudoLabelsMeasured:
-    """All images that are measured on were recognized by networks that were trained with and without pseudo-labels."""
+    """All held-out images were recognized by networks that were trained with and without pseudo-labels, equally long."""
 
-    without: Scores
-    with_them: Scores
+    scores: tuple[Scores, ...]
+    """Of the labels alone, and of each round of pseudo-labels."""
 
     @property
-    def helped(self) -> bool:
-        """Whether they are used for the model."""
-        return self.with_them.cer < self.without.cer
+    def best(self) -> int:
+        """The round with the lowest CER, with which the model is trained; 0 if pseudo-labels do not help."""
+        return min(range(len(self.scores)), key=lambda i: self.scores[i].cer)
 
 
 StageEvent = StageBegun | Progress | Validation | FoldMeasured | PseudoLabelsMeasured
@@ -101,6 +102,8 @@ class Order:
     """Where the data come from."""
     synthetic: Sampler | None = None
     """Makes synthetic images to train on."""
+    codes: str = ""
+    """The form of the labels, a regular expression, if these images are made after it."""
     force: bool = False
     """Replace a model of the same name."""
     device: str = "auto"
@@ -166,44 +169,43 @@ class Stages:
         config, sampler = self._config, self._sampler(self._prepared.train)
         if config.minutes is not None:
             return f"{config.minutes:g} min"
-        times = f", {self._parts} times," if self._parts > 1 else ""
+        rounds = _ROUNDS if self._has_pseudo_labels else 0
+        number = (self._prepared.folds + 1) * (1 + rounds)
+        times = f", {number} times," if number > 1 else ""
         if config.steps:
             return f"{config.steps:,} steps{times}"
-        budget = self._budget(sampler)
-        return plural(round(budget.total / sampler.steps_per_epoch), "epoch") + times
+        return plural(round(self._budget(sampler, rounds).total / sampler.steps_per_epoch), "epoch") + times
 
     @property
     def measured(self) -> EvalResult | None:
         """What the folds recognized together, as the model was trained; None without a cross-validation."""
-        return self._pooled(self.pseudo_labeled is not None) if self._prepared.folds and self._run else None
+        if not self._prepared.folds or not self._run:
+            return None
+        return self._pooled(self._compared().best if self._has_pseudo_labels else 0)
 
     def train(self) -> Iterator[StageEvent]:
         """Train."""
         folds = self._prepared.folds
         for stage in range(self._stage, folds + 1):
-            self._stage = stage
-            if stage == folds and folds and self._prepared.unlabeled:
+            if stage == folds and folds and self._has_pseudo_labels:
                 yield self._compared()
             yield from self._train_stage(stage)
 
     def _train_stage(self, stage: int) -> Iterator[StageEvent]:
         first, self._round = self._round, 0
-        if not first:
-            self._prepared.model.load_state_dict(self._first_weights)
-        labeled, is_last = self._labeled(stage), stage == self._prepared.folds
-        rounds = _ROUNDS if self._is_worthwhile(stage) else 0
+        labeled, is_last, rounds = self._labeled(stage), stage == self._prepared.folds, self._rounds(stage)
         for round in range(first, rounds + 1):
             pseudo = self._pseudo_labeled(stage, round) if round else None
-            if self._parts > 1:
+            if self._prepared.folds or rounds:
                 yield self._begun(stage, len(labeled), pseudo)
-            lines = labeled if pseudo is None else pseudo_labels.mixed(labeled, pseudo)
-            trained = yield from self._train_round(lines, stage, round)
-            if trained is None:
-                return
-            self.trained = trained
-            self.pseudo_labeled = pseudo if is_last else None
-            if round in (0, rounds) and (rounds or not is_last):
-                yield from self._measure(stage, bool(round))
+            if pseudo is None or len(pseudo):
+                lines = labeled if pseudo is None else pseudo_labels.mixed(labeled, pseudo)
+                trained = yield from self._train_round(lines, stage, round, rounds)
+                if trained is None:
+                    return
+                self.trained, self.pseudo_labeled = trained, pseudo if is_last else None
+            if rounds or not is_last:
+                yield from self._measure(stage, round)
         if is_last and rounds and len(self._prepared.validation):
             yield from self._chosen()
 
@@ -213,18 +215,14 @@ class Stages:
             return begun
         return replace(begun, pseudo_labeled=len(pseudo), unlabeled=len(self._prepared.unlabeled or ()))
 
-    def _chosen(self) -> Iterator[PseudoLabelsMeasured]:
-        """Compare with and without pseudo-labels on the validation split, and take back the weights from before if better."""
-        compared = self._compared()
-        yield compared
-        if not compared.helped:
-            self._return_to_labels_alone()
-
-    def _train_round(self, lines: LineDataset, stage: int, round: int) -> Generator[StageEvent, None, Trained | None]:
-        """Train on these lines from the present weights, or go on from the state; None in a process that keeps nothing."""
+    def _train_round(
+        self, lines: LineDataset, stage: int, round: int, rounds: int
+    ) -> Generator[StageEvent, None, Trained | None]:
+        """Train on these lines from the first weights, or go on from the state; None in a process that keeps nothing."""
         state, self._state = self._state, None
+        self._prepared.model.load_state_dict(self._first_weights)
         sampler = self._sampler(lines)
-        budget = self._budget(self._sampler(self._labeled(stage)))  # rounds of pseudo-labels are as long as that of the labels
+        budget = self._budget(self._sampler(self._labeled(stage)), rounds)  # the same for all rounds
         trainer = self._trainer(budget)
         if self._run and state:
             try:
@@ -242,79 +240,93 @@ class Stages:
         return trained
 
     @property
-    def _parts(self) -> int:
-        """Trainings of which all stages consist, if pseudo-labels help."""
-        return (self._prepared.folds + 1) * (1 + _ROUNDS * (self._prepared.unlabeled is not None))
+    def _has_pseudo_labels(self) -> bool:
+        """Whether pseudo-labels are tried: there are unlabeled images, and others to measure whether they help."""
+        return bool(self._prepared.unlabeled) and self._prepared.has_held_out_images
+
+    def _rounds(self, stage: int) -> int:
+        """Rounds of pseudo-labels in a stage: in the last one as many as were best for the folds."""
+        if not self._has_pseudo_labels:
+            return 0
+        return self._compared().best if self._prepared.folds and stage == self._prepared.folds else _ROUNDS
 
     def _labeled(self, stage: int) -> LineDataset:
+        """The lines that a stage trains on: none of its fold, nor one with the content of one there."""
         prepared = self._prepared
-        return prepared.train.subset(prepared.fold_of != stage) if stage < prepared.folds else prepared.train
-
-    def _is_worthwhile(self, stage: int) -> bool:
-        """Whether a stage has rounds of pseudo-labels: the last one only if these helped the folds."""
-        if not self._prepared.unlabeled or not len(self._prepared.unlabeled):
-            return False
-        return stage < self._prepared.folds or not self._prepared.folds or self._compared().helped
+        if stage == prepared.folds:
+            return prepared.train
+        contents = prepared.train.content_ids
+        return prepared.train.subset(~np.isin(contents, contents[prepared.fold_of == stage]))
 
     def _pseudo_labeled(self, stage: int, round: int) -> LineDataset:
-        """The pseudo-labels of a round, by the present weights unless they were found before an interruption."""
+        """The pseudo-labels of a round, found by the weights of the round before; in no held-out image, or one of its group."""
         prepared, run = self._prepared, self._run
         assert prepared.unlabeled
         assert run
+        held_out, unlabeled = prepared.held_out(stage), prepared.unlabeled
+        unlabeled = unlabeled.subset(~np.isin(unlabeled.split_ids, held_out.split_ids))
         path = run.pseudo_labels(stage, round)
-        found = pseudo_labels.load(path, prepared.unlabeled)
-        if found is None:
-            is_fold = stage < prepared.folds
-            measured = self._result(stage, False) if is_fold or not prepared.folds else self._pooled(False)
-            recognizer = recognizer_of(prepared.card, prepared.model, self._device)
-            found = pseudo_labels.pseudo_labeled(recognizer, prepared.unlabeled, self._config, measured)
-            pseudo_labels.save(found, path)
+        if self._state:  # the round was interrupted
+            return pseudo_labels.load(path, unlabeled)
+        began = self._order.clock()
+        measured = self._pooled(0) if prepared.folds and stage == prepared.folds else self._result(stage, 0)
+        recognizer = recognizer_of(prepared.card, prepared.model, self._device)
+        found = pseudo_labels.pseudo_labeled(recognizer, unlabeled, self._config, measured)
+        pseudo_labels.save(found, path)
+        self.seconds += self._order.clock() - began
         return found
 
-    def _measure(self, stage: int, pseudo_labeled: bool) -> Iterator[FoldMeasured]:
-        """Recognize the held-out lines of a stage, if there are any. The last stage keeps its weights before pseudo-labels."""
+    def _measure(self, stage: int, round: int) -> Iterator[FoldMeasured]:
+        """Recognize the held-out lines of a stage, if there are any. The last stage keeps what each round gave."""
         prepared, run = self._prepared, self._run
         samples = prepared.held_out(stage).samples
         if not samples or not run:
             return
+        began = self._order.clock()
         result = improvement.recognize_held_out(recognizer_of(prepared.card, prepared.model, self._device), samples)
-        improvement.save(result, samples, run.predictions(stage, pseudo_labeled))
+        improvement.save(result, samples, run.predictions(stage, round))
+        self.seconds += self._order.clock() - began
         if stage < prepared.folds:
-            yield FoldMeasured(stage + 1, prepared.folds, result.scores, pseudo_labeled)
-        elif not pseudo_labeled:
-            run.save(TrainerState(dict(prepared.model.state_dict()), {}), run.labels_alone)
+            yield FoldMeasured(stage + 1, prepared.folds, result.scores, round)
+        else:
+            values = {"step": self.trained.step, "samples_seen": self.trained.samples_seen}
+            run.keep(round, TrainerState(dict(prepared.model.state_dict()), values))
 
-    def _result(self, stage: int, pseudo_labeled: bool) -> EvalResult | None:
+    def _chosen(self) -> Iterator[PseudoLabelsMeasured]:
+        """Compare the rounds on the validation split, and take back the weights of the best."""
+        prepared, run, compared = self._prepared, self._run, self._compared()
+        assert run
+        assert prepared.unlabeled
+        yield compared
+        state = run.take_back(compared.best)
+        prepared.model.load_state_dict(state.tensors)
+        scores, samples = recognize_lines(recognizer_of(prepared.card, prepared.model, self._device), prepared.validation)
+        self.trained = Trained(scores, samples, state.values["step"], state.values["samples_seen"])
+        path = run.pseudo_labels(prepared.folds, compared.best)
+        self.pseudo_labeled = pseudo_labels.load(path, prepared.unlabeled) if compared.best else None
+
+    def _result(self, stage: int, round: int) -> EvalResult:
         assert self._run
-        return improvement.load(self._run.predictions(stage, pseudo_labeled), self._prepared.held_out(stage).samples)
+        return improvement.load(self._run.predictions(stage, round), self._prepared.held_out(stage).samples)
 
-    def _pooled(self, pseudo_labeled: bool) -> EvalResult:
-        """What the stages recognized in their held-out lines, with or without pseudo-labels."""
-        stages = range(self._prepared.folds or 1)
-        return improvement.pooled(found for stage in stages if (found := self._result(stage, pseudo_labeled)))
+    def _pooled(self, round: int) -> EvalResult:
+        """What the stages recognized in their held-out lines after a round."""
+        return improvement.pooled(self._result(stage, round) for stage in range(self._prepared.folds or 1))
 
     def _compared(self) -> PseudoLabelsMeasured:
-        return PseudoLabelsMeasured(self._pooled(False).scores, self._pooled(True).scores)
-
-    def _return_to_labels_alone(self) -> None:
-        """Take back the weights from before the pseudo-labels."""
-        assert self._run
-        prepared = self._prepared
-        prepared.model.load_state_dict(self._run.load(self._run.labels_alone).tensors)
-        recognizer = recognizer_of(prepared.card, prepared.model, self._device)
-        scores, samples = recognize_lines(recognizer, prepared.validation)
-        self.trained = Trained(scores, samples, self.trained.step, self.trained.samples_seen)
-        self.pseudo_labeled = None
+        return PseudoLabelsMeasured(tuple(self._pooled(round).scores for round in range(1 + _ROUNDS)))
 
     def _sampler(self, lines: LineDataset) -> BatchSampler:
         share = self._config.mix if self._order.synthetic else 0.0
         return BatchSampler(len(lines), self._batch_size, self._config.seed, share)
 
-    def _budget(self, sampler: BatchSampler) -> Budget:
-        samples, widths = sampler.samples_per_epoch, self._prepared.train.widths
+    def _budget(self, sampler: BatchSampler, rounds: int) -> Budget:
+        """The budget of one of a stage's rounds: of the default one, a round of pseudo-labels adds half as much."""
+        samples, widths = sampler.samples_per_epoch * (1 + rounds / 2) / (1 + rounds), self._prepared.train.widths
         if self._prepared.start.found and len(widths):  # a wide line has much to learn from
-            samples = round(samples * max(1.0, float(widths.mean()) / _WIDE))
-        return Budget(self._config, samples, sampler.steps_per_epoch, self._order.clock, self._parts)
+            samples *= max(1.0, float(widths.mean()) / _WIDE)
+        parts = (self._prepared.folds + 1) * (1 + rounds)
+        return Budget(self._config, round(samples), sampler.steps_per_epoch, self._order.clock, parts)
 
     def _trainer(self, budget: Budget) -> Trainer:
         prepared, order = self._prepared, self._order
