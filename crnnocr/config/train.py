@@ -79,10 +79,17 @@ class TrainConfig(Recipe):
         above=0,
         below=1,
     )
-    allow: str | None = option(None, "The only characters there, such as 0123456789.", metavar="CHARACTERS", may_be_empty=False)
-    lexicon: str | None = option(None, "The only words there: a UTF-8 file, one a line.", metavar="FILE", may_be_empty=False)
+    allow: str | None = option(
+        None, "The only characters in --unlabelled images, such as 0123456789.", metavar="CHARACTERS", may_be_empty=False
+    )
+    lexicon: str | None = option(
+        None, "The only words in --unlabelled images: a UTF-8 file, one a line.", metavar="FILE", may_be_empty=False
+    )
     pattern: str | None = option(
-        None, "Regular expression that each text there matches, such as [A-Z]{2}\\d{3,5}.", metavar="REGEX", may_be_empty=False
+        None,
+        "Regular expression that texts in --unlabelled images match, such as [A-Z]{2}\\d{3,5}.",
+        metavar="REGEX",
+        may_be_empty=False,
     )
     epochs: int | None = option(
         None, "How often each image is seen; by default 10 to 400 times, more often if there are few.", metavar="N", min=1
@@ -91,7 +98,7 @@ class TrainConfig(Recipe):
     minutes: float | None = option(None, "Wall time of the training, in place of epochs.", metavar="M", above=0, below=100_000)
     folds: int | None = option(
         None,
-        "Parts of a cross-validation, in place of held-out images; 0 for none.  [default: 4 for up to 200 images]",
+        "Folds of a cross-validation, in place of held-out images; 0 for none.  [default: 4 for up to 200 images]",
         metavar="N",
         min=0,
         max=20,
