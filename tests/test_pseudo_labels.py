@@ -214,7 +214,7 @@ def test_each_round_is_measured_and_the_model_is_trained_with_as_many_as_were_be
     assert [scores.n for scores in compared.scores] == [10] * 3
     assert finished.pseudo_labeled == 12
     card, record = trained_card(finished.path)
-    assert (record.data.learned, record.data.pseudo_labeled, record.data.folds, record.steps) == (10, 12, 2, 3)
+    assert (record.data.learned, record.data.pseudo_labeled, record.data.folds, record.steps) == (10, 12, 2, 4)
     assert card.scores == compared.scores[1]
     contents = {int(i) for lines in loaded for i in lines.content_ids}
     assert contents <= checkpoint.trained_on(finished.path)
@@ -256,10 +256,10 @@ def test_of_the_rounds_on_a_validation_split_the_best_weights_and_their_history_
     assert finished.pseudo_labeled == 12 * (round > 0)
     rows = [json.loads(line) for line in (finished.path.parent / HISTORY).read_text().splitlines()]
     validations = [event for event in events if isinstance(event, Validation)]
-    assert [row["loss"] for row in rows] == [each.progress.loss for each in validations[3 * round : 3 * round + 3]]
+    assert [row["loss"] for row in rows] == [each.progress.loss for each in validations[:3]]  # those of the labels alone
     _, record = trained_card(finished.path)
-    assert record.steps == rows[-1]["step"] == 3
-    assert record.pictures_shown == rows[-1]["pictures"]
+    assert record.steps == 3 + round  # a quarter of three steps is one
+    assert (record.pictures_shown > rows[-1]["pictures"]) is (round > 0)
     _, alone = train(ready(labeled, [], config, checked), labeled, config)
     assert same(finished, alone) is (round == 0)
 
@@ -291,7 +291,7 @@ def same(one: Finished, other: Finished) -> bool:
 
 
 @pytest.mark.parametrize("round", [0, 2])
-@pytest.mark.parametrize("at", range(1, 27, 6))
+@pytest.mark.parametrize("at", range(1, 14, 2))
 def test_interrupted_in_any_round_it_is_resumed_to_the_same_bits(
     at: int, round: int, labeled: Dataset, unlabeled: list[Sample], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -300,7 +300,7 @@ def test_interrupted_in_any_round_it_is_resumed_to_the_same_bits(
     _, whole = train(ready(labeled, unlabeled), labeled)
     monkeypatch.setenv("CRNNOCR_DATA_DIR", str(tmp_path / "store"))
     with closing(training.run(order(ready(labeled, unlabeled), labeled))) as events:
-        for _ in itertools.islice((event for event in events if isinstance(event, Progress)), min(at, 20)):
+        for _ in itertools.islice((event for event in events if isinstance(event, Progress)), min(at, 12)):
             pass
     _, resumed = train(ready(labeled, unlabeled), labeled, resume=True)
     assert same(resumed, whole)
@@ -315,7 +315,7 @@ def test_a_file_that_a_run_lacks_is_an_error_and_no_other_result(
 ) -> None:
     recognized(monkeypatch, ("23", 0.999))
     with closing(training.run(order(ready(labeled, unlabeled), labeled))) as events:
-        for _ in itertools.islice((event for event in events if isinstance(event, Progress)), 5):
+        for _ in itertools.islice((event for event in events if isinstance(event, Progress)), 4):
             pass
     [run] = interrupted_runs()
     (run.folder / name).unlink()

@@ -72,17 +72,9 @@ class Run:
         """The file with the pseudo-labels of a round, from 1, of a stage."""
         return self.folder / f"pseudo-labels-{stage + 1}-{round}.jsonl"
 
-    def keep(self, round: int, state: TrainerState) -> None:
-        """Keep weights and history of a round of the last stage, to be taken back."""
-        self.save(state, self.folder / f"round-{round}.safetensors")
-        with atomic_write(self.folder / f"round-{round}.jsonl", durable=True) as part:
-            part.write_bytes(self.history.read_bytes())
-
-    def take_back(self, round: int) -> TrainerState:
-        """Make the history of a round that was kept that of the run, and return its weights."""
-        with atomic_write(self.history) as part:
-            part.write_bytes((self.folder / f"round-{round}.jsonl").read_bytes())
-        return self.load(self.folder / f"round-{round}.safetensors")
+    def weights(self, round: int) -> Path:
+        """The file with the weights of a round of the last stage, to be taken back if it was the best."""
+        return self.folder / f"round-{round}.safetensors"
 
     @property
     def is_resumable(self) -> bool:

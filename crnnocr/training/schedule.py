@@ -54,17 +54,30 @@ class Budget:
         samples_per_epoch: int,
         steps_per_epoch: int,
         clock: Callable[[], float] = time.monotonic,
-        parts: int = 1,
+        stages: int = 1,
+        part: float = 1.0,
+        whole: float = 1.0,
     ) -> None:
-        """Start now. If the training is one of `parts` equal ones, minutes and the default budget are divided among them."""
+        """Start now.
+
+        Args:
+            config: says how long.
+            samples_per_epoch: how many samples an epoch counts as.
+            steps_per_epoch: steps of an epoch.
+            clock: measures seconds.
+            stages: among which minutes and the default budget are divided equally; of epochs and steps each has as many.
+            part: of a stage, with the stage's first round as 1.
+            whole: the parts of the stage together, among which its minutes are divided.
+        """
         self._clock = clock
         self._started = clock()
         self.in_seconds = config.minutes is not None
         """Whether the unit is the second, else the step."""
         if config.minutes is not None:
-            self.total = config.minutes * 60 / parts
+            self.total = config.minutes * 60 / stages * part / whole
         else:
-            self.total = float(config.steps or epochs_for(config, samples_per_epoch * parts) * steps_per_epoch)
+            steps = config.steps or epochs_for(config, samples_per_epoch * stages) * steps_per_epoch
+            self.total = float(max(1, round(steps * part)))
 
     @property
     def seconds(self) -> float:

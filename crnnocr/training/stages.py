@@ -1,15 +1,15 @@
 """The stages of a training, each from the first weights: one for each fold of a cross-validation, which is measured on the fold
 that it has not seen, and a last one on all labeled images, which gives the model.
 
-With unlabeled images a stage is trained on the labels, and then again from the first weights in rounds of pseudo-labels, each
-found by the weights of the round before, and each as long. All are measured; the model is trained with as many as were best.
+With unlabeled images a stage goes on, after the labels, with shorter rounds of pseudo-labels, each found by the weights of the
+round before. All are measured, and the model is trained with as many as were best: with none as without unlabeled images.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -46,6 +46,9 @@ _WIDE = 200
 _ROUNDS = 2
 """Times that pseudo-labels are looked for in a stage."""
 
+_PART = 0.25
+"""Length of a round of pseudo-labels, as a share of that of the labels."""
+
 
 @dataclass(frozen=True)
 class StageBegun:
@@ -76,7 +79,7 @@ class FoldMeasured:
 
 @dataclass(frozen=True)
 class PseudoLabelsMeasured:
-    """All held-out images were recognized by networks that were trained with and without pseudo-labels, equally long."""
+    """All held-out images were recognized by networks that were trained on labels alone, and after each round."""
 
     scores: tuple[Scores, ...]
     """Of the labels alone, and of each round of pseudo-labels."""
@@ -153,11 +156,12 @@ class Stages:
         self._order, self._prepared, self._config = order, order.prepared, order.config
         self._run, self._state, self._batch_size, self._device, self._context = run, state, batch_size, device, context
         self._first_weights = deepcopy(order.prepared.model.state_dict())
-        self._stage = self._round = 0
+        self._stage = self._round = self._steps = self._samples = 0
         if state:
             try:
                 self._stage, self._round = int(state.values["stage"]), int(state.values["round"])
                 self.seconds = float(state.values["earlier_seconds"])
+                self._steps, self._samples = int(state.values["earlier_steps"]), int(state.values["earlier_samples"])
             except (KeyError, TypeError, ValueError) as error:
                 raise CrnnocrError("the state of the run is damaged: begin again without `resume`") from error
         self.resumed_at = int(state.values.get("step", 0)) if state else 0
@@ -169,12 +173,11 @@ class Stages:
         config, sampler = self._config, self._sampler(self._prepared.train)
         if config.minutes is not None:
             return f"{config.minutes:g} min"
-        rounds = _ROUNDS if self._has_pseudo_labels else 0
-        number = (self._prepared.folds + 1) * (1 + rounds)
-        times = f", {number} times," if number > 1 else ""
+        times = f", {self._prepared.folds + 1} times," if self._prepared.folds else ""
+        more = f" and half as many with pseudo-labels{',' * bool(times)}" if self._has_pseudo_labels else ""
         if config.steps:
-            return f"{config.steps:,} steps{times}"
-        return plural(round(self._budget(sampler, rounds).total / sampler.steps_per_epoch), "epoch") + times
+            return f"{config.steps:,} steps{more}{times}"
+        return plural(round(self._budget(sampler, 0, 0).total / sampler.steps_per_epoch), "epoch") + more + times
 
     @property
     def measured(self) -> EvalResult | None:
@@ -218,11 +221,13 @@ class Stages:
     def _train_round(
         self, lines: LineDataset, stage: int, round: int, rounds: int
     ) -> Generator[StageEvent, None, Trained | None]:
-        """Train on these lines from the first weights, or go on from the state; None in a process that keeps nothing."""
+        """Train on these lines, or go on from the state; None in a process that keeps nothing."""
         state, self._state = self._state, None
-        self._prepared.model.load_state_dict(self._first_weights)
+        if not round:
+            self._prepared.model.load_state_dict(self._first_weights)
+            self._steps = self._samples = 0
         sampler = self._sampler(lines)
-        budget = self._budget(self._sampler(self._labeled(stage)), rounds)  # the same for all rounds
+        budget = self._budget(self._sampler(self._labeled(stage)), round, rounds)
         trainer = self._trainer(budget)
         if self._run and state:
             try:
@@ -234,10 +239,18 @@ class Stages:
                 for _ in trainer.train(loader):
                     pass
                 return None
-            values = {"batch_size": self._batch_size, "stage": stage, "round": round, "earlier_seconds": self.seconds}
+            values = {
+                "batch_size": self._batch_size,
+                "stage": stage,
+                "round": round,
+                "earlier_seconds": self.seconds,
+                "earlier_steps": self._steps,
+                "earlier_samples": self._samples,
+            }
             trained = yield from _recorded(trainer, loader, self._run, values, self._order.save_seconds)
         self.seconds += budget.seconds
-        return trained
+        self._steps, self._samples = self._steps + trained.step, self._samples + trained.samples_seen
+        return replace(trained, step=self._steps, samples_seen=self._samples)
 
     @property
     def _has_pseudo_labels(self) -> bool:
@@ -290,7 +303,7 @@ class Stages:
             yield FoldMeasured(stage + 1, prepared.folds, result.scores, round)
         else:
             values = {"step": self.trained.step, "samples_seen": self.trained.samples_seen}
-            run.keep(round, TrainerState(dict(prepared.model.state_dict()), values))
+            run.save(TrainerState(dict(prepared.model.state_dict()), values), run.weights(round))
 
     def _chosen(self) -> Iterator[PseudoLabelsMeasured]:
         """Compare the rounds on the validation split, and take back the weights of the best."""
@@ -298,7 +311,7 @@ class Stages:
         assert run
         assert prepared.unlabeled
         yield compared
-        state = run.take_back(compared.best)
+        state = run.load(run.weights(compared.best))
         prepared.model.load_state_dict(state.tensors)
         scores, samples = recognize_lines(recognizer_of(prepared.card, prepared.model, self._device), prepared.validation)
         self.trained = Trained(scores, samples, state.values["step"], state.values["samples_seen"])
@@ -320,13 +333,20 @@ class Stages:
         share = self._config.mix if self._order.synthetic else 0.0
         return BatchSampler(len(lines), self._batch_size, self._config.seed, share)
 
-    def _budget(self, sampler: BatchSampler, rounds: int) -> Budget:
-        """The budget of one of a stage's rounds: of the default one, a round of pseudo-labels adds half as much."""
-        samples, widths = sampler.samples_per_epoch * (1 + rounds / 2) / (1 + rounds), self._prepared.train.widths
+    def _budget(self, sampler: BatchSampler, round: int, rounds: int) -> Budget:
+        """The budget of a round, of a stage of so many; a round of pseudo-labels has a part of that of the labels."""
+        samples, widths = float(sampler.samples_per_epoch), self._prepared.train.widths
         if self._prepared.start.found and len(widths):  # a wide line has much to learn from
             samples *= max(1.0, float(widths.mean()) / _WIDE)
-        parts = (self._prepared.folds + 1) * (1 + rounds)
-        return Budget(self._config, round(samples), sampler.steps_per_epoch, self._order.clock, parts)
+        return Budget(
+            self._config,
+            int(samples),
+            sampler.steps_per_epoch,
+            self._order.clock,
+            stages=self._prepared.folds + 1,
+            part=_PART if round else 1.0,
+            whole=1 + rounds * _PART,
+        )
 
     def _trainer(self, budget: Budget) -> Trainer:
         prepared, order = self._prepared, self._order
@@ -377,9 +397,9 @@ class Stages:
 def _recorded(
     trainer: Trainer, loader: Loader, run: Run, values: dict[str, int | float], save_seconds: float
 ) -> Generator[Progress | Validation, None, Trained]:
-    """Train, keeping the history and the state, with these `values`, in the run's folder."""
+    """Train, keeping the state, with these `values`, in the run's folder; and the history, but for pseudo-labels."""
     with (
-        History.open(run.history, trainer.step) as history,
+        nullcontext() if values["round"] else History.open(run.history, trainer.step) as history,
         closing(_saving(trainer, loader, history, run, values, save_seconds)) as events,
     ):
         for event in events:
@@ -391,7 +411,7 @@ def _recorded(
 
 
 def _saving(
-    trainer: Trainer, loader: Loader, history: History, run: Run, more: dict[str, int | float], save_seconds: float
+    trainer: Trainer, loader: Loader, history: History | None, run: Run, more: dict[str, int | float], save_seconds: float
 ) -> Generator[Progress | Validation | Trained]:
     """The events of a training whose state is saved from time to time, at its end, and when it is closed."""
 
@@ -401,7 +421,7 @@ def _saving(
 
     saved = time.monotonic()
     for event in trainer.train(loader):
-        if isinstance(event, Validation):
+        if history and isinstance(event, Validation):
             history.add(event)
         if isinstance(event, Trained) or time.monotonic() - saved > save_seconds:
             save()
