@@ -222,9 +222,9 @@ def test_each_round_is_measured_and_the_model_is_trained_with_as_many_as_were_be
 
 def test_the_best_round_is_the_first_with_the_lowest_error_rate() -> None:
     scores = [result_of([outcome("1234", text)]).scores for text in ("1234", "1235", "1245", "1234")]
-    assert PseudoLabelsMeasured(tuple(scores)).best == 0
-    assert PseudoLabelsMeasured(tuple(scores[1:])).best == 2
-    assert PseudoLabelsMeasured(tuple(scores[1:3])).best == 0
+    assert PseudoLabelsMeasured(tuple(scores), True).best == 0
+    assert PseudoLabelsMeasured(tuple(scores[1:]), True).best == 2
+    assert PseudoLabelsMeasured(tuple(scores[1:3]), True).best == 0
 
 
 def test_where_they_do_not_help_the_folds_the_model_is_that_of_the_labels_alone(
@@ -271,7 +271,7 @@ def test_if_nothing_is_recognized_confidently_no_round_is_trained(
     events, finished = train(ready(labeled, unlabeled), labeled)
     assert [len(lines) for lines in loaded] == [5, 5, 10]
     [compared] = [each for each in events if isinstance(each, PseudoLabelsMeasured)]
-    assert compared.best == 0
+    assert (compared.best, compared.found) == (0, False)
     assert finished.pseudo_labeled == 0
 
 

@@ -39,6 +39,25 @@ def test_the_rise_is_in_steps_even_if_the_budget_is_in_minutes() -> None:
     assert [schedule.factor(0, step) for step in (0, 99, 199, 500)] == pytest.approx([1 / 200, 0.5, 1, 1])
 
 
+def test_the_rise_takes_a_tenth_of_a_few_minutes_at_most() -> None:
+    config = TrainConfig(minutes=1, warmup_steps=200)
+    schedule = Schedule(Budget(config, samples_per_epoch=1, steps_per_epoch=1, clock=lambda: 0.0), config)
+    assert [schedule.factor(seconds, 1) for seconds in (0, 3, 6, 20)] == pytest.approx([2 / 200, 0.5, 1, 1])
+
+
+def test_minutes_and_the_default_budget_are_divided_among_stages_and_their_rounds() -> None:
+    def total(config: TrainConfig, **options: Any) -> float:
+        return Budget(config, samples_per_epoch=100, steps_per_epoch=10, **options).total
+
+    minutes, steps, epochs = TrainConfig(minutes=10), TrainConfig(steps=80), TrainConfig(epochs=3)
+    assert total(minutes, stages=5) == 120
+    assert total(minutes, stages=5, whole=1.5) == 80
+    assert total(minutes, stages=5, part=0.25, whole=1.5) == 20
+    assert (total(steps, stages=5, whole=1.5), total(steps, stages=5, part=0.25, whole=1.5)) == (80, 20)
+    assert (total(epochs, stages=5), total(epochs, stages=5, part=0.25)) == (30, 8)
+    assert total(TrainConfig(), stages=5) == 60 * 10  # 30,000 samples are 300 epochs of 100
+
+
 def test_it_falls_over_the_last_share_of_the_whole_only() -> None:
     schedule = schedule_of()
     assert [schedule.is_decaying(now) for now in (0, 59, 60, 99)] == [False, False, True, True]

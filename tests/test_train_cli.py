@@ -271,3 +271,60 @@ def test_few_codes_are_mixed_with_synthetic_ones_of_their_form_unless_that_is_tu
     assert re.fullmatch(r"AB\d{4}", text)
     assert image.height >= 32
     assert off.synthetic is scratch.synthetic is None
+
+
+def test_unlabeled_images_are_trained_on_as_far_as_they_are_recognized(
+    folder: Path, tiny_data: Path, current_model: str, run_cli: RunCli
+) -> None:
+    few(tiny_data, folder / "data", 0, 12)
+    few(tiny_data, folder / "more", 10, 24)  # two of them have a label
+    options = ("train", "data", "--from", current_model, "--steps", 2, "--folds", 2)
+    result = run_cli(*options, "--unlabelled", "more", "--min-confidence", 0.0001, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "for 2 steps and half as many with pseudo-labels, 3 times, on cpu: 12 images to train on and 12 unlabeled ones"
+        in result.stderr
+    )
+    assert "fold 1/2: 12 of 12 unlabeled images recognized confidently, to train on" in result.stderr
+    assert re.search(
+        r"pseudo-labels: CER [\d.]+% without, [\d.]+%, [\d.]+% after each round, on 12 held-out images: ", result.stderr
+    )
+    assert re.search(r"on 12 images in 2-fold cross-validation: .* \(tiny → data\)", result.stderr)
+    found = json.loads(result.stdout)
+    assert found["folds"] == 2
+    low, high = found["cer_interval"]
+    assert low <= found["cer"] <= high
+    _, record = trained_card(registry.path_of("data"))
+    assert record.data.pseudo_labeled == found.get("pseudo_labeled", 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--unlabelled", "nope"], "--unlabelled nope: there is no such file or folder"),
+        (["--unlabelled", "data", "--pattern", "e{9}"], "--pattern e{9}: none of the labels matches it, such as "),
+        (["--unlabelled", "data", "--pattern", "[a"], "--pattern"),
+        (["--unlabelled", "data", "--allow", "#"], "--allow"),
+        (["--pattern", "a"], "--pattern says what is taken from the images of --unlabelled: give these, too"),
+        (["--min-confidence", "0.5"], "--min-confidence says what is taken from the images of --unlabelled"),
+        (["--folds", "3", "--val", "data"], "--folds measures on the images of DATA, --val on others"),
+        (["--folds", "1"], "--folds 1"),
+    ],
+)
+def test_options_for_few_labels_that_cannot_be_are_named(
+    options: list[str], message: str, folder: Path, tiny_data: Path, current_model: str, run_cli: RunCli
+) -> None:
+    few(tiny_data, folder / "data", 0, 8)
+    result = run_cli("train", "data", "--from", current_model, "--steps", 1, *options)
+    assert result.exit_code in (1, 2)
+    assert "error: " in result.stderr
+    assert message in result.stderr
+
+
+def test_of_unlabeled_images_that_all_have_a_label_none_is_left(
+    folder: Path, tiny_data: Path, current_model: str, run_cli: RunCli
+) -> None:
+    few(tiny_data, folder / "data", 0, 8)
+    result = run_cli("train", "data", "--from", current_model, "--steps", 1, "--folds", 2, "--unlabelled", "data")
+    assert result.exit_code == 0
+    assert "no image of --unlabelled is left: all have a label in the data, or cannot be read" in result.stderr

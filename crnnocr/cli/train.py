@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -259,6 +260,9 @@ def _unlabeled(folders: list[Path], group: str | None) -> list[Sample]:
 
     if not folders:
         return []
+    for folder in folders:
+        if not folder.exists():
+            raise UsageError(f"--unlabelled {folder}: there is no such file or folder")
     names = sources.named([str(folder) for folder in folders], None, recursive=True)
     dataset = Dataset(folders[0], "images", tuple(Sample(Path(name), "") for name in names))
     if group:
@@ -272,7 +276,12 @@ def _check_unlabeled(order: Order) -> None:
     from crnnocr.decoding.decoder import Decoder
     from crnnocr.training.pseudo_labels import decoding
 
-    Decoder(decoding(order.config), order.prepared.card.charset)
+    config, labels = order.config, order.prepared.train.texts
+    Decoder(decoding(config), order.prepared.card.charset)
+    if config.pattern and not any(re.fullmatch(config.pattern, text) for text in labels):
+        raise UsageError(f"--pattern {config.pattern}: none of the labels matches it, such as {labels[0]!r}")
+    if config.allow and not any(set(config.allow).issuperset(text) for text in labels):
+        raise UsageError(f"--allow {config.allow}: none of the labels has these characters alone, such as {labels[0]!r}")
     if order.prepared.unlabeled is None:
         console.warn("no image of --unlabelled is left: all have a label in the data, or cannot be read")
     elif not order.prepared.has_held_out_images:

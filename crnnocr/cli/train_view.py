@@ -202,14 +202,15 @@ class TrainView:
         self._stage = "training" if event.stages == 1 else "all" if is_last else f"fold {event.number}/{event.stages - 1}"
         if event.unlabeled:
             found = f"{event.pseudo_labeled:,} of {plural(event.unlabeled, 'unlabeled image')}"
-            self._print(Text(f"{self._stage}: {found} recognized confidently, to train on"))
+            self._print(Text(f"{self._stage}: {found} recognized confidently, to train on"), wrap=True)
+            self._stage += f", round {event.round}"
 
     def fold(self, event: FoldMeasured) -> None:
         """Show how good a network is that was trained without a fold."""
         from rich.text import Text
 
         images = plural(event.scores.n, "held-out image") + f", round {event.round} of pseudo-labels" * (event.round > 0)
-        self._print(Text(f"fold {event.number} of {event.folds}: {_in_words(event.scores)} on {images}"))
+        self._print(Text(f"fold {event.number} of {event.folds}: {_in_words(event.scores)} on {images}"), wrap=True)
 
     def pseudo_labels(self, event: PseudoLabelsMeasured) -> None:
         """Show what pseudo-labels gave."""
@@ -217,8 +218,10 @@ class TrainView:
 
         labels, *rounds = (f"{scores.cer:.2%}" for scores in event.scores)
         change = f"CER {labels} without, {', '.join(rounds)} after each round, on {plural(event.scores[0].n, 'held-out image')}"
-        use = f"{plural(event.best, 'round')} used" if event.best else "they do not help, and are not used"
-        self._print(Text(f"pseudo-labels: {change}: {use}"))
+        use = f"{plural(event.best, 'round is', 'rounds are')} used" if event.best else "they do not help, and are not used"
+        if not event.found:
+            change, use = "no image was recognized confidently enough", "label more, or lower --min-confidence"
+        self._print(Text(f"pseudo-labels: {change}: {use}"), wrap=True)
 
     def progress(self, event: Progress) -> None:
         """Renew the figures."""
@@ -252,8 +255,10 @@ class TrainView:
         if self._live and self._last:
             self._live.update(self._figures(self._last), refresh=True)
 
-    def _print(self, line: Text) -> None:
-        if self._live:
+    def _print(self, line: Text, wrap: bool = False) -> None:
+        if self._live and wrap:
+            console.console().print(line)
+        elif self._live:
             console.console().print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
         else:
             console.info(line.plain)

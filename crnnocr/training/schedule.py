@@ -122,8 +122,9 @@ class Schedule:
     def __init__(self, budget: Budget, config: TrainConfig) -> None:
         self._decay_share = config.decay_share
         self._warmup_steps = float(config.warmup_steps)
+        self._warmup_end = _MAX_WARMUP_SHARE * budget.total
         if not budget.in_seconds:
-            self._warmup_steps = min(self._warmup_steps, _MAX_WARMUP_SHARE * budget.total)
+            self._warmup_steps = min(self._warmup_steps, self._warmup_end)
         self.end = budget.total
         """When the training ends."""
         self.decay_start = budget.total * (1 - config.decay_share)
@@ -137,7 +138,7 @@ class Schedule:
 
     def factor(self, now: float, step: int) -> float:
         """The share of the highest learning rate at time `now`, in step `step` (from 0)."""
-        warm = min(1.0, (step + 1) / max(1.0, self._warmup_steps))
+        warm = min(1.0, max((step + 1) / max(1.0, self._warmup_steps), now / max(self._warmup_end, 1e-9)))
         if not self.is_decaying(now):
             return warm
         return warm * max(0.0, (self.end - now) / max(self.end - self.decay_start, 1e-9))

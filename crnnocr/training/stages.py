@@ -7,6 +7,7 @@ round before. All are measured, and the model is trained with as many as were be
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
@@ -63,6 +64,8 @@ class StageBegun:
     """Unlabeled images that are recognized confidently, and trained on too."""
     unlabeled: int = 0
     """Unlabeled images; 0 if it trains on labels alone."""
+    round: int = 0
+    """Of pseudo-labels, from 1; 0 for the labels alone."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class PseudoLabelsMeasured:
 
     scores: tuple[Scores, ...]
     """Of the labels alone, and of each round of pseudo-labels."""
+    found: bool
+    """Whether any image was recognized confidently enough."""
 
     @property
     def best(self) -> int:
@@ -174,7 +179,7 @@ class Stages:
         if config.minutes is not None:
             return f"{config.minutes:g} min"
         times = f", {self._prepared.folds + 1} times," if self._prepared.folds else ""
-        more = f" and half as many with pseudo-labels{',' * bool(times)}" if self._has_pseudo_labels else ""
+        more = f" and half as many with pseudo-labels" if self._has_pseudo_labels else ""
         if config.steps:
             return f"{config.steps:,} steps{more}{times}"
         return plural(round(self._budget(sampler, 0, 0).total / sampler.steps_per_epoch), "epoch") + more + times
@@ -184,7 +189,7 @@ class Stages:
         """What the folds recognized together, as the model was trained; None without a cross-validation."""
         if not self._prepared.folds or not self._run:
             return None
-        return self._pooled(self._compared().best if self._has_pseudo_labels else 0)
+        return self._pooled(0 if self.pseudo_labeled is None else self._compared().best)
 
     def train(self) -> Iterator[StageEvent]:
         """Train."""
@@ -200,7 +205,7 @@ class Stages:
         for round in range(first, rounds + 1):
             pseudo = self._pseudo_labeled(stage, round) if round else None
             if self._prepared.folds or rounds:
-                yield self._begun(stage, len(labeled), pseudo)
+                yield self._begun(stage, round, len(labeled), pseudo)
             if pseudo is None or len(pseudo):
                 lines = labeled if pseudo is None else pseudo_labels.mixed(labeled, pseudo)
                 trained = yield from self._train_round(lines, stage, round, rounds)
@@ -212,8 +217,8 @@ class Stages:
         if is_last and rounds and len(self._prepared.validation):
             yield from self._chosen()
 
-    def _begun(self, stage: int, images: int, pseudo: LineDataset | None) -> StageBegun:
-        begun = StageBegun(stage + 1, self._prepared.folds + 1, images)
+    def _begun(self, stage: int, round: int, images: int, pseudo: LineDataset | None) -> StageBegun:
+        begun = StageBegun(stage + 1, self._prepared.folds + 1, images, round=round)
         if pseudo is None:
             return begun
         return replace(begun, pseudo_labeled=len(pseudo), unlabeled=len(self._prepared.unlabeled or ()))
@@ -228,6 +233,8 @@ class Stages:
             self._steps = self._samples = 0
         sampler = self._sampler(lines)
         budget = self._budget(self._sampler(self._labeled(stage)), round, rounds)
+        if budget.in_seconds and stage == self._prepared.folds and not round:  # the time that the folds did not need
+            budget.total = max(budget.total, ((self._config.minutes or 0) * 60 - self.seconds) / (1 + rounds * _PART))
         trainer = self._trainer(budget)
         if self._run and state:
             try:
@@ -327,7 +334,10 @@ class Stages:
         return improvement.pooled(self._result(stage, round) for stage in range(self._prepared.folds or 1))
 
     def _compared(self) -> PseudoLabelsMeasured:
-        return PseudoLabelsMeasured(tuple(self._pooled(round).scores for round in range(1 + _ROUNDS)))
+        assert self._run
+        scores = tuple(self._pooled(round).scores for round in range(1 + _ROUNDS))
+        paths = [self._run.pseudo_labels(stage, 1) for stage in range(self._prepared.folds or 1)]
+        return PseudoLabelsMeasured(scores, any(len(json.loads(path.read_text())) for path in paths))
 
     def _sampler(self, lines: LineDataset) -> BatchSampler:
         share = self._config.mix if self._order.synthetic else 0.0
