@@ -179,7 +179,7 @@ class Stages:
         if config.minutes is not None:
             return f"{config.minutes:g} min"
         times = f", {self._prepared.folds + 1} times," if self._prepared.folds else ""
-        more = f" and half as many with pseudo-labels" if self._has_pseudo_labels else ""
+        more = " and half as many with pseudo-labels" if self._has_pseudo_labels else ""
         if config.steps:
             return f"{config.steps:,} steps{more}{times}"
         return plural(round(self._budget(sampler, 0, 0).total / sampler.steps_per_epoch), "epoch") + more + times
