@@ -50,7 +50,7 @@ LINES = "synth lines -n 48 --style clean --text words.txt --seed 3 --workers 1"
 TRAININGS = {
     "whole": "--preset tiny --from scratch --steps 40",
     "interrupted": "--preset tiny --from scratch --steps 40",
-    "drawing": "--from ./en --synth en:clean --steps 4",
+    "drawing": "--from ./en --synth en:clean --steps 4 --folds 0",
 }
 READINGS = (
     "real",

@@ -289,7 +289,7 @@ def test_unlabeled_images_are_trained_on_as_far_as_they_are_recognized(
     assert re.search(
         r"pseudo-labels: CER [\d.]+% without, [\d.]+%, [\d.]+% after each round, on 12 held-out images: ", result.stderr
     )
-    assert re.search(r"on 12 images in 2-fold cross-validation: .* \(tiny → data\)", result.stderr)
+    assert re.search(r"on \d+ images in 2-fold cross-validation: .* \(tiny → data\)", result.stderr)
     found = json.loads(result.stdout)
     assert found["folds"] == 2
     low, high = found["cer_interval"]

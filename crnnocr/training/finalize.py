@@ -197,10 +197,8 @@ def export_onnx(ending: Ending) -> None:
 
 def store_history(ending: Ending) -> None:
     """Write history and curves beside the model."""
-    (ending.path.parent / HISTORY).unlink(missing_ok=True)
-    if rows := ending.run.history.read_bytes():  # of a cross-validation there are none
-        with atomic_write(ending.path.parent / HISTORY) as part:
-            part.write_bytes(rows)
+    with atomic_write(ending.path.parent / HISTORY) as part:
+        part.write_bytes(ending.run.history.read_bytes())
     (ending.path.parent / CURVES).unlink(missing_ok=True)
     draw_curves(ending.path.parent / CURVES, tuple(load_history(ending.run.history)), ending.improvement)
 
