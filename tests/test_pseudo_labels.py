@@ -69,7 +69,7 @@ def ready(
 
 
 def order(prepared: Prepared, labeled: Dataset, config: TrainConfig = SHORT, **options: Any) -> Order:
-    defaults = {"device": "cpu", "save_seconds": -1, "report_seconds": -1, "finalization": WITHOUT_ONNX}
+    defaults: dict[str, Any] = {"device": "cpu", "save_seconds": -1, "report_seconds": -1, "finalization": WITHOUT_ONNX}
     return Order(prepared, config, (labeled,), **defaults | options)
 
 
@@ -126,7 +126,7 @@ def test_only_confident_predictions_do_with_their_confidence_as_weight(
     assert SHORT.min_confidence == 0.98
     assert found.texts == ["23", "7532"] * 3
     assert [sample.weight for sample in found.samples] == pytest.approx([0.99, 0.985] * 3)
-    assert [line.weight for line in found] == pytest.approx([0.99, 0.985] * 3)
+    assert [found[i].weight for i in range(len(found))] == pytest.approx([0.99, 0.985] * 3)
 
 
 def test_confidences_count_as_calibrated_on_images_that_were_not_trained_on(
