@@ -34,7 +34,7 @@ _MAX_SHOWN = 8
 
 @dataclass(frozen=True)
 class LabelPattern:
-    """What stands at each place of codes, by their length."""
+    """The characters at each place of codes, by their length."""
 
     places: tuple[tuple[tuple[str, ...], ...], ...]
     """For each length of codes and each place in them: what was seen there, each an alphabet or a character alone."""

@@ -186,7 +186,7 @@ class Stages:
 
     @property
     def measured(self) -> EvalResult | None:
-        """What the folds recognized together, as the model was trained; None without a cross-validation."""
+        """The scored predictions of all folds, trained as the model was; None without a cross-validation."""
         if not self._prepared.folds or not self._run:
             return None
         return self._pooled(0 if self.pseudo_labeled is None else self._compared().best)
@@ -330,7 +330,7 @@ class Stages:
         return improvement.load(self._run.predictions(stage, round), self._prepared.held_out(stage).samples)
 
     def _pooled(self, round: int) -> EvalResult:
-        """What the stages recognized in their held-out lines after a round."""
+        """The scored predictions of the stages for their held-out lines, after a round."""
         return improvement.pooled(self._result(stage, round) for stage in range(self._prepared.folds or 1))
 
     def _compared(self) -> PseudoLabelsMeasured:
