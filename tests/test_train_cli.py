@@ -294,6 +294,10 @@ def test_unlabeled_images_are_trained_on_as_far_as_they_are_recognized(
     assert found["folds"] == 2
     low, high = found["cer_interval"]
     assert low <= found["cer"] <= high
+    evaluated = run_cli("eval", "data", "--model", "data")
+    assert evaluated.exit_code == 1
+    repeated = f"(12 images), and measured on them in 2-fold cross-validation: CER {found['cer']:.2%}: give others"
+    assert repeated in evaluated.stderr
     _, record = trained_card(registry.path_of("data"))
     assert record.data.pseudo_labeled == found.get("pseudo_labeled", 0)
 

@@ -17,6 +17,7 @@ from crnnocr.evaluation.analysis import Analysis
 from crnnocr.evaluation.comparison import Comparison, compare
 from crnnocr.evaluation.outcomes import EvalResult, Predictions, System, score_samples, unseen
 from crnnocr.formatting import plural
+from crnnocr.model.card import Card
 from crnnocr.runtime import cores
 from crnnocr.text.normalization import Normalization
 
@@ -123,7 +124,8 @@ class Evaluator:
         if not self.samples:
             raise DataError(
                 f"{' or '.join(self.models)} was trained on all of {', '.join(self.names)} "
-                f"({plural(self.trained_on, 'image')}): give others, or score them with `everything`"
+                f"({plural(self.trained_on, 'image')}){_cross_validated(system.recognizer.card)}: "
+                "give others, or score them with `everything`"
             )
 
     def run(self, track: Track = lambda predictions, total: predictions) -> Evaluation:
@@ -178,3 +180,10 @@ def _speed(system: System, samples: Sequence[Sample], images: int, seconds: floa
     median, p95 = np.percentile(times, [50, 95]).tolist()
     engine, threads = system.recognizer.engine.description, system.read_config.threads or cores()
     return Speed(engine, threads, images, seconds, latency_ms=median, latency_p95_ms=p95)
+
+
+def _cross_validated(card: Card) -> str:
+    """How a model was measured on the images that it was trained on; empty if it was not."""
+    if not card.training or not card.training.data.folds or not card.scores:
+        return ""
+    return f", and measured on them in {card.training.data.folds}-fold cross-validation: CER {card.scores.cer:.2%}"
