@@ -407,7 +407,7 @@ class Stages:
 def _recorded(
     trainer: Trainer, loader: Loader, run: Run, values: dict[str, int | float], save_seconds: float
 ) -> Generator[Progress | Validation, None, Trained]:
-    """Train, keeping the state, with these `values`, in the run's folder; and the history, but for pseudo-labels."""
+    """Train, keeping the state, with these `values`, in the run's folder; and the history of the labels alone."""
     with (
         nullcontext() if values["round"] else History.open(run.history, trainer.step) as history,
         closing(_saving(trainer, loader, history, run, values, save_seconds)) as events,
